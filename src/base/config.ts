@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { CodekeepError, errnoOf, messageOf } from './errors.js';
+
+const workerTypes = ['file_watcher', 'vectorization', 'repair'] as const;
+
+/** The configuration file: JSON, every key optional, unknown keys refused so that a typing error is seen. */
+export const configSchema = z.strictObject({
+  autostart: z
+    .array(z.enum(workerTypes))
+    .default(['file_watcher', 'vectorization'])
+    .describe('Workers that start with the daemon'),
+  worker_stop_timeout: z
+    .number()
+    .positive()
+    .max(600)
+    .default(10)
+    .describe('Seconds between SIGTERM and SIGKILL when workers are stopped'),
+  worker_start_timeout: z
+    .number()
+    .positive()
+    .max(600)
+    .default(30)
+    .describe('Seconds in which a worker must be ready'),
+  max_file_bytes: z
+    .int()
+    .positive()
+    .max(64 * 1024 * 1024)
+    .default(2 * 1024 * 1024)
+    .describe('Larger files are tracked without content, so they cannot be restored'),
+  reconcile_interval: z
+    .number()
+    .positive()
+    .default(300)
+    .describe('Seconds between full comparisons of a project with the index'),
+  log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+  max_message_bytes: z
+    .int()
+    .positive()
+    .default(8 * 1024 * 1024)
+    .describe('Largest JSON-RPC message that is accepted'),
+});
+
+export type Config = z.infer<typeof configSchema>;
+
+/**
+ * Reads and checks the configuration file; a missing one is the defaults.
+ * @throws CodekeepError INVALID_PARAMS that names each wrong key
+ */
+export function readConfig(path: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return configSchema.parse({});
+    throw new CodekeepError(
+      'INVALID_PARAMS',
+      `Cannot read ${path}: ${messageOf(error)}`,
+      'Make the file readable or remove it.',
+    );
+  }
+  return parseConfig(text, path);
+}
+
+export function parseConfig(text: string, path: string): Config {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new CodekeepError(
+      'INVALID_PARAMS',
+      `${path} is not JSON: ${messageOf(error)}`,
+      'Mend the file; every key is optional.',
+    );
+  }
+  const parsed = configSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`);
+  throw new CodekeepError('INVALID_PARAMS', `${path}: ${problems.join('; ')}`, 'Mend the keys named here.', {
+    issues: problems,
+  });
+}

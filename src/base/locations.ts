@@ -1,0 +1,65 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { CodekeepError } from './errors.js';
+
+/** sun_path holds 108 bytes with its terminator; the kernel silently truncates what is longer. */
+const socketPathMaxBytes = 107;
+
+/** Where the program keeps its things; absolute paths. */
+export interface Locations {
+  stateDir: string;
+  socket: string;
+  config: string;
+}
+
+/** Command-line flags that move a location; undefined where the flag was not given. */
+export interface LocationFlags {
+  stateDir?: string | undefined;
+  socket?: string | undefined;
+  config?: string | undefined;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Flags beat CODEKEEP_* variables, which beat what systemd gives, which beats the XDG base directories.
+ * @throws CodekeepError LIMIT_EXCEEDED for a socket path longer than 107 bytes
+ */
+export function locate(flags: LocationFlags, env: Environment): Locations {
+  const stateDir = resolve(
+    flags.stateDir ??
+      env['CODEKEEP_STATE_DIR'] ??
+      env['STATE_DIRECTORY'] ??
+      join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'codekeep'),
+  );
+  const config = resolve(
+    flags.config ??
+      env['CODEKEEP_CONFIG'] ??
+      join(
+        env['CONFIGURATION_DIRECTORY'] ?? join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'codekeep'),
+        'config.json',
+      ),
+  );
+  const socket = resolve(flags.socket ?? env['CODEKEEP_SOCKET'] ?? defaultSocket(flags, env, stateDir));
+  if (Buffer.byteLength(socket) > socketPathMaxBytes) {
+    throw new CodekeepError(
+      'LIMIT_EXCEEDED',
+      `The socket path ${socket} is longer than ${socketPathMaxBytes} bytes.`,
+      'Give a shorter one with --socket or CODEKEEP_SOCKET.',
+    );
+  }
+  return { stateDir, socket, config };
+}
+
+/** A state directory of one's own brings a socket of its own: two daemons must not meet on one socket. */
+function defaultSocket(flags: LocationFlags, env: Environment, stateDir: string): string {
+  const hasOwnState = flags.stateDir !== undefined || env['CODEKEEP_STATE_DIR'] !== undefined;
+  if (hasOwnState) return join(stateDir, 'codekeep.sock');
+  if (env['RUNTIME_DIRECTORY'] !== undefined) return join(env['RUNTIME_DIRECTORY'], 'codekeep.sock');
+  if (env['XDG_RUNTIME_DIR'] !== undefined) return join(env['XDG_RUNTIME_DIR'], 'codekeep', 'codekeep.sock');
+  return join(stateDir, 'codekeep.sock');
+}
+
+function xdg(env: Environment, name: string, fallback: string): string {
+  return env[name] ?? join(env['HOME'] ?? homedir(), fallback);
+}

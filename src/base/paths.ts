@@ -1,0 +1,54 @@
+import { CodekeepError } from './errors.js';
+
+/** Longest relative path that is accepted, in bytes; Linux's PATH_MAX less room for the root. */
+const pathMaxBytes = 3_072;
+
+/**
+ * Why a stored or given path is not a canonical relative path, or null when it is one. Canonical:
+ * `/`-separated, not empty, no leading or trailing slash, no `.`, `..` or empty segment, no NUL.
+ * Paths are stored one way only; everything that reads a row or a param asks here first.
+ */
+export function relativePathProblem(path: string): string | null {
+  if (path === '') return 'is empty';
+  if (path.startsWith('/')) return 'is absolute';
+  if (path.includes('\0')) return 'contains a NUL character';
+  if (Buffer.byteLength(path) > pathMaxBytes) return `is longer than ${pathMaxBytes} bytes`;
+  for (const segment of path.split('/')) {
+    if (segment === '') return 'contains an empty segment';
+    if (segment === '.' || segment === '..') return `contains the segment "${segment}"`;
+  }
+  return null;
+}
+
+/** @throws CodekeepError PATH_OUTSIDE_ROOT unless `path` is canonical (see relativePathProblem). */
+export function assertRelativePath(path: string): void {
+  const problem = relativePathProblem(path);
+  if (problem !== null) {
+    throw new CodekeepError(
+      'PATH_OUTSIDE_ROOT',
+      `The path ${JSON.stringify(path)} ${problem}.`,
+      'Give the path relative to root_dir, with "/" between its parts and no "." or "..".',
+    );
+  }
+}
+
+/** The folder part of a relative path ('' for a file directly below the root) and its last segment. */
+export function splitPath(path: string): { folder: string; name: string } {
+  const slash = path.lastIndexOf('/');
+  return slash < 0
+    ? { folder: '', name: path }
+    : { folder: path.slice(0, slash), name: path.slice(slash + 1) };
+}
+
+/** `path` with `.stamp` before its last extension: `a/b.tar.gz` gives `a/b.tar.<stamp>.gz`. */
+export function stampedPath(path: string, stamp: string): string {
+  const { folder, name } = splitPath(path);
+  const dot = name.lastIndexOf('.');
+  const stamped = dot <= 0 ? `${name}.${stamp}` : `${name.slice(0, dot)}.${stamp}${name.slice(dot)}`;
+  return folder === '' ? stamped : `${folder}/${stamped}`;
+}
+
+/** True when `inner` is `outer` or lies below it; both absolute and normalised. */
+export function isWithin(outer: string, inner: string): boolean {
+  return inner === outer || inner.startsWith(outer.endsWith('/') ? outer : `${outer}/`);
+}

@@ -1,0 +1,87 @@
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
+import { CodekeepError, errnoOf } from './errors.js';
+
+const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/**
+ * A folder held open by its descriptor. Names below it are reached as /proc/self/fd/N/name, so neither
+ * a renamed parent nor a symlink slipped in later can lead a write elsewhere: this is how containment is
+ * kept without openat2, which Node does not offer.
+ */
+export class PinnedFolder {
+  readonly #handle: FileHandle;
+
+  private constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  /** Pins an absolute path, whose last part must be a folder and not a symlink to one. */
+  static async open(absolutePath: string): Promise<PinnedFolder> {
+    return new PinnedFolder(await open(absolutePath, folderFlags));
+  }
+
+  /** Where an entry of this folder is reached; `name` is one path segment. */
+  at(name: string): string {
+    return `/proc/self/fd/${this.#handle.fd}/${name}`;
+  }
+
+  /**
+   * Pins a subfolder, segment by segment. Missing ones are made when `create` is set.
+   * @throws CodekeepError PATH_OUTSIDE_ROOT where a segment is a symlink or not a folder; ENOENT as it comes.
+   */
+  async descend(relativeFolder: string, create: boolean): Promise<PinnedFolder> {
+    let current: PinnedFolder = this;
+    for (const segment of relativeFolder === '' ? ['.'] : relativeFolder.split('/')) {
+      try {
+        const next = await current.#child(segment, create);
+        if (current !== this) await current.close();
+        current = next;
+      } catch (error) {
+        if (current !== this) await current.close();
+        throw error;
+      }
+    }
+    return current;
+  }
+
+  async #child(segment: string, create: boolean): Promise<PinnedFolder> {
+    try {
+      if (create) await this.#makeChild(segment);
+      return new PinnedFolder(await open(this.at(segment), folderFlags));
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno !== 'ENOTDIR' && errno !== 'ELOOP') throw error;
+      const isLink = await lstat(this.at(segment)).then((stats) => stats.isSymbolicLink());
+      throw new CodekeepError(
+        'PATH_OUTSIDE_ROOT',
+        `The parent folder "${segment}" is ${isLink ? 'a symlink' : 'not a folder'}.`,
+        'Move it out of the way, then call again.',
+      );
+    }
+  }
+
+  async #makeChild(segment: string): Promise<void> {
+    try {
+      await mkdir(this.at(segment));
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') return;
+      throw error;
+    }
+    await this.sync();
+  }
+
+  /** Makes what was linked into or unlinked from this folder durable. */
+  async sync(): Promise<void> {
+    await this.#handle.sync();
+  }
+
+  async identity(): Promise<{ dev: bigint; ino: bigint }> {
+    const { dev, ino } = await this.#handle.stat({ bigint: true });
+    return { dev, ino };
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}

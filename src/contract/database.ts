@@ -1,0 +1,161 @@
+import { z } from 'zod';
+import { count, dryRun, durationMs, limit, projectFields, sha256, timestamp, workerType } from './fields.js';
+import { defineMethod } from './method.js';
+
+const action = z.object({ id: z.int(), path: z.string() });
+const refusal = action.extend({ reason: z.string() });
+
+const projectRepair = z.object({
+  project_id: z.string(),
+  root_dir: z.string(),
+  version_dir: z.string(),
+  files_in_project_restored: z
+    .array(action)
+    .describe('Present in the project: the deleted mark is taken off'),
+  files_in_versions_marked_deleted: z.array(action).describe('Only in versions: marked deleted'),
+  files_restored_from_cst: z
+    .array(action.extend({ targets: z.array(z.enum(['versions', 'project'])), sha256 }))
+    .describe('Nowhere on disk: written again from the stored syntax tree'),
+  unrestorable: z.array(refusal),
+  conflicts: z.array(refusal),
+  unknown: z.array(refusal),
+  errors: z.array(z.string()),
+  totals: z.record(z.string(), count).describe('checked, and one count per verdict'),
+});
+export type ProjectRepair = z.infer<typeof projectRepair>;
+
+const workersStopped = z.object({
+  stopped_count: count,
+  stopped_workers: z.array(
+    z.object({ pid: z.int(), type: workerType, graceful: z.boolean(), duration_ms: durationMs }),
+  ),
+  errors: z.array(z.string()),
+});
+export type WorkersStopped = z.infer<typeof workersStopped>;
+
+const repairReport = z.object({
+  run_id: z.string(),
+  dry_run: z.boolean(),
+  workers_stopped: workersStopped,
+  workers_resumed: z.array(z.object({ pid: z.int(), type: workerType })),
+  backup_path: z.string().nullable(),
+  message: z.string(),
+  duration_ms: durationMs,
+});
+
+/** For one project its fields stand at the top; for several, `projects` has them one by one. */
+const repairResult = z.union([
+  repairReport.extend(projectRepair.shape),
+  repairReport.extend({ projects: z.array(projectRepair), errors: z.array(z.string()) }),
+  z.object({ job_id: z.string() }),
+]);
+export type RepairResult = z.infer<typeof repairResult>;
+
+export const repairDatabase = defineMethod({
+  name: 'repair_database',
+  owner: 'supervisor',
+  summary: 'Stop every worker, then mend the index and the project until they agree.',
+  params: z.strictObject({
+    ...projectFields,
+    version_dir: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Look for versions here instead of the project's own folder"),
+    dry_run: dryRun,
+    resume_workers: z.boolean().default(true).describe('Start again what ran before'),
+    force: z
+      .boolean()
+      .default(false)
+      .describe('Go on although the root folder is not the one that was registered'),
+    wait: z.boolean().default(true).describe('false: give a job_id at once'),
+  }),
+  result: repairResult,
+  tool: { title: 'Repair the index and the project', readOnly: false, destructive: false, idempotent: true },
+});
+
+const runSummary = z.object({
+  run_id: z.string(),
+  project_id: z.string(),
+  state: z.enum(['running', 'done', 'failed', 'interrupted', 'cancelled']),
+  origin: z.enum(['command', 'worker', 'recovery']),
+  started_at: timestamp,
+  finished_at: timestamp.nullable(),
+  actions: count,
+  message: z.string().nullable(),
+});
+
+export const listRepairs = defineMethod({
+  name: 'list_repairs',
+  owner: 'index',
+  summary: 'List the recorded repair runs, newest first.',
+  params: z.strictObject({ ...projectFields, limit }),
+  result: z.object({ runs: z.array(runSummary) }),
+});
+
+export const getRepair = defineMethod({
+  name: 'get_repair',
+  owner: 'index',
+  summary: 'Show one repair run with its actions, page by page.',
+  params: z.strictObject({
+    run_id: z.string().min(1),
+    limit: z.int().min(1).max(1000).default(1000),
+    cursor: z.string().optional(),
+  }),
+  result: z.object({
+    runs: z.array(runSummary).describe('One per project that the run covered'),
+    actions: z.array(
+      z.object({
+        project_id: z.string(),
+        id: z.int(),
+        path: z.string(),
+        verdict: z.string(),
+        state: z.enum(['intent', 'done', 'conflict', 'failed']),
+        targets: z.array(z.string()),
+        sha256: sha256.nullable(),
+        detail: z.string().nullable(),
+      }),
+    ),
+    next_cursor: z.string().nullable(),
+  }),
+});
+
+export const checkDatabase = defineMethod({
+  name: 'check_database',
+  owner: 'index',
+  summary: 'Check the index for damage; deep renders and hashes every stored content.',
+  params: z.strictObject({ deep: z.boolean().default(false) }),
+  result: z.object({
+    ok: z.boolean(),
+    problems: z.array(z.string()),
+    contents_checked: count,
+    duration_ms: durationMs,
+  }),
+});
+
+export const backupDatabase = defineMethod({
+  name: 'backup_database',
+  owner: 'index',
+  summary: "Write a consistent copy of the index into the state directory's backups folder.",
+  params: z.strictObject({}),
+  result: z.object({ path: z.string(), bytes: count }),
+});
+
+export const getDatabaseStatus = defineMethod({
+  name: 'get_database_status',
+  owner: 'index',
+  summary: 'Give sizes and counts of the index.',
+  params: z.strictObject({}),
+  result: z.object({
+    db_path: z.string(),
+    exists: z.boolean(),
+    file_size_mb: z.number(),
+    wal_size_mb: z.number(),
+    projects: count,
+    files: count,
+    chunks: count,
+    contents: count,
+    last_backup_at: timestamp.nullable(),
+    integrity: z.enum(['ok', 'damaged', 'unchecked']).describe('Outcome of the last check'),
+  }),
+});

@@ -1,0 +1,42 @@
+import { z } from 'zod';
+
+/** Fields that several methods share, so that each is described and bounded in one place. */
+
+export const projectFields = {
+  root_dir: z.string().min(1).optional().describe("The project's root folder, absolute"),
+  project_id: z.uuid().optional().describe('The id that add_project gave'),
+};
+
+export function namesProject(params: {
+  root_dir?: string | undefined;
+  project_id?: string | undefined;
+}): boolean {
+  return params.root_dir !== undefined || params.project_id !== undefined;
+}
+
+/** For `refine`: names root_dir, because that is the param people know. */
+export const projectRequired = { message: 'give root_dir or project_id', path: ['root_dir'] };
+
+export const path = z.string().min(1).describe('Path relative to root_dir, with "/" between its parts');
+export const pathPrefix = z.string().optional().describe('Only paths that start with this');
+export const limit = z.int().min(1).max(1000).default(100).describe('At most so many entries');
+export const cursor = z.string().optional().describe('next_cursor of the page before');
+export const dryRun = z.boolean().default(false).describe('Only say what would be done');
+export const timestamp = z.iso.datetime().describe('ISO-8601, UTC');
+export const sha256 = z.string().length(64).describe('SHA-256 of the raw bytes, in hex');
+export const durationMs = z.number().nonnegative();
+export const count = z.int().nonnegative();
+
+export const freshness = z.enum(['fresh', 'stale', 'rebuilding', 'unknown']);
+export const workerType = z.enum(['file_watcher', 'vectorization', 'repair']);
+export const workerState = z.enum(['stopped', 'starting', 'ready', 'stopping', 'backoff', 'failed']);
+export const stopTimeout = z
+  .number()
+  .positive()
+  .max(600)
+  .default(10)
+  .describe('Seconds between SIGTERM and SIGKILL');
+
+export type Freshness = z.infer<typeof freshness>;
+export type WorkerType = z.infer<typeof workerType>;
+export type WorkerState = z.infer<typeof workerState>;

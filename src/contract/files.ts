@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import {
+  count,
+  cursor,
+  dryRun,
+  limit,
+  namesProject,
+  path,
+  pathPrefix,
+  projectFields,
+  projectRequired,
+  sha256,
+  timestamp,
+} from './fields.js';
+import { defineMethod } from './method.js';
+
+const nextCursor = z.string().nullable();
+
+export const listFiles = defineMethod({
+  name: 'list_files',
+  owner: 'index',
+  summary: "List a project's indexed files, by path.",
+  params: z
+    .strictObject({
+      ...projectFields,
+      deleted: z.boolean().default(false).describe('true: only those marked deleted'),
+      path_prefix: pathPrefix,
+      limit,
+      cursor,
+    })
+    .refine(namesProject, projectRequired),
+  result: z.object({
+    files: z.array(
+      z.object({
+        path: z.string(),
+        size: count,
+        mode: z.string().describe('Permission bits in octal, such as 0644'),
+        language: z.string().nullable(),
+        sha256: sha256.nullable(),
+        deleted: z.boolean(),
+        updated_at: timestamp,
+      }),
+    ),
+    next_cursor: nextCursor,
+  }),
+});
+
+export const getFile = defineMethod({
+  name: 'get_file',
+  owner: 'index',
+  summary: "Give a file's content, rendered from its stored syntax tree.",
+  params: z.strictObject({ ...projectFields, path }).refine(namesProject, projectRequired),
+  result: z.object({
+    path: z.string(),
+    sha256,
+    size: count,
+    language: z.string().nullable(),
+    encoding: z.enum(['utf8', 'base64']),
+    content: z.string(),
+  }),
+});
+
+export const deleteFile = defineMethod({
+  name: 'delete_file',
+  owner: 'index',
+  summary: 'Move a file into the versions directory and mark it deleted.',
+  params: z.strictObject({ ...projectFields, path }).refine(namesProject, projectRequired),
+  result: z.object({ path: z.string(), version_path: z.string() }),
+});
+
+export const listDeletedFiles = defineMethod({
+  name: 'list_deleted_files',
+  owner: 'index',
+  summary: 'List the files marked deleted, and whether each can come back.',
+  params: z
+    .strictObject({ ...projectFields, path_prefix: pathPrefix, limit, cursor })
+    .refine(namesProject, projectRequired),
+  result: z.object({
+    files: z.array(
+      z.object({
+        path: z.string(),
+        version_path: z.string(),
+        deleted_at: timestamp.nullable(),
+        size: count,
+        restorable: z.boolean(),
+      }),
+    ),
+    next_cursor: nextCursor,
+  }),
+});
+
+export const restoreDeletedFiles = defineMethod({
+  name: 'restore_deleted_files',
+  owner: 'index',
+  summary: 'Bring deleted files back into the project, byte-exact: all of them or none.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      paths: z.array(path).min(1).max(10_000).optional(),
+      path_prefix: pathPrefix,
+      deleted_after: timestamp.optional(),
+      dry_run: dryRun,
+    })
+    .refine(namesProject, projectRequired)
+    .refine(
+      ({ paths, path_prefix, deleted_after }) =>
+        [paths, path_prefix, deleted_after].some((choice) => choice !== undefined),
+      { message: 'give paths, path_prefix or deleted_after', path: ['paths'] },
+    ),
+  result: z.object({ restored: z.array(z.object({ path: z.string() })), dry_run: z.boolean() }),
+});

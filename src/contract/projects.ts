@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import {
+  count,
+  durationMs,
+  freshness,
+  namesProject,
+  projectFields,
+  projectRequired,
+  timestamp,
+} from './fields.js';
+import { defineMethod } from './method.js';
+
+const rootDir = z.string().min(1).describe("The project's root folder");
+const project = z.object({
+  project_id: z.string(),
+  root_dir: z.string(),
+  version_dir: z.string(),
+  name: z.string(),
+});
+
+export const addProject = defineMethod({
+  name: 'add_project',
+  owner: 'index',
+  summary: 'Register a folder as a project; it is indexed from then on.',
+  params: z.strictObject({
+    root_dir: rootDir,
+    version_dir: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Where deleted files go; data/versions below root_dir by default'),
+    name: z.string().min(1).max(200).optional().describe("For people; the folder's name by default"),
+  }),
+  result: project.extend({ created: z.boolean() }),
+});
+
+export const listProjects = defineMethod({
+  name: 'list_projects',
+  owner: 'index',
+  summary: 'List the registered projects.',
+  params: z.strictObject({}),
+  result: z.object({ projects: z.array(project) }),
+});
+
+export const removeProject = defineMethod({
+  name: 'remove_project',
+  owner: 'index',
+  summary: "Forget a project's index rows; every file and every version stays on disk.",
+  params: z.strictObject(projectFields).refine(namesProject, projectRequired),
+  result: z.object({ removed: z.literal(true), project_id: z.string() }),
+});
+
+export const updateIndexes = defineMethod({
+  name: 'update_indexes',
+  owner: 'supervisor',
+  summary: 'Compare a project with the index now and index what differs; registers root_dir if it is new.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      wait: z.boolean().default(true).describe('false: give a job_id at once'),
+    })
+    .refine(namesProject, projectRequired),
+  result: z.union([
+    z.object({
+      project_id: z.string(),
+      files_added: count,
+      files_changed: count,
+      files_deleted: count,
+      files_unchanged: count,
+      files_skipped: count,
+      duration_ms: durationMs,
+    }),
+    z.object({ job_id: z.string() }),
+  ]),
+});
+
+export const getProjectStatus = defineMethod({
+  name: 'get_project_status',
+  owner: 'index',
+  summary: "Say how true a project's index is, and why.",
+  params: z.strictObject(projectFields).refine(namesProject, projectRequired),
+  result: z.object({
+    project_id: z.string(),
+    root_dir: z.string(),
+    freshness,
+    files: z.object({
+      total: count,
+      active: count,
+      deleted: count,
+      pending: count,
+      skipped: count,
+      not_restorable: count,
+    }),
+    chunks: z.object({ total: count, vectorized: count }),
+    last_verified_at: timestamp.nullable(),
+    reason: z.string().nullable(),
+  }),
+});
+
+export const waitUntilFresh = defineMethod({
+  name: 'wait_until_fresh',
+  owner: 'supervisor',
+  summary: 'Wait until everything that was written before this call is indexed.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      timeout: z.number().positive().max(3600).default(30).describe('Seconds to wait at most'),
+    })
+    .refine(namesProject, projectRequired),
+  result: z.object({ freshness, waited_ms: durationMs }),
+});

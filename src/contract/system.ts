@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { count, timestamp, workerState } from './fields.js';
+import { defineMethod } from './method.js';
+
+export const health = defineMethod({
+  name: 'health',
+  owner: 'supervisor',
+  summary: 'Say whether the daemon is well; answers at once whatever else runs.',
+  params: z.strictObject({}),
+  result: z.object({
+    status: z.enum(['ok', 'degraded', 'repairing']),
+    version: z.string(),
+    pid: z.int(),
+    uptime_seconds: z.number(),
+    workers: z.record(z.string(), workerState),
+    repair: z.object({ run_id: z.string(), phase: z.string(), done: count, total: count }).nullable(),
+  }),
+});
+
+export const discover = defineMethod({
+  name: 'rpc.discover',
+  owner: 'supervisor',
+  summary: 'Give the OpenRPC document of this service.',
+  params: z.strictObject({}),
+  result: z.looseObject({ openrpc: z.string() }),
+});
+
+export const shutdown = defineMethod({
+  name: 'shutdown',
+  owner: 'supervisor',
+  summary: 'Stop the daemon in order: workers first, then the socket.',
+  params: z.strictObject({}),
+  result: z.object({ stopping: z.literal(true) }),
+});
+
+const job = z.object({
+  job_id: z.string(),
+  method: z.string(),
+  state: z.enum(['running', 'done', 'failed', 'cancelled']),
+  progress: z.object({ done: count, total: count, message: z.string() }),
+  started_at: timestamp,
+  finished_at: timestamp.nullable(),
+  result: z.unknown().nullable(),
+  error: z.looseObject({ code: z.number(), message: z.string() }).nullable(),
+});
+export type Job = z.infer<typeof job>;
+
+const jobId = z.string().min(1).describe('The id that a call with wait=false gave');
+
+export const listJobs = defineMethod({
+  name: 'list_jobs',
+  owner: 'supervisor',
+  summary: 'List the long calls that run or ran lately.',
+  params: z.strictObject({}),
+  result: z.object({ jobs: z.array(job) }),
+});
+
+export const getJob = defineMethod({
+  name: 'get_job',
+  owner: 'supervisor',
+  summary: 'Show one long call with its progress and, once it has ended, its result.',
+  params: z.strictObject({ job_id: jobId }),
+  result: job,
+});
+
+export const cancelJob = defineMethod({
+  name: 'cancel_job',
+  owner: 'supervisor',
+  summary: 'Ask a long call to stop at its next safe point.',
+  params: z.strictObject({ job_id: jobId }),
+  result: job,
+});
