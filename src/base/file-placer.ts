@@ -116,9 +116,9 @@ export class FilePlacer {
 
   /** Makes every touched folder durable and lets go of the root. Call it once, also after a failure. */
   async finish(): Promise<void> {
-    const open = [...this.#folders.values()].map((opening) => opening.then(syncAndClose, () => undefined));
+    const closing = [...this.#folders.values()].map((opening) => opening.then(syncAndClose, () => undefined));
     this.#folders.clear();
-    const outcomes = await Promise.allSettled(open);
+    const outcomes = await Promise.allSettled(closing);
     await this.#root.close();
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }

@@ -31,15 +31,13 @@ export class PinnedFolder {
    * @throws CodekeepError PATH_OUTSIDE_ROOT where a segment is a symlink or not a folder; ENOENT as it comes.
    */
   async descend(relativeFolder: string, create: boolean): Promise<PinnedFolder> {
-    let current: PinnedFolder = this;
-    for (const segment of relativeFolder === '' ? ['.'] : relativeFolder.split('/')) {
+    let current = await this.#child('.', false);
+    for (const segment of relativeFolder === '' ? [] : relativeFolder.split('/')) {
+      const parent = current;
       try {
-        const next = await current.#child(segment, create);
-        if (current !== this) await current.close();
-        current = next;
-      } catch (error) {
-        if (current !== this) await current.close();
-        throw error;
+        current = await parent.#child(segment, create);
+      } finally {
+        await parent.close();
       }
     }
     return current;

@@ -29,6 +29,6 @@ export function defineMethod<P extends z.ZodObject, R extends z.ZodType, const O
   return definition;
 }
 
-export type ParamsOf<M> = M extends MethodDefinition<infer P, z.ZodType> ? z.output<P> : never;
-export type InputOf<M> = M extends MethodDefinition<infer P, z.ZodType> ? z.input<P> : never;
+export type ParamsOf<M> = M extends MethodDefinition<infer P> ? z.output<P> : never;
+export type InputOf<M> = M extends MethodDefinition<infer P> ? z.input<P> : never;
 export type ResultOf<M> = M extends MethodDefinition<z.ZodObject, infer R> ? z.output<R> : never;

@@ -1,0 +1,23 @@
+/** Longest word that is kept, in characters: what is longer is data (base64, minified code), not a name. */
+const wordMaxChars = 64;
+
+const identifier = /[\p{L}\p{N}_$]+/gu;
+const part = /\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+|\p{N}+|[^\p{Lu}\p{Ll}\p{N}_$]+/gu;
+
+/**
+ * The search words of a text, lower-cased, in order: each identifier's parts (camelCase, snake_case, digits
+ * and acronyms split: `parseHTTPHeader` gives parse, http, header) and, where there is more than one part,
+ * the whole identifier after them. SQLite's unicode61 tokenizer does not split camelCase, so text is split
+ * here both when it is indexed and when it is asked for.
+ */
+export function wordsOf(text: string): string[] {
+  const words: string[] = [];
+  for (const match of text.matchAll(identifier)) {
+    const whole = match[0];
+    if (whole.length > wordMaxChars) continue;
+    const parts = whole.match(part) ?? [];
+    for (const piece of parts) words.push(piece.toLowerCase());
+    if (parts.length > 1) words.push(whole.replaceAll(/[_$]/g, '').toLowerCase());
+  }
+  return words;
+}

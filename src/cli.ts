@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { addClientCommands } from './cli/commands.js';
+import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
+import type { LocationFlags } from './base/locations.js';
+
+/** The program `codekeep`: the supervisor in the foreground, and a command per task over its socket. */
+function locationOptions(command: Command): Command {
+  return command
+    .option('--state-dir <dir>', "the supervisor's state directory")
+    .option('--socket <path>', "the supervisor's socket");
+}
+
+const program = new Command('codekeep')
+  .description('Keeps a code index true to the files on disk, and mends both when they part.')
+  .showHelpAfterError('(add --help for more)');
+
+locationOptions(program.command('serve').description('Run the supervisor in the foreground'))
+  .option('--config <file>', 'the configuration file')
+  .option(
+    '--project [dir]',
+    'register this project (the current directory without DIR) and index it; may be repeated',
+    collect,
+    [],
+  )
+  .action(async (flags: LocationFlags & { project: string[] }) => {
+    await (await import('./cli/serve.js')).serve(flags);
+  });
+
+locationOptions(program.command('mcp').description('Serve the tools to an agent over MCP on stdio')).action(
+  async (flags: LocationFlags) => {
+    await (await import('./mcp.js')).serveMcp(flags);
+  },
+);
+
+addClientCommands(program, (command) => locationOptions(command).option('--json', 'print JSON, for scripts'));
+
+function collect(value: string | true, previous: string[]): string[] {
+  return [...previous, value === true ? '.' : value];
+}
+
+/** Throws instead of exiting, for every command and subcommand: one place maps errors to exit statuses. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride();
+  for (const subcommand of command.commands) throwInsteadOfExit(subcommand);
+}
+
+async function main(): Promise<number> {
+  throwInsteadOfExit(program);
+  const name = process.argv[2];
+  if (name !== 'serve' && name !== 'mcp') process.once('SIGINT', () => process.exit(exitStatus.interrupted));
+  try {
+    await program.parseAsync();
+    return exitStatus.done;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
+    const asJson = process.argv.includes('--json');
+    process.stderr.write(`${describeError(error, asJson)}\n`);
+    return exitStatusOf(error, name === 'serve');
+  }
+}
+
+process.exitCode = await main();

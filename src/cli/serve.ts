@@ -1,0 +1,70 @@
+import { resolve } from 'node:path';
+import { SingleBar } from 'cli-progress';
+import { type LocationFlags, locate } from '../base/locations.js';
+import { sleep } from '../base/waiting.js';
+import { type Client, connect } from '../rpc/client.js';
+
+/** How often the progress of indexing is looked at (ms). */
+const lookEveryMs = 200;
+
+/** `codekeep serve`: the supervisor in the foreground, until SIGTERM or SIGINT. */
+export async function serve(flags: LocationFlags & { project: string[] }): Promise<void> {
+  // Only this command needs the server's half of the program.
+  const { startDaemon } = await import('../daemon.js');
+  const locations = locate(flags, process.env);
+  const projects = flags.project.map((folder) => resolve(folder));
+  const daemon = await startDaemon({ locations, projects });
+  process.on('SIGTERM', () => daemon.stop());
+  process.on('SIGINT', () => daemon.stop());
+  process.stdout.write(`listening on ${locations.socket}\n`);
+  const ended = new AbortController();
+  const shown = showProgress(locations.socket, projects, ended.signal).catch(() => undefined);
+  await daemon.ended;
+  ended.abort();
+  await shown;
+}
+
+/** Follows the first indexing of the projects that were named, for whoever sits before the terminal. */
+async function showProgress(socket: string, projects: readonly string[], signal: AbortSignal): Promise<void> {
+  if (projects.length === 0) return;
+  const client = await connect({ socket });
+  try {
+    for (const root of projects) await followProject(client, root, signal);
+    if (!signal.aborted)
+      process.stdout.write('ready: try "codekeep search" or "codekeep status" in another terminal\n');
+  } finally {
+    client.close();
+  }
+}
+
+async function followProject(client: Client, root: string, signal: AbortSignal): Promise<void> {
+  const { project_id } = await client.call('add_project', { root_dir: root });
+  const startedAt = performance.now();
+  const bar = process.stdout.isTTY
+    ? new SingleBar({ format: `indexing ${root} [{bar}] {value}/{total}`, clearOnComplete: true })
+    : null;
+  bar?.start(0, 0);
+  try {
+    while (!signal.aborted) {
+      const [status, worker] = await Promise.all([
+        client.call('get_project_status', { project_id }),
+        client.call('get_worker_status', { worker_type: 'file_watcher' }),
+      ]);
+      if (status.last_verified_at !== null && status.freshness === 'fresh') {
+        bar?.stop();
+        const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+        process.stdout.write(
+          `indexed ${root}: ${status.files.active} files, ${status.chunks.total} chunks, after ${seconds} s\n`,
+        );
+        return;
+      }
+      if ('progress' in worker && worker.progress !== null) {
+        bar?.setTotal(worker.progress.total);
+        bar?.update(worker.progress.done);
+      }
+      await sleep(lookEveryMs, signal);
+    }
+  } finally {
+    bar?.stop();
+  }
+}

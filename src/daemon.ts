@@ -1,0 +1,134 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readConfig } from './base/config.js';
+import { CodekeepError, messageOf } from './base/errors.js';
+import { version } from './base/version.js';
+import type { Locations } from './base/locations.js';
+import { contract } from './contract/index.js';
+import { createRpcServer } from './rpc/server.js';
+import { holdStateLock } from './store/lock.js';
+import { Jobs } from './supervisor/jobs.js';
+import { serviceHandlers } from './supervisor/methods.js';
+import { RepairCommand } from './supervisor/repair-command.js';
+import { Supervisor } from './supervisor/supervisor.js';
+import { recordedSupervisor } from './supervisor/takeover.js';
+import { UsageSampler } from './supervisor/worker-status.js';
+import { workerKinds } from './base/ipc.js';
+
+export interface DaemonOptions {
+  locations: Locations;
+  /** Projects to register at the start; absolute. */
+  projects: readonly string[];
+}
+
+/** A running daemon. */
+export interface Daemon {
+  /** Resolves when every worker is gone and the socket is closed. */
+  readonly ended: Promise<void>;
+  /** Stops in order; safe to call more than once. */
+  stop(): void;
+}
+
+/**
+ * Starts the supervisor: lock → socket → index_service → unfinished repair → projects → workers. It answers
+ * `health` from the second step on; requests that need the index wait until it is there.
+ * @throws CodekeepError where the state directory or the socket is taken, or the configuration is wrong
+ */
+export async function startDaemon({ locations, projects }: DaemonOptions): Promise<Daemon> {
+  const startedAt = Date.now();
+  const config = readConfig(locations.config);
+  mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
+  const lock = lockStateDir(locations.stateDir);
+  const supervisor = new Supervisor({ stateDir: locations.stateDir, config });
+  const onDefect = (error: unknown, where: string): void =>
+    supervisor.log(
+      'error',
+      `${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+  const jobs = new Jobs((error) => onDefect(error, 'job'));
+  const repair = new RepairCommand(supervisor);
+  const sampler = new UsageSampler(() => workerPids(supervisor));
+  let stop = (): void => undefined;
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  const server = createRpcServer({
+    contract,
+    handlers: serviceHandlers({
+      supervisor,
+      repair,
+      jobs,
+      sampler,
+      version,
+      startedAt,
+      shutDown: () => stop(),
+    }),
+    socketPath: locations.socket,
+    onDefect,
+    limits: { maxMessageBytes: config.max_message_bytes },
+  });
+  try {
+    await server.listen();
+  } catch (error) {
+    sampler.stop();
+    await supervisor.logs.close();
+    lock.release();
+    throw error;
+  }
+  supervisor.log('info', `codekeep ${version} listens on ${locations.socket} (pid ${process.pid})`);
+  const begun = begin(supervisor, repair, sampler, projects).catch((error: unknown) =>
+    onDefect(error, 'start'),
+  );
+  const ended = stopped.then(async () => {
+    supervisor.log('info', 'stopping');
+    jobs.cancelAll();
+    sampler.stop();
+    await supervisor.end();
+    await begun;
+    await server.close();
+    lock.release();
+  });
+  return { ended, stop: () => stop() };
+}
+
+async function begin(
+  supervisor: Supervisor,
+  repair: RepairCommand,
+  sampler: UsageSampler,
+  projects: readonly string[],
+): Promise<void> {
+  await supervisor.begin();
+  if (supervisor.unfinishedRepairs > 0) {
+    supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
+    await repair.recover();
+  }
+  for (const root of projects) {
+    try {
+      await supervisor.askIndex('add_project', { root_dir: root }, false, new AbortController().signal);
+    } catch (error) {
+      supervisor.log('error', `${root} was not added: ${messageOf(error)}`);
+    }
+  }
+  await supervisor.autostart();
+  await sampler.sampleAll();
+}
+
+function workerPids(supervisor: Supervisor): number[] {
+  const processes = workerKinds.map((kind) => supervisor.slot(kind).process);
+  return processes.filter((worker) => worker !== null && !worker.hasExited).map((worker) => worker?.pid ?? 0);
+}
+
+function lockStateDir(stateDir: string): ReturnType<typeof holdStateLock> {
+  try {
+    return holdStateLock(join(stateDir, 'lock.db'));
+  } catch (error) {
+    if (!(error instanceof CodekeepError)) throw error;
+    const holder = recordedSupervisor(join(stateDir, 'workers.json'));
+    const who = holder === null ? '' : ` (pid ${holder})`;
+    throw new CodekeepError(
+      error.code,
+      `${stateDir} is held by another codekeep supervisor${who}.`,
+      error.hint,
+    );
+  }
+}

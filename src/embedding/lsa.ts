@@ -1,0 +1,76 @@
+/**
+ * The built-in provider: latent semantic analysis (Deerwester and others 1990) of the project's own chunks. Words that
+ * are used together come close to each other, so a query finds code that says the same in other words, without a
+ * download, without a network, and with the project's own vocabulary.
+ *
+ * Method: tf-idf of each chunk (corpus.ts), truncated singular value decomposition (truncated-svd.ts), and for any
+ * text, known or new, the sum of its words' vectors ("folding in"), scaled to unit length.
+ */
+import { Slicer } from '../base/waiting.js';
+import { Corpus } from './corpus.js';
+import { decodeModel, encodeModel, type LsaModel, quantize } from './lsa-state.js';
+import type { Document, Embedder, EmbeddingProvider, TrainedModel, TrainingWatch } from './provider.js';
+import { addScaled } from './sparse-matrix.js';
+import { truncatedSvd } from './truncated-svd.js';
+import { countQueryWords, countWords, termWeight } from './word-counts.js';
+
+/** More than 256 dimensions cost memory and time in search, and gain little on one project. */
+export const dimensionsMax = 256;
+
+/** Chunks learned from; more change the vectors little, and 20,000 keep training at some 15 s and 150 MB. */
+const trainingDocumentsMax = 20_000;
+
+export const lsa: EmbeddingProvider = { name: 'lsa', trainingDocumentsMax, train, open };
+
+async function train(documents: AsyncIterable<Document>, watch: TrainingWatch): Promise<TrainedModel> {
+  const slicer = new Slicer();
+  const pause = (): Promise<void> => slicer.breathe(watch.signal);
+  const corpus = new Corpus();
+  for await (const document of documents) {
+    corpus.add(document);
+    await pause();
+    if (corpus.size >= trainingDocumentsMax) break;
+  }
+  const { words, idf, matrix } = corpus.weigh();
+  const { termVectors } = await truncatedSvd(matrix, dimensionsMax, pause, watch.progress);
+  const model = quantize(words, idf, termVectors);
+  return { dimensions: model.dimensions, state: encodeModel(model) };
+}
+
+function open(state: Buffer): Embedder {
+  const model = decodeModel(state);
+  const rows = new Map(model.words.map((word, row) => [word, row]));
+  return {
+    dimensions: model.dimensions,
+    async embed(documents, signal) {
+      const slicer = new Slicer();
+      const vectors: Float32Array[] = [];
+      for (const document of documents) {
+        vectors.push(fold(model, rows, countWords(document)));
+        await slicer.breathe(signal);
+      }
+      return vectors;
+    },
+    embedQuery(query) {
+      const vector = fold(model, rows, countQueryWords(query));
+      return Promise.resolve(vector.some((value) => value !== 0) ? vector : null);
+    },
+  };
+}
+
+/** The sum of the words' vectors by their weights, scaled to unit length; zero where no word is known. */
+function fold(
+  model: LsaModel,
+  rows: ReadonlyMap<string, number>,
+  counts: ReadonlyMap<string, number>,
+): Float32Array {
+  const vector = new Float32Array(model.dimensions);
+  for (const [word, count] of counts) {
+    const row = rows.get(word);
+    if (row === undefined) continue;
+    const weight = termWeight(count) * (model.idf[row] ?? 0) * (model.scales[row] ?? 0);
+    addScaled(vector, model.levels, row * model.dimensions, weight);
+  }
+  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+  return length === 0 ? vector : vector.map((value) => value / length);
+}

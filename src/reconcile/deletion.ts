@@ -1,0 +1,147 @@
+import { lstatSync, unlinkSync } from 'node:fs';
+import { CodekeepError } from '../base/errors.js';
+import type { FilePlacer } from '../base/file-placer.js';
+import { isUnknown, presenceAt, TreePresence } from '../base/presence.js';
+import { Slicer } from '../base/waiting.js';
+import { renderContent } from '../store/contents.js';
+import { type FileRow, forgetFile, markDeleted, requireFile } from '../store/files.js';
+import type { IndexDatabase } from '../store/index-database.js';
+import type { Project } from '../store/projects.js';
+import type { IgnoreRules } from './ignore-rules.js';
+import { indexPaths, type IndexingContext } from './project-index.js';
+import { inspectRoot, rootUnavailable } from './project-root.js';
+import { VersionStore } from './version-store.js';
+import { isSameStamp, stampOf } from './walk.js';
+
+/** What became of rows whose files a walk did not find. */
+export interface MissingTally {
+  deleted: number;
+  /** There after all, but ignored by now: the row goes, the content stays. */
+  forgotten: number;
+  /** Neither there nor provably gone. */
+  unknown: number;
+}
+
+/** Rows dealt with in one transaction. */
+const batchRows = 50;
+
+/**
+ * Deals with active rows that no walk found, below a verified root and past the brake: what is proven to be
+ * gone is kept in versions (from the index) and marked; nothing else is touched.
+ */
+export async function retireMissing(
+  context: IndexingContext,
+  rows: readonly FileRow[],
+  rules: IgnoreRules,
+): Promise<MissingTally> {
+  const tally: MissingTally = { deleted: 0, forgotten: 0, unknown: 0 };
+  const observed = new TreePresence(context.project.rootDir);
+  const gone: FileRow[] = [];
+  for (const row of rows) {
+    const presence = observed.at(row.path);
+    if (isUnknown(presence)) tally.unknown += 1;
+    else if (presence !== 'file') gone.push(row);
+    else if (rules.ignoresPath(row.path, false)) {
+      await context.index.write(() => forgetFile(context.index, row.id), context.signal);
+      tally.forgotten += 1;
+    }
+  }
+  for (let start = 0; start < gone.length; start += batchRows) {
+    tally.deleted += await retireBatch(context, gone.slice(start, start + batchRows));
+  }
+  return tally;
+}
+
+async function retireBatch(context: IndexingContext, rows: readonly FileRow[]): Promise<number> {
+  const { index, project } = context;
+  const versions = new VersionStore(project);
+  const placer = await versions.openPlacer();
+  const slicer = new Slicer();
+  try {
+    for (const row of rows) {
+      await keepFromIndex(index, versions, placer, row, context.now());
+      await slicer.breathe(context.signal);
+    }
+  } finally {
+    await placer.finish();
+  }
+  return await index.write(() => {
+    if (inspectRoot(project).kind !== 'verified') return 0;
+    const stillGone = rows.filter((row) => presenceAt(`${project.rootDir}/${row.path}`) !== 'file');
+    for (const row of stillGone) markDeleted(index, row.id, context.now());
+    return stillGone.length;
+  }, context.signal);
+}
+
+/** Versions get the content as it was indexed; one that cannot be rendered is kept by whatever has it. */
+async function keepFromIndex(
+  index: IndexDatabase,
+  versions: VersionStore,
+  placer: FilePlacer,
+  row: FileRow,
+  now: number,
+): Promise<void> {
+  const rendering = renderContent(index, row.sha256);
+  if ('problem' in rendering || row.sha256 === null) return;
+  await versions.keep(placer, row.path, { bytes: rendering.bytes, sha256: row.sha256, mode: row.mode }, now);
+}
+
+/**
+ * delete_file: brings what is on disk now into the index and into versions, then takes it out of the project
+ * and marks the row, in one transaction. Gives the absolute path in versions.
+ * @throws CodekeepError FILE_NOT_FOUND, ROOT_UNAVAILABLE, PATH_OUTSIDE_ROOT
+ */
+export async function deleteFile(context: IndexingContext, path: string): Promise<string> {
+  const { index, project } = context;
+  const root = inspectRoot(project);
+  if (root.kind !== 'verified')
+    throw rootUnavailable(
+      root.kind === 'replaced' ? 'it is another folder than was registered' : root.reason,
+    );
+  const absolute = `${project.rootDir}/${path}`;
+  assertDeletable(project, path);
+  await indexPaths(context, [path], project.generation);
+  const row = requireFile(index, project.id, path);
+  const versions = new VersionStore(project);
+  const placer = await versions.openPlacer();
+  try {
+    if (row.sha256 === null) await versions.adopt(placer, path, absolute, context.now());
+    else await keepFromIndex(index, versions, placer, row, context.now());
+  } finally {
+    await placer.finish();
+  }
+  await index.write(() => takeAway(index, project, row, context.now()));
+  return versions.pathOf(path);
+}
+
+function assertDeletable(project: Project, path: string): void {
+  const presence = new TreePresence(project.rootDir).at(path);
+  if (presence === 'file') return;
+  if (presence === 'blocked') {
+    throw new CodekeepError(
+      'PATH_OUTSIDE_ROOT',
+      `A parent of ${path} is a symlink or a file.`,
+      'Name the file by its real path.',
+    );
+  }
+  throw new CodekeepError(
+    'FILE_NOT_FOUND',
+    `There is no regular file ${path} in the project (${presence}).`,
+    'Check the path; it is relative to root_dir.',
+  );
+}
+
+/** Unlinks only what was just kept: a file that was written meanwhile stays, and the caller hears of it. */
+function takeAway(index: IndexDatabase, project: Project, row: FileRow, now: number): void {
+  const absolute = `${project.rootDir}/${row.path}`;
+  const stamp = stampOf(absolute);
+  if (stamp !== null && !isSameStamp(stamp, row)) {
+    throw new CodekeepError(
+      'TARGET_FILE_EXISTS',
+      `${row.path} changed while it was being deleted.`,
+      'It was left as it is. Call again.',
+    );
+  }
+  if (stamp !== null && lstatSync(absolute).isFile()) unlinkSync(absolute);
+  markDeleted(index, row.id, now);
+}

@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ignore, { type Ignore } from 'ignore';
+import { isTemporaryName } from '../base/file-placer.js';
+import { isWithin } from '../base/paths.js';
+
+/** Ignored unless a project's own rules say otherwise (`!name/` in .gitignore or .codekeepignore). */
+const builtIn = [
+  'node_modules/',
+  'bower_components/',
+  '.venv/',
+  'venv/',
+  '__pycache__/',
+  '*.pyc',
+  '.tox/',
+  '.nox/',
+  '.mypy_cache/',
+  '.pytest_cache/',
+  '.ruff_cache/',
+  '.cache/',
+  '.parcel-cache/',
+  '.gradle/',
+  '.terraform/',
+  '.DS_Store',
+];
+
+/** Never content, whatever the rules say: version control's own files. */
+const neverNames = new Set(['.git', '.hg', '.svn', '.jj']);
+
+/** Files whose change means that the whole tree has to be compared again. */
+const ruleFiles = ['.gitignore', '.codekeepignore'];
+
+export function isRuleFile(path: string): boolean {
+  return ruleFiles.includes(path.slice(path.lastIndexOf('/') + 1));
+}
+
+/**
+ * Which paths of a project are content. The one implementation for every walker: the watcher, the
+ * comparison of a whole tree and single events all ask here.
+ *
+ * A folder's rule files apply to what is below it; deeper rules beat higher ones, and what is below an
+ * ignored folder is ignored (gitignore(5)). Rule files are read once; make a new object after a change.
+ */
+export class IgnoreRules {
+  readonly #root: string;
+  readonly #excluded: readonly string[];
+  readonly #byFolder = new Map<string, Ignore | null>();
+
+  /** @param excluded absolute folders that are never content: the versions and state directories */
+  constructor(root: string, excluded: readonly string[]) {
+    this.#root = root;
+    this.#excluded = excluded.filter((folder) => isWithin(root, folder) && folder !== root);
+  }
+
+  /** True when the entry itself is ignored, given that the folder it is in is not. */
+  ignoresEntry(path: string, isDirectory: boolean): boolean {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    if (neverNames.has(name) || isTemporaryName(name)) return true;
+    if (this.#excluded.length > 0) {
+      const absolute = `${this.#root}/${path}`;
+      if (this.#excluded.some((folder) => isWithin(folder, absolute))) return true;
+    }
+    const asked = isDirectory ? `${path}/` : path;
+    for (let folder = parentOf(path); ; folder = parentOf(folder)) {
+      const rules = this.#rulesOf(folder);
+      if (rules !== null) {
+        const verdict = rules.test(folder === '' ? asked : asked.slice(folder.length + 1));
+        if (verdict.ignored) return true;
+        if (verdict.unignored) return false;
+      }
+      if (folder === '') return false;
+    }
+  }
+
+  /** True when the path or a folder above it is ignored. */
+  ignoresPath(path: string, isDirectory: boolean): boolean {
+    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+      if (this.ignoresEntry(path.slice(0, slash), true)) return true;
+    }
+    return this.ignoresEntry(path, isDirectory);
+  }
+
+  #rulesOf(folder: string): Ignore | null {
+    const known = this.#byFolder.get(folder);
+    if (known !== undefined) return known;
+    const rules = this.#readRules(folder);
+    this.#byFolder.set(folder, rules);
+    return rules;
+  }
+
+  #readRules(folder: string): Ignore | null {
+    const sources = folder === '' ? [join('.git', 'info', 'exclude'), ...ruleFiles] : ruleFiles;
+    const texts = sources
+      .map((name) => readOptional(join(this.#root, folder, name)))
+      .filter((text) => text !== '');
+    if (folder === '') texts.unshift(builtIn.join('\n'));
+    return texts.length === 0 ? null : ignore({ allowRelativePaths: false }).add(texts);
+  }
+}
+
+function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? '' : path.slice(0, slash);
+}
+
+/** A rule file that is missing, a folder, or unreadable has no rules: git treats it so, too. */
+function readOptional(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,179 @@
+import { lstatSync } from 'node:fs';
+import { activeFilesBelow, countFiles, eachFile, fileByPath, type FileRow } from '../store/files.js';
+import { setRootIdentity, setVerified } from '../store/projects.js';
+import { retireMissing } from './deletion.js';
+import { IgnoreRules, isRuleFile } from './ignore-rules.js';
+import { type IndexingContext, indexPaths, type IndexProgress } from './project-index.js';
+import { brakeReason, inspectRoot, isBraked, type RootState, rootUnavailable } from './project-root.js';
+import { isSameStamp, type WalkedFile, walkTree } from './walk.js';
+
+/**
+ * A file that was written so shortly before it was indexed (ms) may have changed once more within the same
+ * time stamp; it is read again to be sure. Kernel time stamps advance in steps of 4 to 10 ms.
+ */
+const doubtMs = 50;
+
+export interface ReconcileOutcome {
+  added: number;
+  changed: number;
+  deleted: number;
+  unchanged: number;
+  skipped: number;
+  /** Changed while they were read: to be looked at again. */
+  unsettled: string[];
+  /** What could not be read or parsed, for the log. */
+  problems: string[];
+  /** Set when the brake stopped the comparison: why nothing was marked. */
+  halted: string | null;
+}
+
+function nothing(): ReconcileOutcome {
+  return {
+    added: 0,
+    changed: 0,
+    deleted: 0,
+    unchanged: 0,
+    skipped: 0,
+    unsettled: [],
+    problems: [],
+    halted: null,
+  };
+}
+
+/** What the index has to do to follow a walk; pure. */
+export function compareWalk(
+  walked: readonly WalkedFile[],
+  rows: ReadonlyMap<string, FileRow>,
+): { toIndex: string[]; missing: FileRow[]; unchanged: number } {
+  const seen = new Set<string>();
+  const toIndex: string[] = [];
+  for (const file of walked) {
+    seen.add(file.path);
+    const row = rows.get(file.path);
+    if (row === undefined || row.deleted === 1 || !isSameStamp(row, file) || isDoubtful(row))
+      toIndex.push(file.path);
+  }
+  const missing = [...rows.values()].filter((row) => row.deleted === 0 && !seen.has(row.path));
+  return { toIndex, missing, unchanged: walked.length - toIndex.length };
+}
+
+function isDoubtful(row: FileRow): boolean {
+  return Number(row.mtimeNs) / 1e6 > row.updatedAt - doubtMs;
+}
+
+/**
+ * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone.
+ * @param excluded absolute folders that are never content
+ * @throws CodekeepError ROOT_UNAVAILABLE
+ */
+export async function reconcileProject(
+  context: IndexingContext,
+  excluded: readonly string[],
+  progress?: IndexProgress,
+): Promise<ReconcileOutcome> {
+  const { index, project, signal } = context;
+  const root = inspectRoot(project);
+  if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
+  const rules = new IgnoreRules(project.rootDir, excluded);
+  const walk = await walkTree(project.rootDir, '', rules, signal);
+  const rows = new Map<string, FileRow>();
+  for (const row of eachFile(index, project.id)) rows.set(row.path, row);
+  const { toIndex, missing, unchanged } = compareWalk(walk.files, rows);
+  const active = [...rows.values()].filter((row) => row.deleted === 0).length;
+  if (isBraked(root, missing.length, active)) {
+    return { ...nothing(), halted: brakeReason(root, missing.length, active) };
+  }
+  await acceptRoot(context, root);
+  const generation = project.generation + 1;
+  const tally = await indexPaths(context, toIndex, generation, progress);
+  const retired = await retireMissing(context, missing, rules);
+  const skipped = walk.skippedCount + tally.skipped;
+  await index.write(() => setVerified(index, project.id, generation, skipped, context.now()), signal);
+  const problems = [...walk.skipped.map(({ path, reason }) => `${path}: ${reason}`), ...tally.problems];
+  // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
+  const reallyUnchanged =
+    unchanged + toIndex.length - tally.added - tally.changed - tally.skipped - tally.unsettled.length;
+  return {
+    added: tally.added,
+    changed: tally.changed,
+    deleted: retired.deleted,
+    unchanged: reallyUnchanged,
+    skipped,
+    unsettled: tally.unsettled,
+    problems,
+    halted: null,
+  };
+}
+
+/** A root with another identity whose files are all where they were is the same project on another mount. */
+async function acceptRoot(context: IndexingContext, root: RootState): Promise<void> {
+  if (root.kind !== 'replaced') return;
+  const { index, project, signal } = context;
+  await index.write(() => setRootIdentity(index, project.id, root.dev, root.ino), signal);
+  project.rootDev = root.dev;
+  project.rootIno = root.ino;
+}
+
+/** What a batch of changed paths came to; `needsWhole` asks for a comparison of the whole tree instead. */
+export interface PathsOutcome extends ReconcileOutcome {
+  needsWhole: boolean;
+}
+
+/**
+ * Makes the index follow some paths that may have changed. Hints may be wrong, late or about folders: only
+ * what lstat says now counts.
+ */
+export async function reconcilePaths(
+  context: IndexingContext,
+  excluded: readonly string[],
+  paths: readonly string[],
+): Promise<PathsOutcome> {
+  const { index, project, signal } = context;
+  if (paths.some(isRuleFile)) return { ...nothing(), needsWhole: true };
+  const root = inspectRoot(project);
+  if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
+  if (root.kind === 'replaced') return { ...nothing(), needsWhole: true };
+  const rules = new IgnoreRules(project.rootDir, excluded);
+  const present = new Set<string>();
+  const missing = new Map<string, FileRow>();
+  for (const path of paths) await sortPath(context, rules, path, present, missing);
+  const { active } = countFiles(index, project.id);
+  if (isBraked(root, missing.size, active)) {
+    return { ...nothing(), needsWhole: false, halted: brakeReason(root, missing.size, active) };
+  }
+  const tally = await indexPaths(context, [...present], project.generation);
+  const retired = await retireMissing({ ...context, signal }, [...missing.values()], rules);
+  return { ...nothing(), ...tally, deleted: retired.deleted, needsWhole: false };
+}
+
+async function sortPath(
+  context: IndexingContext,
+  rules: IgnoreRules,
+  path: string,
+  present: Set<string>,
+  missing: Map<string, FileRow>,
+): Promise<void> {
+  const { index, project, signal } = context;
+  const stats = lstatSync(`${project.rootDir}/${path}`, { throwIfNoEntry: false });
+  const isDirectory = stats?.isDirectory() === true;
+  if (rules.ignoresPath(path, isDirectory)) return;
+  if (stats?.isFile() === true) {
+    present.add(path);
+    return;
+  }
+  const row = fileByPath(index, project.id, path);
+  if (row?.deleted === 0) missing.set(row.path, row);
+  const below = activeFilesBelow(index, project.id, path);
+  if (!isDirectory) {
+    for (const lost of below) missing.set(lost.path, lost);
+    return;
+  }
+  // Events below a new folder get lost between its creation and the watch on it: look for ourselves.
+  const walk = await walkTree(project.rootDir, path, rules, signal);
+  const { toIndex, missing: lost } = compareWalk(
+    walk.files,
+    new Map(below.map((known) => [known.path, known])),
+  );
+  for (const changed of toIndex) present.add(changed);
+  for (const gone of lost) missing.set(gone.path, gone);
+}

@@ -1,0 +1,149 @@
+import { lstatSync, unlinkSync } from 'node:fs';
+import { errnoOf } from '../../base/errors.js';
+import { temporaryName } from '../../base/file-placer.js';
+import { relativePathProblem, splitPath } from '../../base/paths.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import { beginRun, endRun, openIntents, type RunOrigin, unfinishedRuns } from '../../store/journal.js';
+import { type Project, projectById, setRootIdentity } from '../../store/projects.js';
+import { brakeReason, inspectRoot, isBraked, type RootState } from '../project-root.js';
+import { VersionStore } from '../version-store.js';
+import { applyPlan, type ApplyOutcome, temporaryToken, verifyActions } from './apply.js';
+import { observeProject } from './observe.js';
+import { type Fact, type Plan, type PlanContext, planOf } from './plan.js';
+
+export type RepairPhase = 'observe' | 'backup' | 'apply' | 'verify';
+
+export interface RepairOptions {
+  index: IndexDatabase;
+  runId: string;
+  origin: RunOrigin;
+  /** Go on although the root folder is not the one that was registered. */
+  force: boolean;
+  now: () => number;
+  signal: AbortSignal;
+  progress: (phase: RepairPhase, done: number, total: number) => void;
+}
+
+/** A plan with what was found out on the way; data only, nothing was touched. */
+export interface PlannedRepair {
+  project: Project;
+  root: RootState;
+  context: PlanContext;
+  plan: Plan;
+}
+
+/** observe → plan. Writes nothing. */
+export async function planRepair(
+  options: RepairOptions,
+  project: Project,
+  total: number,
+): Promise<PlannedRepair> {
+  const root = inspectRoot(project);
+  const facts = await observeProject(
+    options.index,
+    project,
+    (done) => options.progress('observe', done, total),
+    options.signal,
+  );
+  const context = { rootDoubt: rootDoubt(root, facts, options.force) };
+  return { project, root, context, plan: planOf(facts, context) };
+}
+
+/**
+ * Why missing files prove nothing, or null. A root that is another folder by now, with a large part of the
+ * files missing, is more likely an unmounted disk; `force` says that it is not. A root that is the same
+ * folder may well be empty: then the files are gone, and this is what a repair is for.
+ */
+export function rootDoubt(root: RootState, facts: readonly Fact[], force: boolean): string | null {
+  if (root.kind === 'unavailable') return root.reason;
+  if (root.kind === 'verified' || force) return null;
+  const missing = facts.filter((fact) => fact.inProject === 'absent' && !fact.deleted).length;
+  const active = facts.filter((fact) => !fact.deleted).length;
+  return isBraked(root, missing, active)
+    ? `${brakeReason(root, missing, active)}; call with force if this is right`
+    : null;
+}
+
+/** apply → verify, under the journal. */
+export async function executeRepair(options: RepairOptions, planned: PlannedRepair): Promise<ApplyOutcome> {
+  const { index, now } = options;
+  const { project, plan, root, context } = planned;
+  const run = { runId: options.runId, projectId: project.id };
+  await index.write(() => {
+    beginRun(
+      index,
+      { ...run, origin: options.origin, rootDir: project.rootDir, versionDir: project.versionDir },
+      now(),
+    );
+    if (root.kind === 'replaced' && context.rootDoubt === null)
+      setRootIdentity(index, project.id, root.dev, root.ino);
+  });
+  try {
+    const progress = (done: number, total: number): void => options.progress('apply', done, total);
+    const outcome = await applyPlan({ ...options, ...context, project, run, progress }, plan.actions);
+    options.progress('verify', 0, outcome.done.length);
+    outcome.errors.push(...verifyActions(index, project, outcome.done, context));
+    const state = outcome.errors.length === 0 ? 'done' : 'failed';
+    await index.write(() => endRun(index, run, state, summaryOf(plan, outcome), now()));
+    return outcome;
+  } catch (error) {
+    const state = options.signal.aborted ? 'cancelled' : 'failed';
+    await index.write(() => endRun(index, run, state, String(error), now()));
+    throw error;
+  }
+}
+
+/** One sentence for people. */
+export function summaryOf(plan: Plan, outcome: ApplyOutcome | null): string {
+  const { totals } = plan;
+  const parts = [`${totals.checked} files checked`];
+  const counted = outcome === null ? plan.actions : outcome.done;
+  const count = (verdict: string): number => counted.filter((action) => action.verdict === verdict).length;
+  const say = (number: number, text: string): void => {
+    if (number > 0) parts.push(`${number} ${text}`);
+  };
+  const verb = outcome === null ? 'to be ' : '';
+  say(count('clear_deleted'), `${verb}unmarked`);
+  say(count('set_deleted'), `${verb}marked deleted`);
+  say(count('restore_from_cst'), `${verb}restored`);
+  say(totals.unrestorable, 'not restorable');
+  say(totals.conflict + (outcome?.conflicts.length ?? 0), 'in conflict');
+  say(totals.unknown, 'unknown');
+  say(outcome?.errors.length ?? 0, 'failed');
+  if (parts.length === 1) parts.push('nothing to do');
+  return `${parts.join(', ')}.`;
+}
+
+/**
+ * Cleans up after runs that were cut off: takes away their temporary files and closes their journal rows.
+ * What they had not done is found again by the next plan. Gives the projects that were being repaired.
+ */
+export async function recoverRuns(index: IndexDatabase, now: () => number): Promise<Project[]> {
+  const projects: Project[] = [];
+  for (const run of unfinishedRuns(index)) {
+    const known = projectById(index, run.projectId);
+    const project =
+      known === undefined ? undefined : { ...known, rootDir: run.rootDir, versionDir: run.versionDir };
+    if (project !== undefined) {
+      for (const intent of openIntents(index, run))
+        removeTemporaries(project, intent.path, temporaryToken(run, intent.id));
+      projects.push(project);
+    }
+    await index.write(() => endRun(index, run, 'interrupted', 'cut off; finished by a later run', now()));
+  }
+  return projects;
+}
+
+function removeTemporaries(project: Project, path: string, token: string): void {
+  if (relativePathProblem(path) !== null) return;
+  const { folder } = splitPath(path);
+  for (const root of [project.rootDir, new VersionStore(project).root]) {
+    const temporary = `${root}/${folder}/${temporaryName(token)}`;
+    try {
+      if (lstatSync(temporary).isFile()) unlinkSync(temporary);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno !== 'ENOENT' && errno !== 'ENOTDIR') throw error;
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { CodekeepError, errnoOf } from '../base/errors.js';
+import { type FileImage, FilePlacer } from '../base/file-placer.js';
+import { sha256 } from '../base/hash.js';
+import { isWithin, stampedPath } from '../base/paths.js';
+import { PinnedFolder } from '../base/pinned-folder.js';
+import { presenceAt, TreePresence } from '../base/presence.js';
+import type { Project } from '../store/projects.js';
+
+const defaultVersionDir = 'data/versions';
+
+/** The absolute versions directory for a project: as given (relative to the root), or data/versions below it. */
+export function resolveVersionDir(rootDir: string, given: string | undefined): string {
+  const versionDir = resolve(rootDir, given ?? defaultVersionDir);
+  if (versionDir === rootDir || isWithin(versionDir, rootDir)) {
+    throw new CodekeepError(
+      'INVALID_PARAMS',
+      `version_dir ${versionDir} contains the project.`,
+      'Give a folder beside the project or below it.',
+      { issues: [{ param: 'version_dir', message: 'contains the project' }] },
+    );
+  }
+  return versionDir;
+}
+
+/** The files of one project in its versions directory: <version_dir>/<project_id>/<path>. */
+export class VersionStore {
+  readonly #project: Pick<Project, 'id' | 'rootDir' | 'versionDir'>;
+  /** Absolute folder that holds this project's versions. */
+  readonly root: string;
+
+  constructor(project: Pick<Project, 'id' | 'rootDir' | 'versionDir'>) {
+    this.#project = project;
+    this.root = join(project.versionDir, project.id);
+  }
+
+  pathOf(path: string): string {
+    return join(this.root, path);
+  }
+
+  /** A snapshot for observing many paths. A versions directory that does not exist yet holds nothing. */
+  observe(): TreePresence {
+    return new TreePresence(this.root);
+  }
+
+  /** Opens it for writing, and makes it where it is missing. */
+  async openPlacer(): Promise<FilePlacer> {
+    const { rootDir, versionDir, id } = this.#project;
+    if (!isWithin(rootDir, versionDir)) await mkdir(versionDir, { recursive: true, mode: 0o700 });
+    const base = await PinnedFolder.open(isWithin(rootDir, versionDir) ? rootDir : versionDir);
+    try {
+      const folder = isWithin(rootDir, versionDir)
+        ? await base.descend(relative(rootDir, versionDir), true)
+        : base;
+      if (folder !== base) await hideFromGit(folder);
+      const own = await folder.descend(id, true);
+      if (folder !== base) await folder.close();
+      return new FilePlacer(own);
+    } finally {
+      await base.close();
+    }
+  }
+
+  /**
+   * Makes sure that versions hold `image` at `path`. The same bytes there already are left alone; other
+   * bytes are an older deletion of the path and get a timestamp before their extension.
+   */
+  async keep(placer: FilePlacer, path: string, image: FileImage, now: number): Promise<void> {
+    const existing = await this.#read(path);
+    if (existing !== null && sha256(existing) === image.sha256) return;
+    if (existing !== null) await placer.rename(path, stampedPath(path, versionStamp(now)));
+    await placer.place(path, image, randomUUID());
+  }
+
+  /** As keep, for a file of any size that is moved as it is and not read. */
+  async adopt(placer: FilePlacer, path: string, source: string, now: number): Promise<void> {
+    if (presenceAt(this.pathOf(path)) !== 'absent')
+      await placer.rename(path, stampedPath(path, versionStamp(now)));
+    await placer.placeCopyOf(source, path, randomUUID());
+  }
+
+  async #read(path: string): Promise<Buffer | null> {
+    try {
+      return await readFile(this.pathOf(path));
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return null;
+      throw error;
+    }
+  }
+}
+
+/** ISO 8601 basic format, which sorts and needs no quoting in a shell. */
+function versionStamp(now: number): string {
+  return new Date(now).toISOString().replaceAll(/[-:]/g, '');
+}
+
+async function hideFromGit(folder: PinnedFolder): Promise<void> {
+  try {
+    const file = await open(folder.at('.gitignore'), 'wx', 0o644);
+    try {
+      await file.writeFile('*\n');
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
+}
+
+/** The project with another versions directory for one run, where the caller named one. */
+export function withVersionDir<P extends Pick<Project, 'rootDir' | 'versionDir'>>(
+  project: P,
+  given: string | undefined,
+): P {
+  return given === undefined
+    ? project
+    : { ...project, versionDir: resolveVersionDir(project.rootDir, given) };
+}

@@ -1,0 +1,65 @@
+import { CodekeepError, type ErrorCode, errorCodes } from '../base/errors.js';
+import { isRecord } from './protocol.js';
+
+/** Nobody answers on the socket. The CLI's exit status for it is 3. */
+export class UnreachableError extends Error {
+  readonly socket: string;
+  /** What the reader can do about it, as a full sentence. */
+  readonly hint: string;
+
+  /** @param errno why connecting failed, such as ENOENT */
+  constructor(socket: string, errno: string) {
+    super(`No supervisor answers on ${socket} (${errno}).`);
+    this.name = 'UnreachableError';
+    this.socket = socket;
+    this.hint =
+      errno === 'EACCES' || errno === 'EPERM'
+        ? 'The socket belongs to another user; give your own with --socket or CODEKEEP_SOCKET.'
+        : 'Start one with "codekeep serve", or name its socket with --socket or CODEKEEP_SOCKET.';
+  }
+}
+
+/** The connection ended before the reply came: whether the call was carried out is not known. */
+export class ConnectionLostError extends Error {
+  readonly socket: string;
+  readonly hint = 'Ask for the state before you repeat the call: it may have been carried out.';
+
+  constructor(socket: string, why: string) {
+    super(`The connection to ${socket} ended before the reply: ${why}.`);
+    this.name = 'ConnectionLostError';
+    this.socket = socket;
+  }
+}
+
+/** An error reply without one of the program's own codes: -32601, -32603 and their like. */
+export class RpcError extends Error {
+  readonly number: number;
+  readonly hint: string;
+  /** `error.data` as it came. */
+  readonly data: unknown;
+
+  constructor(number: number, message: string, hint: string, data?: unknown) {
+    super(message);
+    this.name = 'RpcError';
+    this.number = number;
+    this.hint = hint;
+    this.data = data;
+  }
+}
+
+function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(errorCodes, code);
+}
+
+/** The error that an error reply stands for; takes any value, since it came over a wire. */
+export function errorOfReply(error: unknown): CodekeepError | RpcError {
+  if (!isRecord(error)) return new RpcError(-32603, 'An error reply without an error came.', versionHint);
+  const { code: number, message, data } = error;
+  const text = typeof message === 'string' ? message : 'An error without a message came.';
+  const { code, hint, ...details } = isRecord(data) ? data : {};
+  const advice = typeof hint === 'string' ? hint : '';
+  if (isErrorCode(code)) return new CodekeepError(code, text, advice, details);
+  return new RpcError(typeof number === 'number' ? number : -32603, text, advice, data);
+}
+
+export const versionHint = 'Use the same version of codekeep on both sides.';

@@ -1,0 +1,40 @@
+/** Everything that bounds what one client can cost. Each can be set lower in tests. */
+export interface RpcLimits {
+  /** Longest JSON text, in bytes. A longer one is answered with LIMIT_EXCEEDED and skipped. */
+  maxMessageBytes: number;
+  /** Deepest nesting of arrays and objects: params of the contract need fewer than ten levels. */
+  maxDepth: number;
+  maxBatchItems: number;
+  /** Items of one batch that run at the same time. */
+  maxBatchConcurrency: number;
+  /** Size of a batch's replies after which its remaining items are refused instead of run. */
+  maxBatchReplyBytes: number;
+  /** Requests of one connection that may be unanswered; beyond it the socket is not read (backpressure). */
+  maxPendingRequests: number;
+  /** Clients at once; one more is told so and closed. */
+  maxConnections: number;
+  /** Unread output, in bytes, beyond which no further request of that client is read or begun. */
+  maxWriteBufferBytes: number;
+  /** How long, in milliseconds, a client may take nothing of a full write buffer before it is destroyed. */
+  writeStallMaxMs: number;
+  /** How long, in milliseconds, a message may stay incomplete without a further byte. */
+  partialMessageMaxMs: number;
+  /** How long, in milliseconds, close() waits for replies to go out. */
+  closeGraceMs: number;
+}
+
+const MiB = 1024 * 1024;
+
+export const defaultLimits: RpcLimits = {
+  maxMessageBytes: 8 * MiB,
+  maxDepth: 200,
+  maxBatchItems: 1_000,
+  maxBatchConcurrency: 16,
+  maxBatchReplyBytes: 64 * MiB,
+  maxPendingRequests: 256,
+  maxConnections: 1_024,
+  maxWriteBufferBytes: 16 * MiB,
+  writeStallMaxMs: 30_000,
+  partialMessageMaxMs: 30_000,
+  closeGraceMs: 2_000,
+};

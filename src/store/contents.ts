@@ -1,0 +1,72 @@
+import { sha256 } from '../base/hash.js';
+import { type GreenTree, render } from '../syntax/green-tree.js';
+import { decodeTree, TreeFormatError } from '../syntax/tree-codec.js';
+import type { IndexDatabase } from './index-database.js';
+
+/** A content as it is stored: the encoded lossless tree and the size of the raw bytes. */
+export interface StoredContent {
+  sha256: string;
+  size: number;
+  tree: Uint8Array;
+}
+
+export function hasContent(index: IndexDatabase, hash: string): boolean {
+  return index.sql('SELECT 1 FROM contents WHERE sha256 = ?').get(hash) !== undefined;
+}
+
+/** Adds a content; one that is there already stays as it is. */
+export function putContent(index: IndexDatabase, content: StoredContent, now: number): void {
+  index
+    .sql('INSERT INTO contents (sha256, size, tree, added_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING')
+    .run(content.sha256, content.size, content.tree, now);
+}
+
+/** Replaces a content whose stored tree no longer renders to its hash, once the true bytes are at hand again. */
+export function healContent(index: IndexDatabase, content: StoredContent, now: number): void {
+  index
+    .sql(
+      `INSERT INTO contents (sha256, size, tree, added_at) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET size = excluded.size, tree = excluded.tree`,
+    )
+    .run(content.sha256, content.size, content.tree, now);
+}
+
+/** Bytes that were rendered from the stored tree and have the hash asked for, or why there are none. */
+export type Rendering = { tree: GreenTree; bytes: Buffer } | { problem: string };
+
+/**
+ * Reads a content and proves it: nothing is ever given out that does not have its hash.
+ * Damage is a result and not an exception, because a repair has to go on with the other files.
+ */
+export function renderContent(index: IndexDatabase, hash: string | null): Rendering {
+  if (hash === null) return { problem: 'its content was never stored' };
+  const row = index.sql<[string], { tree: Buffer }>('SELECT tree FROM contents WHERE sha256 = ?').get(hash);
+  if (row === undefined) return { problem: 'its content is not in the index' };
+  return renderStored(row.tree, hash);
+}
+
+export function renderStored(stored: Buffer, hash: string): Rendering {
+  try {
+    const tree = decodeTree(stored);
+    const bytes = render(tree);
+    if (sha256(bytes) !== hash)
+      return { problem: 'its stored tree renders to other bytes than were indexed' };
+    return { tree, bytes };
+  } catch (error) {
+    if (error instanceof TreeFormatError) return { problem: `its stored tree is damaged: ${error.message}` };
+    throw error;
+  }
+}
+
+/** Hashes of contents in key order, behind `after`, for checking all of them in steps. */
+export function contentsAfter(
+  index: IndexDatabase,
+  after: string,
+  limit: number,
+): { sha256: string; tree: Buffer }[] {
+  return index
+    .sql<[string, number], { sha256: string; tree: Buffer }>(
+      'SELECT sha256, tree FROM contents WHERE sha256 > ? ORDER BY sha256 LIMIT ?',
+    )
+    .all(after, limit);
+}

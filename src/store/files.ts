@@ -1,0 +1,186 @@
+import { CodekeepError } from '../base/errors.js';
+import type { IndexDatabase } from './index-database.js';
+
+/** A row of `files`. 64-bit numbers come as decimal text. */
+export interface FileRow {
+  id: number;
+  path: string;
+  deleted: 0 | 1;
+  deletedAt: number | null;
+  size: number;
+  mtimeNs: string;
+  ino: string;
+  mode: number;
+  language: string | null;
+  sha256: string | null;
+  skipReason: string | null;
+  updatedAt: number;
+}
+
+const columns = `id, path, deleted, deleted_at AS deletedAt, size, CAST(mtime_ns AS TEXT) AS mtimeNs,
+  CAST(ino AS TEXT) AS ino, mode, language, sha256, skip_reason AS skipReason, updated_at AS updatedAt`;
+
+/** What lstat said of a file when it was indexed. */
+export interface FileStamp {
+  size: number;
+  mtimeNs: string;
+  ino: string;
+  mode: number;
+}
+
+export function fileByPath(index: IndexDatabase, projectId: string, path: string): FileRow | undefined {
+  return index
+    .sql<[string, string], FileRow>(`SELECT ${columns} FROM files WHERE project_id = ? AND path = ?`)
+    .get(projectId, path);
+}
+
+/** @throws CodekeepError FILE_NOT_FOUND */
+export function requireFile(index: IndexDatabase, projectId: string, path: string): FileRow {
+  const row = fileByPath(index, projectId, path);
+  if (row !== undefined) return row;
+  throw new CodekeepError(
+    'FILE_NOT_FOUND',
+    `The index has no file ${JSON.stringify(path)} in this project.`,
+    'Call list_files to see what is indexed; the path is relative to root_dir.',
+  );
+}
+
+/** Whether to look at all rows, or only at those with or without the deleted mark. */
+export type DeletedFilter = 'all' | 'active' | 'deleted';
+
+const deletedClause: Record<DeletedFilter, string> = {
+  all: '',
+  active: 'AND deleted = 0',
+  deleted: 'AND deleted = 1',
+};
+
+export interface FilePage {
+  filter: DeletedFilter;
+  /** Only paths that start with this; '' for all. */
+  prefix: string;
+  /** Only paths behind this one; '' for the first page. */
+  after: string;
+  limit: number;
+}
+
+/** Rows in the order of their paths' bytes, a page at a time. */
+export function pageOfFiles(index: IndexDatabase, projectId: string, page: FilePage): FileRow[] {
+  const start = page.prefix > page.after ? page.prefix : page.after;
+  return index
+    .sql<[string, string, string, string, string, number], FileRow>(
+      `SELECT ${columns} FROM files
+       WHERE project_id = ? AND path >= ? AND path <> ? AND substr(path, 1, length(?)) = ? ${deletedClause[page.filter]}
+       ORDER BY path LIMIT ?`,
+    )
+    .all(projectId, start, page.after, page.prefix, page.prefix, page.limit);
+}
+
+/** Rows by id, for walking the whole project in steps that stay stable while rows come and go. */
+export function filesAfterId(
+  index: IndexDatabase,
+  projectId: string,
+  afterId: number,
+  limit: number,
+): FileRow[] {
+  return index
+    .sql<[string, number, number], FileRow>(
+      `SELECT ${columns} FROM files WHERE project_id = ? AND id > ? ORDER BY id LIMIT ?`,
+    )
+    .all(projectId, afterId, limit);
+}
+
+/** The rows of a whole project, one by one: do not write through the same connection meanwhile. */
+export function eachFile(index: IndexDatabase, projectId: string): IterableIterator<FileRow> {
+  return index.sql<[string], FileRow>(`SELECT ${columns} FROM files WHERE project_id = ?`).iterate(projectId);
+}
+
+export function activeFilesBelow(index: IndexDatabase, projectId: string, folder: string): FileRow[] {
+  return index
+    .sql<[string, string, string], FileRow>(
+      `SELECT ${columns} FROM files WHERE project_id = ? AND deleted = 0 AND path >= ? || '/' AND path < ? || '0'`,
+    )
+    .all(projectId, folder, folder);
+}
+
+export interface FileUpsert extends FileStamp {
+  path: string;
+  language: string | null;
+  sha256: string | null;
+  skipReason: string | null;
+}
+
+/** Writes what a file is now, present and not deleted; gives its id. */
+export function upsertFile(
+  index: IndexDatabase,
+  projectId: string,
+  file: FileUpsert,
+  generation: number,
+  now: number,
+): number {
+  const row = index
+    .sql<unknown[], { id: number }>(
+      `INSERT INTO files (project_id, path, size, mtime_ns, ino, mode, language, sha256, skip_reason, generation, updated_at)
+       VALUES (?, ?, ?, CAST(? AS INTEGER), CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (project_id, path) DO UPDATE SET deleted = 0, deleted_at = NULL, size = excluded.size,
+         mtime_ns = excluded.mtime_ns, ino = excluded.ino, mode = excluded.mode, language = excluded.language,
+         sha256 = excluded.sha256, skip_reason = excluded.skip_reason, generation = excluded.generation,
+         updated_at = excluded.updated_at
+       RETURNING id`,
+    )
+    .get(
+      projectId,
+      file.path,
+      file.size,
+      file.mtimeNs,
+      file.ino,
+      file.mode,
+      file.language,
+      file.sha256,
+      file.skipReason,
+      generation,
+      now,
+    );
+  if (row === undefined) throw new Error('an upsert gave no row');
+  return row.id;
+}
+
+/** The file holds the same bytes as before, but lstat says something else now. */
+export function restampFile(index: IndexDatabase, id: number, stamp: FileStamp, now: number): void {
+  index
+    .sql(
+      `UPDATE files SET size = ?, mtime_ns = CAST(? AS INTEGER), ino = CAST(? AS INTEGER), mode = ?, updated_at = ?
+       WHERE id = ?`,
+    )
+    .run(stamp.size, stamp.mtimeNs, stamp.ino, stamp.mode, now, id);
+}
+
+export function markDeleted(index: IndexDatabase, id: number, now: number): void {
+  index.sql('UPDATE files SET deleted = 1, deleted_at = ?, updated_at = ? WHERE id = ?').run(now, now, id);
+}
+
+export function clearDeleted(index: IndexDatabase, id: number, now: number): void {
+  index.sql('UPDATE files SET deleted = 0, deleted_at = NULL, updated_at = ? WHERE id = ?').run(now, id);
+}
+
+/** Forgets a row whose path is not to be indexed any more; its content stays. */
+export function forgetFile(index: IndexDatabase, id: number): void {
+  index.sql('DELETE FROM files WHERE id = ?').run(id);
+}
+
+export interface FileCounts {
+  total: number;
+  active: number;
+  deleted: number;
+  notRestorable: number;
+}
+
+export function countFiles(index: IndexDatabase, projectId: string): FileCounts {
+  const row = index
+    .sql<[string], FileCounts>(
+      `SELECT count(*) AS total, count(*) FILTER (WHERE deleted = 0) AS active,
+         count(*) FILTER (WHERE deleted = 1) AS deleted, count(*) FILTER (WHERE sha256 IS NULL) AS notRestorable
+       FROM files WHERE project_id = ?`,
+    )
+    .get(projectId);
+  return row ?? { total: 0, active: 0, deleted: 0, notRestorable: 0 };
+}

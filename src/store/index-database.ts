@@ -1,0 +1,146 @@
+import Database from 'better-sqlite3';
+import { CodekeepError } from '../base/errors.js';
+import { sleep } from '../base/waiting.js';
+import { migrations } from './schema.js';
+
+/** A statement may block this process's event loop for a lock so long (ms), no longer; `write` waits asynchronously. */
+const busyTimeoutMs = 15;
+/** How long `write` keeps asking for the write lock (ms): longer than the longest transaction of any process. */
+const writePatienceMs = 30_000;
+/** Pages (4 KiB) after which SQLite copies the WAL back by itself. */
+const checkpointPages = 4_000;
+
+/** What a statement gives, as better-sqlite3 types it. */
+export type Statement<P extends unknown[], R> = Database.Statement<P, R>;
+
+/** One process's connection to the index: statements by their text, short write transactions. */
+export class IndexDatabase {
+  readonly db: Database.Database;
+  readonly path: string;
+  readonly #statements = new Map<string, Database.Statement>();
+
+  private constructor(db: Database.Database, path: string) {
+    this.db = db;
+    this.path = path;
+  }
+
+  /**
+   * Opens the index and brings its schema up to date.
+   * @throws CodekeepError DATABASE_CORRUPT when the file is no database or was written by a newer version
+   */
+  static open(path: string): IndexDatabase {
+    return guardOpening(path, () => {
+      const db = new Database(path, { timeout: 5_000 });
+      db.pragma('journal_mode = WAL');
+      // FULL: a commit survives a power loss. The index is the last copy of a file that is gone from disk.
+      db.pragma('synchronous = FULL');
+      db.pragma('foreign_keys = ON');
+      db.pragma(`wal_autocheckpoint = ${checkpointPages}`);
+      db.pragma('journal_size_limit = 67108864');
+      migrate(db);
+      db.pragma(`busy_timeout = ${busyTimeoutMs}`);
+      return new IndexDatabase(db, path);
+    });
+  }
+
+  /** Opens the index for looking only: a connection that cannot write, as a dry run needs. */
+  static openReadOnly(path: string): IndexDatabase {
+    return guardOpening(path, () => {
+      const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
+      const version = Number(db.pragma('user_version', { simple: true }));
+      if (version !== migrations.length) throw schemaMismatch(path, version);
+      return new IndexDatabase(db, path);
+    });
+  }
+
+  /** The prepared statement for `sql`, prepared once. */
+  sql<P extends unknown[] = unknown[], R = unknown>(sql: string): Statement<P, R> {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement as Statement<P, R>;
+  }
+
+  /**
+   * Runs `work` in one immediate transaction; waits for other writers without blocking the event loop.
+   * `work` is synchronous and short: while it runs, nobody else writes.
+   * @throws CodekeepError TIMEOUT when the lock cannot be had in 30 s
+   */
+  async write<T>(work: () => T, signal?: AbortSignal): Promise<T> {
+    const transaction = this.db.transaction(work);
+    const giveUpAt = performance.now() + writePatienceMs;
+    for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, 50)) {
+      signal?.throwIfAborted();
+      try {
+        return transaction.immediate();
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+        if (performance.now() > giveUpAt) {
+          throw new CodekeepError(
+            'TIMEOUT',
+            'The index is locked by another process.',
+            'Stop what else has index.db open.',
+          );
+        }
+        await sleep(pauseMs, signal);
+      }
+    }
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.db.close();
+  }
+}
+
+function migrate(db: Database.Database): void {
+  const apply = db.transaction(() => {
+    const version = Number(db.pragma('user_version', { simple: true }));
+    if (version > migrations.length) throw schemaMismatch(db.name, version);
+    for (const migration of migrations.slice(version)) db.exec(migration);
+    db.pragma(`user_version = ${migrations.length}`);
+  });
+  if (Number(db.pragma('user_version', { simple: true })) !== migrations.length) apply.immediate();
+}
+
+function schemaMismatch(path: string, version: number): CodekeepError {
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `${path} has schema version ${version}, this program knows ${migrations.length}.`,
+    'Start the version of codekeep that wrote it, or give another --state-dir.',
+  );
+}
+
+function guardOpening<T>(path: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (isCorrupt(error)) {
+      throw new CodekeepError(
+        'DATABASE_CORRUPT',
+        `${path} is damaged: ${String(error)}`,
+        'Keep the file, put the newest one from the backups folder in its place, then start again.',
+      );
+    }
+    throw error;
+  }
+}
+
+function sqliteCode(error: unknown): string {
+  return error instanceof Database.SqliteError ? error.code : '';
+}
+
+export function isBusy(error: unknown): boolean {
+  return sqliteCode(error).startsWith('SQLITE_BUSY');
+}
+
+/** SQLITE_BUSY is not corruption, and neither is a full disk: only these two codes are. */
+export function isCorrupt(error: unknown): boolean {
+  return sqliteCode(error).startsWith('SQLITE_CORRUPT') || sqliteCode(error) === 'SQLITE_NOTADB';
+}
+
+export function isDiskFull(error: unknown): boolean {
+  return sqliteCode(error) === 'SQLITE_FULL';
+}

@@ -1,0 +1,143 @@
+import type { IndexDatabase } from './index-database.js';
+
+export type RunState = 'running' | 'done' | 'failed' | 'interrupted' | 'cancelled';
+export type RunOrigin = 'command' | 'worker' | 'recovery';
+export type ActionState = 'intent' | 'done' | 'conflict' | 'failed';
+
+export interface RunKey {
+  runId: string;
+  projectId: string;
+}
+
+export interface NewRun extends RunKey {
+  origin: RunOrigin;
+  rootDir: string;
+  versionDir: string;
+}
+
+export function beginRun(index: IndexDatabase, run: NewRun, now: number): void {
+  index
+    .sql(
+      `INSERT INTO repair_runs (run_id, project_id, origin, state, root_dir, version_dir, started_at)
+       VALUES (?, ?, ?, 'running', ?, ?, ?)`,
+    )
+    .run(run.runId, run.projectId, run.origin, run.rootDir, run.versionDir, now);
+}
+
+export function endRun(
+  index: IndexDatabase,
+  run: RunKey,
+  state: RunState,
+  message: string,
+  now: number,
+): void {
+  index
+    .sql('UPDATE repair_runs SET state = ?, message = ?, finished_at = ? WHERE run_id = ? AND project_id = ?')
+    .run(state, message, now, run.runId, run.projectId);
+}
+
+export interface NewAction {
+  fileId: number;
+  path: string;
+  verdict: string;
+  targets: readonly string[];
+  sha256: string | null;
+}
+
+/** Writes what is about to be done; the id names the temporary files of the action, too. */
+export function recordIntent(index: IndexDatabase, run: RunKey, action: NewAction): number {
+  const { lastInsertRowid } = index
+    .sql(
+      `INSERT INTO repair_actions (run_id, project_id, file_id, path, verdict, state, targets, sha256)
+       VALUES (?, ?, ?, ?, ?, 'intent', ?, ?)`,
+    )
+    .run(
+      run.runId,
+      run.projectId,
+      action.fileId,
+      action.path,
+      action.verdict,
+      action.targets.join(','),
+      action.sha256,
+    );
+  return Number(lastInsertRowid);
+}
+
+export function recordOutcome(
+  index: IndexDatabase,
+  actionId: number,
+  state: ActionState,
+  detail: string | null,
+): void {
+  index.sql('UPDATE repair_actions SET state = ?, detail = ? WHERE id = ?').run(state, detail, actionId);
+}
+
+export interface UnfinishedRun extends RunKey {
+  rootDir: string;
+  versionDir: string;
+}
+
+export function unfinishedRuns(index: IndexDatabase): UnfinishedRun[] {
+  return index
+    .sql<[], UnfinishedRun>(
+      `SELECT run_id AS runId, project_id AS projectId, root_dir AS rootDir, version_dir AS versionDir
+       FROM repair_runs WHERE state = 'running' ORDER BY started_at`,
+    )
+    .all();
+}
+
+export interface ActionRow {
+  id: number;
+  projectId: string;
+  fileId: number;
+  path: string;
+  verdict: string;
+  state: ActionState;
+  targets: string;
+  sha256: string | null;
+  detail: string | null;
+}
+
+const actionColumns = `id, project_id AS projectId, file_id AS fileId, path, verdict, state, targets, sha256, detail`;
+
+export function openIntents(index: IndexDatabase, run: RunKey): ActionRow[] {
+  return index
+    .sql<[string, string], ActionRow>(
+      `SELECT ${actionColumns} FROM repair_actions WHERE run_id = ? AND project_id = ? AND state = 'intent'`,
+    )
+    .all(run.runId, run.projectId);
+}
+
+export function actionsOfRun(index: IndexDatabase, runId: string, after: number, limit: number): ActionRow[] {
+  return index
+    .sql<[string, number, number], ActionRow>(
+      `SELECT ${actionColumns} FROM repair_actions WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?`,
+    )
+    .all(runId, after, limit);
+}
+
+export interface RunRow extends RunKey {
+  origin: RunOrigin;
+  state: RunState;
+  message: string | null;
+  startedAt: number;
+  finishedAt: number | null;
+  actions: number;
+}
+
+const runColumns = `r.run_id AS runId, r.project_id AS projectId, r.origin, r.state, r.message,
+  r.started_at AS startedAt, r.finished_at AS finishedAt,
+  (SELECT count(*) FROM repair_actions a WHERE a.run_id = r.run_id AND a.project_id = r.project_id) AS actions`;
+
+export function listRuns(index: IndexDatabase, projectId: string | null, limit: number): RunRow[] {
+  return index
+    .sql<unknown[], RunRow>(
+      `SELECT ${runColumns} FROM repair_runs r WHERE @projectId IS NULL OR r.project_id = @projectId
+       ORDER BY r.started_at DESC, r.run_id LIMIT @limit`,
+    )
+    .all({ projectId, limit });
+}
+
+export function runById(index: IndexDatabase, runId: string): RunRow[] {
+  return index.sql<[string], RunRow>(`SELECT ${runColumns} FROM repair_runs r WHERE r.run_id = ?`).all(runId);
+}

@@ -1,0 +1,102 @@
+import { CodekeepError } from '../base/errors.js';
+import type { IndexDatabase } from './index-database.js';
+
+export interface Project {
+  id: string;
+  rootDir: string;
+  versionDir: string;
+  name: string;
+  /** Identity of the root folder, as decimal text: 64-bit numbers do not fit a JavaScript number. */
+  rootDev: string;
+  rootIno: string;
+  generation: number;
+  skipped: number;
+  /** Milliseconds since 1970, or null while no comparison has ended. */
+  lastVerifiedAt: number | null;
+}
+
+const columns = `id, root_dir AS rootDir, version_dir AS versionDir, name, CAST(root_dev AS TEXT) AS rootDev,
+  CAST(root_ino AS TEXT) AS rootIno, generation, skipped, last_verified_at AS lastVerifiedAt`;
+
+export function listProjects(index: IndexDatabase): Project[] {
+  return index.sql<[], Project>(`SELECT ${columns} FROM projects ORDER BY root_dir`).all();
+}
+
+export function projectById(index: IndexDatabase, id: string): Project | undefined {
+  return index.sql<[string], Project>(`SELECT ${columns} FROM projects WHERE id = ?`).get(id);
+}
+
+export function projectByRoot(index: IndexDatabase, rootDir: string): Project | undefined {
+  return index.sql<[string], Project>(`SELECT ${columns} FROM projects WHERE root_dir = ?`).get(rootDir);
+}
+
+/** How callers name a project. */
+export interface ProjectReference {
+  root_dir?: string | undefined;
+  project_id?: string | undefined;
+}
+
+/** @throws CodekeepError PROJECT_NOT_FOUND; also when root_dir and project_id name two different projects */
+export function requireProject(index: IndexDatabase, reference: ProjectReference): Project {
+  const project =
+    reference.project_id === undefined
+      ? projectByRoot(index, withoutTrailingSlash(reference.root_dir ?? ''))
+      : projectById(index, reference.project_id);
+  const isConsistent =
+    reference.project_id === undefined ||
+    reference.root_dir === undefined ||
+    project?.rootDir === withoutTrailingSlash(reference.root_dir);
+  if (project !== undefined && isConsistent) return project;
+  throw new CodekeepError(
+    'PROJECT_NOT_FOUND',
+    `No project ${reference.project_id ?? reference.root_dir ?? ''} is registered.`,
+    'Call list_projects to see those that are, or add_project to register one.',
+  );
+}
+
+export function withoutTrailingSlash(path: string): string {
+  return path.length > 1 ? path.replace(/\/+$/, '') : path;
+}
+
+export type NewProject = Omit<Project, 'generation' | 'skipped' | 'lastVerifiedAt'>;
+
+export function insertProject(index: IndexDatabase, project: NewProject, now: number): void {
+  index
+    .sql(
+      `INSERT INTO projects (id, root_dir, version_dir, name, root_dev, root_ino, added_at)
+       VALUES (?, ?, ?, ?, CAST(? AS INTEGER), CAST(? AS INTEGER), ?)`,
+    )
+    .run(
+      project.id,
+      project.rootDir,
+      project.versionDir,
+      project.name,
+      project.rootDev,
+      project.rootIno,
+      now,
+    );
+}
+
+/** Accepts another folder as the project's root, after somebody decided that it is the right one. */
+export function setRootIdentity(index: IndexDatabase, id: string, rootDev: string, rootIno: string): void {
+  index
+    .sql('UPDATE projects SET root_dev = CAST(? AS INTEGER), root_ino = CAST(? AS INTEGER) WHERE id = ?')
+    .run(rootDev, rootIno, id);
+}
+
+export function deleteProject(index: IndexDatabase, id: string): void {
+  index.sql('DELETE FROM projects WHERE id = ?').run(id);
+}
+
+/** Records the end of a comparison of the whole tree. */
+export function setVerified(
+  index: IndexDatabase,
+  id: string,
+  generation: number,
+  skipped: number,
+  now: number,
+): void {
+  index
+    .sql('UPDATE projects SET generation = ?, skipped = ?, last_verified_at = ? WHERE id = ?')
+    .run(generation, skipped, now, id);
+}

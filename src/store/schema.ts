@@ -1,0 +1,138 @@
+/**
+ * The index's schema, one migration an entry; `PRAGMA user_version` counts those that were applied.
+ * Never edit an entry that was released: add one.
+ *
+ * Times are milliseconds since 1970 (UTC) in columns that end in `_at`; sizes are bytes. 64-bit numbers that
+ * JavaScript cannot hold (mtime_ns, ino, dev) are read with CAST(... AS TEXT) and compared as text.
+ */
+export const migrations: readonly string[] = [
+  `
+  -- A folder whose files are indexed.
+  CREATE TABLE projects (
+    id               TEXT PRIMARY KEY,          -- UUID
+    root_dir         TEXT NOT NULL UNIQUE,      -- real path, no trailing slash
+    version_dir      TEXT NOT NULL,             -- absolute; files live in <version_dir>/<id>/<path>
+    name             TEXT NOT NULL,             -- for people
+    root_dev         INTEGER NOT NULL,          -- identity of the root folder when it was last known good
+    root_ino         INTEGER NOT NULL,
+    generation       INTEGER NOT NULL DEFAULT 0,-- counts the comparisons of the whole tree
+    skipped          INTEGER NOT NULL DEFAULT 0,-- entries that the last comparison could not index
+    last_verified_at INTEGER,                   -- end of the last whole comparison; NULL: never
+    added_at         INTEGER NOT NULL
+  ) STRICT;
+
+  -- One row per path that is or was in a project. A row outlives its file: it is what can be restored.
+  CREATE TABLE files (
+    id          INTEGER PRIMARY KEY,
+    project_id  TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    path        TEXT NOT NULL,                  -- relative to root_dir, '/'-separated, canonical
+    deleted     INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
+    deleted_at  INTEGER,                        -- when the mark was set
+    size        INTEGER NOT NULL,
+    mtime_ns    INTEGER NOT NULL,
+    ino         INTEGER NOT NULL,
+    mode        INTEGER NOT NULL,               -- permission bits (st_mode & 07777)
+    language    TEXT,
+    sha256      TEXT,                           -- of the bytes last indexed; NULL: tracked without content
+    skip_reason TEXT,                           -- why there is no content
+    generation  INTEGER NOT NULL,               -- the comparison that last wrote the row
+    updated_at  INTEGER NOT NULL,
+    UNIQUE (project_id, path)
+  ) STRICT;
+
+  -- What files are made of. Nothing cascades into this table: only an explicit purge removes content.
+  CREATE TABLE contents (
+    sha256   TEXT PRIMARY KEY,                  -- of the raw bytes
+    size     INTEGER NOT NULL,                  -- raw bytes
+    tree     BLOB NOT NULL,                     -- lossless syntax tree, see src/syntax/tree-codec.ts
+    added_at INTEGER NOT NULL
+  ) STRICT;
+
+  -- Below: derived from contents, rebuildable at any time.
+  CREATE TABLE entities (
+    id             INTEGER PRIMARY KEY,
+    file_id        INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
+    kind           TEXT NOT NULL,
+    name           TEXT NOT NULL,
+    qualified_name TEXT NOT NULL,
+    start_line     INTEGER NOT NULL,            -- from 1
+    end_line       INTEGER NOT NULL             -- inclusive
+  ) STRICT;
+  CREATE INDEX entities_by_file ON entities(file_id);
+  CREATE INDEX entities_by_name ON entities(name);
+
+  -- A piece of a file that search can answer with.
+  CREATE TABLE chunks (
+    id         INTEGER PRIMARY KEY,
+    file_id    INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
+    entity_id  INTEGER,                         -- the entity it belongs to, if any
+    start_line INTEGER NOT NULL,
+    end_line   INTEGER NOT NULL,
+    text       TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX chunks_by_file ON chunks(file_id);
+
+  -- Words of a chunk; rowid is chunks.id. Text is split by base/words.ts before it comes here.
+  CREATE VIRTUAL TABLE chunk_words USING fts5(
+    name, path, body, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
+  );
+  CREATE TRIGGER chunk_words_follow AFTER DELETE ON chunks BEGIN
+    DELETE FROM chunk_words WHERE rowid = old.id;
+  END;
+
+  -- What an embedding provider learned from a project, and needs to embed its queries.
+  CREATE TABLE embedding_models (
+    id         INTEGER PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    provider   TEXT NOT NULL,
+    dimensions INTEGER NOT NULL,
+    trained_on INTEGER NOT NULL,                -- chunks it learned from
+    state      BLOB NOT NULL,
+    added_at   INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX embedding_models_by_project ON embedding_models(project_id);
+
+  CREATE TABLE vectors (
+    chunk_id INTEGER PRIMARY KEY REFERENCES chunks(id) ON DELETE CASCADE,
+    model_id INTEGER NOT NULL REFERENCES embedding_models(id) ON DELETE CASCADE,
+    vector   BLOB NOT NULL                      -- float32 little-endian, unit length
+  ) STRICT;
+  CREATE INDEX vectors_by_model ON vectors(model_id);
+
+  -- The repair journal: one row per run and project, kept when the project is forgotten.
+  CREATE TABLE repair_runs (
+    run_id      TEXT NOT NULL,
+    project_id  TEXT NOT NULL,
+    origin      TEXT NOT NULL CHECK (origin IN ('command', 'worker', 'recovery')),
+    state       TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'interrupted', 'cancelled')),
+    root_dir    TEXT NOT NULL,
+    version_dir TEXT NOT NULL,
+    message     TEXT,
+    started_at  INTEGER NOT NULL,
+    finished_at INTEGER,
+    PRIMARY KEY (run_id, project_id)
+  ) STRICT;
+
+  -- intent is written before an action, done after it; an intent without an outcome was cut off.
+  CREATE TABLE repair_actions (
+    id         INTEGER PRIMARY KEY,
+    run_id     TEXT NOT NULL,
+    project_id TEXT NOT NULL,
+    file_id    INTEGER NOT NULL,
+    path       TEXT NOT NULL,
+    verdict    TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('intent', 'done', 'conflict', 'failed')),
+    targets    TEXT NOT NULL,                   -- where files were placed: '', 'versions', 'versions,project'
+    sha256     TEXT,
+    detail     TEXT
+  ) STRICT;
+  CREATE INDEX repair_actions_by_run ON repair_actions(run_id, project_id, state);
+
+  -- When something was last done to the database as a whole, and how it went.
+  CREATE TABLE maintenance (
+    kind    TEXT PRIMARY KEY CHECK (kind IN ('check', 'backup')),
+    at      INTEGER NOT NULL,
+    outcome TEXT NOT NULL
+  ) STRICT;
+  `,
+];

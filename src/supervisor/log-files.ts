@@ -1,0 +1,159 @@
+import { mkdirSync } from 'node:fs';
+import { readdir, rename, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import winston from 'winston';
+import { errnoOf, messageOf } from '../base/errors.js';
+import type { LogLevel } from '../base/ipc.js';
+import { type LogType, logTypes } from '../contract/logs.js';
+import { Serial } from '../base/serial.js';
+
+const fileBytesMax = 10 * 1024 * 1024;
+const filesMax = 5;
+/** A longer entry is cut: one that is larger than a whole file stalls winston's transport. */
+const entryCharsMax = 16_384;
+
+export interface LogActivity {
+  /** Milliseconds since 1970. */
+  lastEntryAt: number | null;
+  errors: number;
+  warnings: number;
+}
+
+export interface LogFile {
+  path: string;
+  type: LogType;
+  size: number;
+  /** Milliseconds since 1970. */
+  modified: number;
+}
+
+/**
+ * The log files of the daemon and its workers, one entry a line, as JSON. Only the supervisor writes them:
+ * several processes on one rotated file lose lines. `TYPE.log` is the newest, `TYPE1.log` the one before.
+ */
+export class LogFiles {
+  readonly folder: string;
+  readonly #level: LogLevel;
+  readonly #loggers = new Map<LogType, winston.Logger>();
+  readonly #activity = new Map<LogType, LogActivity>();
+  readonly #rotations = new Serial();
+
+  constructor(folder: string, level: LogLevel) {
+    this.folder = folder;
+    this.#level = level;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  }
+
+  write(type: LogType, level: LogLevel, message: string): void {
+    const activity = this.activityOf(type);
+    activity.lastEntryAt = Date.now();
+    if (level === 'error') activity.errors += 1;
+    if (level === 'warn') activity.warnings += 1;
+    const cut = message.length > entryCharsMax ? `${message.slice(0, entryCharsMax)}… (cut)` : message;
+    this.#logger(type).log(level, cut);
+  }
+
+  activityOf(type: LogType): LogActivity {
+    let activity = this.#activity.get(type);
+    if (activity === undefined) {
+      activity = { lastEntryAt: null, errors: 0, warnings: 0 };
+      this.#activity.set(type, activity);
+    }
+    return activity;
+  }
+
+  /** The files that exist, newest first. */
+  async list(type: LogType | undefined): Promise<LogFile[]> {
+    const files: LogFile[] = [];
+    for (const name of await readdir(this.folder)) {
+      const owner = typeOf(name);
+      if (owner === null || (type !== undefined && owner !== type)) continue;
+      const path = join(this.folder, name);
+      const stats = await stat(path).catch(() => null);
+      if (stats !== null) files.push({ path, type: owner, size: stats.size, modified: stats.mtimeMs });
+    }
+    return files.sort((a, b) => b.modified - a.modified || (a.path < b.path ? -1 : 1));
+  }
+
+  /** Begins a new file and numbers the old ones on; more than `backups` of them are removed. */
+  async rotate(type: LogType, backups: number): Promise<string[]> {
+    return await this.#rotations.run(async () => {
+      await this.#closeLogger(type);
+      const names = (number: number): string => join(this.folder, `${type}${number === 0 ? '' : number}.log`);
+      const size = await stat(names(0)).then(
+        (stats) => stats.size,
+        () => 0,
+      );
+      if (size === 0) return [];
+      await this.#removeBeyond(type, backups - 1);
+      const moved: string[] = [];
+      for (let number = backups - 1; number >= 0; number -= 1) {
+        const isMoved = await rename(names(number), names(number + 1)).then(() => true, ignoreMissing);
+        if (isMoved) moved.unshift(names(number + 1));
+      }
+      return moved;
+    });
+  }
+
+  async #removeBeyond(type: LogType, highest: number): Promise<void> {
+    for (const file of await this.list(type)) {
+      const number = Number(/(\d+)\.log$/.exec(file.path)?.[1] ?? '0');
+      if (number > highest) await unlink(file.path).catch(ignoreMissing);
+    }
+  }
+
+  /** Waits until everything is on disk; write nothing afterwards. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#loggers.keys()].map((type) => this.#closeLogger(type)));
+  }
+
+  #logger(type: LogType): winston.Logger {
+    let logger = this.#loggers.get(type);
+    if (logger === undefined) {
+      logger = this.#openLogger(type);
+      this.#loggers.set(type, logger);
+    }
+    return logger;
+  }
+
+  #openLogger(type: LogType): winston.Logger {
+    const transport = new winston.transports.File({
+      filename: join(this.folder, `${type}.log`),
+      maxsize: fileBytesMax,
+      maxFiles: filesMax,
+      tailable: true,
+    });
+    const logger = winston.createLogger({
+      level: this.#level,
+      format: winston.format.combine(winston.format.timestamp(), winston.format.json()),
+      transports: [transport],
+    });
+    // A full disk must not take the daemon down; what cannot be logged is said where systemd can hear it.
+    logger.on('error', (error: unknown) =>
+      process.stderr.write(`the log cannot be written: ${messageOf(error)}\n`),
+    );
+    return logger;
+  }
+
+  async #closeLogger(type: LogType): Promise<void> {
+    const logger = this.#loggers.get(type);
+    this.#loggers.delete(type);
+    if (logger === undefined) return;
+    const [transport] = logger.transports;
+    if (transport === undefined) return;
+    await new Promise<void>((resolve) => {
+      transport.once('finish', () => resolve());
+      logger.end();
+    });
+  }
+}
+
+function ignoreMissing(error: unknown): false {
+  if (errnoOf(error) === 'ENOENT') return false;
+  throw error;
+}
+
+function typeOf(name: string): LogType | null {
+  const stem = /^([a-z_]+?)\d*\.log$/.exec(name)?.[1];
+  return logTypes.find((type) => type === stem) ?? null;
+}

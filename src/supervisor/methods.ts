@@ -1,0 +1,116 @@
+import { CodekeepError } from '../base/errors.js';
+import { workerKinds } from '../base/ipc.js';
+import { contract, type Contract, type IndexMethod, type Result } from '../contract/index.js';
+import type { Handlers } from '../rpc/dispatch.js';
+import { openRpcDocument } from '../rpc/openrpc.js';
+import type { Jobs } from './jobs.js';
+import { logMethods } from './log-methods.js';
+import { projectMethods } from './project-methods.js';
+import type { RepairCommand } from './repair-command.js';
+import type { Supervisor } from './supervisor.js';
+import { workerMethods } from './worker-methods.js';
+import type { UsageSampler } from './worker-status.js';
+
+export interface ServiceParts {
+  supervisor: Supervisor;
+  repair: RepairCommand;
+  jobs: Jobs;
+  sampler: UsageSampler;
+  version: string;
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  shutDown: () => void;
+}
+
+/** Index methods that write: refused while a repair has the index to itself. */
+const indexWrites: ReadonlySet<IndexMethod> = new Set<IndexMethod>([
+  'add_project',
+  'remove_project',
+  'delete_file',
+  'restore_deleted_files',
+  'check_database',
+  'backup_database',
+]);
+
+/** What each method of the contract does. */
+export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
+  const { supervisor, repair, jobs, shutDown } = parts;
+  const document = openRpcDocument(parts.version, contract);
+  return {
+    ...indexHandlers(supervisor),
+    ...workerMethods(supervisor, parts.sampler),
+    ...logMethods(supervisor.logs),
+    ...projectMethods(supervisor, jobs),
+    health: () => health(parts),
+    'rpc.discover': () => document,
+    list_jobs: () => ({ jobs: jobs.list() }),
+    get_job: ({ job_id }) => jobs.get(job_id),
+    cancel_job: ({ job_id }) => jobs.cancel(job_id),
+    shutdown: () => {
+      setImmediate(shutDown);
+      return { stopping: true };
+    },
+    async repair_database({ wait, ...params }) {
+      // Refused at once, and not as a job that fails later.
+      if (!params.dry_run && supervisor.isHeld) throw alreadyRepairing();
+      const job = jobs.run('repair_database', (call) => repair.run(params, call));
+      return wait ? await job.result : { job_id: job.jobId };
+    },
+  };
+}
+
+function alreadyRepairing(): CodekeepError {
+  return new CodekeepError(
+    'REPAIR_IN_PROGRESS',
+    'A repair is running already.',
+    'Wait until health says that it is over.',
+  );
+}
+
+function health({ supervisor, repair, version, startedAt }: ServiceParts): Result<'health'> {
+  const states = workerKinds.map((kind) => [kind, supervisor.slot(kind).state] as const);
+  const isTroubled = states.some(([, state]) => state === 'failed' || state === 'backoff');
+  const { progress } = repair;
+  return {
+    status: progress !== null ? 'repairing' : isTroubled ? 'degraded' : 'ok',
+    version,
+    pid: process.pid,
+    uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
+    workers: Object.fromEntries(states),
+    repair: progress,
+  };
+}
+
+/** Every method that the contract gives to the index is forwarded; params are validated already. */
+function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMethod> {
+  const forward =
+    <N extends IndexMethod>(name: N) =>
+    async (params: unknown, call: { signal: AbortSignal }): Promise<Result<N>> => {
+      const isWrite = indexWrites.has(name);
+      if (isWrite && supervisor.isHeld) throw alreadyRepairing();
+      // A write goes on when its caller goes away: half of it would be worse than all of it.
+      const signal = isWrite ? new AbortController().signal : call.signal;
+      const result = await supervisor.askIndex(name, params, !isWrite, signal);
+      if (name === 'add_project' || name === 'remove_project') supervisor.projectsChanged();
+      return result as Result<N>;
+    };
+  return {
+    add_project: forward('add_project'),
+    list_projects: forward('list_projects'),
+    remove_project: forward('remove_project'),
+    get_project_status: forward('get_project_status'),
+    list_files: forward('list_files'),
+    get_file: forward('get_file'),
+    delete_file: forward('delete_file'),
+    list_deleted_files: forward('list_deleted_files'),
+    restore_deleted_files: forward('restore_deleted_files'),
+    list_code_entities: forward('list_code_entities'),
+    get_ast: forward('get_ast'),
+    search: forward('search'),
+    list_repairs: forward('list_repairs'),
+    get_repair: forward('get_repair'),
+    check_database: forward('check_database'),
+    backup_database: forward('backup_database'),
+    get_database_status: forward('get_database_status'),
+  };
+}

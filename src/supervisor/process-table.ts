@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import psList from 'ps-list';
+
+/** A process for good: pids are reused, a pid with its start time is not. */
+export interface ProcessIdentity {
+  pid: number;
+  /** Clock ticks since boot, field 22 of /proc/PID/stat. */
+  startTime: string;
+}
+
+/** Every process that a worker starts inherits this variable: it marks descendants whose parents are gone. */
+export const workerMark = 'CODEKEEP_WORKER';
+
+/** The identity of a process that is alive; null for one that is gone, a zombie included. */
+export function identify(pid: number): ProcessIdentity | null {
+  try {
+    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return null;
+  }
+}
+
+/** The name in field 2 may contain anything, so fields are counted from its closing parenthesis. */
+function parseStat(pid: number, stat: string): ProcessIdentity | null {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state] = fields;
+  const startTime = fields[19];
+  if (state === undefined || startTime === undefined || state === 'Z' || state === 'X') return null;
+  return { pid, startTime };
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  return identify(identity.pid)?.startTime === identity.startTime;
+}
+
+/** Sends a signal to exactly this process; false when it is gone already. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!isAlive(identity)) return false;
+  try {
+    return process.kill(identity.pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A worker's whole family as of now: its descendants by parent, and whatever carries its mark although its
+ * parents are gone or it moved to a process group of its own. Without the worker itself.
+ * @param mark the value of CODEKEEP_WORKER that the worker was started with
+ */
+export async function familyOf(pid: number, mark: string): Promise<ProcessIdentity[]> {
+  const [descendants, marked] = await Promise.all([descendantsOf(pid), markedWith(mark)]);
+  const family = new Map([...descendants, ...marked].map((identity) => [identity.pid, identity]));
+  family.delete(pid);
+  family.delete(process.pid);
+  return [...family.values()];
+}
+
+async function descendantsOf(pid: number): Promise<ProcessIdentity[]> {
+  // Without `ps` on the machine the mark alone has to do.
+  const processes = await psList().catch(() => []);
+  const children = new Map<number, number[]>();
+  for (const { pid: child, ppid } of processes) children.set(ppid, [...(children.get(ppid) ?? []), child]);
+  const found: ProcessIdentity[] = [];
+  const open = [...(children.get(pid) ?? [])];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const identity = identify(next);
+    if (identity !== null) found.push(identity);
+    open.push(...(children.get(next) ?? []));
+  }
+  return found;
+}
+
+/** Processes whose environment carries the mark; those of other users cannot be read and are not ours. */
+export async function markedWith(mark: string): Promise<ProcessIdentity[]> {
+  const wanted = `${workerMark}=${mark}`;
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+      return environment.split('\0').includes(wanted) ? identify(pid) : null;
+    }),
+  );
+  return found.filter((identity) => identity !== null);
+}
+
+/** Processes whose command line has `argument` as one of its words, by ps-list. */
+export async function withArgument(argument: string): Promise<ProcessIdentity[]> {
+  const processes = await psList().catch(() => []);
+  const found = processes.filter(({ cmd }) => cmd?.split(' ').includes(argument) === true);
+  return found.map(({ pid }) => identify(pid)).filter((identity) => identity !== null);
+}

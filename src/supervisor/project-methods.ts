@@ -1,0 +1,110 @@
+import { CodekeepError } from '../base/errors.js';
+import { sleep } from '../base/waiting.js';
+import type { Params, Result } from '../contract/index.js';
+import type { JobCall, Jobs } from './jobs.js';
+import type { Supervisor } from './supervisor.js';
+
+/** What a comparison gives; see reconcile/reconcile-project.ts. */
+interface Reconciled {
+  added: number;
+  changed: number;
+  deleted: number;
+  unchanged: number;
+  skipped: number;
+}
+
+type Reference = Pick<Params<'update_indexes'>, 'root_dir' | 'project_id'>;
+type ProjectMethodName = 'update_indexes' | 'wait_until_fresh';
+type ProjectMethods = {
+  [N in ProjectMethodName]: (params: Params<N>, call: { signal: AbortSignal }) => Promise<Result<N>>;
+};
+
+/** Methods over a project that the watcher answers, or a process of its own where no watcher runs. */
+export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMethods {
+  return {
+    async update_indexes({ wait, ...reference }, { signal }) {
+      const job = jobs.run('update_indexes', (call) => updateIndexes(supervisor, reference, call));
+      if (!wait) return { job_id: job.jobId };
+      // A caller that goes away does not undo what is under way; the job can still be looked at.
+      signal.throwIfAborted();
+      return await job.result;
+    },
+    async wait_until_fresh({ timeout, ...reference }) {
+      const startedAt = performance.now();
+      const stop = new AbortController();
+      const call: JobCall = { signal: stop.signal, progress: () => undefined };
+      const patience = new AbortController();
+      const isDone = await Promise.race([
+        updateIndexes(supervisor, reference, call).then(() => true),
+        sleep(timeout * 1_000, patience.signal).then(() => false),
+      ]).finally(() => patience.abort());
+      if (isDone) return { freshness: 'fresh', waited_ms: Math.round(performance.now() - startedAt) };
+      stop.abort();
+      throw new CodekeepError(
+        'TIMEOUT',
+        `The project was not fresh after ${timeout} s.`,
+        'get_project_status says how far it is; call again with a longer timeout.',
+      );
+    },
+  };
+}
+
+async function updateIndexes(
+  supervisor: Supervisor,
+  reference: Reference,
+  call: JobCall,
+): Promise<Extract<Result<'update_indexes'>, { files_added: number }>> {
+  const startedAt = performance.now();
+  const projectId = await resolveProject(supervisor, reference, call.signal);
+  const { added, changed, deleted, unchanged, skipped } = await reconcile(supervisor, projectId, call);
+  return {
+    project_id: projectId,
+    files_added: added,
+    files_changed: changed,
+    files_deleted: deleted,
+    files_unchanged: unchanged,
+    files_skipped: skipped,
+    duration_ms: Math.round(performance.now() - startedAt),
+  };
+}
+
+/** The project's id; a root_dir that is new is registered. */
+async function resolveProject(
+  supervisor: Supervisor,
+  reference: Reference,
+  signal: AbortSignal,
+): Promise<string> {
+  if (reference.project_id === undefined) {
+    const added = (await supervisor.askIndex(
+      'add_project',
+      { root_dir: reference.root_dir },
+      false,
+      signal,
+    )) as Result<'add_project'>;
+    if (added.created) supervisor.projectsChanged();
+    return added.project_id;
+  }
+  const status = (await supervisor.askIndex(
+    'get_project_status',
+    reference,
+    true,
+    signal,
+  )) as Result<'get_project_status'>;
+  return status.project_id;
+}
+
+async function reconcile(supervisor: Supervisor, projectId: string, call: JobCall): Promise<Reconciled> {
+  if (supervisor.isHeld) {
+    throw new CodekeepError(
+      'REPAIR_IN_PROGRESS',
+      'A repair is running.',
+      'Wait until health says that it is over, then call again.',
+    );
+  }
+  const options = { signal: call.signal, onProgress: call.progress };
+  const watcher = supervisor.slot('file_watcher');
+  if (watcher.state === 'ready' && watcher.process !== null) {
+    return (await watcher.process.request('update', { projectId }, options)) as Reconciled;
+  }
+  return (await supervisor.runTask('file_watcher', 'update', { projectId }, options)) as Reconciled;
+}

@@ -1,0 +1,294 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { Config } from '../base/config.js';
+import { CodekeepError, messageOf } from '../base/errors.js';
+import type { FromWorker, ProjectFreshness, RepairRound, WorkerKind, WorkerStart } from '../base/ipc.js';
+import { workerKinds } from '../base/ipc.js';
+import type { WorkerType } from '../contract/fields.js';
+import { LogFiles } from './log-files.js';
+import type { StopOutcome } from './stop-worker.js';
+import { stopWorkerProcess } from './stop-worker.js';
+import { endLeftovers, WorkerRecords } from './takeover.js';
+import { type RequestOptions, WorkerProcess } from './worker-process.js';
+import { type SlotOwner, WorkerSlot } from './worker-slot.js';
+
+/** Workers that are started and stopped by request; index_service is the supervisor's own. */
+export const workerTypes: readonly WorkerType[] = ['file_watcher', 'vectorization', 'repair'];
+
+export interface SupervisorOptions {
+  stateDir: string;
+  config: Config;
+}
+
+/** Why no worker may be started at the moment. */
+type Hold = { reason: 'REPAIR_IN_PROGRESS' | 'shutdown' };
+
+/**
+ * Owns every worker process. It never opens the index and never walks a project: whatever could block is in
+ * a worker, so that the supervisor always answers.
+ */
+export class Supervisor {
+  readonly config: Config;
+  readonly stateDir: string;
+  readonly logs: LogFiles;
+  /** How true each project is, as the watcher last said; empty while no watcher runs. */
+  readonly freshness = new Map<string, ProjectFreshness>();
+  repairRound: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
+  readonly #slots: Record<WorkerKind, WorkerSlot>;
+  readonly #tasks = new Set<WorkerProcess>();
+  readonly #instance = randomUUID();
+  readonly #records: WorkerRecords;
+  #marks = 0;
+  #hold: Hold | null = null;
+
+  constructor({ stateDir, config }: SupervisorOptions) {
+    this.stateDir = stateDir;
+    this.config = config;
+    this.logs = new LogFiles(join(stateDir, 'logs'), config.log_level);
+    this.#records = new WorkerRecords(join(stateDir, 'workers.json'), this.#instance);
+    const owner = this.#slotOwner();
+    this.#slots = {
+      index_service: new WorkerSlot('index_service', owner),
+      file_watcher: new WorkerSlot('file_watcher', owner),
+      vectorization: new WorkerSlot('vectorization', owner),
+      repair: new WorkerSlot('repair', owner),
+    };
+  }
+
+  slot(kind: WorkerKind): WorkerSlot {
+    return this.#slots[kind];
+  }
+
+  /**
+   * Ends what an earlier supervisor left, then starts index_service and waits for it, however often it has to
+   * be started: nothing else may open the index before it has brought the schema up to date.
+   */
+  async begin(): Promise<void> {
+    const ended = await endLeftovers(join(this.stateDir, 'workers.json'));
+    for (const { pid } of ended)
+      this.log('warn', `ended process ${pid}, which an earlier supervisor had left`);
+    const slot = this.#slots.index_service;
+    await slot.start({}).catch((error: unknown) => this.log('error', messageOf(error)));
+    while (slot.state !== 'ready') {
+      if (this.#hold !== null) throw heldBack(this.#hold);
+      await this.#nextStateChange(60_000);
+    }
+  }
+
+  /** Repairs that were cut off when the index was opened. */
+  get unfinishedRepairs(): number {
+    return Number(this.#slots.index_service.info['unfinished_repairs'] ?? 0);
+  }
+
+  async autostart(): Promise<void> {
+    const started = this.config.autostart.map(async (type) => {
+      try {
+        await this.startWorker(type, {});
+      } catch (error) {
+        this.log('error', messageOf(error));
+      }
+    });
+    await Promise.all(started);
+  }
+
+  /** @throws CodekeepError WORKER_START_ERROR, or REPAIR_IN_PROGRESS while workers are held back */
+  async startWorker(type: WorkerType, options: Record<string, unknown>): Promise<WorkerProcess> {
+    if (this.#hold !== null) throw heldBack(this.#hold);
+    if (type === 'repair') this.repairRound = { rounds: 0, lastRound: null, haltedReason: null };
+    const watching = this.#slots.file_watcher.state === 'ready';
+    return await this.#slots[type].start(
+      type === 'repair' ? { ...options, watcher_running: watching } : options,
+    );
+  }
+
+  async stopWorker(type: WorkerType, timeoutMs: number, force: boolean): Promise<StopOutcome | null> {
+    return await this.#slots[type].stop(timeoutMs, force);
+  }
+
+  /** Stops the given workers at the same time: the whole takes one timeout, not their sum. */
+  async stopWorkers(
+    types: readonly WorkerType[],
+    timeoutMs: number,
+  ): Promise<{ type: WorkerType; outcome: StopOutcome }[]> {
+    const outcomes = await Promise.all(
+      types.map(async (type) => ({ type, outcome: await this.stopWorker(type, timeoutMs, false) })),
+    );
+    return outcomes.filter(
+      (entry): entry is { type: WorkerType; outcome: StopOutcome } => entry.outcome !== null,
+    );
+  }
+
+  /** Keeps every worker from being started until the returned function is called. */
+  holdWorkers(): () => void {
+    if (this.#hold !== null) throw heldBack(this.#hold);
+    const hold: Hold = { reason: 'REPAIR_IN_PROGRESS' };
+    this.#hold = hold;
+    return () => {
+      if (this.#hold === hold) this.#hold = null;
+    };
+  }
+
+  get isHeld(): boolean {
+    return this.#hold !== null;
+  }
+
+  /**
+   * Asks index_service. A read that was in flight when it crashed is asked once more.
+   * @throws what it answers; CodekeepError INDEX_UNAVAILABLE
+   */
+  async askIndex(method: string, params: unknown, isRead: boolean, signal: AbortSignal): Promise<unknown> {
+    const request = { params, freshness: Object.fromEntries(this.freshness) };
+    const slot = this.#slots.index_service;
+    const ask = async (): Promise<unknown> =>
+      await (await this.#readyProcess(slot)).request(method, request, { signal });
+    try {
+      return await ask();
+    } catch (error) {
+      const isCrash = error instanceof CodekeepError && error.code === 'INDEX_UNAVAILABLE';
+      if (!isCrash || !isRead || signal.aborted) throw error;
+      return await ask();
+    }
+  }
+
+  /** Waits for a worker that is starting or about to be started again, bounded by the start timeout. */
+  async #readyProcess(slot: WorkerSlot): Promise<WorkerProcess> {
+    const giveUpAt = performance.now() + this.config.worker_start_timeout * 1_000;
+    while (slot.isWanted && slot.state !== 'failed' && performance.now() < giveUpAt) {
+      const worker = slot.process;
+      if (worker !== null && slot.state === 'ready') return worker;
+      await this.#nextStateChange(giveUpAt - performance.now());
+    }
+    throw new CodekeepError(
+      'INDEX_UNAVAILABLE',
+      `${slot.kind} is ${slot.state}${slot.lastExit === null ? '' : `: it ${slot.lastExit.reason}`}.`,
+      'Call again in a moment; view_worker_logs has the cause.',
+    );
+  }
+
+  readonly #stateWaiters = new Set<() => void>();
+
+  async #nextStateChange(maxMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#stateWaiters.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, maxMs);
+      this.#stateWaiters.add(done);
+    });
+  }
+
+  /**
+   * Runs one task in a process of its own and waits until that process is gone.
+   * @throws what the task answers; CodekeepError WORKER_START_ERROR, INDEX_UNAVAILABLE
+   */
+  async runTask(
+    kind: WorkerKind,
+    method: string,
+    params: unknown,
+    options: RequestOptions,
+  ): Promise<unknown> {
+    const owner = this.#slotOwner();
+    const worker = new WorkerProcess({
+      kind,
+      start: owner.startMessage({}, { method, params }),
+      instance: owner.instance,
+      mark: owner.nextMark(),
+      onMessage: (message) => this.#onMessage(kind, message),
+      onOutput: (stream, line) => owner.onOutput(kind, stream, line),
+    });
+    this.#tasks.add(worker);
+    if (worker.identity !== null) this.#records.add(worker.identity, worker.mark);
+    try {
+      const result = worker.taskResult(options);
+      result.catch(() => undefined);
+      await worker.ready;
+      return await result;
+    } finally {
+      await stopWorkerProcess(worker, this.config.worker_stop_timeout * 1_000, false);
+      this.#tasks.delete(worker);
+    }
+  }
+
+  /** Stops everything: nothing is started any more, and no process is left when this resolves. */
+  async end(): Promise<void> {
+    this.#hold = { reason: 'shutdown' };
+    const timeoutMs = this.config.worker_stop_timeout * 1_000;
+    await Promise.all([
+      ...workerKinds.map((kind) => this.#slots[kind].stop(timeoutMs, false)),
+      ...[...this.#tasks].map((task) => stopWorkerProcess(task, timeoutMs, false)),
+    ]);
+    this.#records.clear();
+    this.log('info', 'stopped');
+    await this.logs.close();
+  }
+
+  log(level: 'error' | 'warn' | 'info' | 'debug', message: string): void {
+    this.logs.write('supervisor', level, message);
+  }
+
+  #slotOwner(): SlotOwner {
+    return {
+      instance: this.#instance,
+      nextMark: () => `${this.#instance}/${++this.#marks}`,
+      startMessage: (options, task): WorkerStart => ({
+        stateDir: this.stateDir,
+        config: this.config,
+        options,
+        task,
+      }),
+      startTimeoutMs: this.config.worker_start_timeout * 1_000,
+      onState: (slot) => this.#onState(slot),
+      onMessage: (slot, message) => this.#onMessage(slot.kind, message),
+      onOutput: (kind, stream, line) => this.logs.write(kind, stream === 'stderr' ? 'error' : 'info', line),
+      log: (kind, level, message) => this.logs.write(kind, level, message),
+    };
+  }
+
+  #onState(slot: WorkerSlot): void {
+    const { kind, state, process: worker } = slot;
+    if (state === 'starting' && worker !== null && worker.identity !== null)
+      this.#records.add(worker.identity, worker.mark);
+    if (state === 'ready' || state === 'stopped')
+      this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
+    if (kind === 'file_watcher') {
+      if (state !== 'ready') this.freshness.clear();
+      this.#slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });
+    }
+    for (const wake of this.#stateWaiters) wake();
+  }
+
+  #onMessage(kind: WorkerKind, message: FromWorker): void {
+    switch (message.type) {
+      case 'log':
+        return this.logs.write(kind, message.level, message.message);
+      case 'freshness':
+        this.freshness.set(message.project.projectId, message.project);
+        return;
+      case 'chunks_changed':
+        return this.#slots.vectorization.process?.send({ type: 'nudge', about: 'chunks' });
+      case 'repair_round':
+        this.repairRound = message.round;
+        return;
+      default:
+    }
+  }
+
+  /** Projects were added or removed. */
+  projectsChanged(): void {
+    this.#slots.file_watcher.process?.send({ type: 'nudge', about: 'projects' });
+    this.#slots.vectorization.process?.send({ type: 'nudge', about: 'projects' });
+  }
+}
+
+function heldBack({ reason }: Hold): CodekeepError {
+  if (reason === 'shutdown') {
+    return new CodekeepError('CANCELLED', 'The daemon is stopping.', 'Start it again, then call again.');
+  }
+  return new CodekeepError(
+    'REPAIR_IN_PROGRESS',
+    'A repair is running.',
+    'Wait until health says that it is over, then call again.',
+  );
+}

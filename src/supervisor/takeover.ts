@@ -1,0 +1,103 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { sleep } from '../base/waiting.js';
+import { isAlive, markedWith, type ProcessIdentity, signalProcess, withArgument } from './process-table.js';
+
+/** What a supervisor writes down of its workers, for one that comes after it was killed. */
+interface WorkerRecord extends ProcessIdentity {
+  mark: string;
+}
+
+interface RecordFile {
+  /** The supervisor itself, for whoever finds the state directory taken. */
+  pid: number;
+  instance: string;
+  workers: WorkerRecord[];
+}
+
+/** A worker whose supervisor died ends by itself within about a second; then it is ended. */
+const orphanPatienceMs = 1_500;
+const pollMs = 20;
+const killPatienceMs = 3_000;
+
+/** The record of running workers in the state directory. Rewritten whole, by rename. */
+export class WorkerRecords {
+  readonly #path: string;
+  readonly #instance: string;
+  readonly #workers = new Map<number, WorkerRecord>();
+
+  constructor(path: string, instance: string) {
+    this.#path = path;
+    this.#instance = instance;
+  }
+
+  add(identity: ProcessIdentity, mark: string): void {
+    for (const [pid, known] of this.#workers) if (!isAlive(known)) this.#workers.delete(pid);
+    this.#workers.set(identity.pid, { ...identity, mark });
+    this.#write();
+  }
+
+  /** Every worker has ended in order. */
+  clear(): void {
+    this.#workers.clear();
+    this.#write();
+  }
+
+  #write(): void {
+    const content: RecordFile = {
+      pid: process.pid,
+      instance: this.#instance,
+      workers: [...this.#workers.values()],
+    };
+    writeFileSync(`${this.#path}.new`, JSON.stringify(content), { mode: 0o600 });
+    renameSync(`${this.#path}.new`, this.#path);
+  }
+}
+
+/**
+ * Ends what an earlier supervisor of this state directory left behind: its workers (recorded pid and start
+ * time, with its instance token in their command line) and whatever carries their marks. Call it while
+ * holding the state directory's lock, before the first worker is started.
+ * @returns what had to be ended, for the log
+ */
+export async function endLeftovers(path: string): Promise<ProcessIdentity[]> {
+  const record = readRecord(path);
+  if (record === null || record.workers.length === 0) return [];
+  const giveUpAt = performance.now() + orphanPatienceMs;
+  while (record.workers.some(isAlive) && performance.now() < giveUpAt) await sleep(pollMs);
+  const left = await leftoversOf(record);
+  const killUntil = performance.now() + killPatienceMs;
+  for (let alive = left; alive.length > 0; alive = alive.filter(isAlive)) {
+    for (const process of alive) signalProcess(process, 'SIGKILL');
+    if (performance.now() > killUntil) {
+      throw new Error(
+        `processes of an earlier supervisor cannot be ended: ${alive.map(({ pid }) => pid).join(', ')}`,
+      );
+    }
+    await sleep(pollMs);
+  }
+  return left;
+}
+
+async function leftoversOf(record: RecordFile): Promise<ProcessIdentity[]> {
+  const workers = (await withArgument(`--instance=${record.instance}`)).filter(
+    ({ pid }) => pid !== process.pid,
+  );
+  const families = await Promise.all(record.workers.map(({ mark }) => markedWith(mark)));
+  const found = new Map([...workers, ...families.flat()].map((identity) => [identity.pid, identity]));
+  return [...found.values()];
+}
+
+/** Who holds the state directory, for people; the lock itself is the kernel's and does not depend on this. */
+export function recordedSupervisor(path: string): number | null {
+  return readRecord(path)?.pid ?? null;
+}
+
+function readRecord(path: string): RecordFile | null {
+  try {
+    const record = JSON.parse(readFileSync(path, 'utf8')) as RecordFile;
+    return typeof record.instance === 'string' && Array.isArray(record.workers) ? record : null;
+  } catch {
+    // No earlier supervisor, or one that was cut off while it wrote: its workers end by themselves.
+    return null;
+  }
+}

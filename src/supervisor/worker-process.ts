@@ -1,0 +1,220 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { CodekeepError } from '../base/errors.js';
+import {
+  type FromWorker,
+  taskRequestId,
+  type ToWorker,
+  type WorkerKind,
+  type WorkerStart,
+} from '../base/ipc.js';
+import { identify, type ProcessIdentity, workerMark } from './process-table.js';
+
+const workerProgram = fileURLToPath(new URL('../worker.js', import.meta.url));
+/** Lines of stderr kept to explain why a worker ended. */
+const stderrLinesKept = 20;
+/** Requests under way in one worker: a worker that does not answer must not fill the supervisor's memory. */
+const requestsMax = 2_000;
+
+export interface WorkerExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** Last lines of stderr. */
+  stderr: string[];
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((phase: string, done: number, total: number) => void) | undefined;
+}
+
+interface PendingRequest {
+  resolve: (result: unknown) => void;
+  reject: (error: unknown) => void;
+  onProgress: RequestOptions['onProgress'];
+}
+
+export interface WorkerProcessOptions {
+  kind: WorkerKind;
+  start: WorkerStart;
+  /** Goes into the command line; tells a later supervisor whose child this was. */
+  instance: string;
+  /** Unique for this process; its descendants inherit it. */
+  mark: string;
+  onMessage: (message: FromWorker) => void;
+  onOutput: (stream: 'stdout' | 'stderr', line: string) => void;
+}
+
+/** The parent half of a worker; the child half is workers/host.ts. */
+export class WorkerProcess {
+  readonly kind: WorkerKind;
+  readonly mark: string;
+  readonly startedAt = Date.now();
+  /** Null only when the process could not be started at all. */
+  readonly identity: ProcessIdentity | null;
+  /** Resolves with what the worker said about itself; rejects when it ends before. */
+  readonly ready: Promise<Record<string, unknown>>;
+  readonly exited: Promise<WorkerExit>;
+  readonly #child: ChildProcess;
+  readonly #pending = new Map<number, PendingRequest>();
+  #nextId = taskRequestId + 1;
+  #hasExited = false;
+
+  constructor(options: WorkerProcessOptions) {
+    this.kind = options.kind;
+    this.mark = options.mark;
+    this.#child = fork(workerProgram, [options.kind, `--instance=${options.instance}`], {
+      // A process group of its own: Ctrl-C reaches the supervisor only, which then stops its workers in order.
+      detached: true,
+      execArgv: [],
+      env: workerEnvironment(process.env, options.mark),
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    const { pid } = this.#child;
+    this.identity = pid === undefined ? null : identify(pid);
+    const stderr: string[] = [];
+    this.#followOutput('stdout', this.#child.stdout, options);
+    this.#followOutput('stderr', this.#child.stderr, options, stderr);
+    this.exited = this.#exit(stderr);
+    this.ready = this.#whenReady();
+    this.ready.catch(() => undefined);
+    this.#child.on('message', (message: FromWorker) => this.#receive(message, options.onMessage));
+    this.send({ type: 'start', start: options.start });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get hasExited(): boolean {
+    return this.#hasExited;
+  }
+
+  /** Sends a message unless the channel is closed: what it was for is gone then, too. */
+  send(message: ToWorker): void {
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  /**
+   * Asks the worker and waits for its answer.
+   * @throws what the worker answered; CodekeepError INDEX_UNAVAILABLE when it ends before it answers
+   */
+  async request(method: string, params: unknown, options: RequestOptions = {}): Promise<unknown> {
+    if (this.#pending.size >= requestsMax) {
+      throw new CodekeepError(
+        'LIMIT_EXCEEDED',
+        `${requestsMax} requests wait for ${this.kind}.`,
+        'Wait for replies before you send more.',
+      );
+    }
+    const id = this.#nextId++;
+    this.send({ type: 'request', id, method, params });
+    return await this.#answer(id, options);
+  }
+
+  /** The result of the task that the worker was started with. */
+  async taskResult(options: RequestOptions = {}): Promise<unknown> {
+    return await this.#answer(taskRequestId, options);
+  }
+
+  async #answer(id: number, options: RequestOptions): Promise<unknown> {
+    const cancel = (): void => this.send({ type: 'cancel', id });
+    options.signal?.addEventListener('abort', cancel, { once: true });
+    if (options.signal?.aborted === true) cancel();
+    try {
+      return await new Promise((resolve, reject) => {
+        if (this.#hasExited) reject(endedEarly(this.kind));
+        else this.#pending.set(id, { resolve, reject, onProgress: options.onProgress });
+      });
+    } finally {
+      options.signal?.removeEventListener('abort', cancel);
+      this.#pending.delete(id);
+    }
+  }
+
+  #receive(message: FromWorker, onMessage: (message: FromWorker) => void): void {
+    switch (message.type) {
+      case 'reply':
+        return this.#pending.get(message.id)?.resolve(message.result);
+      case 'failure': {
+        const error =
+          message.error === null ? new Error(message.defect) : CodekeepError.fromShape(message.error);
+        return this.#pending.get(message.id)?.reject(error);
+      }
+      case 'request_progress':
+        return this.#pending.get(message.id)?.onProgress?.(message.phase, message.done, message.total);
+      default:
+        return onMessage(message);
+    }
+  }
+
+  async #whenReady(): Promise<Record<string, unknown>> {
+    return await new Promise((resolve, reject) => {
+      this.#child.on('message', (message: FromWorker) => {
+        if (message.type === 'ready') resolve(message.info);
+      });
+      void this.exited.then((exit) => reject(startFailure(this.kind, exit)));
+    });
+  }
+
+  async #exit(stderr: string[]): Promise<WorkerExit> {
+    const exit = await new Promise<WorkerExit>((resolve) => {
+      // 'exit' and not 'close': a grandchild that holds stdio would keep 'close' waiting.
+      this.#child.once('exit', (code, signal) => resolve({ code, signal, stderr }));
+      this.#child.once('error', (error) => {
+        stderr.push(error.message);
+        if (this.#child.pid === undefined) resolve({ code: null, signal: null, stderr });
+      });
+    });
+    this.#hasExited = true;
+    for (const { reject } of this.#pending.values()) reject(endedEarly(this.kind));
+    return exit;
+  }
+
+  #followOutput(
+    name: 'stdout' | 'stderr',
+    stream: Readable | null,
+    options: WorkerProcessOptions,
+    tail: string[] = [],
+  ): void {
+    if (stream === null) return;
+    createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
+      tail.push(line);
+      if (tail.length > stderrLinesKept) tail.shift();
+      options.onOutput(name, line);
+    });
+  }
+}
+
+/** What systemd handed to the supervisor is not the workers' to use. */
+function workerEnvironment(env: NodeJS.ProcessEnv, mark: string): NodeJS.ProcessEnv {
+  const scrubbed = Object.entries(env).filter(
+    ([name]) => !/^(LISTEN_|WATCHDOG_|NOTIFY_SOCKET$|NODE_OPTIONS$|NODE_CHANNEL)/.test(name),
+  );
+  return { ...Object.fromEntries(scrubbed), [workerMark]: mark };
+}
+
+function endedEarly(kind: WorkerKind): CodekeepError {
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `The ${kind} process ended before it answered.`,
+    'Call again; it is started again by itself.',
+  );
+}
+
+export function describeExit({ code, signal }: Pick<WorkerExit, 'code' | 'signal'>): string {
+  if (signal !== null) return `was ended by ${signal}`;
+  return code === null ? 'could not be started' : `ended with exit status ${code}`;
+}
+
+function startFailure(kind: WorkerKind, exit: WorkerExit): CodekeepError {
+  const tail = exit.stderr.slice(-5).join('\n');
+  return new CodekeepError(
+    'WORKER_START_ERROR',
+    `${kind} ${describeExit(exit)} before it was ready${tail === '' ? '.' : `: ${tail}`}`,
+    'Look into its log with view_worker_logs, mend the cause, then call start_worker.',
+    { stderr: exit.stderr },
+  );
+}

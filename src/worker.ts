@@ -1,0 +1,20 @@
+import { isWorkerKind, type WorkerKind } from './base/ipc.js';
+import { type WorkerBody, WorkerHost } from './workers/host.js';
+
+/**
+ * A worker process: `worker.js KIND --instance=TOKEN`, forked by the supervisor. The token tells a later
+ * supervisor, and nobody else, whose child this was.
+ */
+const openers: Record<WorkerKind, (host: WorkerHost) => Promise<WorkerBody>> = {
+  index_service: async (host) => (await import('./workers/index-service.js')).openIndexService(host),
+  file_watcher: async (host) => (await import('./workers/file-watcher.js')).openFileWatcher(host),
+  vectorization: async (host) => (await import('./workers/vectorization.js')).openVectorization(host),
+  repair: async (host) => (await import('./workers/repair.js')).openRepair(host),
+};
+
+const kind = process.argv[2] ?? '';
+if (!isWorkerKind(kind) || process.send === undefined) {
+  process.stderr.write('This program is started by "codekeep serve" and is of no use by itself.\n');
+  process.exit(2);
+}
+await WorkerHost.main(openers[kind]);

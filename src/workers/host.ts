@@ -1,0 +1,177 @@
+import { CodekeepError, type ErrorShape, messageOf } from '../base/errors.js';
+import {
+  type Activity,
+  type FromWorker,
+  type LogLevel,
+  taskRequestId,
+  type ToWorker,
+  type WorkerStart,
+} from '../base/ipc.js';
+import { throttled } from '../base/throttle.js';
+
+/** A worker whose supervisor is gone has so long (ms) to end in order. */
+const orphanGraceMs = 1_000;
+/** How often a worker looks whether its supervisor is still its parent (ms). */
+const parentCheckMs = 500;
+/** Progress goes out at most this often (ms). */
+const activityEveryMs = 100;
+
+/** What a request handler may use while it works. */
+export interface RequestCall {
+  /** Aborts when the request is cancelled or the worker has to stop. */
+  signal: AbortSignal;
+  progress: (phase: string, done: number, total: number) => void;
+}
+
+export type RequestHandler = (method: string, params: unknown, call: RequestCall) => Promise<unknown>;
+
+/** What one kind of worker does: `run` resolves when the worker has nothing left to do or has to stop. */
+export interface WorkerBody {
+  /** Goes to the supervisor with "ready". */
+  info?: Record<string, unknown>;
+  onRequest?: RequestHandler;
+  onNudge?: (about: 'projects' | 'chunks') => void;
+  onWatcherRunning?: (running: boolean) => void;
+  run(): Promise<void>;
+  close(): void | Promise<void>;
+}
+
+/**
+ * The child half of a worker: the IPC channel, stop and orphan handling. Its parent half is
+ * supervisor/worker-process.ts. Stopping is one AbortSignal that every loop and every sleep listens to.
+ */
+export class WorkerHost {
+  readonly start: WorkerStart;
+  /** Aborts when the worker has to stop. */
+  readonly signal: AbortSignal;
+  readonly #stopping: AbortController;
+  readonly #requests = new Map<number, AbortController>();
+  readonly #sendActivity = throttled(activityEveryMs, (activity: Activity) =>
+    this.send({ type: 'activity', activity }),
+  );
+
+  private constructor(start: WorkerStart, stopping: AbortController) {
+    this.start = start;
+    this.#stopping = stopping;
+    this.signal = stopping.signal;
+  }
+
+  /** Waits for the start message, runs the body, and ends the process: 0 after a stop, 1 after a failure. */
+  static async main(open: (host: WorkerHost) => Promise<WorkerBody>): Promise<void> {
+    const stopping = new AbortController();
+    endWithSupervisor(stopping);
+    process.on('SIGTERM', () => stopping.abort());
+    // Ctrl-C is the supervisor's to handle; it stops its workers in order.
+    process.on('SIGINT', () => undefined);
+    const start = await startMessage();
+    const host = new WorkerHost(start, stopping);
+    const body = await open(host);
+    host.#listen(body);
+    host.send({ type: 'ready', info: body.info ?? {} });
+    try {
+      if (start.task === null) await body.run();
+      else await host.#runTask(body, start.task);
+    } catch (error) {
+      if (!host.signal.aborted) throw error;
+    } finally {
+      await body.close();
+    }
+    process.disconnect?.();
+    process.exit(0);
+  }
+
+  /** Sends unless the supervisor is gone. */
+  send(message: FromWorker): void {
+    if (process.connected) process.send?.(message, undefined, {}, () => undefined);
+  }
+
+  log(level: LogLevel, message: string): void {
+    this.send({ type: 'log', level, message });
+  }
+
+  /** Says what the worker is doing; the supervisor takes it for a sign of life. */
+  report(operation: string | null, done = 0, total = 0): void {
+    this.#sendActivity(operation === null || done === total, { operation, done, total });
+  }
+
+  #listen(body: WorkerBody): void {
+    process.on('message', (message: ToWorker) => {
+      switch (message.type) {
+        case 'stop':
+          return this.#stopping.abort();
+        case 'cancel':
+          return this.#requests.get(message.id)?.abort();
+        case 'nudge':
+          return body.onNudge?.(message.about);
+        case 'watcher_running':
+          return body.onWatcherRunning?.(message.running);
+        case 'request':
+          void this.#answer(body, message.id, message.method, message.params);
+          return undefined;
+        case 'start':
+          return undefined;
+      }
+    });
+  }
+
+  async #runTask(body: WorkerBody, task: { method: string; params: unknown }): Promise<void> {
+    await this.#answer(body, taskRequestId, task.method, task.params);
+  }
+
+  async #answer(body: WorkerBody, id: number, method: string, params: unknown): Promise<void> {
+    const own = new AbortController();
+    this.#requests.set(id, own);
+    const progress = throttled(activityEveryMs, (phase: string, done: number, total: number) =>
+      this.send({ type: 'request_progress', id, phase, done, total }),
+    );
+    const call: RequestCall = {
+      signal: AbortSignal.any([own.signal, this.signal]),
+      progress: (phase, done, total) => progress(done === 0 || done === total, phase, done, total),
+    };
+    try {
+      if (body.onRequest === undefined) throw new Error(`this worker answers no requests (${method})`);
+      this.send({ type: 'reply', id, result: await body.onRequest(method, params, call) });
+    } catch (error) {
+      this.send({ type: 'failure', id, ...failureOf(error, call.signal) });
+    } finally {
+      this.#requests.delete(id);
+    }
+  }
+}
+
+function failureOf(error: unknown, signal: AbortSignal): { error: ErrorShape | null; defect: string } {
+  if (error instanceof CodekeepError) return { error: error.toShape(), defect: '' };
+  if (signal.aborted) {
+    const cancelled = new CodekeepError(
+      'CANCELLED',
+      'The work was cancelled.',
+      'What was done so far is complete; call again for the rest.',
+    );
+    return { error: cancelled.toShape(), defect: '' };
+  }
+  return { error: null, defect: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) };
+}
+
+async function startMessage(): Promise<WorkerStart> {
+  return await new Promise((resolve) => {
+    const onMessage = (message: ToWorker): void => {
+      if (message.type !== 'start') return;
+      process.off('message', onMessage);
+      resolve(message.start);
+    };
+    process.on('message', onMessage);
+  });
+}
+
+/** A worker never outlives its supervisor: the channel closes, or the parent is another process by now. */
+function endWithSupervisor(stopping: AbortController): void {
+  const parent = process.ppid;
+  const end = (): void => {
+    stopping.abort();
+    setTimeout(() => process.exit(1), orphanGraceMs).unref();
+  };
+  process.on('disconnect', end);
+  setInterval(() => {
+    if (process.ppid !== parent) end();
+  }, parentCheckMs).unref();
+}

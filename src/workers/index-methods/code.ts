@@ -1,0 +1,98 @@
+import { CodekeepError } from '../../base/errors.js';
+import { search } from '../../search/search.js';
+import { renderContent } from '../../store/contents.js';
+import { countChunks, listEntities } from '../../store/derived.js';
+import { type FileRow, requireFile } from '../../store/files.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import { listProjects, type Project, requireProject } from '../../store/projects.js';
+import type { GreenTree } from '../../syntax/green-tree.js';
+import { outline } from '../../syntax/outline.js';
+import type { IndexCall, IndexContext, IndexMethods } from '../index-service.js';
+
+type CodeMethods = Pick<IndexMethods, 'list_code_entities' | 'get_ast' | 'search'>;
+
+export function codeMethods({ index }: IndexContext): CodeMethods {
+  return {
+    list_code_entities({ path, kind, name, limit, ...reference }) {
+      const project = requireProject(index, reference);
+      if (path !== undefined) requireFile(index, project.id, path);
+      return { entities: listEntities(index, project.id, { path, kind, name, limit }) };
+    },
+    get_ast({ path, max_depth, ...reference }) {
+      const { row, tree } = renderFile(index, requireProject(index, reference), path);
+      return { path, language: row.language, tree: { ...outline(tree, max_depth) } };
+    },
+    async search({ query, mode, limit, path_prefix, language, kind, ...reference }, call) {
+      const startedAt = performance.now();
+      const isOne = reference.root_dir !== undefined || reference.project_id !== undefined;
+      const projects = isOne ? [requireProject(index, reference)] : listProjects(index);
+      const filter = { pathPrefix: path_prefix, language, kind };
+      const hits = await search(
+        index,
+        projects.map(({ id }) => id),
+        { query, mode, limit, filter },
+        call.signal,
+      );
+      return {
+        results: hits.map((hit) => ({
+          project_id: hit.projectId,
+          path: hit.path,
+          start_line: hit.startLine,
+          end_line: hit.endLine,
+          entity: hit.entity,
+          score: hit.score,
+          snippet: hit.snippet,
+        })),
+        freshness: worstFreshness(projects, call),
+        vectorized: countVectorized(index, projects),
+        took_ms: Math.round((performance.now() - startedAt) * 10) / 10,
+      };
+    },
+  };
+}
+
+const byTrust = ['unknown', 'rebuilding', 'stale', 'fresh'] as const;
+
+/** An answer from several projects is as true as the least true of them. */
+function worstFreshness(projects: readonly Project[], call: IndexCall): (typeof byTrust)[number] {
+  const ranks = projects.map(({ id }) => byTrust.indexOf(call.freshnessOf(id).freshness));
+  return byTrust[Math.min(...ranks, byTrust.length - 1)] ?? 'unknown';
+}
+
+function countVectorized(
+  index: IndexDatabase,
+  projects: readonly Project[],
+): { total: number; vectorized: number } {
+  const sums = { total: 0, vectorized: 0 };
+  for (const { id } of projects) {
+    const counts = countChunks(index, id);
+    sums.total += counts.total;
+    sums.vectorized += counts.vectorized;
+  }
+  return sums;
+}
+
+export interface RenderedFile {
+  row: FileRow;
+  hash: string;
+  tree: GreenTree;
+  bytes: Buffer;
+  /** False where JSON text cannot carry the bytes. */
+  isText: boolean;
+}
+
+/** @throws CodekeepError FILE_NOT_FOUND where the index has no (whole) content for the path */
+export function renderFile(index: IndexDatabase, project: Project, path: string): RenderedFile {
+  const row = requireFile(index, project.id, path);
+  const rendering = renderContent(index, row.sha256);
+  if ('problem' in rendering || row.sha256 === null) {
+    const problem = 'problem' in rendering ? rendering.problem : 'its content was never stored';
+    throw new CodekeepError(
+      'FILE_NOT_FOUND',
+      `The index cannot give ${path}: ${row.skipReason ?? problem}.`,
+      'Read it from disk; check_database with deep=true lists damaged contents.',
+    );
+  }
+  const { tree, bytes } = rendering;
+  return { row, hash: row.sha256, tree, bytes, isText: tree.encoding === 'utf8' };
+}

@@ -1,0 +1,106 @@
+import { statSync } from 'node:fs';
+import { CodekeepError } from '../../base/errors.js';
+import type { Result } from '../../contract/index.js';
+import { actionsOfRun, listRuns, runById, type RunRow } from '../../store/journal.js';
+import {
+  backup,
+  checkContents,
+  checkStructure,
+  countAll,
+  lastMaintenance,
+  recordMaintenance,
+} from '../../store/maintenance.js';
+import { requireProject } from '../../store/projects.js';
+import type { IndexContext, IndexMethods } from '../index-service.js';
+import { isoOrNull } from './projects.js';
+
+type DatabaseMethods = Pick<
+  IndexMethods,
+  'check_database' | 'backup_database' | 'get_database_status' | 'list_repairs' | 'get_repair'
+>;
+
+const bytesPerMb = 1024 * 1024;
+
+export function databaseMethods({ index }: IndexContext): DatabaseMethods {
+  return {
+    async check_database({ deep }, call) {
+      const startedAt = performance.now();
+      const structure = checkStructure(index);
+      const contents = deep ? await checkContents(index, call.signal) : { problems: [], checked: 0 };
+      const problems = [...structure, ...contents.problems];
+      const ok = problems.length === 0;
+      await index.write(() => recordMaintenance(index, 'check', ok ? 'ok' : 'damaged', Date.now()));
+      const duration_ms = Math.round(performance.now() - startedAt);
+      return { ok, problems, contents_checked: contents.checked, duration_ms };
+    },
+    async backup_database() {
+      const made = await backup(index, Date.now());
+      await index.write(() => recordMaintenance(index, 'backup', made.path, Date.now()));
+      return made;
+    },
+    get_database_status() {
+      const check = lastMaintenance(index, 'check');
+      return {
+        db_path: index.path,
+        exists: statSync(index.path, { throwIfNoEntry: false }) !== undefined,
+        file_size_mb: sizeInMb(index.path),
+        wal_size_mb: sizeInMb(`${index.path}-wal`),
+        ...countAll(index),
+        last_backup_at: isoOrNull(lastMaintenance(index, 'backup')?.at ?? null),
+        integrity: check === undefined ? 'unchecked' : check.outcome === 'ok' ? 'ok' : 'damaged',
+      };
+    },
+    list_repairs({ limit, ...reference }) {
+      const isOne = reference.root_dir !== undefined || reference.project_id !== undefined;
+      const projectId = isOne ? requireProject(index, reference).id : null;
+      return { runs: listRuns(index, projectId, limit).map(wireRun) };
+    },
+    get_repair({ run_id, limit, cursor }) {
+      const runs = runById(index, run_id);
+      if (runs.length === 0) {
+        throw new CodekeepError(
+          'NOT_FOUND',
+          `There is no repair run ${run_id}.`,
+          'Call list_repairs to see the runs that were recorded; a dry run is not.',
+        );
+      }
+      const after = cursor === undefined ? 0 : Number.parseInt(cursor, 10) || 0;
+      const rows = actionsOfRun(index, run_id, after, limit);
+      const actions = rows.map((row) => ({
+        project_id: row.projectId,
+        id: row.fileId,
+        path: row.path,
+        verdict: row.verdict,
+        state: row.state,
+        targets: row.targets === '' ? [] : row.targets.split(','),
+        sha256: row.sha256,
+        detail: row.detail,
+      }));
+      const last = rows.at(-1);
+      return {
+        runs: runs.map(wireRun),
+        actions,
+        next_cursor: last === undefined || rows.length < limit ? null : String(last.id),
+      };
+    },
+  };
+}
+
+/** stat only: opening SQLite's own files in the process that has them open would drop its locks. */
+function sizeInMb(path: string): number {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  return Math.round((size / bytesPerMb) * 100) / 100;
+}
+
+function wireRun(run: RunRow): Result<'list_repairs'>['runs'][number] {
+  return {
+    run_id: run.runId,
+    project_id: run.projectId,
+    state: run.state,
+    origin: run.origin,
+    started_at: new Date(run.startedAt).toISOString(),
+    finished_at: isoOrNull(run.finishedAt),
+    actions: run.actions,
+    message: run.message,
+  };
+}

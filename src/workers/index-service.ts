@@ -1,0 +1,68 @@
+import type { ProjectFreshness } from '../base/ipc.js';
+import type { IndexMethod, Params, Result } from '../contract/index.js';
+import { IndexDatabase } from '../store/index-database.js';
+import { unfinishedRuns } from '../store/journal.js';
+import { createParser } from '../syntax/parser.js';
+import type { RequestCall, WorkerBody, WorkerHost } from './host.js';
+import { codeMethods } from './index-methods/code.js';
+import { databaseMethods } from './index-methods/database.js';
+import { fileMethods } from './index-methods/files.js';
+import { projectMethods } from './index-methods/projects.js';
+import { indexPath } from './state-paths.js';
+
+/** What the methods of the index share. */
+export interface IndexContext {
+  index: IndexDatabase;
+  host: WorkerHost;
+}
+
+export interface IndexCall {
+  signal: AbortSignal;
+  /** How true a project's index is, as its watcher last said. */
+  freshnessOf(projectId: string): Pick<ProjectFreshness, 'freshness' | 'pending' | 'reason'>;
+}
+
+export type IndexMethods = {
+  [N in IndexMethod]: (params: Params<N>, call: IndexCall) => Promise<Result<N>> | Result<N>;
+};
+
+/** What the supervisor sends with each request. */
+export interface IndexRequest {
+  params: unknown;
+  freshness: Record<string, ProjectFreshness>;
+}
+
+const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is not running' } as const;
+
+/** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
+export function openIndexService(host: WorkerHost): Promise<WorkerBody> {
+  const index = IndexDatabase.open(indexPath(host.start.stateDir));
+  const parser = createParser();
+  const context: IndexContext = { index, host };
+  const methods: IndexMethods = {
+    ...projectMethods(context),
+    ...fileMethods(context, parser),
+    ...codeMethods(context),
+    ...databaseMethods(context),
+  };
+  return Promise.resolve({
+    info: { unfinished_repairs: unfinishedRuns(index).length },
+    async onRequest(method: string, request: unknown, { signal }: RequestCall) {
+      const { params, freshness } = request as IndexRequest;
+      const call: IndexCall = { signal, freshnessOf: (projectId) => freshness[projectId] ?? unwatched };
+      if (!Object.hasOwn(methods, method)) throw new Error(`unknown request ${method}`);
+      // The supervisor has validated params against the same declaration that types the method.
+      const handler = methods[method as IndexMethod] as (params: unknown, call: IndexCall) => unknown;
+      return await handler(params, call);
+    },
+    async run() {
+      await new Promise<void>((resolve) =>
+        host.signal.addEventListener('abort', () => resolve(), { once: true }),
+      );
+    },
+    close() {
+      parser.close();
+      index.close();
+    },
+  });
+}
