@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { addClientCommands } from './cli/commands.js';
 import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
 import type { LocationFlags } from './base/locations.js';
@@ -17,11 +17,14 @@ const program = new Command('codekeep')
 
 locationOptions(program.command('serve').description('Run the supervisor in the foreground'))
   .option('--config <file>', 'the configuration file')
-  .option(
-    '--project [dir]',
-    'register this project (the current directory without DIR) and index it; may be repeated',
-    collect,
-    [],
+  .addOption(
+    new Option(
+      '--project [dir]',
+      'register and index this project (without DIR: the current directory); may be repeated',
+    )
+      .preset('.')
+      .argParser(collect)
+      .default([]),
   )
   .action(async (flags: LocationFlags & { project: string[] }) => {
     await (await import('./cli/serve.js')).serve(flags);
@@ -35,8 +38,8 @@ locationOptions(program.command('mcp').description('Serve the tools to an agent 
 
 addClientCommands(program, (command) => locationOptions(command).option('--json', 'print JSON, for scripts'));
 
-function collect(value: string | true, previous: string[]): string[] {
-  return [...previous, value === true ? '.' : value];
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
 }
 
 /** Throws instead of exiting, for every command and subcommand: one place maps errors to exit statuses. */

@@ -106,7 +106,10 @@ export interface StoredVector {
   bytes: Buffer;
 }
 
-/** The vectors that a model made for these chunks, of those that are still there. */
+/**
+ * The vectors that a model made for these chunks, of those that are still there. The CROSS JOINs and the `+` make
+ * SQLite look up each chunk, where it would go through all vectors of the model for each of them.
+ */
 export function vectorsByChunk(
   index: IndexDatabase,
   modelId: number,
@@ -115,8 +118,8 @@ export function vectorsByChunk(
   return index
     .sql<[string, number], StoredVector>(
       `SELECT v.chunk_id AS chunkId, e.kind, v.vector AS bytes FROM json_each(?) j
-       JOIN vectors v ON v.chunk_id = j.value JOIN chunks c ON c.id = v.chunk_id
-       LEFT JOIN entities e ON e.id = c.entity_id WHERE v.model_id = ?`,
+       CROSS JOIN vectors v ON v.chunk_id = j.value AND +v.model_id = ?
+       CROSS JOIN chunks c ON c.id = v.chunk_id LEFT JOIN entities e ON e.id = c.entity_id`,
     )
     .all(JSON.stringify(chunkIds), modelId);
 }
