@@ -1,4 +1,4 @@
-import type { Pause } from './orthonormal.js';
+import type { Pause } from './dense.js';
 
 /** Sweeps end far earlier (quadratic convergence, 6 to 9 in practice); the bound is for input that is not finite. */
 const sweepsMax = 30;

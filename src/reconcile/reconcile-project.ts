@@ -1,9 +1,10 @@
 import { lstatSync } from 'node:fs';
+import { sleep } from '../base/waiting.js';
 import { activeFilesBelow, countFiles, eachFile, fileByPath, type FileRow } from '../store/files.js';
 import { setRootIdentity, setVerified } from '../store/projects.js';
 import { retireMissing } from './deletion.js';
 import { IgnoreRules, isRuleFile } from './ignore-rules.js';
-import { type IndexingContext, indexPaths, type IndexProgress } from './project-index.js';
+import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './project-index.js';
 import { brakeReason, inspectRoot, isBraked, type RootState, rootUnavailable } from './project-root.js';
 import { isSameStamp, type WalkedFile, walkTree } from './walk.js';
 
@@ -85,7 +86,7 @@ export async function reconcileProject(
   }
   await acceptRoot(context, root);
   const generation = project.generation + 1;
-  const tally = await indexPaths(context, toIndex, generation, progress);
+  const tally = await indexSettling(context, toIndex, generation, progress);
   const retired = await retireMissing(context, missing, rules);
   const skipped = walk.skippedCount + tally.skipped;
   await index.write(() => setVerified(index, project.id, generation, skipped, context.now()), signal);
@@ -103,6 +104,30 @@ export async function reconcileProject(
     problems,
     halted: null,
   };
+}
+
+/** A file that changes while it is read is looked at again so often, with a pause in between (ms). */
+const settleTries = 4;
+const settlePauseMs = 100;
+
+/** Indexes paths, and those that change meanwhile once more, as long as they may still come to rest. */
+async function indexSettling(
+  context: IndexingContext,
+  paths: readonly string[],
+  generation: number,
+  progress?: IndexProgress,
+): Promise<IndexTally> {
+  const total = await indexPaths(context, paths, generation, progress);
+  for (let tries = 1; tries < settleTries && total.unsettled.length > 0; tries += 1) {
+    await sleep(settlePauseMs, context.signal);
+    const again = await indexPaths(context, total.unsettled, generation);
+    total.added += again.added;
+    total.changed += again.changed;
+    total.skipped += again.skipped;
+    total.problems.push(...again.problems);
+    total.unsettled = again.unsettled;
+  }
+  return total;
 }
 
 /** A root with another identity whose files are all where they were is the same project on another mount. */
@@ -128,7 +153,7 @@ export async function reconcilePaths(
   excluded: readonly string[],
   paths: readonly string[],
 ): Promise<PathsOutcome> {
-  const { index, project, signal } = context;
+  const { index, project } = context;
   if (paths.some(isRuleFile)) return { ...nothing(), needsWhole: true };
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
@@ -141,8 +166,8 @@ export async function reconcilePaths(
   if (isBraked(root, missing.size, active)) {
     return { ...nothing(), needsWhole: false, halted: brakeReason(root, missing.size, active) };
   }
-  const tally = await indexPaths(context, [...present], project.generation);
-  const retired = await retireMissing({ ...context, signal }, [...missing.values()], rules);
+  const tally = await indexSettling(context, [...present], project.generation);
+  const retired = await retireMissing(context, [...missing.values()], rules);
   return { ...nothing(), ...tally, deleted: retired.deleted, needsWhole: false };
 }
 

@@ -11,6 +11,8 @@ interface Reconciled {
   deleted: number;
   unchanged: number;
   skipped: number;
+  /** Paths that changed each time they were read. */
+  unsettled: string[];
 }
 
 type Reference = Pick<Params<'update_indexes'>, 'root_dir' | 'project_id'>;
@@ -34,11 +36,14 @@ export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMetho
       const stop = new AbortController();
       const call: JobCall = { signal: stop.signal, progress: () => undefined };
       const patience = new AbortController();
-      const isDone = await Promise.race([
-        updateIndexes(supervisor, reference, call).then(() => true),
-        sleep(timeout * 1_000, patience.signal).then(() => false),
+      const outcome = await Promise.race([
+        compareNow(supervisor, reference, call),
+        sleep(timeout * 1_000, patience.signal).then(() => null),
       ]).finally(() => patience.abort());
-      if (isDone) return { freshness: 'fresh', waited_ms: Math.round(performance.now() - startedAt) };
+      if (outcome !== null) {
+        const freshness = outcome.unsettled.length === 0 ? 'fresh' : 'stale';
+        return { freshness, waited_ms: Math.round(performance.now() - startedAt) };
+      }
       stop.abort();
       throw new CodekeepError(
         'TIMEOUT',
@@ -55,8 +60,11 @@ async function updateIndexes(
   call: JobCall,
 ): Promise<Extract<Result<'update_indexes'>, { files_added: number }>> {
   const startedAt = performance.now();
-  const projectId = await resolveProject(supervisor, reference, call.signal);
-  const { added, changed, deleted, unchanged, skipped } = await reconcile(supervisor, projectId, call);
+  const { projectId, added, changed, deleted, unchanged, skipped } = await compareNow(
+    supervisor,
+    reference,
+    call,
+  );
   return {
     project_id: projectId,
     files_added: added,
@@ -66,6 +74,16 @@ async function updateIndexes(
     files_skipped: skipped,
     duration_ms: Math.round(performance.now() - startedAt),
   };
+}
+
+/** Compares the whole tree, beginning after this call: what was written before it is indexed when it is done. */
+async function compareNow(
+  supervisor: Supervisor,
+  reference: Reference,
+  call: JobCall,
+): Promise<Reconciled & { projectId: string }> {
+  const projectId = await resolveProject(supervisor, reference, call.signal);
+  return { projectId, ...(await reconcile(supervisor, projectId, call)) };
 }
 
 /** The project's id; a root_dir that is new is registered. */

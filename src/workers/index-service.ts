@@ -1,5 +1,5 @@
 import type { ProjectFreshness } from '../base/ipc.js';
-import type { IndexMethod, Params, Result } from '../contract/index.js';
+import type { IndexMethod } from '../contract/index.js';
 import { IndexDatabase } from '../store/index-database.js';
 import { unfinishedRuns } from '../store/journal.js';
 import { createParser } from '../syntax/parser.js';
@@ -8,23 +8,8 @@ import { codeMethods } from './index-methods/code.js';
 import { databaseMethods } from './index-methods/database.js';
 import { fileMethods } from './index-methods/files.js';
 import { projectMethods } from './index-methods/projects.js';
+import type { IndexCall, IndexContext, IndexMethods } from './index-methods/types.js';
 import { indexPath } from './state-paths.js';
-
-/** What the methods of the index share. */
-export interface IndexContext {
-  index: IndexDatabase;
-  host: WorkerHost;
-}
-
-export interface IndexCall {
-  signal: AbortSignal;
-  /** How true a project's index is, as its watcher last said. */
-  freshnessOf(projectId: string): Pick<ProjectFreshness, 'freshness' | 'pending' | 'reason'>;
-}
-
-export type IndexMethods = {
-  [N in IndexMethod]: (params: Params<N>, call: IndexCall) => Promise<Result<N>> | Result<N>;
-};
 
 /** What the supervisor sends with each request. */
 export interface IndexRequest {

@@ -1,13 +1,13 @@
-import { type FSWatcher, watch } from 'node:fs';
-import { join, relative } from 'node:path';
-import watcher, { type AsyncSubscription } from '@parcel/watcher';
-import { CodekeepError, errnoOf, messageOf } from '../base/errors.js';
+import { CodekeepError, messageOf } from '../base/errors.js';
 import type { ProjectFreshness } from '../base/ipc.js';
 import { isWithin } from '../base/paths.js';
 import type { Serial } from '../base/serial.js';
 import { sleep } from '../base/waiting.js';
 import type { IndexingContext, IndexProgress } from '../reconcile/project-index.js';
+import { inspectRoot } from '../reconcile/project-root.js';
 import { reconcilePaths, reconcileProject, type ReconcileOutcome } from '../reconcile/reconcile-project.js';
+import { judgeFreshness } from './freshness.js';
+import { TreeWatch } from './tree-watch.js';
 
 /** A burst of events is taken together once it is quiet for so long (ms) ... */
 const quietMs = 120;
@@ -18,8 +18,12 @@ const burstMaxMs = 1_000;
  * 16,384 events and drops the rest without telling the watcher.
  */
 const pathsMax = 4_000;
-/** A file that changes while it is read is looked at again after so long (ms). */
-const retryMs = 300;
+/** After trouble, and where there are no events, the tree is compared this often (ms). */
+const troubleRetryMs = 5_000;
+/** Watches that cannot be had are asked for again after so long (ms): they cost a walk. */
+const watchRetryMs = 60_000;
+/** How often the root is looked at while nothing else happens (ms). */
+const rootCheckMs = 2_000;
 
 export interface ProjectWatcherOptions {
   context: IndexingContext;
@@ -42,24 +46,39 @@ export class ProjectWatcher {
   readonly #options: ProjectWatcherOptions;
   readonly #pending = new Set<string>();
   readonly #stop = new AbortController();
-  #subscription: AsyncSubscription | null = null;
-  #headWatch: FSWatcher | null = null;
+  readonly #watch: TreeWatch;
+  #watchProblem: string | null = null;
+  #rootMoved = false;
   #wake: AbortController = new AbortController();
   #firstPendingAt = 0;
   #lastPendingAt = 0;
   #wholeWanted = true;
   #verifiedOnce: boolean;
   #trouble: string | null = null;
-  #running: 'whole' | 'paths' | null = null;
+  #comparing = false;
+  /** Paths that are being indexed now. */
+  #following = 0;
+  #watchStartedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ProjectWatcherOptions) {
     this.#options = options;
     this.#verifiedOnce = options.context.project.lastVerifiedAt !== null;
+    const { rootDir } = options.context.project;
+    this.#watch = new TreeWatch({
+      rootDir,
+      ignored: ['**/.git/**', ...options.excluded.filter((folder) => isWithin(rootDir, folder))],
+      onPath: (path) => this.#note(path),
+      onHead: () => this.#wantWhole(),
+      onRootMoved: () => {
+        this.#rootMoved = true;
+        this.#wantWhole();
+      },
+      onLost: (reason) => this.#lostWatch(reason),
+    });
   }
 
   /** Runs until `stop`. */
   async run(): Promise<void> {
-    await this.#subscribe();
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
@@ -70,13 +89,13 @@ export class ProjectWatcher {
       }
       await this.#rest();
     }
-    await this.#unsubscribe();
+    await this.#watch.stop();
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#wake.abort();
-    await this.#unsubscribe();
+    await this.#watch.stop();
   }
 
   /** Compares the whole tree now; what was written before the call is indexed when this resolves. */
@@ -101,20 +120,22 @@ export class ProjectWatcher {
   /** Sleeps until there is something to do, at most until the next periodic comparison. */
   async #rest(): Promise<void> {
     if (this.#pending.size > 0 || this.#stop.signal.aborted) {
-      if (this.#trouble !== null) await sleep(retryMs * 10, this.#stop.signal);
+      if (this.#trouble !== null) await sleep(troubleRetryMs, this.#stop.signal);
       return;
     }
     if (this.#wholeWanted && this.#trouble === null) return;
     this.#wake = new AbortController();
-    const { reconcileIntervalMs } = this.#options;
-    const intervalMs =
-      this.#subscription === null || this.#trouble !== null
-        ? Math.min(reconcileIntervalMs, 5_000)
-        : reconcileIntervalMs;
-    const before = Date.now();
-    await sleep(intervalMs, AbortSignal.any([this.#wake.signal, this.#stop.signal]));
-    // A wake-up brings paths; a quiet interval, or a clock that jumped (suspend), asks for a comparison.
-    if (Date.now() - before >= intervalMs) this.#wholeWanted = true;
+    const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
+    const isWell = this.#watch.isAlive && this.#trouble === null;
+    const { reconcileIntervalMs, context } = this.#options;
+    const wakeAt =
+      Date.now() + (isWell ? reconcileIntervalMs : Math.min(reconcileIntervalMs, troubleRetryMs));
+    while (!wake.aborted && Date.now() < wakeAt) {
+      await sleep(Math.min(rootCheckMs, wakeAt - Date.now()), wake);
+      // A root that was moved away sends no event, and must not be called fresh.
+      if (isWell && inspectRoot(context.project).kind !== 'verified') break;
+    }
+    if (!wake.aborted) this.#wantWhole();
   }
 
   async #settle(): Promise<void> {
@@ -130,9 +151,10 @@ export class ProjectWatcher {
     const { context, excluded } = this.#options;
     this.#wholeWanted = false;
     this.#pending.clear();
-    this.#running = 'whole';
+    this.#comparing = true;
     this.#publish();
     try {
+      await this.#ensureWatch();
       const both: IndexProgress = (done, total) => {
         this.#options.progress(done, total);
         progress?.(done, total);
@@ -152,9 +174,21 @@ export class ProjectWatcher {
       this.#wholeWanted = true;
       throw error;
     } finally {
-      this.#running = null;
+      this.#comparing = false;
       this.#publish();
     }
+  }
+
+  /** The watch is there before the tree is walked, so that nothing falls between the two. */
+  async #ensureWatch(): Promise<void> {
+    const root = inspectRoot(this.#options.context.project);
+    const isDue = !this.#watch.isAlive && performance.now() - this.#watchStartedAt > watchRetryMs;
+    const isSuspect = this.#rootMoved || this.#trouble !== null || root.kind === 'replaced';
+    if (root.kind === 'unavailable' || !(isDue || isSuspect)) return;
+    this.#rootMoved = false;
+    this.#watchStartedAt = performance.now();
+    await this.#watch.start();
+    if (this.#watch.isAlive) this.#watchProblem = null;
   }
 
   async #followPending(): Promise<void> {
@@ -164,8 +198,8 @@ export class ProjectWatcher {
     // After trouble only a whole comparison proves anything.
     if (paths.length > pathsMax || this.#trouble !== null) this.#wholeWanted = true;
     if (this.#wholeWanted || paths.length === 0) return;
-    this.#running = 'paths';
-    this.#publish(paths.length);
+    this.#following = paths.length;
+    this.#publish();
     try {
       const outcome = await reconcilePaths(context, excluded, paths);
       if (outcome.needsWhole) this.#wholeWanted = true;
@@ -174,7 +208,7 @@ export class ProjectWatcher {
       this.#wholeWanted = true;
       throw error;
     } finally {
-      this.#running = null;
+      this.#following = 0;
       this.#publish();
     }
   }
@@ -193,67 +227,19 @@ export class ProjectWatcher {
     }
     for (const problem of outcome.problems.slice(0, 20))
       log('debug', `${context.project.rootDir}: skipped ${problem}`);
-    if (outcome.unsettled.length > 0) {
-      await sleep(retryMs, this.#stop.signal);
-      for (const path of outcome.unsettled) this.#note(path);
-    }
+    for (const path of outcome.unsettled) this.#note(path);
   }
 
-  async #subscribe(): Promise<void> {
-    const { rootDir } = this.#options.context.project;
-    const ignored = [
-      '**/.git/**',
-      '**/node_modules/**',
-      ...this.#options.excluded.filter((folder) => isWithin(rootDir, folder)),
-    ];
-    try {
-      this.#subscription = await watcher.subscribe(
-        rootDir,
-        (error, events) => {
-          if (error !== null) this.#lostWatch(error);
-          else for (const event of events) this.#note(relative(rootDir, event.path));
-        },
-        // Pinned: by default the library hands over to watchman where that is installed.
-        { backend: 'inotify', ignore: ignored },
+  #lostWatch(reason: string): void {
+    const { log, context } = this.#options;
+    if (this.#watchProblem !== reason) {
+      log(
+        'warn',
+        `${context.project.rootDir}: no file events, looking every few seconds instead (${reason})`,
       );
-    } catch (error) {
-      this.#lostWatch(error);
     }
-    this.#watchHead(join(rootDir, '.git'));
-  }
-
-  /** A switched branch rewrites HEAD: compare everything, however many events got lost. */
-  #watchHead(gitDir: string): void {
-    try {
-      this.#headWatch = watch(gitDir, (_event, name) => {
-        if (name === 'HEAD') this.#wantWhole();
-      });
-      this.#headWatch.on('error', () => this.#headWatch?.close());
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR')
-        this.#options.log('debug', `.git is not watched: ${messageOf(error)}`);
-    }
-  }
-
-  #lostWatch(error: unknown): void {
-    this.#subscription = null;
-    const message = messageOf(error);
-    const hint = /ENOSPC|no space left|inotify/i.test(message)
-      ? '; raise fs.inotify.max_user_watches with sysctl'
-      : '';
-    this.#options.log(
-      'warn',
-      `${this.#options.context.project.rootDir}: no file events, looking every few seconds instead (${message})${hint}`,
-    );
+    this.#watchProblem = reason;
     this.#publish();
-  }
-
-  async #unsubscribe(): Promise<void> {
-    this.#headWatch?.close();
-    this.#headWatch = null;
-    const subscription = this.#subscription;
-    this.#subscription = null;
-    await subscription?.unsubscribe().catch(() => undefined);
   }
 
   #note(path: string): void {
@@ -278,23 +264,16 @@ export class ProjectWatcher {
     this.#publish();
   }
 
-  #publish(running = 0): void {
-    const pending = this.#pending.size + running;
-    const { project } = this.#options.context;
-    this.#options.onFreshness({ projectId: project.id, pending, ...this.#judge(pending) });
-  }
-
-  #judge(pending: number): Pick<ProjectFreshness, 'freshness' | 'reason'> {
-    if (this.#trouble !== null) return { freshness: 'unknown', reason: this.#trouble };
-    if (!this.#verifiedOnce)
-      return { freshness: 'rebuilding', reason: 'the first comparison with the disk is under way' };
-    if (this.#running === 'whole' || this.#wholeWanted)
-      return { freshness: 'stale', reason: 'being compared with the disk' };
-    if (pending > 0 || this.#running === 'paths')
-      return { freshness: 'stale', reason: `${pending} changes are being followed` };
-    if (this.#subscription === null)
-      return { freshness: 'stale', reason: 'no file events: compared every few seconds' };
-    return { freshness: 'fresh', reason: null };
+  #publish(): void {
+    const pending = this.#pending.size + this.#following;
+    const judged = judgeFreshness({
+      trouble: this.#trouble,
+      verifiedOnce: this.#verifiedOnce,
+      comparing: this.#comparing || this.#wholeWanted,
+      pending,
+      watched: this.#watch.isAlive,
+    });
+    this.#options.onFreshness({ projectId: this.#options.context.project.id, pending, ...judged });
   }
 }
 

@@ -7,7 +7,7 @@ import type { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project, requireProject } from '../../store/projects.js';
 import type { GreenTree } from '../../syntax/green-tree.js';
 import { outline } from '../../syntax/outline.js';
-import type { IndexCall, IndexContext, IndexMethods } from '../index-service.js';
+import type { IndexCall, IndexContext, IndexMethods } from './types.js';
 
 type CodeMethods = Pick<IndexMethods, 'list_code_entities' | 'get_ast' | 'search'>;
 

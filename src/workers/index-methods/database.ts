@@ -11,8 +11,7 @@ import {
   recordMaintenance,
 } from '../../store/maintenance.js';
 import { requireProject } from '../../store/projects.js';
-import type { IndexContext, IndexMethods } from '../index-service.js';
-import { isoOrNull } from './projects.js';
+import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
 
 type DatabaseMethods = Pick<
   IndexMethods,

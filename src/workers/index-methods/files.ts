@@ -7,9 +7,8 @@ import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
 import { requireProject } from '../../store/projects.js';
 import type { Parser } from '../../syntax/parser.js';
-import type { IndexContext, IndexMethods } from '../index-service.js';
+import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
 import { renderFile } from './code.js';
-import { isoOrNull } from './projects.js';
 
 type FileMethods = Pick<
   IndexMethods,

@@ -17,7 +17,7 @@ import {
   projectByRoot,
   requireProject,
 } from '../../store/projects.js';
-import type { IndexContext, IndexMethods } from '../index-service.js';
+import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
 
 type ProjectMethods = Pick<
   IndexMethods,
@@ -59,11 +59,6 @@ export function projectMethods({ index, host }: IndexContext): ProjectMethods {
       };
     },
   };
-}
-
-/** A time in milliseconds as the wire has it. */
-export function isoOrNull(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
 }
 
 function wireProject(project: Project): Result<'list_projects'>['projects'][number] {

@@ -1,0 +1,25 @@
+import type { ProjectFreshness } from '../../base/ipc.js';
+import type { IndexMethod, Params, Result } from '../../contract/index.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import type { WorkerHost } from '../host.js';
+
+/** What the methods of the index share. */
+export interface IndexContext {
+  index: IndexDatabase;
+  host: WorkerHost;
+}
+
+export interface IndexCall {
+  signal: AbortSignal;
+  /** How true a project's index is, as its watcher last said. */
+  freshnessOf(projectId: string): Pick<ProjectFreshness, 'freshness' | 'pending' | 'reason'>;
+}
+
+export type IndexMethods = {
+  [N in IndexMethod]: (params: Params<N>, call: IndexCall) => Promise<Result<N>> | Result<N>;
+};
+
+/** A time in milliseconds since 1970 as the wire has it. */
+export function isoOrNull(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}
