@@ -104,7 +104,7 @@ async function begin(
   }
   for (const root of projects) {
     try {
-      await supervisor.askIndex('add_project', { root_dir: root }, false, new AbortController().signal);
+      await supervisor.askIndex('add_project', { root_dir: root }, false);
     } catch (error) {
       supervisor.log('error', `${root} was not added: ${messageOf(error)}`);
     }

@@ -2,7 +2,7 @@ import { constants, copyFile, type FileHandle, link, lstat, open, unlink } from 
 import { CodekeepError, errnoOf } from './errors.js';
 import { sha256 } from './hash.js';
 import { PinnedFolder } from './pinned-folder.js';
-import { splitPath } from './paths.js';
+import { assertRelativePath, splitPath } from './paths.js';
 
 /** What is to stand at a path: raw bytes, their SHA-256 (hex), and permission bits (`mode & 0o7777`). */
 export interface FileImage {
@@ -52,8 +52,7 @@ export class FilePlacer {
 
   /** Places a copy of an existing file (any size) with its mode: a hard link where possible, else a copy. */
   async placeCopyOf(source: string, path: string, token: string): Promise<void> {
-    const { folder, name } = splitPath(path);
-    const pinned = await this.#folder(folder);
+    const { pinned, name } = await this.#placeOf(path);
     try {
       await link(source, pinned.at(name));
       return;
@@ -76,11 +75,11 @@ export class FilePlacer {
 
   /** Gives an existing file a second name and takes the first one away; refuses to replace anything. */
   async rename(path: string, newPath: string): Promise<void> {
-    const from = splitPath(path);
-    const to = splitPath(newPath);
-    const source = (await this.#folder(from.folder)).at(from.name);
+    const from = await this.#placeOf(path);
+    const to = await this.#placeOf(newPath);
+    const source = from.pinned.at(from.name);
     try {
-      await link(source, (await this.#folder(to.folder)).at(to.name));
+      await link(source, to.pinned.at(to.name));
     } catch (error) {
       throw errnoOf(error) === 'EEXIST' ? targetExists(newPath) : error;
     }
@@ -92,8 +91,7 @@ export class FilePlacer {
     token: string,
     fill: (temporary: string) => Promise<void>,
   ): Promise<void> {
-    const { folder, name } = splitPath(path);
-    const pinned = await this.#folder(folder);
+    const { pinned, name } = await this.#placeOf(path);
     const temporary = pinned.at(temporaryName(token));
     try {
       await fill(temporary);
@@ -103,6 +101,13 @@ export class FilePlacer {
     } finally {
       await unlink(temporary).catch(ignoreMissing);
     }
+  }
+
+  /** A path that is not canonical leads out of the root: here is the last place to refuse it. */
+  async #placeOf(path: string): Promise<{ pinned: PinnedFolder; name: string }> {
+    assertRelativePath(path);
+    const { folder, name } = splitPath(path);
+    return { pinned: await this.#folder(folder), name };
   }
 
   async #folder(folder: string): Promise<PinnedFolder> {

@@ -25,7 +25,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * Flags beat CODEKEEP_* variables, which beat what systemd gives, which beats the XDG base directories.
  * @throws CodekeepError LIMIT_EXCEEDED for a socket path longer than 107 bytes
  */
-export function locate(flags: LocationFlags, env: Environment): Locations {
+export function locate(flags: LocationFlags, environment: Environment): Locations {
+  const env = withoutEmpty(environment);
   const stateDir = resolve(
     flags.stateDir ??
       env['CODEKEEP_STATE_DIR'] ??
@@ -58,6 +59,11 @@ function defaultSocket(flags: LocationFlags, env: Environment, stateDir: string)
   if (env['RUNTIME_DIRECTORY'] !== undefined) return join(env['RUNTIME_DIRECTORY'], 'codekeep.sock');
   if (env['XDG_RUNTIME_DIR'] !== undefined) return join(env['XDG_RUNTIME_DIR'], 'codekeep', 'codekeep.sock');
   return join(stateDir, 'codekeep.sock');
+}
+
+/** A variable that is set to nothing counts as not set, as the XDG base directory specification has it. */
+function withoutEmpty(environment: Environment): Environment {
+  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
 }
 
 function xdg(env: Environment, name: string, fallback: string): string {

@@ -5,13 +5,15 @@ const pathMaxBytes = 3_072;
 
 /**
  * Why a stored or given path is not a canonical relative path, or null when it is one. Canonical:
- * `/`-separated, not empty, no leading or trailing slash, no `.`, `..` or empty segment, no NUL.
+ * `/`-separated, not empty, no leading or trailing slash, no `.`, `..` or empty segment, no NUL, valid Unicode.
  * Paths are stored one way only; everything that reads a row or a param asks here first.
  */
 export function relativePathProblem(path: string): string | null {
   if (path === '') return 'is empty';
   if (path.startsWith('/')) return 'is absolute';
   if (path.includes('\0')) return 'contains a NUL character';
+  // A lone surrogate has no UTF-8 form: it would name another file than the text does.
+  if (!path.isWellFormed()) return 'is not valid Unicode';
   if (Buffer.byteLength(path) > pathMaxBytes) return `is longer than ${pathMaxBytes} bytes`;
   for (const segment of path.split('/')) {
     if (segment === '') return 'contains an empty segment';

@@ -1,4 +1,4 @@
-import { type Dirent, lstatSync, readdirSync, type Stats } from 'node:fs';
+import { type Dirent, lstatSync, type Stats } from 'node:fs';
 import { errnoOf } from './errors.js';
 
 /**
@@ -37,55 +37,65 @@ function presenceOfError(error: unknown): Presence {
   return errno === 'ENOTDIR' ? 'blocked' : `unknown:${errno}`;
 }
 
-/** A folder's entries by name, or why it has none that can be trusted. */
-type Listing = Map<string, Dirent> | Exclude<Presence, 'file' | 'directory'>;
+/** What one look found: the presence and, for a regular file, its lstat. */
+export interface Look {
+  presence: Presence;
+  stats: Stats | null;
+}
 
 /**
- * Answers "what is at this relative path" for many paths of one tree, reading each folder once.
- * A listing is a snapshot: good for observing, never a licence to write (apply checks again).
+ * Answers "what is at this relative path" for many paths of one tree: one lstat a path, and one a folder,
+ * which is remembered. A look is a snapshot: good for observing, never a licence to write (apply checks again).
  */
 export class TreePresence {
   readonly #root: string;
-  readonly #listings = new Map<string, Listing>();
+  readonly #mayBeMissing: boolean;
+  readonly #folders = new Map<string, Presence>();
 
-  constructor(root: string) {
+  /**
+   * @param options.mayBeMissing a root that is not there holds nothing, as a versions directory that was not
+   * made yet; by default it proves nothing about what is below it
+   */
+  constructor(root: string, options: { mayBeMissing?: boolean } = {}) {
     this.#root = root;
+    this.#mayBeMissing = options.mayBeMissing === true;
   }
 
   /** @param path canonical relative path (see relativePathProblem) */
   at(path: string): Presence {
+    return this.look(path).presence;
+  }
+
+  /** @param path canonical relative path (see relativePathProblem) */
+  look(path: string): Look {
     const slash = path.lastIndexOf('/');
-    const listing = this.#listingOf(slash < 0 ? '' : path.slice(0, slash));
-    if (!(listing instanceof Map)) return listing;
-    const entry = listing.get(slash < 0 ? path : path.slice(slash + 1));
-    if (entry === undefined) return 'absent';
-    const kind = kindOf(entry);
-    // Some file systems do not fill in d_type; and a name that only looks equal must be proven.
-    return kind === 'other' ? presenceAt(`${this.#root}/${path}`) : kind;
-  }
-
-  #listingOf(folder: string): Listing {
-    const known = this.#listings.get(folder);
-    if (known !== undefined) return known;
-    const listing = this.#readListing(folder);
-    this.#listings.set(folder, listing);
-    return listing;
-  }
-
-  #readListing(folder: string): Listing {
-    if (folder !== '') {
-      const presence = this.at(folder);
-      if (presence === 'symlink' || presence === 'file' || presence === 'other') return 'blocked';
-      if (presence !== 'directory') return presence;
-    }
+    const folder = this.#folderAt(slash < 0 ? '' : path.slice(0, slash));
+    if (folder !== 'directory') return { presence: belowNoFolder(folder), stats: null };
     try {
-      const entries = readdirSync(folder === '' ? this.#root : `${this.#root}/${folder}`, {
-        withFileTypes: true,
-      });
-      return new Map(entries.map((entry) => [entry.name, entry]));
+      const stats = lstatSync(`${this.#root}/${path}`, { throwIfNoEntry: false });
+      if (stats === undefined) return { presence: 'absent', stats: null };
+      return stats.isFile() ? { presence: 'file', stats } : { presence: kindOf(stats), stats: null };
     } catch (error) {
-      const presence = presenceOfError(error);
-      return presence === 'file' || presence === 'directory' ? 'unknown:ERROR' : presence;
+      return { presence: presenceOfError(error), stats: null };
     }
   }
+
+  #folderAt(folder: string): Presence {
+    let presence = this.#folders.get(folder);
+    if (presence === undefined) {
+      presence = folder === '' ? this.#rootPresence() : this.at(folder);
+      this.#folders.set(folder, presence);
+    }
+    return presence;
+  }
+
+  #rootPresence(): Presence {
+    const presence = presenceAt(this.#root);
+    return presence === 'absent' && !this.#mayBeMissing ? 'unknown:ENOENT' : presence;
+  }
+}
+
+/** What is to be said of a path whose parent is no folder that can be looked into. */
+function belowNoFolder(parent: Presence): Presence {
+  return parent === 'file' || parent === 'symlink' || parent === 'other' ? 'blocked' : parent;
 }

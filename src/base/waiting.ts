@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Sleeps `ms` milliseconds; returns early (and never throws) as soon as `signal` aborts. */
+/** Node's timers end at 2^31 - 1 ms (24.8 days), and run at once when they are asked for more. */
+const timerMaxMs = 2 ** 31 - 1;
+
+/** Sleeps `ms` milliseconds, 24.8 days at most; returns early (and never throws) as soon as `signal` aborts. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   try {
-    await delay(ms, undefined, signal === undefined ? {} : { signal });
+    await delay(Math.min(ms, timerMaxMs), undefined, signal === undefined ? {} : { signal });
   } catch (error) {
     if (signal?.aborted !== true) throw error;
   }
@@ -35,18 +38,27 @@ export class Slicer {
   }
 }
 
-/** Runs `work` over `items` with at most `limit` at once, in order of start; rejects with the first failure. */
+/**
+ * Runs `work` over `items` with at most `limit` at once, in order of start. After a failure nothing new is
+ * started; rejects with the first one as soon as what was under way has ended.
+ */
 export async function forEachLimited<T>(
   items: readonly T[],
   limit: number,
   work: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
   let next = 0;
+  const failures: unknown[] = [];
   const lane = async (): Promise<void> => {
-    while (next < items.length) {
+    while (next < items.length && failures.length === 0) {
       const index = next++;
-      await work(items[index] as T, index);
+      try {
+        await work(items[index] as T, index);
+      } catch (error) {
+        failures.push(error);
+      }
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  if (failures.length > 0) throw failures[0];
 }

@@ -1,3 +1,4 @@
+import type { Pause } from './dense.js';
 import type { Document } from './provider.js';
 import type { SparseMatrix } from './sparse-matrix.js';
 import { countWords, inverseDocumentFrequency, termWeight } from './word-counts.js';
@@ -57,7 +58,7 @@ export class Corpus {
     return this.#ids.size - 1;
   }
 
-  weigh(): WeightedCorpus {
+  async weigh(pause: Pause): Promise<WeightedCorpus> {
     const words = this.#vocabulary();
     const columnOf = new Int32Array(this.#ids.size).fill(-1);
     const idf = new Float32Array(words.length);
@@ -66,7 +67,7 @@ export class Corpus {
       columnOf[id] = column;
       idf[column] = inverseDocumentFrequency(this.size, this.#documentFrequency[id] ?? 0);
     });
-    return { words, idf, matrix: weighedMatrix(this.#documents, columnOf, idf) };
+    return { words, idf, matrix: await weighedMatrix(this.#documents, columnOf, idf, pause) };
   }
 
   #vocabulary(): string[] {
@@ -80,31 +81,33 @@ export class Corpus {
   }
 }
 
-function weighedMatrix(
+async function weighedMatrix(
   documents: readonly CountedDocument[],
   columnOf: Int32Array,
   idf: Float32Array,
-): SparseMatrix {
+  pause: Pause,
+): Promise<SparseMatrix> {
   const entries = documents.reduce((sum, { wordIds }) => sum + wordIds.length, 0);
   const rowStarts = new Int32Array(documents.length + 1);
   const columns = new Int32Array(entries);
   const values = new Float32Array(entries);
   let end = 0;
-  documents.forEach(({ wordIds, weights }, row) => {
+  for (const [row, { wordIds, weights }] of documents.entries()) {
     const start = end;
     let squares = 0;
-    wordIds.forEach((id, position) => {
-      const column = columnOf[id] ?? -1;
-      if (column === -1) return;
+    for (let position = 0; position < wordIds.length; position++) {
+      const column = columnOf[wordIds[position] ?? 0] ?? -1;
+      if (column === -1) continue;
       const value = (weights[position] ?? 0) * (idf[column] ?? 0);
       squares += value * value;
       columns[end] = column;
       values[end] = value;
       end += 1;
-    });
+    }
     const length = Math.sqrt(squares);
     for (let entry = start; entry < end; entry++) values[entry] = (values[entry] ?? 0) / length;
     rowStarts[row + 1] = end;
-  });
+    await pause();
+  }
   return { rows: documents.length, columnCount: idf.length, rowStarts, columns, values };
 }

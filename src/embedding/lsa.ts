@@ -10,14 +10,14 @@ import { Slicer } from '../base/waiting.js';
 import { Corpus } from './corpus.js';
 import { decodeModel, encodeModel, type LsaModel, quantize } from './lsa-state.js';
 import type { Document, Embedder, EmbeddingProvider, TrainedModel, TrainingWatch } from './provider.js';
-import { addScaled } from './sparse-matrix.js';
+import { addScaled, type SparseMatrix } from './sparse-matrix.js';
 import { truncatedSvd } from './truncated-svd.js';
 import { countQueryWords, countWords, termWeight } from './word-counts.js';
 
 /** More than 256 dimensions cost memory and time in search, and gain little on one project. */
 export const dimensionsMax = 256;
 
-/** Chunks learned from; more change the vectors little, and 20,000 keep training at some 15 s and 150 MB. */
+/** Chunks learned from; more change the vectors little, and 20,000 keep training at some 15 s and 200 MB. */
 const trainingDocumentsMax = 20_000;
 
 export const lsa: EmbeddingProvider = { name: 'lsa', trainingDocumentsMax, train, open };
@@ -31,10 +31,18 @@ async function train(documents: AsyncIterable<Document>, watch: TrainingWatch): 
     await pause();
     if (corpus.size >= trainingDocumentsMax) break;
   }
-  const { words, idf, matrix } = corpus.weigh();
-  const { termVectors } = await truncatedSvd(matrix, dimensionsMax, pause, watch.progress);
+  const { words, idf, matrix } = await corpus.weigh(pause);
+  const { termVectors } = await truncatedSvd(matrix, dimensionsFor(matrix), pause, watch.progress);
   const model = quantize(words, idf, termVectors);
   return { dimensions: model.dimensions, state: encodeModel(model) };
+}
+
+/**
+ * Half of what the matrix could have, in a small project: with all of it nothing would be merged, and the vectors
+ * would say what the words say (MRR@10 with half against all: 0.522 and 0.513, 0.346 and 0.338 in two projects).
+ */
+function dimensionsFor({ rows, columnCount }: SparseMatrix): number {
+  return Math.min(dimensionsMax, Math.ceil(Math.min(rows, columnCount) / 2));
 }
 
 function open(state: Buffer): Embedder {

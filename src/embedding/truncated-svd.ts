@@ -43,7 +43,8 @@ export async function truncatedSvd(
 ): Promise<TruncatedSvd> {
   const size = Math.min(rankMax + oversampling, matrix.rows, matrix.columnCount);
   progress(0, 4);
-  const sketch = await timesNormalMatrix(matrix, randomMatrix(matrix.columnCount, size), pause);
+  const random = await randomMatrix(matrix.columnCount, size, pause);
+  const sketch = await timesNormalMatrix(matrix, random, pause);
   progress(1, 4);
   const toBasis = inverseFactor(await gramMatrix(sketch, pause), size);
   const projected = await congruent(await projectedNormalMatrix(matrix, sketch, pause), toBasis, size, pause);
@@ -113,11 +114,14 @@ function combined(triangle: Float64Array, vectors: readonly Float64Array[], size
 }
 
 /** Normally distributed entries (Box and Muller 1958) from a fixed seed. */
-function randomMatrix(rows: number, columnCount: number): DenseMatrix {
+async function randomMatrix(rows: number, columnCount: number, pause: Pause): Promise<DenseMatrix> {
   const matrix = zeroMatrix(rows, columnCount);
   const random = uniformNumbers(seed);
-  for (let i = 0; i < matrix.values.length; i++) {
-    matrix.values[i] = Math.sqrt(-2 * Math.log(random())) * Math.cos(2 * Math.PI * random());
+  for (let row = 0; row < rows; row++) {
+    for (let i = row * columnCount; i < (row + 1) * columnCount; i++) {
+      matrix.values[i] = Math.sqrt(-2 * Math.log(random())) * Math.cos(2 * Math.PI * random());
+    }
+    await pause();
   }
   return matrix;
 }

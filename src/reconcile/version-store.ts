@@ -42,7 +42,7 @@ export class VersionStore {
 
   /** A snapshot for observing many paths. A versions directory that does not exist yet holds nothing. */
   observe(): TreePresence {
-    return new TreePresence(this.root);
+    return new TreePresence(this.root, { mayBeMissing: true });
   }
 
   /** Opens it for writing, and makes it where it is missing. */

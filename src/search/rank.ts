@@ -6,13 +6,14 @@
  * reciprocal-rank fusion, sums of scores find more, since they know how much better the first is than the second.
  */
 import { wordsOf } from '../base/words.js';
+import type { Query } from './query-words.js';
 
 /** Weight of similarity beside a weight of 1 for words. */
 const semanticWeight = 0.3;
 /** In standard deviations: an entity whose name is the query is what was asked for. */
 const exactNameBoost = 3;
 /** For a name that has all words of the query; in proportion for some of them. */
-const nameWordsBoost = 0.5;
+const nameWordsBoost = 1;
 /** A test repeats the words of what it tests. */
 const testPenalty = 0.5;
 
@@ -36,18 +37,15 @@ export interface Ranked<T> {
 }
 
 /** Candidates by fused score, best first. Scores compare within one answer only. */
-export function fuse<T extends Candidate>(
-  candidates: readonly T[],
-  queryWords: readonly string[],
-): Ranked<T>[] {
+export function fuse<T extends Candidate>(candidates: readonly T[], query: Query): Ranked<T>[] {
   const wordZ = zScores(candidates.map(({ wordScore }) => wordScore));
-  const asksForTests = queryWords.some((word) => testWords.has(word));
+  const asksForTests = query.words.some((word) => testWords.has(word));
   const ranked = candidates.map((candidate, position) => ({
     candidate,
     score:
       (wordZ[position] ?? 0) +
       semanticWeight * (candidate.similarity ?? 0) +
-      nameBoost(candidate.entity, queryWords) -
+      nameBoost(candidate.entity, query) -
       (isTestPath(candidate.path) && !asksForTests ? testPenalty : 0),
   }));
   return ranked.sort(byScore);
@@ -68,15 +66,19 @@ export function byScore<T extends Candidate>(a: Ranked<T>, b: Ranked<T>): number
   return a.candidate.startLine - b.candidate.startLine || a.candidate.chunkId - b.candidate.chunkId;
 }
 
-function nameBoost(entity: string | null, queryWords: readonly string[]): number {
-  const name = entity === null ? '' : lastName(entity);
-  if (name === '') return 0;
+function nameBoost(entity: string | null, query: Query): number {
+  if (entity === null || query.words.length === 0) return 0;
+  const name = lastName(entity);
+  const asked = squashed(query.text);
+  if (squashed(name) === asked || squashed(entity) === asked) return exactNameBoost;
   const nameWords = new Set(wordsOf(name));
-  const whole = wordsOf(name).join('');
-  const asked = queryWords.join('');
-  if (whole === asked || (queryWords.length > 0 && entity === asked)) return exactNameBoost;
-  const known = queryWords.filter((word) => nameWords.has(word)).length;
-  return (nameWordsBoost * known) / Math.max(queryWords.length, 1);
+  const known = query.words.filter((word) => nameWords.has(word)).length;
+  return (nameWordsBoost * known) / query.words.length;
+}
+
+/** Letters and digits only: `send request`, `sendRequest` and `SEND_REQUEST` ask for the same name. */
+function squashed(text: string): string {
+  return text.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, '');
 }
 
 /** `Parser.parse` is called parse. */

@@ -110,7 +110,7 @@ function rank(
   similar: readonly SimilarChunks[],
   query: Query,
 ): Ranked<FoundChunk>[] {
-  if (mode === 'hybrid') return fuse(candidates, query.words);
+  if (mode === 'hybrid') return fuse(candidates, query);
   const scoreOf = (candidate: FoundChunk): number =>
     mode === 'fulltext'
       ? candidate.wordScore

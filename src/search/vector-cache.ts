@@ -10,7 +10,7 @@ import {
 } from '../store/chunk-search.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { currentModel, currentModelIdentity } from '../store/vectors.js';
-import { SnapshotBuilder, type VectorSnapshot } from './vector-snapshot.js';
+import { rowOfSame, SnapshotBuilder, type VectorSnapshot } from './vector-snapshot.js';
 
 /** Of all projects that stay in memory; the one used longest ago goes first. */
 const cacheBytesMax = 384 * 1024 * 1024;
@@ -65,28 +65,42 @@ async function readSnapshot(
   const embedder = old?.embedder ?? openModel(index, projectId);
   if (embedder === null || embedder.dimensions === 0) return null;
   const vectorized = vectorizedChunkIds(index, identity.id);
-  const builder = new SnapshotBuilder(embedder.dimensions, vectorized.size);
-  const slicer = new Slicer();
+  const keptRows: number[] = [];
   const unread = new Map<number, FileChunks>();
   for (const file of chunksByFile(index, projectId)) {
     for (const chunkId of file.chunkIds) {
-      if (!vectorized.has(chunkId) || builder.copy(old, chunkId, file)) continue;
-      unread.set(chunkId, file);
+      if (!vectorized.has(chunkId)) continue;
+      const row = old === undefined ? null : rowOfSame(old, chunkId, file);
+      if (row === null) unread.set(chunkId, file);
+      else keptRows.push(row);
     }
   }
+  // Most commits are about something else: then the vectors are those of before.
+  if (old !== undefined && unread.size === 0 && keptRows.length === old.owners.length)
+    return { ...old, version };
+  const builder = new SnapshotBuilder(embedder.dimensions, keptRows.length + unread.size);
+  if (old !== undefined) for (const row of keptRows) builder.copy(old, row);
+  await readVectors(index, identity.id, unread, builder, signal);
+  return { version, model, embedder, ...builder.finish() };
+}
+
+async function readVectors(
+  index: IndexDatabase,
+  modelId: number,
+  unread: ReadonlyMap<number, FileChunks>,
+  builder: SnapshotBuilder,
+  signal: AbortSignal,
+): Promise<void> {
+  const slicer = new Slicer();
   const ids = [...unread.keys()];
   for (let start = 0; start < ids.length; start += readBatch) {
-    for (const { chunkId, kind, bytes } of vectorsByChunk(
-      index,
-      identity.id,
-      ids.slice(start, start + readBatch),
-    )) {
+    const batch = vectorsByChunk(index, modelId, ids.slice(start, start + readBatch));
+    for (const { chunkId, kind, bytes } of batch) {
       const file = unread.get(chunkId);
       if (file !== undefined) builder.add(chunkId, file, kind, bytes);
     }
     await slicer.breathe(signal);
   }
-  return { version, model, embedder, ...builder.finish() };
 }
 
 /** Null where the model is damaged or of another version: vectorization replaces it, search goes on by words. */

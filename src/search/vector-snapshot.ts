@@ -29,15 +29,28 @@ export interface VectorSnapshot {
   readonly matrix: Float32Array;
 }
 
+/** The row of a chunk; null where the snapshot has none of it, or one of an earlier content. */
+export function rowOfSame(snapshot: VectorSnapshot, chunkId: number, file: FileChunks): number | null {
+  const row = snapshot.rowOf.get(chunkId);
+  const owner = row === undefined ? undefined : snapshot.owners[row];
+  const isSame = owner?.fileId === file.fileId && owner.updatedAt === file.updatedAt;
+  return row !== undefined && isSame ? row : null;
+}
+
 /** Puts a snapshot together, of vectors that an older one has and of ones that are read. */
 export class SnapshotBuilder {
   readonly #dimensions: number;
   readonly #matrix: Float32Array;
+  /** A vector that is being read, as numbers and as bytes: SQLite's bytes need not start where a number may. */
+  readonly #vector: Float32Array;
+  readonly #bytes: Uint8Array;
   readonly #owners: VectorOwner[] = [];
   readonly #rowOf = new Map<number, number>();
 
   constructor(dimensions: number, capacity: number) {
     this.#dimensions = dimensions;
+    this.#vector = new Float32Array(dimensions);
+    this.#bytes = new Uint8Array(this.#vector.buffer);
     this.#matrix = new Float32Array(dimensions * Math.min(capacity, vectorsMax));
   }
 
@@ -45,23 +58,18 @@ export class SnapshotBuilder {
     return this.#owners.length * this.#dimensions >= this.#matrix.length;
   }
 
-  /** Takes a chunk's vector from an older snapshot; false where that has none, or has one of an earlier content. */
-  copy(old: VectorSnapshot | undefined, chunkId: number, file: FileChunks): boolean {
-    const row = old?.rowOf.get(chunkId);
-    const owner = row === undefined ? undefined : old?.owners[row];
-    if (old === undefined || row === undefined || owner === undefined) return false;
-    if (owner.fileId !== file.fileId || owner.updatedAt !== file.updatedAt) return false;
+  copy(old: VectorSnapshot, row: number): void {
+    const owner = old.owners[row];
     const start = row * this.#dimensions;
-    this.#push(owner, old.matrix.subarray(start, start + this.#dimensions));
-    return true;
+    if (owner !== undefined) this.#push(owner, old.matrix.subarray(start, start + this.#dimensions));
   }
 
-  /** @param bytes float32 little-endian */
+  /** @param bytes the vector as store/vectors.ts wrote it, in the order of bytes of this machine */
   add(chunkId: number, file: FileChunks, kind: string | null, bytes: Buffer): void {
     if (bytes.length !== this.#dimensions * 4) return;
     const { fileId, updatedAt, path, language } = file;
-    const vector = Float32Array.from({ length: this.#dimensions }, (_, i) => bytes.readFloatLE(i * 4));
-    this.#push({ chunkId, fileId, updatedAt, path, language, kind }, vector);
+    this.#bytes.set(bytes);
+    this.#push({ chunkId, fileId, updatedAt, path, language, kind }, this.#vector);
   }
 
   #push(owner: VectorOwner, vector: Float32Array): void {

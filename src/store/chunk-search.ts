@@ -85,7 +85,7 @@ export function chunksByFile(index: IndexDatabase, projectId: string): FileChunk
       `SELECT c.id, c.file_id AS fileId FROM files f JOIN chunks c ON c.file_id = f.id
        WHERE f.project_id = ? AND f.deleted = 0`,
     )
-    .iterate(projectId);
+    .all(projectId);
   for (const { id, fileId } of chunks) byId.get(fileId)?.chunkIds.push(id);
   return files;
 }

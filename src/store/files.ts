@@ -65,28 +65,75 @@ export interface FilePage {
 
 /** Rows in the order of their paths' bytes, a page at a time. */
 export function pageOfFiles(index: IndexDatabase, projectId: string, page: FilePage): FileRow[] {
-  const start = page.prefix > page.after ? page.prefix : page.after;
+  const { filter, prefix, after, limit } = page;
   return index
-    .sql<[string, string, string, string, string, number], FileRow>(
+    .sql<unknown[], FileRow>(
       `SELECT ${columns} FROM files
-       WHERE project_id = ? AND path >= ? AND path <> ? AND substr(path, 1, length(?)) = ? ${deletedClause[page.filter]}
-       ORDER BY path LIMIT ?`,
+       WHERE project_id = @projectId AND path > @after AND path >= @prefix
+         AND substr(path, 1, length(@prefix)) = @prefix ${deletedClause[filter]}
+       ORDER BY path LIMIT @limit`,
     )
-    .all(projectId, start, page.after, page.prefix, page.prefix, page.limit);
+    .all({ projectId, after, prefix, limit });
 }
 
-/** Rows by id, for walking the whole project in steps that stay stable while rows come and go. */
-export function filesAfterId(
+/** The part of a row that says where its file should be, and how it looked when it was indexed. */
+export interface FileTrace {
+  id: number;
+  path: string;
+  deleted: 0 | 1;
+  size: number;
+  /** Modification time in microseconds since 1970, which a JavaScript number can hold. */
+  mtimeUs: number;
+}
+
+export function traceOf({ id, path, deleted, size, mtimeNs }: FileRow): FileTrace {
+  return { id, path, deleted, size, mtimeUs: Number(BigInt(mtimeNs) / 1000n) };
+}
+
+/** The content and mode that a row was indexed with. */
+export function imageOf(index: IndexDatabase, fileId: number): Pick<FileRow, 'sha256' | 'mode'> | undefined {
+  return index
+    .sql<[number], Pick<FileRow, 'sha256' | 'mode'>>('SELECT sha256, mode FROM files WHERE id = ?')
+    .get(fileId);
+}
+
+/** A part of a project's rows in the order of their paths: behind `after` (null: from the first) up to `upTo`. */
+export interface PathRange {
+  after: string | null;
+  upTo: string | null;
+}
+
+/**
+ * Rows of a range, in the order of paths: for walking a whole project in steps that stay stable while rows
+ * come and go. (By id, SQLite would sort the whole project anew for each step.)
+ */
+export function tracesIn(
   index: IndexDatabase,
   projectId: string,
-  afterId: number,
+  range: PathRange,
   limit: number,
-): FileRow[] {
-  return index
-    .sql<[string, number, number], FileRow>(
-      `SELECT ${columns} FROM files WHERE project_id = ? AND id > ? ORDER BY id LIMIT ?`,
+): FileTrace[] {
+  const { after, upTo } = range;
+  // Arrays instead of objects: for a large project most of the time goes into what the binding makes of a row.
+  const rows = index
+    .sql<unknown[], [number, string, 0 | 1, number, number]>(
+      `SELECT id, path, deleted, size, mtime_ns / 1000 FROM files
+       WHERE project_id = ? AND path >= ? AND path IS NOT ? ${upTo === null ? '' : 'AND path <= ?'}
+       ORDER BY path LIMIT ?`,
     )
-    .all(projectId, afterId, limit);
+    .raw()
+    .all(projectId, after ?? '', after, ...(upTo === null ? [] : [upTo]), limit);
+  return rows.map(([id, path, deleted, size, mtimeUs]) => ({ id, path, deleted, size, mtimeUs }));
+}
+
+/** The path of the nth row (from 0) in the order of paths, for cutting a project into ranges. */
+export function nthPath(index: IndexDatabase, projectId: string, n: number): string | null {
+  const row = index
+    .sql<[string, number], { path: string }>(
+      'SELECT path FROM files WHERE project_id = ? ORDER BY path LIMIT 1 OFFSET ?',
+    )
+    .get(projectId, n);
+  return row?.path ?? null;
 }
 
 /** The rows of a whole project, one by one: do not write through the same connection meanwhile. */

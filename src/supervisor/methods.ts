@@ -89,8 +89,12 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
       const isWrite = indexWrites.has(name);
       if (isWrite && supervisor.isHeld) throw alreadyRepairing();
       // A write goes on when its caller goes away: half of it would be worse than all of it.
-      const signal = isWrite ? new AbortController().signal : call.signal;
-      const result = await supervisor.askIndex(name, params, !isWrite, signal);
+      const result = await supervisor.askIndex(
+        name,
+        params,
+        !isWrite,
+        isWrite ? {} : { signal: call.signal },
+      );
       if (name === 'add_project' || name === 'remove_project') supervisor.projectsChanged();
       return result as Result<N>;
     };

@@ -93,21 +93,15 @@ async function resolveProject(
   signal: AbortSignal,
 ): Promise<string> {
   if (reference.project_id === undefined) {
-    const added = (await supervisor.askIndex(
-      'add_project',
-      { root_dir: reference.root_dir },
-      false,
+    const added = (await supervisor.askIndex('add_project', { root_dir: reference.root_dir }, false, {
       signal,
-    )) as Result<'add_project'>;
+    })) as Result<'add_project'>;
     if (added.created) supervisor.projectsChanged();
     return added.project_id;
   }
-  const status = (await supervisor.askIndex(
-    'get_project_status',
-    reference,
-    true,
+  const status = (await supervisor.askIndex('get_project_status', reference, true, {
     signal,
-  )) as Result<'get_project_status'>;
+  })) as Result<'get_project_status'>;
   return status.project_id;
 }
 

@@ -59,13 +59,17 @@ export class RepairCommand {
   async #dryRun(params: RepairParams, call: JobCall): Promise<RepairResult> {
     const startedAt = performance.now();
     const runId = randomUUID();
-    const report = await this.#task(runId, params, call, 'command');
+    const { root_dir, project_id, version_dir, force } = params;
+    const request = { root_dir, project_id, version_dir, force };
+    const options = { signal: call.signal, onProgress: call.progress };
+    const report = (await this.#supervisor.askIndex('plan_repair', request, true, options)) as TaskReport;
     return shape(report, { runId, dryRun: true, stopped: nothingStopped, resumed: [], startedAt });
   }
 
   async #realRun(params: RepairParams, call: JobCall, origin: 'command' | 'recovery'): Promise<RepairResult> {
     const startedAt = performance.now();
     const runId = randomUUID();
+    await this.#checkProject(params, call);
     const release = this.#supervisor.holdWorkers();
     this.#progress = { run_id: runId, phase: 'stop', done: 0, total: 0 };
     const resumable = this.#resumable();
@@ -85,6 +89,17 @@ export class RepairCommand {
     } finally {
       // Also after a failed repair: the workers that ran before run again.
       await resume();
+    }
+  }
+
+  /** No worker is stopped for a project that does not exist. What else is wrong, the repair itself finds. */
+  async #checkProject({ root_dir, project_id }: RepairParams, { signal }: JobCall): Promise<void> {
+    if (root_dir === undefined && project_id === undefined) return;
+    const reference = { root_dir, project_id };
+    try {
+      await this.#supervisor.askIndex('get_project_status', reference, true, { signal });
+    } catch (error) {
+      if (error instanceof CodekeepError && error.code === 'PROJECT_NOT_FOUND') throw error;
     }
   }
 
@@ -122,8 +137,8 @@ export class RepairCommand {
   }
 
   async #task(runId: string, params: RepairParams, call: JobCall, origin: string): Promise<TaskReport> {
-    const { root_dir, project_id, version_dir, dry_run, force } = params;
-    const request = { run_id: runId, root_dir, project_id, version_dir, dry_run, force, origin };
+    const { root_dir, project_id, version_dir, force } = params;
+    const request = { run_id: runId, root_dir, project_id, version_dir, force, origin };
     const onProgress = (phase: string, done: number, total: number): void => {
       call.progress(phase, done, total);
       if (this.#progress?.run_id === runId) this.#progress = { run_id: runId, phase, done, total };

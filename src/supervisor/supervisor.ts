@@ -136,16 +136,21 @@ export class Supervisor {
    * Asks index_service. A read that was in flight when it crashed is asked once more.
    * @throws what it answers; CodekeepError INDEX_UNAVAILABLE
    */
-  async askIndex(method: string, params: unknown, isRead: boolean, signal: AbortSignal): Promise<unknown> {
+  async askIndex(
+    method: string,
+    params: unknown,
+    isRead: boolean,
+    options: RequestOptions = {},
+  ): Promise<unknown> {
     const request = { params, freshness: Object.fromEntries(this.freshness) };
     const slot = this.#slots.index_service;
     const ask = async (): Promise<unknown> =>
-      await (await this.#readyProcess(slot)).request(method, request, { signal });
+      await (await this.#readyProcess(slot)).request(method, request, options);
     try {
       return await ask();
     } catch (error) {
       const isCrash = error instanceof CodekeepError && error.code === 'INDEX_UNAVAILABLE';
-      if (!isCrash || !isRead || signal.aborted) throw error;
+      if (!isCrash || !isRead || options.signal?.aborted === true) throw error;
       return await ask();
     }
   }

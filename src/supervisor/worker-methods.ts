@@ -70,12 +70,7 @@ async function checkProject(
 ): Promise<void> {
   const { root_dir, project_id } = options;
   if (type !== 'repair' || (root_dir === undefined && project_id === undefined)) return;
-  await supervisor.askIndex(
-    'get_project_status',
-    { root_dir, project_id },
-    true,
-    new AbortController().signal,
-  );
+  await supervisor.askIndex('get_project_status', { root_dir, project_id }, true);
 }
 
 async function stopWorker(

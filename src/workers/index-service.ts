@@ -9,6 +9,7 @@ import { databaseMethods } from './index-methods/database.js';
 import { fileMethods } from './index-methods/files.js';
 import { projectMethods } from './index-methods/projects.js';
 import type { IndexCall, IndexContext, IndexMethods } from './index-methods/types.js';
+import { planDatabase, type RepairRequest } from './repair-task.js';
 import { indexPath } from './state-paths.js';
 
 /** What the supervisor sends with each request. */
@@ -32,8 +33,12 @@ export function openIndexService(host: WorkerHost): Promise<WorkerBody> {
   };
   return Promise.resolve({
     info: { unfinished_repairs: unfinishedRuns(index).length },
-    async onRequest(method: string, request: unknown, { signal }: RequestCall) {
+    async onRequest(method: string, request: unknown, requestCall: RequestCall) {
       const { params, freshness } = request as IndexRequest;
+      // The dry run of repair_database only reads, and this process is there already.
+      if (method === 'plan_repair')
+        return await planDatabase(index.path, params as RepairRequest, requestCall);
+      const { signal } = requestCall;
       const call: IndexCall = { signal, freshnessOf: (projectId) => freshness[projectId] ?? unwatched };
       if (!Object.hasOwn(methods, method)) throw new Error(`unknown request ${method}`);
       // The supervisor has validated params against the same declaration that types the method.

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { Slicer } from '../base/waiting.js';
 import { applyPlan } from '../reconcile/repair/apply.js';
 import { Observer } from '../reconcile/repair/observe.js';
-import { type Action, type Fact, planOf } from '../reconcile/repair/plan.js';
+import { type Action, planOf } from '../reconcile/repair/plan.js';
 import { brakeReason, inspectRoot, isBraked, rootUnavailable } from '../reconcile/project-root.js';
-import { countFiles, type FileRow, filesAfterId } from '../store/files.js';
+import { countFiles, type FileTrace, tracesIn } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { beginRun, endRun } from '../store/journal.js';
 import type { Project } from '../store/projects.js';
@@ -53,9 +53,9 @@ export class RoundRunner {
     const counts = countFiles(this.#index, this.#project.id);
     const slicer = new Slicer(5);
     const wanted: Action[] = [];
-    for (let after = 0; ;) {
-      const rows = filesAfterId(this.#index, this.#project.id, after, this.#batchSize);
-      after = rows.at(-1)?.id ?? after;
+    for (let after: string | null = null; ;) {
+      const rows = tracesIn(this.#index, this.#project.id, { after, upTo: null }, this.#batchSize);
+      after = rows.at(-1)?.path ?? after;
       wanted.push(...this.#look(rows, outcome));
       outcome.checked += rows.length;
       this.#host.report(`checking ${this.#project.rootDir}`, outcome.checked, counts.total);
@@ -69,26 +69,20 @@ export class RoundRunner {
   }
 
   /** The actions that these rows need; what is not safe here is counted as skipped. */
-  #look(rows: readonly FileRow[], outcome: RoundOutcome): Action[] {
-    const observer = new Observer(this.#index, this.#project);
-    const facts = rows.map((row) => this.#factOf(observer, row));
+  #look(rows: readonly FileTrace[], outcome: RoundOutcome): Action[] {
+    // Rendering a tree costs the most: what was found unrestorable is not rendered again until it changes.
+    const observer = new Observer(this.#index, this.#project, (id, sha256) =>
+      this.#remembered.get(id) === (sha256 ?? '') ? 'known as unrestorable' : null,
+    );
+    const facts = rows.map((row) => observer.fact(row));
     const plan = planOf(facts, { rootDoubt: null });
-    for (const refusal of plan.unrestorable) {
-      const row = rows.find((candidate) => candidate.id === refusal.id);
-      this.#remembered.set(refusal.id, row?.sha256 ?? '');
+    for (const { id, sha256, tree } of facts) {
+      if (tree !== null && tree !== 'renders') this.#remembered.set(id, sha256 ?? '');
     }
     outcome.skipped += plan.unrestorable.length + plan.conflicts.length + plan.unknown.length;
     const safe = plan.actions.filter((action) => action.verdict === 'clear_deleted' || !this.#isWatched());
     outcome.skipped += plan.actions.length - safe.length;
     return safe;
-  }
-
-  /** Rendering a tree costs the most: what was found unrestorable is not rendered again until it changes. */
-  #factOf(observer: Observer, row: FileRow): Fact {
-    return observer.fact(
-      row,
-      this.#remembered.get(row.id) === (row.sha256 ?? '') ? 'known as unrestorable' : null,
-    );
   }
 
   #haltReason(wanted: readonly Action[], active: number): string | null {

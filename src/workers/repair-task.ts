@@ -1,56 +1,43 @@
 import { CodekeepError, messageOf } from '../base/errors.js';
-import type { ApplyOutcome } from '../reconcile/repair/apply.js';
-import type { Action, Plan } from '../reconcile/repair/plan.js';
-import {
-  executeRepair,
-  type PlannedRepair,
-  planRepair,
-  recoverRuns,
-  type RepairOptions,
-  summaryOf,
-} from '../reconcile/repair/repair-project.js';
+import type { PlanOptions, PlannedRepair, RepairOptions } from '../reconcile/repair/repair-project.js';
+import { executeRepair, planRepair, recoverRuns } from '../reconcile/repair/repair-project.js';
 import { withVersionDir } from '../reconcile/version-store.js';
-import { countFiles } from '../store/files.js';
-import type { IndexDatabase } from '../store/index-database.js';
+import { IndexDatabase } from '../store/index-database.js';
 import { backup, checkStructure, recordMaintenance } from '../store/maintenance.js';
 import { listProjects, type ProjectReference, requireProject } from '../store/projects.js';
-import type { RequestCall, WorkerHost } from './host.js';
+import type { RequestCall } from './host.js';
+import { type ProjectReport, type RepairReport, reportOf } from './repair-report.js';
 
-/** A result's lists end here; get_repair pages through the rest. */
-const listMax = 1_000;
-
+/** What repair_database was asked for. */
 export interface RepairRequest extends ProjectReference {
-  run_id: string;
   version_dir?: string | undefined;
-  dry_run: boolean;
   force: boolean;
+}
+
+export interface RepairRunRequest extends RepairRequest {
+  run_id: string;
   origin: 'command' | 'recovery';
 }
 
-/** The wire's fields of one project's repair. */
-export interface ProjectReport {
-  project_id: string;
-  root_dir: string;
-  version_dir: string;
-  files_in_project_restored: { id: number; path: string }[];
-  files_in_versions_marked_deleted: { id: number; path: string }[];
-  files_restored_from_cst: {
-    id: number;
-    path: string;
-    targets: ('versions' | 'project')[];
-    sha256: string;
-  }[];
-  unrestorable: { id: number; path: string; reason: string }[];
-  conflicts: { id: number; path: string; reason: string }[];
-  unknown: { id: number; path: string; reason: string }[];
-  errors: string[];
-  totals: Record<string, number>;
-  message: string;
-}
-
-export interface RepairReport {
-  backup_path: string | null;
-  projects: ProjectReport[];
+/** The dry run: observe and plan over a connection that cannot write. */
+export async function planDatabase(
+  databasePath: string,
+  request: RepairRequest,
+  call: RequestCall,
+): Promise<RepairReport> {
+  const index = IndexDatabase.openReadOnly(databasePath);
+  try {
+    const options: PlanOptions = {
+      index,
+      force: request.force,
+      signal: call.signal,
+      progress: call.progress,
+    };
+    const planned = await planAll(options, request);
+    return { backup_path: null, projects: planned.map((one) => reportOf(one, null)) };
+  } finally {
+    index.close();
+  }
 }
 
 /**
@@ -58,9 +45,8 @@ export interface RepairReport {
  * run left → observe and plan all projects → back up and check the database → apply → verify.
  */
 export async function repairDatabase(
-  host: WorkerHost,
   index: IndexDatabase,
-  request: RepairRequest,
+  request: RepairRunRequest,
   call: RequestCall,
 ): Promise<RepairReport> {
   const options: RepairOptions = {
@@ -70,14 +56,10 @@ export async function repairDatabase(
     force: request.force,
     now: Date.now,
     signal: call.signal,
-    progress: (phase, done, total) => {
-      call.progress(phase, done, total);
-      host.report(phase, done, total);
-    },
+    progress: call.progress,
   };
-  if (!request.dry_run) await recoverRuns(index, options.now);
+  await recoverRuns(index, options.now);
   const planned = await planAll(options, request);
-  if (request.dry_run) return { backup_path: null, projects: planned.map((one) => reportOf(one, null)) };
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
   const backupPath = hasActions ? await secure(options) : null;
   const projects: ProjectReport[] = [];
@@ -85,15 +67,13 @@ export async function repairDatabase(
   return { backup_path: backupPath, projects };
 }
 
-async function planAll(options: RepairOptions, request: RepairRequest): Promise<PlannedRepair[]> {
+async function planAll(options: PlanOptions, request: RepairRequest): Promise<PlannedRepair[]> {
   const { index } = options;
   const isOne = request.root_dir !== undefined || request.project_id !== undefined;
   const projects = isOne ? [requireProject(index, request)] : listProjects(index);
   const planned: PlannedRepair[] = [];
-  for (const project of projects) {
-    const { total } = countFiles(index, project.id);
-    planned.push(await planRepair(options, withVersionDir(project, request.version_dir), total));
-  }
+  for (const project of projects)
+    planned.push(await planRepair(options, withVersionDir(project, request.version_dir)));
   return planned;
 }
 
@@ -122,44 +102,4 @@ async function secure(options: RepairOptions): Promise<string> {
       'Nothing was changed. Free some space in the state directory, then call again.',
     );
   }
-}
-
-function reportOf({ project, plan }: PlannedRepair, outcome: ApplyOutcome | null): ProjectReport {
-  const acted = outcome?.done ?? plan.actions;
-  const brief = (verdict: Action['verdict']): { id: number; path: string }[] =>
-    acted
-      .filter((action) => action.verdict === verdict)
-      .slice(0, listMax)
-      .map(({ id, path }) => ({ id, path }));
-  const restored = acted.filter((action) => action.verdict === 'restore_from_cst').slice(0, listMax);
-  return {
-    project_id: project.id,
-    root_dir: project.rootDir,
-    version_dir: project.versionDir,
-    files_in_project_restored: brief('clear_deleted'),
-    files_in_versions_marked_deleted: brief('set_deleted'),
-    files_restored_from_cst: restored.map(({ id, path, targets, sha256 }) => ({
-      id,
-      path,
-      targets,
-      sha256: sha256 ?? '',
-    })),
-    unrestorable: plan.unrestorable.slice(0, listMax),
-    conflicts: [...plan.conflicts, ...(outcome?.conflicts ?? [])].slice(0, listMax),
-    unknown: plan.unknown.slice(0, listMax),
-    errors: (outcome?.errors ?? []).slice(0, listMax),
-    totals: totalsOf(plan, outcome),
-    message: summaryOf(plan, outcome),
-  };
-}
-
-/** What was planned; after a run, what was done of it, and the rest where it went. */
-function totalsOf(plan: Plan, outcome: ApplyOutcome | null): Record<string, number> {
-  if (outcome === null) return { ...plan.totals };
-  const totals: Record<string, number> = { ...plan.totals, failed: outcome.errors.length };
-  for (const verdict of ['clear_deleted', 'set_deleted', 'restore_from_cst'] as const) {
-    totals[verdict] = outcome.done.filter((action) => action.verdict === verdict).length;
-  }
-  totals['conflict'] = plan.totals.conflict + outcome.conflicts.length;
-  return totals;
 }

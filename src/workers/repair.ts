@@ -6,7 +6,7 @@ import { IndexDatabase } from '../store/index-database.js';
 import { listProjects, type Project, requireProject } from '../store/projects.js';
 import { recoverRuns } from '../reconcile/repair/repair-project.js';
 import { RoundRunner } from './repair-round.js';
-import { repairDatabase, type RepairRequest } from './repair-task.js';
+import { repairDatabase, type RepairRunRequest } from './repair-task.js';
 import { withVersionDir } from '../reconcile/version-store.js';
 import { indexPath } from './state-paths.js';
 
@@ -21,9 +21,7 @@ interface LoopOptions {
 /** The background repair loop; started with a task, the same code repairs once and ends. */
 export async function openRepair(host: WorkerHost): Promise<WorkerBody> {
   const { start } = host;
-  const path = indexPath(start.stateDir);
-  const isDry = start.task?.method === 'repair_database' && (start.task.params as RepairRequest).dry_run;
-  const index = isDry ? IndexDatabase.openReadOnly(path) : IndexDatabase.open(path);
+  const index = IndexDatabase.open(indexPath(start.stateDir));
   let watcherRunning = start.options['watcher_running'] === true;
   const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
 
@@ -60,8 +58,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody> {
 
   return {
     async onRequest(method, params, call) {
-      if (method === 'repair_database')
-        return await repairDatabase(host, index, params as RepairRequest, call);
+      if (method === 'repair_database') return await repairDatabase(index, params as RepairRunRequest, call);
       throw new Error(`unknown request ${method}`);
     },
     onWatcherRunning: (running) => {

@@ -5,7 +5,7 @@ import { sha256 } from '../../base/hash.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { forEachLimited } from '../../base/waiting.js';
 import { renderContent } from '../../store/contents.js';
-import { clearDeleted, fileByPath, type FileRow, markDeleted } from '../../store/files.js';
+import { clearDeleted, fileByPath, type FileRow, markDeleted, traceOf } from '../../store/files.js';
 import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import { type ActionState, recordIntent, recordOutcome, type RunKey } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
@@ -114,7 +114,12 @@ class Placers {
   }
 
   async finish(): Promise<void> {
-    for (const opening of this.#open.values()) await opening.then((placer) => placer.finish());
+    // One that could not be opened was told to each action that needed it, and has nothing to finish.
+    for (const opening of this.#open.values())
+      await opening.then(
+        (placer) => placer.finish(),
+        () => undefined,
+      );
   }
 }
 
@@ -129,7 +134,7 @@ async function act(
   try {
     const row = fileByPath(context.index, context.project.id, action.path);
     if (row === undefined) return { state: 'conflict', detail: 'its row is gone' };
-    const { verdict, reason } = judge(observer.fact(row), context);
+    const { verdict, reason } = judge(observer.fact(traceOf(row)), context);
     if (verdict !== action.verdict)
       return { state: 'conflict', detail: `it changed meanwhile: ${reason || verdict}` };
     if (action.verdict === 'restore_from_cst') await restore(context, placers, action, row, token);
@@ -189,7 +194,7 @@ export function verifyActions(
   const problems: string[] = [];
   for (const action of done) {
     const row = fileByPath(index, project.id, action.path);
-    const verdict = row === undefined ? 'gone' : judge(observer.fact(row), context).verdict;
+    const verdict = row === undefined ? 'gone' : judge(observer.fact(traceOf(row)), context).verdict;
     if (verdict !== 'ok' && verdict !== 'changed')
       problems.push(`${action.path}: is ${verdict} after its repair`);
     for (const target of action.targets) {

@@ -124,17 +124,27 @@ function actionOf(fact: Fact, verdict: ActionVerdict): Action {
   return { verdict, id: fact.id, path: fact.path, targets, sha256: fact.sha256, mode: fact.mode };
 }
 
+/** Rows that need no verdict of their own, because their files are present and not marked. */
+export interface PresentCounts {
+  ok: number;
+  changed: number;
+}
+
 /** The plan for a project: a pure function of facts, in the order in which they come. */
-export function planOf(facts: Iterable<Fact>, context: PlanContext): Plan {
+export function planOf(
+  facts: Iterable<Fact>,
+  context: PlanContext,
+  present: PresentCounts = { ok: 0, changed: 0 },
+): Plan {
   const plan: Plan = {
     actions: [],
     unrestorable: [],
     conflicts: [],
     unknown: [],
     totals: {
-      checked: 0,
-      ok: 0,
-      changed: 0,
+      checked: present.ok + present.changed,
+      ok: present.ok,
+      changed: present.changed,
       clear_deleted: 0,
       set_deleted: 0,
       restore_from_cst: 0,

@@ -8,20 +8,24 @@ import { type Project, projectById, setRootIdentity } from '../../store/projects
 import { brakeReason, inspectRoot, isBraked, type RootState } from '../project-root.js';
 import { VersionStore } from '../version-store.js';
 import { applyPlan, type ApplyOutcome, temporaryToken, verifyActions } from './apply.js';
-import { observeProject } from './observe.js';
+import { observeProject } from './observe-project.js';
 import { type Fact, type Plan, type PlanContext, planOf } from './plan.js';
 
 export type RepairPhase = 'observe' | 'backup' | 'apply' | 'verify';
 
-export interface RepairOptions {
+/** What planning needs: it only reads. */
+export interface PlanOptions {
   index: IndexDatabase;
-  runId: string;
-  origin: RunOrigin;
   /** Go on although the root folder is not the one that was registered. */
   force: boolean;
-  now: () => number;
   signal: AbortSignal;
   progress: (phase: RepairPhase, done: number, total: number) => void;
+}
+
+export interface RepairOptions extends PlanOptions {
+  runId: string;
+  origin: RunOrigin;
+  now: () => number;
 }
 
 /** A plan with what was found out on the way; data only, nothing was touched. */
@@ -33,20 +37,12 @@ export interface PlannedRepair {
 }
 
 /** observe → plan. Writes nothing. */
-export async function planRepair(
-  options: RepairOptions,
-  project: Project,
-  total: number,
-): Promise<PlannedRepair> {
+export async function planRepair(options: PlanOptions, project: Project): Promise<PlannedRepair> {
   const root = inspectRoot(project);
-  const facts = await observeProject(
-    options.index,
-    project,
-    (done) => options.progress('observe', done, total),
-    options.signal,
-  );
-  const context = { rootDoubt: rootDoubt(root, facts, options.force) };
-  return { project, root, context, plan: planOf(facts, context) };
+  const progress = (done: number, total: number): void => options.progress('observe', done, total);
+  const { facts, present } = await observeProject(options.index, project, progress, options.signal);
+  const context = { rootDoubt: rootDoubt(root, facts, present.ok + present.changed, options.force) };
+  return { project, root, context, plan: planOf(facts, context, present) };
 }
 
 /**
@@ -54,14 +50,19 @@ export async function planRepair(
  * files missing, is more likely an unmounted disk; `force` says that it is not. A root that is the same
  * folder may well be empty: then the files are gone, and this is what a repair is for.
  */
-export function rootDoubt(root: RootState, facts: readonly Fact[], force: boolean): string | null {
+export function rootDoubt(
+  root: RootState,
+  facts: readonly Fact[],
+  present: number,
+  force: boolean,
+): string | null {
   if (root.kind === 'unavailable') return root.reason;
   if (root.kind === 'verified' || force) return null;
-  const missing = facts.filter((fact) => fact.inProject === 'absent' && !fact.deleted).length;
-  const active = facts.filter((fact) => !fact.deleted).length;
-  return isBraked(root, missing, active)
-    ? `${brakeReason(root, missing, active)}; call with force if this is right`
-    : null;
+  const unmarked = facts.filter((fact) => !fact.deleted);
+  const missing = unmarked.filter((fact) => fact.inProject === 'absent').length;
+  const active = present + unmarked.length;
+  if (!isBraked(root, missing, active)) return null;
+  return `${brakeReason(root, missing, active)}; call with force if this is right`;
 }
 
 /** apply → verify, under the journal. */

@@ -1,4 +1,5 @@
 import { CodekeepError } from '../../base/errors.js';
+import { assertRelativePath } from '../../base/paths.js';
 import { search } from '../../search/search.js';
 import { renderContent } from '../../store/contents.js';
 import { countChunks, listEntities } from '../../store/derived.js';
@@ -83,6 +84,7 @@ export interface RenderedFile {
 
 /** @throws CodekeepError FILE_NOT_FOUND where the index has no (whole) content for the path */
 export function renderFile(index: IndexDatabase, project: Project, path: string): RenderedFile {
+  assertRelativePath(path);
   const row = requireFile(index, project.id, path);
   const rendering = renderContent(index, row.sha256);
   if ('problem' in rendering || row.sha256 === null) {

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+/** The direction of imports and the size of files, as the design has them; see the README's code map. */
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const src = join(root, 'src');
+const fileLinesMax = 300;
+
+interface Import {
+  from: string;
+  /** A file of src, relative to it, or the name of a package. */
+  to: string;
+  typeOnly: boolean;
+  dynamic: boolean;
+}
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .sort();
+const texts = new Map(files.map((file) => [file, readFileSync(join(src, file), 'utf8')]));
+
+const statement = /^(?:import|export)\s+(?<type>type\s)?(?<names>[^'"`;]*?from\s*)?'(?<to>[^']+)'/gmu;
+const call = /\bimport\(\s*'(?<to>[^']+)'/gu;
+
+function resolved(from: string, to: string): string {
+  return to.startsWith('.') ? normalize(join(dirname(from), to)).replace(/\.js$/u, '.ts') : to;
+}
+
+function importsOf(file: string): Import[] {
+  const text = texts.get(file) ?? '';
+  const found: Import[] = [];
+  for (const { groups } of text.matchAll(statement)) {
+    const names = groups?.['names'] ?? '';
+    const listed = /\{(?<list>[^}]*)\}/u.exec(names)?.groups?.['list'] ?? '';
+    const everyName = listed.split(',').filter((name) => name.trim() !== '');
+    const typeOnly =
+      groups?.['type'] !== undefined ||
+      (everyName.length > 0 && everyName.every((name) => name.trim().startsWith('type ')));
+    found.push({ from: file, to: resolved(file, groups?.['to'] ?? ''), typeOnly, dynamic: false });
+  }
+  for (const { groups } of text.matchAll(call))
+    found.push({ from: file, to: resolved(file, groups?.['to'] ?? ''), typeOnly: false, dynamic: true });
+  return found;
+}
+
+const imports = files.flatMap(importsOf);
+const inner = imports.filter(({ to }) => texts.has(to));
+const layerOf = (file: string): string => (file.includes('/') ? file.slice(0, file.indexOf('/')) : file);
+const say = ({ from, to }: Import): string => `${from} imports ${to}`;
+
+/** What a layer may import of others; its own files it always may. */
+const allowed: Record<string, readonly string[]> = {
+  contract: [],
+  base: [],
+  syntax: [],
+  rpc: ['contract', 'base'],
+  store: ['base', 'syntax'],
+  reconcile: ['store', 'base', 'syntax'],
+  embedding: ['base'],
+  search: ['store', 'syntax', 'embedding', 'base'],
+  workers: ['contract', 'base', 'syntax', 'rpc', 'store', 'reconcile', 'embedding', 'search'],
+  supervisor: ['rpc', 'contract', 'base'],
+  cli: ['contract', 'base', 'rpc/client.ts', 'rpc/client-errors.ts'],
+  mcp: ['contract', 'base', 'rpc/client.ts', 'rpc/client-errors.ts', 'cli/output.ts'],
+  'daemon.ts': ['supervisor', 'rpc', 'contract', 'base', 'store/lock.ts'],
+  'worker.ts': ['workers', 'base'],
+  'cli.ts': ['cli', 'contract', 'base', 'mcp.ts'],
+  'mcp.ts': ['mcp', 'contract', 'base', 'rpc/client.ts', 'rpc/client-errors.ts', 'cli/output.ts'],
+};
+
+test('the parser of this test sees the imports that there are', () => {
+  assert.ok(inner.length > 150, `only ${inner.length}`);
+  const unknown = imports.filter(({ to }) => to.endsWith('.ts') && !texts.has(to));
+  assert.deepEqual(unknown.map(say), []);
+});
+
+test('every layer is known', () => {
+  const layers = [...new Set(files.map(layerOf))];
+  assert.deepEqual(
+    layers.filter((layer) => allowed[layer] === undefined),
+    [],
+  );
+});
+
+test('imports go one way', () => {
+  const wrong = inner.filter(({ from, to, dynamic }) => {
+    const layer = layerOf(from);
+    if (layer === layerOf(to)) return false;
+    // The command line starts the daemon in its own process, and loads it only then.
+    if (to === 'daemon.ts') return !(dynamic && (from === 'cli.ts' || from === 'cli/serve.ts'));
+    return !(allowed[layer] ?? []).some((name) => name === to || name === layerOf(to));
+  });
+  assert.deepEqual(wrong.map(say), []);
+});
+
+test('the plan of a repair can do nothing: it imports types only', () => {
+  const loaded = inner.filter(({ from, typeOnly }) => from === 'reconcile/repair/plan.ts' && !typeOnly);
+  assert.deepEqual(loaded.map(say), []);
+});
+
+test('only store imports better-sqlite3', () => {
+  const users = imports.filter(({ to }) => to === 'better-sqlite3').map(({ from }) => layerOf(from));
+  assert.deepEqual([...new Set(users)], ['store']);
+});
+
+test('no import is circular', () => {
+  const next = new Map<string, string[]>();
+  for (const { from, to, typeOnly, dynamic } of inner)
+    if (!typeOnly && !dynamic) next.set(from, [...(next.get(from) ?? []), to]);
+  const done = new Set<string>();
+  const visit = (file: string, trail: readonly string[]): string[] => {
+    if (trail.includes(file)) return [...trail.slice(trail.indexOf(file)), file];
+    if (done.has(file)) return [];
+    for (const target of next.get(file) ?? []) {
+      const cycle = visit(target, [...trail, file]);
+      if (cycle.length > 0) return cycle;
+    }
+    done.add(file);
+    return [];
+  };
+  for (const file of files) assert.deepEqual(visit(file, []), []);
+});
+
+test('no file is long', () => {
+  const long = files.filter((file) => (texts.get(file) ?? '').trimEnd().split('\n').length > fileLinesMax);
+  assert.deepEqual(long, []);
+});
+
+test('nothing is kept from the compiler and the linter', () => {
+  const evasions =
+    /:\s*any\b|\bas any\b|<any[>,]|\bany\[\]|@ts-(?:ignore|nocheck|expect-error)|(?:eslint|oxlint)-disable/u;
+  const evading = files.filter((file) => evasions.test((texts.get(file) ?? '').replaceAll(/`[^`]*`/gu, '')));
+  assert.deepEqual(evading, []);
+});
+
+test("the README's code map names every folder of src", (t) => {
+  const path = join(root, 'README.md');
+  const map = existsSync(path)
+    ? /^#+ Code map$(?<text>[\s\S]*?)(?=^#+ |(?![\s\S]))/mu.exec(readFileSync(path, 'utf8'))
+    : null;
+  if (map === null) return t.skip('the README has no code map yet');
+  const folders = new Set(files.filter((file) => file.includes('/')).map((file) => dirname(file)));
+  const missing = [...folders].filter((folder) => !map[0].includes(folder));
+  assert.deepEqual(missing, []);
+});

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { configSchema, parseConfig, readConfig } from '#src/base/config.js';
+import { CodekeepError } from '#src/base/errors.js';
+import { temporaryFolder } from './temporary.js';
+
+const defaults = {
+  autostart: ['file_watcher', 'vectorization'],
+  worker_stop_timeout: 10,
+  worker_start_timeout: 30,
+  max_file_bytes: 2 * 1024 * 1024,
+  reconcile_interval: 300,
+  log_level: 'info',
+  max_message_bytes: 8 * 1024 * 1024,
+};
+
+test('a missing file and an empty object are the defaults', (t) => {
+  assert.deepEqual(readConfig(join(temporaryFolder(t), 'nothing.json')), defaults);
+  assert.deepEqual(parseConfig('{}', 'c'), defaults);
+});
+
+test('every key can be set alone', () => {
+  const set = { autostart: [], worker_stop_timeout: 1.5, log_level: 'debug', max_file_bytes: 1 };
+  assert.deepEqual(parseConfig(JSON.stringify(set), 'c'), { ...defaults, ...set });
+});
+
+const wrong: Record<string, unknown> = {
+  autostart: ['index_service'],
+  worker_stop_timeout: 0,
+  worker_start_timeout: '30',
+  max_file_bytes: 1.5,
+  reconcile_interval: -1,
+  log_level: 'loud',
+  max_message_bytes: null,
+  no_such_key: 1,
+};
+
+for (const [key, value] of Object.entries(wrong)) {
+  test(`a wrong ${key} is named`, () => {
+    assert.throws(
+      () => parseConfig(JSON.stringify({ [key]: value }), 'the file'),
+      (error) =>
+        error instanceof CodekeepError &&
+        error.code === 'INVALID_PARAMS' &&
+        error.message.includes(key) &&
+        error.message.includes('the file'),
+    );
+  });
+}
+
+test('all wrong keys are named at once', () => {
+  assert.throws(
+    () => parseConfig(JSON.stringify(wrong), 'c'),
+    (error: Error) => Object.keys(wrong).every((key) => error.message.includes(key)),
+  );
+});
+
+test('what is no JSON, no object or no file is refused', (t) => {
+  for (const text of ['', '{', '[]', 'null', '{"a":}'])
+    assert.throws(() => parseConfig(text, 'c'), { code: 'INVALID_PARAMS' }, text);
+  const folder = temporaryFolder(t);
+  mkdirSync(join(folder, 'config.json'));
+  assert.throws(() => readConfig(join(folder, 'config.json')), { code: 'INVALID_PARAMS' });
+  writeFileSync(join(folder, 'ok.json'), '{"log_level":"warn"}');
+  assert.equal(readConfig(join(folder, 'ok.json')).log_level, 'warn');
+});
+
+test('every key is described or speaks for itself, and has a default', () => {
+  assert.deepEqual(configSchema.parse({}), defaults);
+});

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { locate, type LocationFlags, type Locations } from '#src/base/locations.js';
+
+interface Case {
+  name: string;
+  flags?: LocationFlags;
+  env: Record<string, string>;
+  expected: Partial<Locations>;
+}
+
+const home = { HOME: '/home/me' };
+const xdg = { ...home, XDG_STATE_HOME: '/s', XDG_CONFIG_HOME: '/c', XDG_RUNTIME_DIR: '/run/user/1' };
+const systemd = { STATE_DIRECTORY: '/var/lib/ck', RUNTIME_DIRECTORY: '/run/ck', CONFIGURATION_DIRECTORY: '/etc/ck' };
+const own = { CODEKEEP_STATE_DIR: '/mine', CODEKEEP_SOCKET: '/mine/s.sock', CODEKEEP_CONFIG: '/mine/c.json' };
+
+const cases: Case[] = [
+  {
+    name: 'nothing set: below the home folder',
+    env: home,
+    expected: {
+      stateDir: '/home/me/.local/state/codekeep',
+      config: '/home/me/.config/codekeep/config.json',
+      socket: '/home/me/.local/state/codekeep/codekeep.sock',
+    },
+  },
+  {
+    name: 'the XDG folders',
+    env: xdg,
+    expected: {
+      stateDir: '/s/codekeep',
+      config: '/c/codekeep/config.json',
+      socket: '/run/user/1/codekeep/codekeep.sock',
+    },
+  },
+  {
+    name: 'systemd beats XDG',
+    env: { ...xdg, ...systemd },
+    expected: { stateDir: '/var/lib/ck', config: '/etc/ck/config.json', socket: '/run/ck/codekeep.sock' },
+  },
+  {
+    name: 'CODEKEEP_* beats systemd',
+    env: { ...xdg, ...systemd, ...own },
+    expected: { stateDir: '/mine', config: '/mine/c.json', socket: '/mine/s.sock' },
+  },
+  {
+    name: 'flags beat everything',
+    flags: { stateDir: '/flag', socket: '/flag/x', config: '/flag/y' },
+    env: { ...xdg, ...systemd, ...own },
+    expected: { stateDir: '/flag', socket: '/flag/x', config: '/flag/y' },
+  },
+  {
+    name: 'a state directory of its own brings its own socket',
+    env: { ...xdg, ...systemd, CODEKEEP_STATE_DIR: '/mine' },
+    expected: { stateDir: '/mine', socket: '/mine/codekeep.sock' },
+  },
+  {
+    name: 'so does the flag',
+    flags: { stateDir: '/flag' },
+    env: { ...xdg, ...systemd },
+    expected: { stateDir: '/flag', socket: '/flag/codekeep.sock' },
+  },
+  {
+    name: 'but a named socket counts',
+    flags: { stateDir: '/flag' },
+    env: { ...xdg, CODEKEEP_SOCKET: '/other.sock' },
+    expected: { socket: '/other.sock' },
+  },
+  {
+    name: 'a variable that is set to nothing is not set',
+    env: {
+      ...home,
+      CODEKEEP_STATE_DIR: '',
+      CODEKEEP_SOCKET: '',
+      CODEKEEP_CONFIG: '',
+      XDG_STATE_HOME: '',
+      XDG_CONFIG_HOME: '',
+      XDG_RUNTIME_DIR: '',
+      STATE_DIRECTORY: '',
+    },
+    expected: {
+      stateDir: '/home/me/.local/state/codekeep',
+      config: '/home/me/.config/codekeep/config.json',
+      socket: '/home/me/.local/state/codekeep/codekeep.sock',
+    },
+  },
+  {
+    name: 'relative flags are taken from the working directory',
+    flags: { stateDir: 'state' },
+    env: home,
+    expected: { stateDir: `${process.cwd()}/state` },
+  },
+];
+
+for (const { name, flags, env, expected } of cases) {
+  test(`locations: ${name}`, () => {
+    const located = locate(flags ?? {}, env);
+    assert.deepEqual({ ...located, ...expected }, located);
+  });
+}
+
+test('a socket path that the kernel would cut off is refused', () => {
+  const socket = (bytes: number): string => `/${'s'.repeat(bytes - 1)}`;
+  assert.equal(locate({ socket: socket(107) }, home).socket, socket(107));
+  assert.throws(() => locate({ socket: socket(108) }, home), { code: 'LIMIT_EXCEEDED' });
+  assert.throws(() => locate({ socket: `/${'ä'.repeat(54)}` }, home), { code: 'LIMIT_EXCEEDED' });
+});

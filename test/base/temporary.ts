@@ -1,0 +1,80 @@
+/** Folders, users and child processes that the tests of the lower layers share. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+
+/** A folder of the test's own, readable by other users; removed with the test. */
+export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'codekeep-test-')));
+  chmodSync(folder, 0o755);
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const nobody = 65_534;
+
+/** Runs `work` as a user whom permissions bind: root may do everything, so it steps down for that long. */
+export async function asNobody<T>(work: () => T | Promise<T>): Promise<T> {
+  if (process.geteuid?.() !== 0) return await work();
+  process.setegid?.(nobody);
+  process.seteuid?.(nobody);
+  try {
+    return await work();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  }
+}
+
+/** A folder that is a file system of `size` bytes of its own; null where mounting is not allowed. */
+export function temporaryFileSystem(t: Pick<TestContext, 'after'>, size: number): string | null {
+  const folder = mkdtempSync(join(realpathSync(tmpdir()), 'codekeep-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', folder], { stdio: 'ignore' });
+  } catch {
+    rmSync(folder, { recursive: true });
+    return null;
+  }
+  t.after(() => {
+    execFileSync('umount', ['--lazy', folder]);
+    rmSync(folder, { recursive: true });
+  });
+  return folder;
+}
+
+/** Every path below a folder, sorted, symlinks not followed. */
+export function pathsBelow(root: string, folder = ''): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true })
+    .flatMap((entry) => {
+      const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+      return entry.isDirectory() ? [path, ...pathsBelow(root, path)] : [path];
+    })
+    .sort();
+}
+
+/** Starts Node on the given module source and waits for the first line that it prints. */
+export async function startScript(
+  t: Pick<TestContext, 'after'>,
+  source: string,
+  ...parameters: string[]
+): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source, '--', ...parameters], {
+    cwd: import.meta.dirname,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  return child;
+}
+
+/** Waits until `holds` does; gives up with an error, for a test must not hang. */
+export async function until(holds: () => boolean | Promise<boolean>, patienceMs = 10_000): Promise<void> {
+  const giveUpAt = performance.now() + patienceMs;
+  while (!(await holds())) {
+    if (performance.now() > giveUpAt) throw new Error(`it did not become true in ${patienceMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

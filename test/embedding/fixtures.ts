@@ -1,0 +1,38 @@
+import type { Document, TrainingWatch } from '#src/embedding/provider.js';
+
+export async function* streamOf(documents: readonly Document[]): AsyncGenerator<Document> {
+  yield* await Promise.resolve(documents);
+}
+
+export const patient: TrainingWatch = { signal: new AbortController().signal, progress: () => undefined };
+
+export function documentOf(text: string, name = '', path = 'a.ts'): Document {
+  return { name, path, text };
+}
+
+/** Numbers in [0, 1), the same in each run (a linear congruential generator). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** Documents about two subjects whose words never meet except in the documents' own subject. */
+export function twoSubjects(count: number): Document[] {
+  const random = randomNumbers(7);
+  const subjects = [
+    ['invoice', 'payment', 'customer', 'amount', 'currency', 'ledger'],
+    ['socket', 'packet', 'stream', 'buffer', 'listen', 'accept'],
+  ];
+  return Array.from({ length: count }, (_, i) => {
+    const words = subjects[i % 2] ?? [];
+    const text = Array.from({ length: 4 }, () => words[Math.floor(random() * words.length)]).join(' ');
+    return documentOf(text, '', i % 2 === 0 ? 'x.ts' : 'y.ts');
+  });
+}
+
+export function dot(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0);
+}

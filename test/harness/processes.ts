@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The process table as the kernel tells it; nothing of the product is used to look at it. */
+export interface ProcessEntry {
+  pid: number;
+  ppid: number;
+  commandLine: string[];
+}
+
+function read(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1');
+  } catch {
+    // It ended while it was looked at.
+    return '';
+  }
+}
+
+/** False for a process that is gone; a zombie, which only waits to be reaped, is gone too. */
+export function isAlive(pid: number): boolean {
+  const state = stateOf(pid);
+  return state !== '' && state !== 'Z' && state !== 'X';
+}
+
+/** The state letter of /proc/PID/stat; '' when there is no such process. */
+export function stateOf(pid: number): string {
+  const stat = read(pid, 'stat');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[0] ?? '';
+}
+
+function entryOf(pid: number): ProcessEntry {
+  const stat = read(pid, 'stat');
+  const [, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { pid, ppid: Number(ppid), commandLine: read(pid, 'cmdline').split('\0').slice(0, -1) };
+}
+
+function livingPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter(isAlive);
+}
+
+export function childrenOf(pid: number): ProcessEntry[] {
+  return livingPids()
+    .map(entryOf)
+    .filter(({ ppid }) => ppid === pid);
+}
+
+/** The environment that a process was started with, as NAME=VALUE; it says so of its descendants, too. */
+export function environmentOf(pid: number): string[] {
+  return read(pid, 'environ').split('\0');
+}
+
+/** Processes that have NAME=VALUE in the environment they were started with, as all descendants inherit it. */
+export function processesWithEnvironment(assignment: string): ProcessEntry[] {
+  return livingPids()
+    .filter((pid) => environmentOf(pid).includes(assignment))
+    .map(entryOf);
+}

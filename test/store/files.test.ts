@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  activeFilesBelow,
+  clearDeleted,
+  countFiles,
+  type FilePage,
+  fileByPath,
+  markDeleted,
+  pageOfFiles,
+  requireFile,
+  restampFile,
+} from '#src/store/files.js';
+import { addFile, addProject, openIndex } from './index-fixture.js';
+
+const oddNames = ['%', '_', 'a%b', 'a_b', "a'b", 'a"b', '[a]', '*', '?', 'ä', 'A', 'a', 'a b', 'é', '\u{1F600}', '\uFF01'];
+const odd = [...oddNames, ...oddNames.map((name) => `${name}/x`), 'a-b', 'a.b', 'a0', 'a/b/c', 'ab/c'];
+
+const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+const page = (given: Partial<FilePage>): FilePage => ({
+  filter: 'all',
+  prefix: '',
+  after: '',
+  limit: 1_000,
+  ...given,
+});
+
+test('pages follow each other in the order of bytes, and hold every path once', (t) => {
+  const index = openIndex(t);
+  const id = addProject(index);
+  for (const path of odd) addFile(index, id, path);
+  for (const path of ['a', 'other']) addFile(index, addProject(index), path);
+  for (const limit of [1, 2, 3, 7, 100]) {
+    const paths: string[] = [];
+    for (let after = ''; ; ) {
+      const rows = pageOfFiles(index, id, page({ after, limit }));
+      paths.push(...rows.map((row) => row.path));
+      if (rows.length < limit) break;
+      after = rows.at(-1)?.path ?? '';
+    }
+    assert.deepEqual(paths, [...new Set(odd)].sort(byBytes), `limit ${limit}`);
+  }
+});
+
+test('a prefix is text and no pattern, with any cursor', (t) => {
+  const index = openIndex(t);
+  const id = addProject(index);
+  for (const path of odd) addFile(index, id, path);
+  const given = fc.constantFrom('', ...odd, 'b', 'a/', '\u{1F600}/');
+  fc.assert(
+    fc.property(given, given, fc.integer({ min: 1, max: 8 }), (prefix, after, limit) => {
+      const expected = [...new Set(odd)]
+        .filter((path) => path.startsWith(prefix) && (after === '' || byBytes(path, after) > 0))
+        .sort(byBytes)
+        .slice(0, limit);
+      const rows = pageOfFiles(index, id, page({ prefix, after, limit }));
+      assert.deepEqual(
+        rows.map((row) => row.path),
+        expected,
+      );
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('pages and counts tell deleted rows from others', (t) => {
+  const index = openIndex(t);
+  const id = addProject(index);
+  const ids = ['a', 'b', 'c'].map((path) => addFile(index, id, path, { sha256: path === 'a' ? null : 'h' }));
+  markDeleted(index, ids[1] ?? 0, 5);
+  const paths = (filter: FilePage['filter']): string[] =>
+    pageOfFiles(index, id, page({ filter })).map((row) => row.path);
+  assert.deepEqual([paths('all'), paths('active'), paths('deleted')], [['a', 'b', 'c'], ['a', 'c'], ['b']]);
+  assert.deepEqual(countFiles(index, id), { total: 3, active: 2, deleted: 1, notRestorable: 1 });
+  assert.equal(fileByPath(index, id, 'b')?.deletedAt, 5);
+  clearDeleted(index, ids[1] ?? 0, 6);
+  assert.equal(fileByPath(index, id, 'b')?.deletedAt, null);
+});
+
+test('what is below a folder does not only begin like it', (t) => {
+  const index = openIndex(t);
+  const id = addProject(index);
+  for (const path of odd) addFile(index, id, path);
+  const below = (folder: string): string[] =>
+    activeFilesBelow(index, id, folder)
+      .map((row) => row.path)
+      .sort(byBytes);
+  assert.deepEqual(below('a'), ['a/b/c', 'a/x']);
+  assert.deepEqual(below('%'), ['%/x']);
+  assert.deepEqual(below('\u{1F600}'), ['\u{1F600}/x']);
+});
+
+test('64-bit numbers come back as they were given', (t) => {
+  const index = openIndex(t);
+  const id = addProject(index);
+  const stamp = { size: 7, mtimeNs: '1893456000123456789', ino: '9223372036854775807', mode: 0o4755 };
+  const fileId = addFile(index, id, 'a', stamp);
+  const { size, mtimeNs, ino, mode } = requireFile(index, id, 'a');
+  assert.deepEqual({ size, mtimeNs, ino, mode }, stamp);
+  restampFile(index, fileId, { ...stamp, mtimeNs: '-1' }, 1);
+  assert.equal(requireFile(index, id, 'a').mtimeNs, '-1');
+});
+
+test('a file that the index does not know is said to be so', (t) => {
+  const index = openIndex(t);
+  assert.throws(() => requireFile(index, addProject(index), 'a'), { code: 'FILE_NOT_FOUND' });
+});

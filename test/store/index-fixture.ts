@@ -1,0 +1,71 @@
+/** A real index in a folder of its own, with rows made by hand. */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { sha256 } from '#src/base/hash.js';
+import { putContent } from '#src/store/contents.js';
+import { type FileUpsert, upsertFile } from '#src/store/files.js';
+import { IndexDatabase } from '#src/store/index-database.js';
+import { insertProject } from '#src/store/projects.js';
+import { oneTokenTree } from '#src/syntax/green-tree.js';
+import { decodeSource } from '#src/syntax/source.js';
+import { encodeTree } from '#src/syntax/tree-codec.js';
+import { temporaryFolder } from '../base/temporary.js';
+
+export function openIndex(t: Pick<TestContext, 'after'>): IndexDatabase {
+  const index = IndexDatabase.open(join(temporaryFolder(t), 'index.db'));
+  t.after(() => index.close());
+  return index;
+}
+
+/** Gives the project's id. */
+export function addProject(index: IndexDatabase, rootDir = `/nowhere/${randomUUID()}`): string {
+  const id = randomUUID();
+  const versionDir = join(rootDir, 'data/versions');
+  insertProject(index, { id, rootDir, versionDir, name: 'test', rootDev: '1', rootIno: '2' }, 1);
+  return id;
+}
+
+/** Stores bytes as one token; gives their hash. */
+export function addContent(index: IndexDatabase, content: string | Buffer): string {
+  const bytes = Buffer.from(content);
+  const tree = encodeTree(oneTokenTree(decodeSource(bytes), 'no_grammar'));
+  putContent(index, { sha256: sha256(bytes), size: bytes.length, tree }, 1);
+  return sha256(bytes);
+}
+
+/** Gives the row's id. */
+export function addFile(
+  index: IndexDatabase,
+  projectId: string,
+  path: string,
+  given: Partial<FileUpsert> = {},
+): number {
+  const file: FileUpsert = {
+    path,
+    size: 0,
+    mtimeNs: '1',
+    ino: '1',
+    mode: 0o644,
+    language: null,
+    sha256: null,
+    skipReason: null,
+    ...given,
+  };
+  return upsertFile(index, projectId, file, 1, 1);
+}
+
+/** Flips one bit of a stored tree. */
+export function damageContent(index: IndexDatabase, hash: string, bit: number): void {
+  const row = index.sql<[string], { tree: Buffer }>('SELECT tree FROM contents WHERE sha256 = ?').get(hash);
+  if (row === undefined) throw new Error(`no content ${hash}`);
+  const tree = Buffer.from(row.tree);
+  const byte = Math.floor(bit / 8) % tree.length;
+  tree.writeUInt8(tree.readUInt8(byte) ^ (1 << (bit % 8)), byte);
+  index.sql('UPDATE contents SET tree = ? WHERE sha256 = ?').run(tree, hash);
+}
+
+export function countRows(index: IndexDatabase, table: string): number {
+  const row = index.sql<[], { count: number }>(`SELECT count(*) AS count FROM ${table}`).get();
+  return row?.count ?? -1;
+}
