@@ -76,9 +76,10 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     throw error;
   }
   supervisor.log('info', `codekeep ${version} listens on ${locations.socket} (pid ${process.pid})`);
-  const begun = begin(supervisor, repair, sampler, projects).catch((error: unknown) =>
-    onDefect(error, 'start'),
-  );
+  const begun = begin(supervisor, repair, sampler, projects).catch((error: unknown) => {
+    // Stopped before everything was started: there is nothing to mend.
+    if (!supervisor.isEnding) onDefect(error, 'start');
+  });
   const ended = stopped.then(async () => {
     supervisor.log('info', 'stopping');
     jobs.cancelAll();

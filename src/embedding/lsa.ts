@@ -17,7 +17,7 @@ import { countQueryWords, countWords, termWeight } from './word-counts.js';
 /** More than 256 dimensions cost memory and time in search, and gain little on one project. */
 export const dimensionsMax = 256;
 
-/** Chunks learned from; more change the vectors little, and 20,000 keep training at some 15 s and 200 MB. */
+/** Chunks learned from; more change the vectors little, and 20,000 keep training at some 10 to 30 s and 220 MB. */
 const trainingDocumentsMax = 20_000;
 
 export const lsa: EmbeddingProvider = { name: 'lsa', trainingDocumentsMax, train, open };

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import ignore, { type Ignore } from 'ignore';
 import { isTemporaryName } from '../base/file-placer.js';
 import { isWithin } from '../base/paths.js';
+import { IgnoreList } from './gitignore.js';
 
 /** Ignored unless a project's own rules say otherwise (`!name/` in .gitignore or .codekeepignore). */
 const builtIn = [
@@ -44,7 +44,7 @@ export function isRuleFile(path: string): boolean {
 export class IgnoreRules {
   readonly #root: string;
   readonly #excluded: readonly string[];
-  readonly #byFolder = new Map<string, Ignore | null>();
+  readonly #byFolder = new Map<string, IgnoreList | null>();
 
   /** @param excluded absolute folders that are never content: the versions and state directories */
   constructor(root: string, excluded: readonly string[]) {
@@ -60,13 +60,11 @@ export class IgnoreRules {
       const absolute = `${this.#root}/${path}`;
       if (this.#excluded.some((folder) => isWithin(folder, absolute))) return true;
     }
-    const asked = isDirectory ? `${path}/` : path;
     for (let folder = parentOf(path); ; folder = parentOf(folder)) {
       const rules = this.#rulesOf(folder);
       if (rules !== null) {
-        const verdict = rules.test(folder === '' ? asked : asked.slice(folder.length + 1));
-        if (verdict.ignored) return true;
-        if (verdict.unignored) return false;
+        const verdict = rules.verdict(folder === '' ? path : path.slice(folder.length + 1), isDirectory);
+        if (verdict !== null) return verdict === 'ignored';
       }
       if (folder === '') return false;
     }
@@ -80,7 +78,7 @@ export class IgnoreRules {
     return this.ignoresEntry(path, isDirectory);
   }
 
-  #rulesOf(folder: string): Ignore | null {
+  #rulesOf(folder: string): IgnoreList | null {
     const known = this.#byFolder.get(folder);
     if (known !== undefined) return known;
     const rules = this.#readRules(folder);
@@ -88,13 +86,12 @@ export class IgnoreRules {
     return rules;
   }
 
-  #readRules(folder: string): Ignore | null {
+  #readRules(folder: string): IgnoreList | null {
     const sources = folder === '' ? [join('.git', 'info', 'exclude'), ...ruleFiles] : ruleFiles;
-    const texts = sources
-      .map((name) => readOptional(join(this.#root, folder, name)))
-      .filter((text) => text !== '');
+    const texts = sources.map((name) => readOptional(join(this.#root, folder, name)));
     if (folder === '') texts.unshift(builtIn.join('\n'));
-    return texts.length === 0 ? null : ignore({ allowRelativePaths: false }).add(texts);
+    const rules = new IgnoreList(texts.map((text) => text.replace(/^\uFEFF/u, '')).join('\n'));
+    return rules.isEmpty ? null : rules;
   }
 }
 
@@ -103,11 +100,18 @@ function parentOf(path: string): string {
   return slash < 0 ? '' : path.slice(0, slash);
 }
 
-/** A rule file that is missing, a folder, or unreadable has no rules: git treats it so, too. */
+/** Neither follows a symlink nor waits for the writer of a fifo. */
+const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** A rule file that is missing, a folder, a symlink, or unreadable has no rules: git treats it so, too. */
 function readOptional(path: string): string {
+  let fd: number | null = null;
   try {
-    return readFileSync(path, 'utf8');
+    fd = openSync(path, readFlags);
+    return readFileSync(fd, 'utf8');
   } catch {
     return '';
+  } finally {
+    if (fd !== null) closeSync(fd);
   }
 }

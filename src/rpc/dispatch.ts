@@ -76,10 +76,10 @@ export class Dispatcher<C extends ContractShape> {
     return Array.isArray(message) ? this.#answerBatch(message, call) : this.#answerOne(message, call);
   }
 
-  #bind<N extends Extract<keyof C, string>>(contract: C, handlers: Handlers<C>, name: N): void {
+  #bind(contract: C, handlers: Handlers<C>, name: Extract<keyof C, string>): void {
     const definition = contract[name];
     if (definition === undefined) return;
-    const schema: C[N]['params'] = definition.params;
+    const schema: C[typeof name]['params'] = definition.params;
     const handle = handlers[name];
     this.#server.addMethod(name, async (raw: unknown, call) => {
       try {

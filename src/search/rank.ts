@@ -8,7 +8,10 @@
 import { wordsOf } from '../base/words.js';
 import type { Query } from './query-words.js';
 
-/** Weight of similarity beside a weight of 1 for words. */
+/**
+ * Weight of similarity beside a weight of 1 for words. MRR@10 of 566 questions to commented functions was 0.397, 0.400,
+ * 0.397 and 0.387 with 0.15, 0.3, 0.5 and 0.8, where words alone had 0.368.
+ */
 const semanticWeight = 0.3;
 /** In standard deviations: an entity whose name is the query is what was asked for. */
 const exactNameBoost = 3;

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import { contentsAfter, renderStored } from './contents.js';
-import { type IndexDatabase, isCorrupt } from './index-database.js';
+import { IndexDatabase, isCorrupt } from './index-database.js';
 
 /** Backups kept in the state directory; the oldest goes when one more is made. */
 const backupsKept = 3;
@@ -86,7 +86,7 @@ export async function backup(index: IndexDatabase, now: number): Promise<{ path:
   const path = join(folder, `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`);
   const partial = `${path}.partial`;
   try {
-    await index.db.backup(partial, { progress: () => backupPages });
+    await copyStill(index.path, partial);
     await rename(partial, path);
   } catch (error) {
     await unlink(partial).catch(ignoreMissing);
@@ -95,6 +95,18 @@ export async function backup(index: IndexDatabase, now: number): Promise<{ path:
   const names = (await readdir(folder)).filter((name) => /^index-.*\.db$/.test(name)).sort();
   for (const name of names.slice(0, -backupsKept)) await unlink(join(folder, name)).catch(ignoreMissing);
   return { path, bytes: (await stat(path)).size };
+}
+
+/** Copies one state of the index: without a read transaction SQLite begins anew after each commit of another process. */
+async function copyStill(path: string, target: string): Promise<void> {
+  const source = IndexDatabase.openReadOnly(path);
+  try {
+    source.db.exec('BEGIN');
+    source.sql('SELECT count(*) FROM sqlite_schema').get();
+    await source.db.backup(target, { progress: () => backupPages });
+  } finally {
+    source.close();
+  }
 }
 
 function ignoreMissing(error: unknown): void {

@@ -86,7 +86,7 @@ export const migrations: readonly string[] = [
     project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
     provider   TEXT NOT NULL,
     dimensions INTEGER NOT NULL,
-    trained_on INTEGER NOT NULL,                -- chunks it learned from
+    trained_on INTEGER NOT NULL,                -- chunks that the project had when it learned
     state      BLOB NOT NULL,
     added_at   INTEGER NOT NULL
   ) STRICT;

@@ -35,14 +35,15 @@ const indexWrites: ReadonlySet<IndexMethod> = new Set<IndexMethod>([
 /** What each method of the contract does. */
 export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
   const { supervisor, repair, jobs, shutDown } = parts;
-  const document = openRpcDocument(parts.version, contract);
+  // Made when it is first asked for: it takes longer than the rest of the start.
+  let document: ReturnType<typeof openRpcDocument> | null = null;
   return {
     ...indexHandlers(supervisor),
     ...workerMethods(supervisor, parts.sampler),
     ...logMethods(supervisor.logs),
     ...projectMethods(supervisor, jobs),
     health: () => health(parts),
-    'rpc.discover': () => document,
+    'rpc.discover': () => (document ??= openRpcDocument(parts.version, contract)),
     list_jobs: () => ({ jobs: jobs.list() }),
     get_job: ({ job_id }) => jobs.get(job_id),
     cancel_job: ({ job_id }) => jobs.cancel(job_id),

@@ -96,7 +96,7 @@ async function resolveProject(
     const added = (await supervisor.askIndex('add_project', { root_dir: reference.root_dir }, false, {
       signal,
     })) as Result<'add_project'>;
-    if (added.created) supervisor.projectsChanged();
+    // The comparison that follows makes the watcher look for new projects itself.
     return added.project_id;
   }
   const status = (await supervisor.askIndex('get_project_status', reference, true, {

@@ -68,7 +68,7 @@ export class Supervisor {
     for (const { pid } of ended)
       this.log('warn', `ended process ${pid}, which an earlier supervisor had left`);
     const slot = this.#slots.index_service;
-    await slot.start({}).catch((error: unknown) => this.log('error', messageOf(error)));
+    await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
     while (slot.state !== 'ready') {
       if (this.#hold !== null) throw heldBack(this.#hold);
       await this.#nextStateChange(60_000);
@@ -85,10 +85,15 @@ export class Supervisor {
       try {
         await this.startWorker(type, {});
       } catch (error) {
-        this.log('error', messageOf(error));
+        this.#logStartFailure(error);
       }
     });
     await Promise.all(started);
+  }
+
+  /** A worker that was not ready yet when the daemon was stopped did not fail. */
+  #logStartFailure(error: unknown): void {
+    this.log(this.isEnding ? 'info' : 'error', messageOf(error));
   }
 
   /** @throws CodekeepError WORKER_START_ERROR, or REPAIR_IN_PROGRESS while workers are held back */
@@ -126,6 +131,11 @@ export class Supervisor {
     return () => {
       if (this.#hold === hold) this.#hold = null;
     };
+  }
+
+  /** True once the daemon is being stopped. */
+  get isEnding(): boolean {
+    return this.#hold?.reason === 'shutdown';
   }
 
   get isHeld(): boolean {

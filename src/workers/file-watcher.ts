@@ -64,7 +64,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
     const progress = (done: number, total: number): void => call.progress('index', done, total);
     if (host.start.task === null) await followProjects();
     const watcher = watchers.get(projectId);
-    if (watcher !== undefined) return await watcher.reconcileNow(call.signal, progress);
+    if (watcher !== undefined) return await unlessAborted(watcher.reconcileNow(progress), call.signal);
     const project = projectById(index, projectId);
     if (project === undefined)
       throw new CodekeepError('PROJECT_NOT_FOUND', `No project ${projectId}.`, 'Call list_projects.');
@@ -100,4 +100,13 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
       index.close();
     },
   };
+}
+
+/** Stops waiting when the caller does; the work itself goes on, because it is not only the caller's. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  return await new Promise<T>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    work.then(resolve, reject);
+  });
 }

@@ -55,6 +55,9 @@ export class ProjectWatcher {
   #wholeWanted = true;
   #verifiedOnce: boolean;
   #trouble: string | null = null;
+  readonly #listeners = new Set<IndexProgress>();
+  /** A comparison that was asked for and has not begun. */
+  #queued: Promise<ReconcileOutcome> | null = null;
   #comparing = false;
   /** Paths that are being indexed now. */
   #following = 0;
@@ -63,6 +66,7 @@ export class ProjectWatcher {
   constructor(options: ProjectWatcherOptions) {
     this.#options = options;
     this.#verifiedOnce = options.context.project.lastVerifiedAt !== null;
+    this.#listeners.add(options.progress);
     const { rootDir } = options.context.project;
     this.#watch = new TreeWatch({
       rootDir,
@@ -98,9 +102,21 @@ export class ProjectWatcher {
     await this.#watch.stop();
   }
 
-  /** Compares the whole tree now; what was written before the call is indexed when this resolves. */
-  async reconcileNow(signal: AbortSignal, progress?: IndexProgress): Promise<ReconcileOutcome> {
-    return await this.#options.serial.run(() => this.#whole(signal, progress));
+  /**
+   * Compares the whole tree, beginning after this call: what was written before it is indexed when this
+   * resolves. Everybody who asks before a comparison begins gets that one.
+   */
+  async reconcileNow(progress?: IndexProgress): Promise<ReconcileOutcome> {
+    if (progress !== undefined) this.#listeners.add(progress);
+    try {
+      this.#queued ??= this.#options.serial.run(() => {
+        this.#queued = null;
+        return this.#whole();
+      });
+      return await this.#queued;
+    } finally {
+      if (progress !== undefined) this.#listeners.delete(progress);
+    }
   }
 
   /** Deals with what is pending, so that a repair does not meet half-followed changes. */
@@ -110,7 +126,7 @@ export class ProjectWatcher {
 
   async #step(): Promise<void> {
     if (this.#wholeWanted) {
-      await this.#options.serial.run(() => this.#whole(this.#options.context.signal, undefined));
+      await this.reconcileNow();
     } else if (this.#pending.size > 0) {
       await this.#settle();
       await this.#options.serial.run(() => this.#followPending());
@@ -147,7 +163,7 @@ export class ProjectWatcher {
     }
   }
 
-  async #whole(signal: AbortSignal, progress: IndexProgress | undefined): Promise<ReconcileOutcome> {
+  async #whole(): Promise<ReconcileOutcome> {
     const { context, excluded } = this.#options;
     this.#wholeWanted = false;
     this.#pending.clear();
@@ -155,15 +171,9 @@ export class ProjectWatcher {
     this.#publish();
     try {
       await this.#ensureWatch();
-      const both: IndexProgress = (done, total) => {
-        this.#options.progress(done, total);
-        progress?.(done, total);
-      };
-      const outcome = await reconcileProject(
-        { ...context, signal: AbortSignal.any([signal, context.signal]) },
-        excluded,
-        both,
-      );
+      const outcome = await reconcileProject(context, excluded, (done, total) => {
+        for (const listener of this.#listeners) listener(done, total);
+      });
       if (outcome.halted === null) {
         context.project.generation += 1;
         this.#verifiedOnce = true;

@@ -57,14 +57,16 @@ test('documents without a word give a model without dimensions', async () => {
   assert.deepEqual(await lsa.open(state).embed(documents, signal), [new Float32Array(), new Float32Array()]);
 });
 
-test('training is deterministic and bounded in dimensions', async () => {
-  const documents = manyDocuments(600, 40);
-  const [first, second] = [
-    await lsa.train(streamOf(documents), patient),
-    await lsa.train(streamOf(documents), patient),
-  ];
+test('training is deterministic', async () => {
+  const documents = manyDocuments(200, 40);
+  const first = await lsa.train(streamOf(documents), patient);
+  const second = await lsa.train(streamOf(documents), patient);
   assert.ok(first.state.equals(second.state));
-  assert.equal(first.dimensions, dimensionsMax);
+});
+
+test('dimensions are bounded', async () => {
+  const { dimensions } = await lsa.train(streamOf(manyDocuments(600, 40)), patient);
+  assert.equal(dimensions, dimensionsMax);
 });
 
 test('training lets others run and stops within 500 ms', async () => {

@@ -6,9 +6,9 @@ import { wordsOf } from '#src/base/words.js';
 import { lsa } from '#src/embedding/lsa.js';
 import type { Document } from '#src/embedding/provider.js';
 import { search, type SearchRequest } from '#src/search/search.js';
-import { chunkIds, chunkTexts } from '#src/store/vectors.js';
+import { chunkIds, chunkTexts, currentModel } from '#src/store/vectors.js';
 import { commentedFunctions, meanReciprocalRank, type Question } from './doc-comments.js';
-import { FixtureIndex, streamOf } from './project-fixture.js';
+import { FixtureIndex } from './project-fixture.js';
 
 /** Well commented sources that are there after `npm ci`. */
 const folders = ['commander/lib', 'winston/lib'];
@@ -43,7 +43,7 @@ test('hybrid search finds functions by what their comments said, better than eit
   assert.ok(hybrid >= fulltext - slack && hybrid >= semantic - slack, figures);
 
   const chunks = chunkTexts(fixture.index, chunkIds(fixture.index, projectId));
-  const embedder = lsa.open((await lsa.train(streamOf(chunks), { signal, progress: () => undefined })).state);
+  const embedder = lsa.open(currentModel(fixture.index, projectId)?.state ?? Buffer.alloc(0));
   const learned = await vectorQuality(questions, chunks, await embedder.embed(chunks, signal), (query) =>
     embedder.embedQuery(query, signal),
   );

@@ -130,6 +130,15 @@ test('a model that cannot be read leaves search by words', async () => {
   });
 });
 
+test('a project without a single word has a model, and no answers', async () => {
+  await withProject(
+    async (fixture, id) => {
+      for (const mode of modes) assert.deepEqual(await find(fixture, [id], { query: 'send', mode }), []);
+    },
+    { '.-': '...\n---\n' },
+  );
+});
+
 test('only the given projects are searched', async () => {
   using fixture = new FixtureIndex();
   const [one, two] = [fixture.addProject('one'), fixture.addProject('two')];

@@ -9,7 +9,7 @@ import { startScript } from '../base/temporary.js';
 import { addContent, countRows, openIndex } from './index-fixture.js';
 
 /** Together more than a backup copies in one step: it is at work while the other process commits. */
-const contentCount = 200;
+const contentCount = 120;
 const contentBytes = 200_000;
 
 /** Each transaction adds one project and one file of it: in a consistent copy there are as many of both. */

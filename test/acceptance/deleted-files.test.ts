@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { type Daemon, type Project, versionPath } from '../harness/daemon.js';
+import { Sandbox } from '../harness/sandbox.js';
+import { filesOf, treeHash } from '../harness/trees.js';
+
+const files = {
+  'a.py': 'a = 1\r\n',
+  'run.sh': { content: '#!/bin/sh\n', mode: 0o755 },
+  'folder/b.py': 'b = 1',
+  'folder/c.py': 'c = 1\n',
+  'kept.py': 'k = 1\n',
+};
+const deletable = ['a.py', 'folder/b.py', 'folder/c.py', 'run.sh'];
+
+async function withDeleted(t: TestContext): Promise<{ daemon: Daemon; project: Project; root: string }> {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(files);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  return { daemon, project: await daemon.addProject(root), root };
+}
+
+test('delete, list, restore: a round trip with every byte and mode', async (t) => {
+  const { daemon, project, root } = await withDeleted(t);
+  const { project_id } = project;
+  const original = filesOf(root);
+  for (const path of deletable) {
+    const { version_path } = await daemon.call('delete_file', { project_id, path });
+    assert.equal(version_path, versionPath(project, path));
+  }
+  assert.deepEqual([...filesOf(root, ['data']).keys()], ['kept.py']);
+  assert.deepEqual(
+    filesOf(versionPath(project)),
+    new Map(deletable.map((path) => [path, original.get(path)])),
+  );
+
+  const listed: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await daemon.call('list_deleted_files', {
+      project_id,
+      limit: 3,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    for (const file of page.files) {
+      listed.push(file.path);
+      assert.equal(file.restorable, true);
+      assert.ok(Date.now() - Date.parse(file.deleted_at ?? '') < 60_000);
+    }
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined);
+  assert.deepEqual(listed, deletable);
+
+  const planned = await daemon.call('restore_deleted_files', {
+    project_id,
+    path_prefix: 'folder/',
+    dry_run: true,
+  });
+  assert.deepEqual(planned, { restored: [{ path: 'folder/b.py' }, { path: 'folder/c.py' }], dry_run: true });
+  assert.deepEqual([...filesOf(root, ['data']).keys()], ['kept.py'], 'a dry run restores nothing');
+  await daemon.call('restore_deleted_files', { project_id, path_prefix: 'folder/' });
+  await daemon.call('restore_deleted_files', { project_id, paths: ['a.py'] });
+  await daemon.call('restore_deleted_files', {
+    project_id,
+    deleted_after: new Date(Date.now() - 60_000).toISOString(),
+  });
+  assert.deepEqual(filesOf(root, ['data']), original);
+  assert.deepEqual(await daemon.paths(project_id, true), []);
+  const update = await daemon.call('update_indexes', { project_id });
+  assert.ok('files_changed' in update);
+  assert.deepEqual([update.files_added, update.files_changed, update.files_deleted], [0, 0, 0]);
+});
+
+test('a restore is all or nothing', async (t) => {
+  const { daemon, project, root } = await withDeleted(t);
+  const { project_id } = project;
+  for (const path of deletable) await daemon.call('delete_file', { project_id, path });
+  await mkdir(join(root, 'folder'), { recursive: true });
+  await writeFile(join(root, 'folder/c.py'), 'in the way\n');
+  const earlier = treeHash(root);
+  const error = await daemon.refusal('restore_deleted_files', { project_id, paths: deletable });
+  assert.equal(error.code, 'TARGET_FILE_EXISTS');
+  assert.match(error.message, /folder\/c\.py/);
+  const dry = await daemon.refusal('restore_deleted_files', { project_id, paths: deletable, dry_run: true });
+  assert.equal(dry.code, 'TARGET_FILE_EXISTS');
+  assert.equal(treeHash(root), earlier, 'nothing was restored, nothing was overwritten');
+  assert.deepEqual(await daemon.paths(project_id, true), deletable);
+  daemon.sql((db) =>
+    db
+      .prepare(
+        "UPDATE contents SET tree = x'00' WHERE sha256 = (SELECT sha256 FROM files WHERE path = 'run.sh')",
+      )
+      .run(),
+  );
+  await rm(join(root, 'folder/c.py'));
+  const damaged = await daemon.refusal('restore_deleted_files', { project_id, paths: deletable });
+  assert.match(damaged.message, /run\.sh/);
+  assert.deepEqual([...filesOf(root, ['data']).keys()], ['kept.py']);
+});
+
+test('delete_file takes what is on disk now, not what was indexed', async (t) => {
+  const { daemon, project, root } = await withDeleted(t);
+  await writeFile(join(root, 'a.py'), 'edited since\n');
+  await chmod(join(root, 'a.py'), 0o640);
+  const onDisk = filesOf(root).get('a.py');
+  await daemon.call('delete_file', { root_dir: root, path: 'a.py' });
+  assert.deepEqual(filesOf(versionPath(project)).get('a.py'), onDisk);
+  await daemon.call('restore_deleted_files', { root_dir: root, paths: ['a.py'] });
+  assert.deepEqual(filesOf(root).get('a.py'), onDisk);
+});
+
+test('a file that was deleted cannot be deleted again, and one that is there cannot be restored', async (t) => {
+  const { daemon, root } = await withDeleted(t);
+  await daemon.call('delete_file', { root_dir: root, path: 'a.py' });
+  assert.equal(
+    (await daemon.refusal('delete_file', { root_dir: root, path: 'a.py' })).code,
+    'FILE_NOT_FOUND',
+  );
+  const error = await daemon.refusal('restore_deleted_files', { root_dir: root, paths: ['kept.py'] });
+  assert.equal(error.code, 'FILE_NOT_FOUND');
+});
+
+test('remove_project forgets rows and keeps every file and every version', async (t) => {
+  const { daemon, project, root } = await withDeleted(t);
+  await daemon.call('delete_file', { root_dir: root, path: 'a.py' });
+  const earlier = treeHash(root);
+  await daemon.call('remove_project', { root_dir: root });
+  assert.equal(treeHash(root), earlier);
+  assert.deepEqual((await daemon.call('list_projects')).projects, []);
+  assert.equal(
+    (await daemon.refusal('list_files', { project_id: project.project_id })).code,
+    'PROJECT_NOT_FOUND',
+  );
+  const { contents } = await daemon.call('get_database_status');
+  assert.equal(contents, 5, 'only an explicit purge removes content');
+});

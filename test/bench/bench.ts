@@ -1,0 +1,87 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { copySources, measureHealth, measureIndexing } from './index-rate.js';
+import { measureDryRun, measureRestore } from './repair.js';
+import { type Figure, inMs, median, percentile, Service } from './service.js';
+
+/**
+ * `npm run bench`: the figures of the README. Each is set against a floor or a peer in the same run, because
+ * the ratio is what holds on another machine. CODEKEEP_BENCH=index,dry_run,restore,start chooses parts.
+ */
+const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,index,restore,dry_run').split(',');
+const folder = mkdtempSync(join(tmpdir(), 'codekeep-bench-data-'));
+
+function print(title: string, figures: readonly Figure[]): void {
+  process.stdout.write(`\n${title}\n`);
+  for (const { name, value } of figures) process.stdout.write(`  ${name.padEnd(52)} ${value}\n`);
+}
+
+function newFolder(name: string): string {
+  const path = join(folder, name);
+  mkdirSync(path);
+  return path;
+}
+
+async function withService(measure: (service: Service) => Promise<Figure[]>): Promise<Figure[]> {
+  const service = await Service.start();
+  try {
+    return await measure(service);
+  } finally {
+    await service.stop();
+  }
+}
+
+async function measureStart(): Promise<Figure[]> {
+  const times: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const service = await Service.start();
+    times.push(service.firstAnswerMs);
+    await service.stop();
+  }
+  return [{ name: 'serve to first answer', value: inMs(median(times)) }];
+}
+
+async function measureIdle(service: Service): Promise<Figure[]> {
+  const idle = await measureHealth(service, 2_000).stop();
+  const memory: Figure[] = [{ name: 'memory of the supervisor', value: residentMb(service.pid) }];
+  const status = await service.client.call('get_worker_status');
+  if ('workers' in status) {
+    for (const { worker_type, processes } of status.workers) {
+      for (const { pid } of processes)
+        memory.push({ name: `memory of ${worker_type}`, value: residentMb(pid) });
+    }
+  }
+  return [
+    { name: 'health idle, p50', value: inMs(percentile(idle, 0.5)) },
+    { name: 'health idle, p99', value: inMs(percentile(idle, 0.99)) },
+    ...memory,
+  ];
+}
+
+function residentMb(pid: number): string {
+  const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return `${(Number(line?.[1] ?? Number.NaN) / 1024).toFixed(0)} MB`;
+}
+
+try {
+  process.stdout.write(`node ${process.version}, ${availableParallelism()} cores\n`);
+  if (chosen.includes('start')) print('start', await measureStart());
+  if (chosen.includes('index')) {
+    const root = newFolder('sources');
+    copySources(root);
+    const figures = await withService(async (service) => [
+      ...(await measureIndexing(service, root)),
+      ...(await measureIdle(service)),
+    ]);
+    print('indexing a real tree', figures);
+  }
+  if (chosen.includes('restore')) {
+    print('restore', await withService((service) => measureRestore(service, newFolder('restore'))));
+  }
+  if (chosen.includes('dry_run')) {
+    print('dry run', await withService((service) => measureDryRun(service, newFolder('large'))));
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}

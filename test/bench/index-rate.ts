@@ -1,0 +1,89 @@
+import { cpSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Parser } from 'web-tree-sitter';
+import { loadGrammar, loadRuntime } from '#src/syntax/grammar.js';
+import { languageOf } from '#src/syntax/language.js';
+import { decodeSource } from '#src/syntax/source.js';
+import { type Figure, inMs, percentile, type Service } from './service.js';
+
+const packages = ['zod', 'fast-check', 'commander', 'winston'];
+
+/** A real source tree of packages that are there after the installation. */
+export function copySources(target: string): void {
+  const installed = fileURLToPath(new URL('../../node_modules', import.meta.url));
+  for (const name of packages) cpSync(join(installed, name), join(target, name), { recursive: true });
+}
+
+interface SourceFile {
+  path: string;
+  bytes: Buffer;
+}
+
+function readSources(folder: string): SourceFile[] {
+  const entries = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) =>
+    join(folder, name),
+  );
+  return entries
+    .filter((path) => statSync(path).isFile())
+    .map((path) => ({ path, bytes: readFileSync(path) }));
+}
+
+/** The floor: read what is there and parse it, nothing else. */
+async function parseOnly(files: readonly SourceFile[]): Promise<number> {
+  await loadRuntime();
+  const parser = new Parser();
+  const startedAt = performance.now();
+  for (const { path, bytes } of files) {
+    const language = languageOf(path);
+    if (language === null) continue;
+    parser.setLanguage(await loadGrammar(language));
+    parser.parse(decodeSource(bytes).text)?.delete();
+  }
+  const elapsedMs = performance.now() - startedAt;
+  parser.delete();
+  return elapsedMs;
+}
+
+/** Indexes a tree while health is asked for all the time. */
+export async function measureIndexing(service: Service, root: string): Promise<Figure[]> {
+  const files = readSources(root);
+  const megabytes = files.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
+  await parseOnly(files);
+  const floorMs = await parseOnly(files);
+  await service.client.call('stop_worker', { worker_type: 'vectorization' });
+  const health = measureHealth(service, 0);
+  const result = await service.client.call('update_indexes', { root_dir: root });
+  const busy = await health.stop();
+  if (!('files_added' in result)) throw new Error('update_indexes gave a job');
+  await service.client.call('start_worker', { worker_type: 'vectorization' });
+  const kinds = new Set(files.map(({ path }) => extname(path))).size;
+  return [
+    { name: 'indexed', value: `${result.files_added} files of ${kinds} kinds, ${megabytes.toFixed(1)} MB` },
+    { name: 'index rate', value: `${((megabytes / result.duration_ms) * 1e3).toFixed(2)} MB/s` },
+    { name: 'parse-only loop', value: `${((megabytes / floorMs) * 1e3).toFixed(2)} MB/s` },
+    { name: 'indexing / parse-only', value: `${(result.duration_ms / floorMs).toFixed(2)} x` },
+    { name: 'health while indexing, p50', value: inMs(percentile(busy, 0.5)) },
+    { name: 'health while indexing, p99', value: inMs(percentile(busy, 0.99)) },
+  ];
+}
+
+/** Asks for health one after the other until it is stopped, and at least `atLeast` times. */
+export function measureHealth(service: Service, atLeast: number): { stop: () => Promise<number[]> } {
+  const times: number[] = [];
+  let stopping = false;
+  const run = (async () => {
+    while (!stopping || times.length < atLeast) {
+      const startedAt = performance.now();
+      await service.client.call('health');
+      times.push(performance.now() - startedAt);
+    }
+  })();
+  return {
+    stop: async () => {
+      stopping = true;
+      await run;
+      return times;
+    },
+  };
+}

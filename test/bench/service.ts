@@ -1,0 +1,90 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Client, connect, UnreachableError } from '#src/rpc/client.js';
+
+const program = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+/** A daemon for measuring: the real program in a state directory of its own. */
+export class Service {
+  readonly client: Client;
+  readonly folder: string;
+  /** From the start of the process to the first answer, in milliseconds. */
+  readonly firstAnswerMs: number;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, client: Client, folder: string, firstAnswerMs: number) {
+    this.#child = child;
+    this.client = client;
+    this.folder = folder;
+    this.firstAnswerMs = firstAnswerMs;
+  }
+
+  static async start(): Promise<Service> {
+    const folder = await mkdtemp(join(tmpdir(), 'codekeep-bench-'));
+    const socket = join(folder, 'codekeep.sock');
+    const startedAt = performance.now();
+    const child = spawn(process.execPath, [program, 'serve', '--state-dir', folder], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    for (;;) {
+      try {
+        const client = await connect({ socket });
+        await client.call('health');
+        return new Service(child, client, folder, performance.now() - startedAt);
+      } catch (error) {
+        if (!(error instanceof UnreachableError) || child.exitCode !== null) throw error;
+      }
+    }
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    this.client.close();
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGTERM');
+    await exited;
+    await rm(this.folder, { recursive: true });
+  }
+}
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 0.5);
+}
+
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** Runs two pieces of work in turn, so that both see the same machine; gives each one's times in ms. */
+export async function inTurn(
+  rounds: number,
+  first: () => Promise<void> | void,
+  second: () => Promise<void> | void,
+): Promise<{ first: number[]; second: number[] }> {
+  const times: { first: number[]; second: number[] } = { first: [], second: [] };
+  for (let round = 0; round < rounds; round += 1) {
+    for (const name of ['first', 'second'] as const) {
+      const startedAt = performance.now();
+      await (name === 'first' ? first : second)();
+      times[name].push(performance.now() - startedAt);
+    }
+  }
+  return times;
+}
+
+export interface Figure {
+  name: string;
+  value: string;
+}
+
+export function inMs(value: number): string {
+  return `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
+}

@@ -1,0 +1,30 @@
+import { once } from 'node:events';
+import { program, type Sandbox } from './sandbox.js';
+import { within } from './waiting.js';
+
+export interface CommandResult {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program to its end, with `input` as its standard input. */
+export async function run(
+  sandbox: Sandbox,
+  command: string,
+  args: readonly string[],
+  input = '',
+): Promise<CommandResult> {
+  const child = sandbox.spawn(command, args);
+  const result: CommandResult = { status: null, stdout: '', stderr: '' };
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (result.stdout += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (result.stderr += text));
+  child.stdin?.end(input);
+  const [status] = (await within([command, ...args].join(' '), once(child, 'close'), 30_000)) as [number | null];
+  return { ...result, status };
+}
+
+/** `codekeep ARGS` as a user runs it. */
+export async function codekeep(sandbox: Sandbox, ...args: string[]): Promise<CommandResult> {
+  return await run(sandbox, process.execPath, [program, ...args]);
+}
