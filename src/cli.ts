@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { addClientCommands } from './cli/commands.js';
 import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
 import type { LocationFlags } from './base/locations.js';
+import { version } from './base/version.js';
 
 /** The program `codekeep`: the supervisor in the foreground, and a command per task over its socket. */
 function locationOptions(command: Command): Command {
@@ -13,6 +14,7 @@ function locationOptions(command: Command): Command {
 
 const program = new Command('codekeep')
   .description('Keeps a code index true to the files on disk, and mends both when they part.')
+  .version(version)
   .showHelpAfterError('(add --help for more)');
 
 locationOptions(program.command('serve').description('Run the supervisor in the foreground'))

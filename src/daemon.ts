@@ -68,7 +68,8 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     limits: { maxMessageBytes: config.max_message_bytes },
   });
   try {
-    await server.listen();
+    if (isActivated(process.env)) await server.listenFd(activatedFd);
+    else await server.listen();
   } catch (error) {
     sampler.stop();
     await supervisor.logs.close();
@@ -132,4 +133,12 @@ function lockStateDir(stateDir: string): ReturnType<typeof holdStateLock> {
       error.hint,
     );
   }
+}
+
+/** The first descriptor that systemd hands over; sd_listen_fds(3). */
+const activatedFd = 3;
+
+/** True when systemd listens for this process, so that the first connection starts it. */
+function isActivated(env: NodeJS.ProcessEnv): boolean {
+  return env['LISTEN_PID'] === String(process.pid) && Number(env['LISTEN_FDS'] ?? '0') >= 1;
 }

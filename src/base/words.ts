@@ -2,6 +2,8 @@
 const wordMaxChars = 64;
 
 const identifier = /[\p{L}\p{N}_$]+/gu;
+/** Most words by far have one part; they need not be taken apart. */
+const onePart = /^(?:[A-Z]?[a-z]+|[0-9]+)$/;
 const part = /\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+|\p{N}+|[^\p{Lu}\p{Ll}\p{N}_$]+/gu;
 
 /**
@@ -12,9 +14,12 @@ const part = /\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+|\p{N}+|[^\p{Lu}\p{Ll}\p{N}_$]+/gu
  */
 export function wordsOf(text: string): string[] {
   const words: string[] = [];
-  for (const match of text.matchAll(identifier)) {
-    const whole = match[0];
+  for (const whole of text.match(identifier) ?? []) {
     if (whole.length > wordMaxChars) continue;
+    if (onePart.test(whole)) {
+      words.push(whole.toLowerCase());
+      continue;
+    }
     const parts = whole.match(part) ?? [];
     for (const piece of parts) words.push(piece.toLowerCase());
     if (parts.length > 1) words.push(whole.replaceAll(/[_$]/g, '').toLowerCase());

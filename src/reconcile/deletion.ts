@@ -1,6 +1,7 @@
 import { lstatSync, unlinkSync } from 'node:fs';
-import { CodekeepError } from '../base/errors.js';
+import { CodekeepError, errnoOf, messageOf } from '../base/errors.js';
 import type { FilePlacer } from '../base/file-placer.js';
+import { relativePathProblem } from '../base/paths.js';
 import { isUnknown, presenceAt, TreePresence } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
 import { renderContent } from '../store/contents.js';
@@ -20,6 +21,8 @@ export interface MissingTally {
   forgotten: number;
   /** Neither there nor provably gone. */
   unknown: number;
+  /** What could not be kept in versions because something is in the way there; the index has it. */
+  problems: string[];
 }
 
 /** Rows dealt with in one transaction. */
@@ -34,11 +37,12 @@ export async function retireMissing(
   rows: readonly FileRow[],
   rules: IgnoreRules,
 ): Promise<MissingTally> {
-  const tally: MissingTally = { deleted: 0, forgotten: 0, unknown: 0 };
+  const tally: MissingTally = { deleted: 0, forgotten: 0, unknown: 0, problems: [] };
   const observed = new TreePresence(context.project.rootDir);
   const gone: FileRow[] = [];
   for (const row of rows) {
-    const presence = observed.at(row.path);
+    // A path that is not canonical is never handed to the file system.
+    const presence = relativePathProblem(row.path) === null ? observed.at(row.path) : 'unknown:path';
     if (isUnknown(presence)) tally.unknown += 1;
     else if (presence !== 'file') gone.push(row);
     else if (rules.ignoresPath(row.path, false)) {
@@ -47,19 +51,29 @@ export async function retireMissing(
     }
   }
   for (let start = 0; start < gone.length; start += batchRows) {
-    tally.deleted += await retireBatch(context, gone.slice(start, start + batchRows));
+    tally.deleted += await retireBatch(context, gone.slice(start, start + batchRows), tally.problems);
   }
   return tally;
 }
 
-async function retireBatch(context: IndexingContext, rows: readonly FileRow[]): Promise<number> {
+async function retireBatch(
+  context: IndexingContext,
+  rows: readonly FileRow[],
+  problems: string[],
+): Promise<number> {
   const { index, project } = context;
   const versions = new VersionStore(project);
   const placer = await versions.openPlacer();
   const slicer = new Slicer();
   try {
     for (const row of rows) {
-      await keepFromIndex(index, versions, placer, row, context.now());
+      try {
+        await keepFromIndex(index, versions, placer, row, context.now());
+      } catch (error) {
+        // One path must not hold up the others for ever.
+        if (!isObstacle(error)) throw error;
+        problems.push(`${row.path}: it is not in versions: ${messageOf(error)}`);
+      }
       await slicer.breathe(context.signal);
     }
   } finally {
@@ -73,17 +87,23 @@ async function retireBatch(context: IndexingContext, rows: readonly FileRow[]): 
   }, context.signal);
 }
 
-/** Versions get the content as it was indexed; one that cannot be rendered is kept by whatever has it. */
+/** True for what stays in the way however often it is tried, as opposed to a full disk. */
+function isObstacle(error: unknown): boolean {
+  return error instanceof CodekeepError || ['EISDIR', 'ENAMETOOLONG', 'EPERM'].includes(errnoOf(error) ?? '');
+}
+
+/** Versions get the content as it was indexed; false where the index cannot give it. */
 async function keepFromIndex(
   index: IndexDatabase,
   versions: VersionStore,
   placer: FilePlacer,
   row: FileRow,
   now: number,
-): Promise<void> {
+): Promise<boolean> {
   const rendering = renderContent(index, row.sha256);
-  if ('problem' in rendering || row.sha256 === null) return;
+  if ('problem' in rendering || row.sha256 === null) return false;
   await versions.keep(placer, row.path, { bytes: rendering.bytes, sha256: row.sha256, mode: row.mode }, now);
+  return true;
 }
 
 /**
@@ -105,8 +125,8 @@ export async function deleteFile(context: IndexingContext, path: string): Promis
   const versions = new VersionStore(project);
   const placer = await versions.openPlacer();
   try {
-    if (row.sha256 === null) await versions.adopt(placer, path, absolute, context.now());
-    else await keepFromIndex(index, versions, placer, row, context.now());
+    const isKept = await keepFromIndex(index, versions, placer, row, context.now());
+    if (!isKept) await versions.adopt(placer, path, absolute, context.now());
   } finally {
     await placer.finish();
   }

@@ -1,5 +1,6 @@
 import { messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
+import { renderContent } from '../store/contents.js';
 import { fileByPath, type FileRow, restampFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
@@ -91,7 +92,7 @@ async function preparePath(
     tally.problems.push(`${path}: ${reading.reason}`);
     return null;
   }
-  if (isSameContent(row, reading)) return { row, path, prepared: null, restamp: reading.stamp };
+  if (isSameContent(row, reading) && isSound(index, row)) return { row, path, prepared: null, restamp: reading.stamp };
   try {
     return { row, path, prepared: await prepareFile(index, context.parser, path, reading), restamp: null };
   } catch (error) {
@@ -100,6 +101,11 @@ async function preparePath(
     tally.problems.push(`${path}: ${messageOf(error)}`);
     return null;
   }
+}
+
+/** A content that was damaged or lost in the index is stored again, now that its bytes are at hand. */
+function isSound(index: IndexDatabase, row: FileRow | undefined): boolean {
+  return row !== undefined && 'bytes' in renderContent(index, row.sha256);
 }
 
 async function commitBatch(

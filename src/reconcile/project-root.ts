@@ -57,6 +57,14 @@ export function isBraked(root: RootState, missing: number, active: number): bool
   return root.kind === 'replaced' || root.isEmpty;
 }
 
+/**
+ * Another folder than was registered, with nothing in it: the place where a disk is mounted, without its disk.
+ * However small the project is, nothing is missing there.
+ */
+export function isDeserted(root: RootState, active: number): boolean {
+  return root.kind === 'replaced' && root.isEmpty && active > 0;
+}
+
 /** What the brake says to people. */
 export function brakeReason(root: RootState, missing: number, active: number): string {
   if (root.kind === 'unavailable') return root.reason;

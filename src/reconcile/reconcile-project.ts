@@ -1,11 +1,11 @@
-import { lstatSync } from 'node:fs';
+import { isUnknown, TreePresence } from '../base/presence.js';
 import { sleep } from '../base/waiting.js';
 import { activeFilesBelow, countFiles, eachFile, fileByPath, type FileRow } from '../store/files.js';
 import { setRootIdentity, setVerified } from '../store/projects.js';
 import { retireMissing } from './deletion.js';
 import { IgnoreRules, isRuleFile } from './ignore-rules.js';
 import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './project-index.js';
-import { brakeReason, inspectRoot, isBraked, type RootState, rootUnavailable } from './project-root.js';
+import { brakeReason, inspectRoot, isBraked, isDeserted, type RootState, rootUnavailable } from './project-root.js';
 import { isSameStamp, type WalkedFile, walkTree } from './walk.js';
 
 /**
@@ -81,7 +81,7 @@ export async function reconcileProject(
   for (const row of eachFile(index, project.id)) rows.set(row.path, row);
   const { toIndex, missing, unchanged } = compareWalk(walk.files, rows);
   const active = [...rows.values()].filter((row) => row.deleted === 0).length;
-  if (isBraked(root, missing.length, active)) {
+  if (isBraked(root, missing.length, active) || isDeserted(root, active)) {
     return { ...nothing(), halted: brakeReason(root, missing.length, active) };
   }
   await acceptRoot(context, root);
@@ -90,7 +90,7 @@ export async function reconcileProject(
   const retired = await retireMissing(context, missing, rules);
   const skipped = walk.skippedCount + tally.skipped;
   await index.write(() => setVerified(index, project.id, generation, skipped, context.now()), signal);
-  const problems = [...walk.skipped.map(({ path, reason }) => `${path}: ${reason}`), ...tally.problems];
+  const problems = [...walk.skipped.map(({ path, reason }) => `${path}: ${reason}`), ...tally.problems, ...retired.problems];
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
   const reallyUnchanged =
     unchanged + toIndex.length - tally.added - tally.changed - tally.skipped - tally.unsettled.length;
@@ -161,28 +161,31 @@ export async function reconcilePaths(
   const rules = new IgnoreRules(project.rootDir, excluded);
   const present = new Set<string>();
   const missing = new Map<string, FileRow>();
-  for (const path of paths) await sortPath(context, rules, path, present, missing);
+  const observed = new TreePresence(project.rootDir);
+  for (const path of paths) await sortPath(context, rules, observed, path, present, missing);
   const { active } = countFiles(index, project.id);
   if (isBraked(root, missing.size, active)) {
     return { ...nothing(), needsWhole: false, halted: brakeReason(root, missing.size, active) };
   }
   const tally = await indexSettling(context, [...present], project.generation);
   const retired = await retireMissing(context, [...missing.values()], rules);
-  return { ...nothing(), ...tally, deleted: retired.deleted, needsWhole: false };
+  const problems = [...tally.problems, ...retired.problems];
+  return { ...nothing(), ...tally, deleted: retired.deleted, problems, needsWhole: false };
 }
 
 async function sortPath(
   context: IndexingContext,
   rules: IgnoreRules,
+  observed: TreePresence,
   path: string,
   present: Set<string>,
   missing: Map<string, FileRow>,
 ): Promise<void> {
   const { index, project, signal } = context;
-  const stats = lstatSync(`${project.rootDir}/${path}`, { throwIfNoEntry: false });
-  const isDirectory = stats?.isDirectory() === true;
-  if (rules.ignoresPath(path, isDirectory)) return;
-  if (stats?.isFile() === true) {
+  const presence = observed.at(path);
+  const isDirectory = presence === 'directory';
+  if (isUnknown(presence) || rules.ignoresPath(path, isDirectory)) return;
+  if (presence === 'file') {
     present.add(path);
     return;
   }

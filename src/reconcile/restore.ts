@@ -138,7 +138,8 @@ export function markRestored(
   if (stamp !== null) restampFile(index, row.id, stamp, now);
 }
 
-function takeBack(absolute: string, ino: string): void {
+/** Removes a file that was just placed, as long as it is still the one that was placed. */
+export function takeBack(absolute: string, ino: string): void {
   try {
     if (String(lstatSync(absolute, { bigint: true }).ino) === ino) unlinkSync(absolute);
   } catch (error) {

@@ -6,7 +6,7 @@ import { type FileImage, FilePlacer } from '../base/file-placer.js';
 import { sha256 } from '../base/hash.js';
 import { isWithin, stampedPath } from '../base/paths.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
-import { presenceAt, TreePresence } from '../base/presence.js';
+import { type Presence, TreePresence } from '../base/presence.js';
 import type { Project } from '../store/projects.js';
 
 const defaultVersionDir = 'data/versions';
@@ -51,13 +51,14 @@ export class VersionStore {
     if (!isWithin(rootDir, versionDir)) await mkdir(versionDir, { recursive: true, mode: 0o700 });
     const base = await PinnedFolder.open(isWithin(rootDir, versionDir) ? rootDir : versionDir);
     try {
-      const folder = isWithin(rootDir, versionDir)
-        ? await base.descend(relative(rootDir, versionDir), true)
-        : base;
-      if (folder !== base) await hideFromGit(folder);
-      const own = await folder.descend(id, true);
-      if (folder !== base) await folder.close();
-      return new FilePlacer(own);
+      if (!isWithin(rootDir, versionDir)) return new FilePlacer(await base.descend(id, true));
+      const folder = await base.descend(relative(rootDir, versionDir), true);
+      try {
+        await hideFromGit(folder);
+        return new FilePlacer(await folder.descend(id, true));
+      } finally {
+        await folder.close();
+      }
     } finally {
       await base.close();
     }
@@ -68,27 +69,23 @@ export class VersionStore {
    * bytes are an older deletion of the path and get a timestamp before their extension.
    */
   async keep(placer: FilePlacer, path: string, image: FileImage, now: number): Promise<void> {
-    const existing = await this.#read(path);
-    if (existing !== null && sha256(existing) === image.sha256) return;
-    if (existing !== null) await placer.rename(path, stampedPath(path, versionStamp(now)));
+    const presence = this.observe().at(path);
+    if (presence === 'file' && sha256(await readFile(this.pathOf(path))) === image.sha256) return;
+    await makeRoom(placer, path, presence, now);
     await placer.place(path, image, randomUUID());
   }
 
   /** As keep, for a file of any size that is moved as it is and not read. */
   async adopt(placer: FilePlacer, path: string, source: string, now: number): Promise<void> {
-    if (presenceAt(this.pathOf(path)) !== 'absent')
-      await placer.rename(path, stampedPath(path, versionStamp(now)));
+    await makeRoom(placer, path, this.observe().at(path), now);
     await placer.placeCopyOf(source, path, randomUUID());
   }
+}
 
-  async #read(path: string): Promise<Buffer | null> {
-    try {
-      return await readFile(this.pathOf(path));
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return null;
-      throw error;
-    }
-  }
+/** What is in the way of a new version gets a timestamp; a folder stays, and the placing that follows is refused. */
+async function makeRoom(placer: FilePlacer, path: string, presence: Presence, now: number): Promise<void> {
+  if (presence === 'file' || presence === 'symlink' || presence === 'other')
+    await placer.rename(path, stampedPath(path, versionStamp(now)));
 }
 
 /** ISO 8601 basic format, which sorts and needs no quoting in a shell. */

@@ -1,4 +1,4 @@
-import { type Dirent, lstatSync, readdirSync } from 'node:fs';
+import { type BigIntStats, type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { errnoOf } from '../base/errors.js';
 import { relativePathProblem } from '../base/paths.js';
 import { kindOf } from '../base/presence.js';
@@ -21,14 +21,23 @@ const skippedListMax = 1_000;
 
 /** lstat as the index stores it; null when the path is gone or no regular file. */
 export function stampOf(absolutePath: string): FileStamp | null {
-  const stats = lstatSync(absolutePath, { bigint: true, throwIfNoEntry: false });
-  if (stats === undefined || !stats.isFile()) return null;
+  const stats = lstatOrNull(absolutePath);
+  if (stats === null || !stats.isFile()) return null;
   return {
     size: Number(stats.size),
     mtimeNs: String(stats.mtimeNs),
     ino: String(stats.ino),
     mode: Number(stats.mode & 0o7777n),
   };
+}
+
+function lstatOrNull(absolutePath: string): BigIntStats | null {
+  try {
+    return lstatSync(absolutePath, { bigint: true, throwIfNoEntry: false }) ?? null;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTDIR') return null;
+    throw error;
+  }
 }
 
 export function isSameStamp(a: FileStamp, b: FileStamp): boolean {
@@ -66,7 +75,8 @@ function listFolder(root: string, folder: string, result: WalkResult): Dirent[] 
     const errno = errnoOf(error);
     // A folder that vanished meanwhile has no content; the root itself must be there.
     if (folder === '' || errno === null) throw error;
-    if (errno !== 'ENOENT' && errno !== 'ENOTDIR')
+    if (folder.includes('\uFFFD')) skip(result, folder, 'the name is not UTF-8');
+    else if (errno !== 'ENOENT' && errno !== 'ENOTDIR')
       skip(result, folder, `the folder cannot be read (${errno})`);
     return [];
   }

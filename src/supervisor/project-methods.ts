@@ -15,6 +15,12 @@ interface Reconciled {
   unsettled: string[];
 }
 
+/** What the watcher is asked to compare; see workers/file-watcher.ts. */
+interface UpdatedProject {
+  projectId: string;
+  isNew: boolean;
+}
+
 type Reference = Pick<Params<'update_indexes'>, 'root_dir' | 'project_id'>;
 type ProjectMethodName = 'update_indexes' | 'wait_until_fresh';
 type ProjectMethods = {
@@ -82,8 +88,8 @@ async function compareNow(
   reference: Reference,
   call: JobCall,
 ): Promise<Reconciled & { projectId: string }> {
-  const projectId = await resolveProject(supervisor, reference, call.signal);
-  return { projectId, ...(await reconcile(supervisor, projectId, call)) };
+  const project = await resolveProject(supervisor, reference, call.signal);
+  return { projectId: project.projectId, ...(await reconcile(supervisor, project, call)) };
 }
 
 /** The project's id; a root_dir that is new is registered. */
@@ -91,21 +97,25 @@ async function resolveProject(
   supervisor: Supervisor,
   reference: Reference,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<UpdatedProject> {
   if (reference.project_id === undefined) {
     const added = (await supervisor.askIndex('add_project', { root_dir: reference.root_dir }, false, {
       signal,
     })) as Result<'add_project'>;
     // The comparison that follows makes the watcher look for new projects itself.
-    return added.project_id;
+    return { projectId: added.project_id, isNew: added.created };
   }
   const status = (await supervisor.askIndex('get_project_status', reference, true, {
     signal,
   })) as Result<'get_project_status'>;
-  return status.project_id;
+  return { projectId: status.project_id, isNew: false };
 }
 
-async function reconcile(supervisor: Supervisor, projectId: string, call: JobCall): Promise<Reconciled> {
+async function reconcile(
+  supervisor: Supervisor,
+  project: UpdatedProject,
+  call: JobCall,
+): Promise<Reconciled> {
   if (supervisor.isHeld) {
     throw new CodekeepError(
       'REPAIR_IN_PROGRESS',
@@ -115,8 +125,9 @@ async function reconcile(supervisor: Supervisor, projectId: string, call: JobCal
   }
   const options = { signal: call.signal, onProgress: call.progress };
   const watcher = supervisor.slot('file_watcher');
-  if (watcher.state === 'ready' && watcher.process !== null) {
-    return (await watcher.process.request('update', { projectId }, options)) as Reconciled;
+  if (watcher.isWanted && watcher.state !== 'failed') {
+    const worker = await supervisor.readyProcess(watcher);
+    return (await worker.request('update', project, options)) as Reconciled;
   }
-  return (await supervisor.runTask('file_watcher', 'update', { projectId }, options)) as Reconciled;
+  return (await supervisor.runTask('file_watcher', 'update', project, options)) as Reconciled;
 }

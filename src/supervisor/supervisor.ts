@@ -155,7 +155,7 @@ export class Supervisor {
     const request = { params, freshness: Object.fromEntries(this.freshness) };
     const slot = this.#slots.index_service;
     const ask = async (): Promise<unknown> =>
-      await (await this.#readyProcess(slot)).request(method, request, options);
+      await (await this.readyProcess(slot)).request(method, request, options);
     try {
       return await ask();
     } catch (error) {
@@ -166,7 +166,7 @@ export class Supervisor {
   }
 
   /** Waits for a worker that is starting or about to be started again, bounded by the start timeout. */
-  async #readyProcess(slot: WorkerSlot): Promise<WorkerProcess> {
+  async readyProcess(slot: WorkerSlot): Promise<WorkerProcess> {
     const giveUpAt = performance.now() + this.config.worker_start_timeout * 1_000;
     while (slot.isWanted && slot.state !== 'failed' && performance.now() < giveUpAt) {
       const worker = slot.process;

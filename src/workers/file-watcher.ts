@@ -13,6 +13,12 @@ import { indexPath } from './state-paths.js';
 /** The list of projects is read again this often (ms), should a nudge get lost. */
 const projectsEveryMs = 30_000;
 
+/** A comparison that is asked for; a project that was added by the same call is new. */
+export interface UpdateRequest {
+  projectId: string;
+  isNew: boolean;
+}
+
 /** Keeps files, trees, entities and chunks of all projects true to disk. */
 export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
   const { stateDir } = host.start;
@@ -60,11 +66,14 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
   };
 
   /** A comparison that somebody waits for: by the project's watcher, or once where nothing watches (a task). */
-  const update = async (projectId: string, call: RequestCall): Promise<ReconcileOutcome> => {
+  const update = async (
+    { projectId, isNew }: UpdateRequest,
+    call: RequestCall,
+  ): Promise<ReconcileOutcome> => {
     const progress = (done: number, total: number): void => call.progress('index', done, total);
     if (host.start.task === null) await followProjects();
     const watcher = watchers.get(projectId);
-    if (watcher !== undefined) return await unlessAborted(watcher.reconcileNow(progress), call.signal);
+    if (watcher !== undefined) return await unlessAborted(watcher.reconcileNow(isNew, progress), call.signal);
     const project = projectById(index, projectId);
     if (project === undefined)
       throw new CodekeepError('PROJECT_NOT_FOUND', `No project ${projectId}.`, 'Call list_projects.');
@@ -82,7 +91,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
         return {};
       }
       if (method !== 'update') throw new Error(`unknown request ${method}`);
-      return assertNotHalted(await update((params as { projectId: string }).projectId, call));
+      return assertNotHalted(await update(params as UpdateRequest, call));
     },
     onNudge: () => wake.abort(),
     async run() {

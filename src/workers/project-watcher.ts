@@ -58,6 +58,7 @@ export class ProjectWatcher {
   readonly #listeners = new Set<IndexProgress>();
   /** A comparison that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
+  #begun: Promise<ReconcileOutcome> | null = null;
   #comparing = false;
   /** Paths that are being indexed now. */
   #following = 0;
@@ -105,13 +106,18 @@ export class ProjectWatcher {
   /**
    * Compares the whole tree, beginning after this call: what was written before it is indexed when this
    * resolves. Everybody who asks before a comparison begins gets that one.
+   * @param joinsRunning take one that has begun already, too: for a project that was only just added
    */
-  async reconcileNow(progress?: IndexProgress): Promise<ReconcileOutcome> {
+  async reconcileNow(joinsRunning = false, progress?: IndexProgress): Promise<ReconcileOutcome> {
     if (progress !== undefined) this.#listeners.add(progress);
     try {
+      if (joinsRunning && this.#begun !== null) return await this.#begun;
       this.#queued ??= this.#options.serial.run(() => {
         this.#queued = null;
-        return this.#whole();
+        this.#begun = this.#whole().finally(() => {
+          this.#begun = null;
+        });
+        return this.#begun;
       });
       return await this.#queued;
     } finally {

@@ -1,6 +1,7 @@
 import { CodekeepError, messageOf } from '../base/errors.js';
 import type { PlanOptions, PlannedRepair, RepairOptions } from '../reconcile/repair/repair-project.js';
-import { executeRepair, planRepair, recoverRuns } from '../reconcile/repair/repair-project.js';
+import { recoverRuns } from '../reconcile/repair/recover.js';
+import { executeRepair, planRepair } from '../reconcile/repair/repair-project.js';
 import { withVersionDir } from '../reconcile/version-store.js';
 import { IndexDatabase } from '../store/index-database.js';
 import { backup, checkStructure, recordMaintenance } from '../store/maintenance.js';

@@ -4,7 +4,7 @@ import { sleep } from '../base/waiting.js';
 import type { WorkerBody, WorkerHost } from './host.js';
 import { IndexDatabase } from '../store/index-database.js';
 import { listProjects, type Project, requireProject } from '../store/projects.js';
-import { recoverRuns } from '../reconcile/repair/repair-project.js';
+import { recoverRuns } from '../reconcile/repair/recover.js';
 import { RoundRunner } from './repair-round.js';
 import { repairDatabase, type RepairRunRequest } from './repair-task.js';
 import { withVersionDir } from '../reconcile/version-store.js';

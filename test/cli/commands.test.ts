@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type CommandResult, codekeep, run } from '../harness/command.js';
 import type { Daemon } from '../harness/daemon.js';
+import { catchesSignal } from '../harness/processes.js';
 import { program, Sandbox } from '../harness/sandbox.js';
+import { waitFor, within } from '../harness/waiting.js';
 
 suite('the command line', () => {
   let sandbox: Sandbox;
@@ -23,7 +26,8 @@ suite('the command line', () => {
   });
   after(() => sandbox.end());
 
-  const at = (...args: string[]): Promise<CommandResult> => codekeep(sandbox, ...args, '--socket', daemon.socket);
+  const at = (...args: string[]): Promise<CommandResult> =>
+    codekeep(sandbox, ...args, '--socket', daemon.socket);
 
   /** A command that has to end well; gives what it printed. */
   async function done(...args: string[]): Promise<string> {
@@ -39,10 +43,10 @@ suite('the command line', () => {
   test('call prints the result as JSON', async () => {
     const health = JSON.parse(await done('call', 'health')) as { pid: number };
     assert.equal(health.pid, daemon.pid);
-    const status = JSON.parse(await done('call', 'get_project_status', JSON.stringify({ root_dir: root }))) as object;
+    const status = JSON.parse(
+      await done('call', 'get_project_status', JSON.stringify({ root_dir: root })),
+    ) as object;
     assert.ok('freshness' in status);
-    const positional = JSON.parse(await done('call', 'get_job', '["none"]').catch(() => '{}')) as object;
-    assert.deepEqual(positional, {});
   });
 
   test('a call that fails: status 1, the error and its hint on stderr', async () => {
@@ -108,6 +112,32 @@ suite('the command line', () => {
     }
   });
 
+  test('Ctrl-C while it waits: status 130', async () => {
+    const status = await daemon.call('get_worker_status', {});
+    assert.ok('workers' in status);
+    const service = status.workers.find(({ worker_type }) => worker_type === 'index_service')?.processes[0]
+      ?.pid;
+    assert.ok(service !== undefined);
+    process.kill(service, 'SIGSTOP');
+    try {
+      const child = sandbox.spawn(process.execPath, [
+        program,
+        'call',
+        'list_projects',
+        '--socket',
+        daemon.socket,
+      ]);
+      const pid = child.pid ?? assert.fail('not started');
+      const ended = once(child, 'close');
+      await waitFor('it listens to SIGINT', () => catchesSignal(pid, 2));
+      child.kill('SIGINT');
+      const [code] = (await within('the command ends', ended)) as [number | null];
+      assert.equal(code, 130);
+    } finally {
+      process.kill(service, 'SIGCONT');
+    }
+  });
+
   test('the socket is found by state directory and by environment, too', async () => {
     const byState = await codekeep(sandbox, 'call', 'health', '--state-dir', daemon.stateDir);
     assert.equal(byState.status, 0, byState.stderr);
@@ -137,7 +167,10 @@ suite('the command line', () => {
   });
 
   test('worker start, stop and status', async () => {
-    assert.match(await done('worker', 'start', 'repair', '--poll-interval', '3600', '--batch-size', '5'), /ready \(pid \d+\)/);
+    assert.match(
+      await done('worker', 'start', 'repair', '--poll-interval', '3600', '--batch-size', '5'),
+      /ready \(pid \d+\)/,
+    );
     assert.equal((await json('worker', 'start', 'repair'))['success'], false);
     assert.match(await done('worker', 'status'), /repair +ready +pid \d+/);
     assert.equal((await json('worker', 'status', 'repair'))['is_running'], true);
@@ -150,7 +183,10 @@ suite('the command line', () => {
     await done('worker', 'stop', 'file_watcher');
     await rm(join(root, 'b.py'));
     const plan = await json('repair', root, '--dry-run');
-    assert.deepEqual((plan['files_restored_from_cst'] as { path: string }[]).map(({ path }) => path), ['b.py']);
+    assert.deepEqual(
+      (plan['files_restored_from_cst'] as { path: string }[]).map(({ path }) => path),
+      ['b.py'],
+    );
     const planned = await done('repair', root, '--dry-run');
     assert.match(planned, /to be restored/);
     assert.match(planned, /dry run, nothing was changed: 3 files checked, 1 to be restored/);
@@ -165,7 +201,9 @@ suite('the command line', () => {
     assert.match(await done('deleted', root), /c\.py/);
     assert.equal(((await json('deleted', root))['files'] as unknown[]).length, 1);
     assert.match(await done('restore', 'c.py', '--project', root, '--dry-run'), /1 to be restored/);
-    assert.deepEqual((await json('restore', '--prefix', 'c', '--project', root))['restored'], [{ path: 'c.py' }]);
+    assert.deepEqual((await json('restore', '--prefix', 'c', '--project', root))['restored'], [
+      { path: 'c.py' },
+    ]);
     await done('worker', 'start', 'file_watcher');
   });
 
@@ -173,7 +211,10 @@ suite('the command line', () => {
     const text = await done('search', 'parse', 'header', '--project', root, '--mode', 'fulltext');
     assert.match(text, /a\.py:1-2 +parse_header\n/);
     const { results } = await json('search', 'parse header', '--limit', '1', '--mode', 'fulltext');
-    assert.deepEqual((results as { path: string }[]).map(({ path }) => path), ['a.py']);
+    assert.deepEqual(
+      (results as { path: string }[]).map(({ path }) => path),
+      ['a.py'],
+    );
     assert.match(await done('search', 'zzzznowhere', '--mode', 'fulltext'), /nothing found/);
   });
 

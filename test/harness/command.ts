@@ -20,7 +20,9 @@ export async function run(
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (result.stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (result.stderr += text));
   child.stdin?.end(input);
-  const [status] = (await within([command, ...args].join(' '), once(child, 'close'), 30_000)) as [number | null];
+  const [status] = (await within([command, ...args].join(' '), once(child, 'close'), 30_000)) as [
+    number | null,
+  ];
   return { ...result, status };
 }
 

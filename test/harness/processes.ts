@@ -58,3 +58,9 @@ export function processesWithEnvironment(assignment: string): ProcessEntry[] {
     .filter((pid) => environmentOf(pid).includes(assignment))
     .map(entryOf);
 }
+
+/** True once a process has a handler of its own for the signal of that number. */
+export function catchesSignal(pid: number, signal: number): boolean {
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(read(pid, 'status'))?.[1] ?? '0';
+  return ((BigInt(`0x${caught}`) >> BigInt(signal - 1)) & 1n) === 1n;
+}

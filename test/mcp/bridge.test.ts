@@ -1,6 +1,165 @@
 import assert from 'node:assert/strict';
-import { after, before, suite, test } from 'node:test';
+import { after, before, suite, test, type TestContext } from 'node:test';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
-import type { Daemon } from '../harness/daemon.js';
+import type { Daemon, Project } from '../harness/daemon.js';
 import { program, Sandbox } from '../harness/sandbox.js';
+
+interface Agent {
+  client: Client;
+  stderr: () => string;
+}
+
+/** `codekeep mcp` as an agent starts it, by the official client. */
+async function startBridge(sandbox: Sandbox, socket: string): Promise<Agent> {
+  const env = Object.entries(sandbox.environment).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [program, 'mcp', '--socket', socket],
+    env: Object.fromEntries(env),
+    stderr: 'pipe',
+  });
+  let stderr = '';
+  transport.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const client = new Client({ name: 'codekeep-test', version: '0' });
+  await client.connect(transport);
+  return { client, stderr: () => stderr };
+}
+
+interface ToolResult {
+  isError: boolean;
+  text: string;
+  structured: Record<string, unknown> | undefined;
+}
+
+async function callTool(
+  { client }: Agent,
+  name: string,
+  args: Record<string, unknown> = {},
+): Promise<ToolResult> {
+  const { isError, content, structuredContent } = await client.callTool({ name, arguments: args });
+  const [first] = content;
+  assert.ok(first?.type === 'text');
+  return {
+    isError: isError === true,
+    text: first.text,
+    structured: structuredContent as Record<string, unknown> | undefined,
+  };
+}
+
+suite('the tools of codekeep mcp', () => {
+  let sandbox: Sandbox;
+  let daemon: Daemon;
+  let project: Project;
+  let agent: Agent;
+
+  before(async () => {
+    sandbox = await Sandbox.create();
+    const root = await sandbox.project({
+      'a.py': 'def parse_header(text):\n    return text\n',
+      'b.py': 'b = 1\n',
+    });
+    daemon = await sandbox.startDaemon();
+    project = await daemon.addProject(root);
+    agent = await startBridge(sandbox, daemon.socket);
+  });
+  after(async () => {
+    await agent.client.close();
+    await sandbox.end();
+  });
+
+  test('are few, described, and have all four annotations', async () => {
+    const { tools } = await agent.client.listTools();
+    assert.deepEqual(tools.map(({ name }) => name).sort(), [
+      'repair_database',
+      'repair_worker_status',
+      'search',
+      'start_repair_worker',
+      'stop_repair_worker',
+    ]);
+    for (const { name, description, annotations, inputSchema } of tools) {
+      assert.ok((description ?? '').length > 10, name);
+      assert.equal(inputSchema.type, 'object', name);
+      for (const hint of ['readOnlyHint', 'destructiveHint', 'idempotentHint', 'openWorldHint'] as const)
+        assert.equal(typeof annotations?.[hint], 'boolean', `${name} ${hint}`);
+      assert.equal(annotations?.openWorldHint, false, name);
+    }
+    const readOnly = tools
+      .filter(({ annotations }) => annotations?.readOnlyHint === true)
+      .map(({ name }) => name);
+    assert.deepEqual(readOnly.sort(), ['repair_worker_status', 'search']);
+  });
+
+  test('a dry run of repair_database answers with the plan', async () => {
+    const { isError, structured, text } = await callTool(agent, 'repair_database', {
+      project_id: project.project_id,
+      dry_run: true,
+    });
+    assert.equal(isError, false, text);
+    assert.deepEqual([structured?.['dry_run'], structured?.['root_dir']], [true, project.root_dir]);
+    assert.deepEqual(JSON.parse(text), structured);
+  });
+
+  test('the repair worker is started, looked at and stopped', async () => {
+    const started = await callTool(agent, 'start_repair_worker', { poll_interval: 3_600 });
+    assert.deepEqual([started.isError, started.structured?.['success']], [false, true], started.text);
+    const again = await callTool(agent, 'start_repair_worker');
+    assert.deepEqual(
+      [again.structured?.['success'], again.structured?.['pid']],
+      [false, started.structured?.['pid']],
+    );
+    const status = await callTool(agent, 'repair_worker_status');
+    assert.deepEqual([status.isError, status.structured?.['is_running']], [false, true], status.text);
+    const stopped = await callTool(agent, 'stop_repair_worker', { timeout: 10 });
+    assert.deepEqual([stopped.isError, stopped.structured?.['success']], [false, true], stopped.text);
+  });
+
+  test('search finds code', async () => {
+    const { isError, structured, text } = await callTool(agent, 'search', {
+      query: 'parse header',
+      mode: 'fulltext',
+    });
+    assert.equal(isError, false, text);
+    const [first] = structured?.['results'] as { path: string; entity: string }[];
+    assert.deepEqual([first?.path, first?.entity], ['a.py', 'parse_header']);
+  });
+
+  test('bad input is an error that says how to mend it, and the bridge lives', async () => {
+    const wrong = await callTool(agent, 'search', { query: 'x', mode: 'telepathic' });
+    assert.equal(wrong.isError, true);
+    assert.match(wrong.text, /mode/);
+    const missing = await callTool(agent, 'search', {});
+    assert.equal(missing.isError, true);
+    assert.match(missing.text, /query/);
+    const unknown = await callTool(agent, 'repair_database', { root_dir: '/no/such/project', dry_run: true });
+    assert.equal(unknown.isError, true);
+    assert.match(unknown.text, /\/no\/such\/project[^]*(list_projects|add_project)/);
+    assert.equal((await callTool(agent, 'repair_worker_status')).isError, false);
+    await assert.rejects(agent.client.callTool({ name: 'no_such_tool', arguments: {} }));
+  });
+
+  test('the bridge outlives a restart of the daemon', async () => {
+    await daemon.stop();
+    const away = await callTool(agent, 'repair_worker_status');
+    assert.equal(away.isError, true);
+    assert.match(away.text, /codekeep serve/);
+    daemon = await sandbox.startDaemon();
+    assert.equal((await callTool(agent, 'repair_worker_status')).isError, false);
+    assert.equal(agent.stderr(), '', 'it has nothing to complain about');
+  });
+});
+
+test('without a daemon, tools are listed and calls say how to start one', async (t: TestContext) => {
+  const sandbox = await Sandbox.create(t);
+  const agent = await startBridge(sandbox, sandbox.path('none.sock'));
+  try {
+    assert.equal((await agent.client.listTools()).tools.length, 5);
+    const { isError, text } = await callTool(agent, 'search', { query: 'x' });
+    assert.equal(isError, true);
+    assert.match(text, /codekeep serve/);
+  } finally {
+    await agent.client.close();
+  }
+});

@@ -9,8 +9,9 @@ import { clearDeleted, fileByPath, type FileRow, markDeleted, traceOf } from '..
 import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import { type ActionState, recordIntent, recordOutcome, type RunKey } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
-import { markRestored } from '../restore.js';
+import { markRestored, takeBack } from '../restore.js';
 import { VersionStore } from '../version-store.js';
+import { stampOf } from '../walk.js';
 import { Observer } from './observe.js';
 import { type Action, judge, type PlanContext, type Refusal, type Target } from './plan.js';
 
@@ -154,10 +155,26 @@ async function restore(
   const rendering = renderContent(context.index, row.sha256);
   if ('problem' in rendering || row.sha256 === null) throw new Error('its stored tree no longer renders');
   const image = { bytes: rendering.bytes, sha256: row.sha256, mode: row.mode };
-  for (const target of action.targets) await (await placers.to(target)).place(action.path, image, token);
+  const placed: { absolute: string; ino: string }[] = [];
+  try {
+    for (const target of action.targets) {
+      await (await placers.to(target)).place(action.path, image, token);
+      const absolute = placeOf(context.project, target, action.path);
+      placed.push({ absolute, ino: stampOf(absolute)?.ino ?? '' });
+    }
+  } catch (error) {
+    // All or nothing: a file that is in versions only would look like a deletion to the next plan.
+    for (const { absolute, ino } of placed) takeBack(absolute, ino);
+    throw error;
+  }
 }
 
-function outcomeOf(error: unknown): Outcome {
+function placeOf(project: Project, target: Target, path: string): string {
+  return target === 'versions' ? new VersionStore(project).pathOf(path) : `${project.rootDir}/${path}`;
+}
+
+/** How a failure goes into the journal. */
+export function outcomeOf(error: unknown): Outcome {
   if (error instanceof CodekeepError) return { state: 'conflict', detail: error.message };
   const errno = errnoOf(error);
   if (errno === 'ENOSPC' || errno === 'EDQUOT' || isDiskFull(error)) {
@@ -190,7 +207,6 @@ export function verifyActions(
   context: PlanContext,
 ): string[] {
   const observer = new Observer(index, project);
-  const versions = new VersionStore(project);
   const problems: string[] = [];
   for (const action of done) {
     const row = fileByPath(index, project.id, action.path);
@@ -198,18 +214,17 @@ export function verifyActions(
     if (verdict !== 'ok' && verdict !== 'changed')
       problems.push(`${action.path}: is ${verdict} after its repair`);
     for (const target of action.targets) {
-      const absolute =
-        target === 'versions' ? versions.pathOf(action.path) : `${project.rootDir}/${action.path}`;
-      if (!hasHash(absolute, action.sha256))
+      if (!hasImage(placeOf(project, target, action.path), action.sha256, action.mode))
         problems.push(`${action.path}: ${target} does not read back as written`);
     }
   }
   return problems;
 }
 
-function hasHash(absolute: string, hash: string | null): boolean {
+/** True when a regular file has exactly these bytes and permission bits. */
+export function hasImage(absolute: string, hash: string | null, mode: number): boolean {
   try {
-    return sha256(readFileSync(absolute)) === hash;
+    return stampOf(absolute)?.mode === mode && sha256(readFileSync(absolute)) === hash;
   } catch {
     return false;
   }

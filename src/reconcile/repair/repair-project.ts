@@ -1,13 +1,8 @@
-import { lstatSync, unlinkSync } from 'node:fs';
-import { errnoOf } from '../../base/errors.js';
-import { temporaryName } from '../../base/file-placer.js';
-import { relativePathProblem, splitPath } from '../../base/paths.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { beginRun, endRun, openIntents, type RunOrigin, unfinishedRuns } from '../../store/journal.js';
-import { type Project, projectById, setRootIdentity } from '../../store/projects.js';
+import { beginRun, endRun, type RunOrigin } from '../../store/journal.js';
+import { type Project, setRootIdentity } from '../../store/projects.js';
 import { brakeReason, inspectRoot, isBraked, type RootState } from '../project-root.js';
-import { VersionStore } from '../version-store.js';
-import { applyPlan, type ApplyOutcome, temporaryToken, verifyActions } from './apply.js';
+import { applyPlan, type ApplyOutcome, verifyActions } from './apply.js';
 import { observeProject } from './observe-project.js';
 import { type Fact, type Plan, type PlanContext, planOf } from './plan.js';
 
@@ -113,38 +108,4 @@ export function summaryOf(plan: Plan, outcome: ApplyOutcome | null): string {
   say(outcome?.errors.length ?? 0, 'failed');
   if (parts.length === 1) parts.push('nothing to do');
   return `${parts.join(', ')}.`;
-}
-
-/**
- * Cleans up after runs that were cut off: takes away their temporary files and closes their journal rows.
- * What they had not done is found again by the next plan. Gives the projects that were being repaired.
- */
-export async function recoverRuns(index: IndexDatabase, now: () => number): Promise<Project[]> {
-  const projects: Project[] = [];
-  for (const run of unfinishedRuns(index)) {
-    const known = projectById(index, run.projectId);
-    const project =
-      known === undefined ? undefined : { ...known, rootDir: run.rootDir, versionDir: run.versionDir };
-    if (project !== undefined) {
-      for (const intent of openIntents(index, run))
-        removeTemporaries(project, intent.path, temporaryToken(run, intent.id));
-      projects.push(project);
-    }
-    await index.write(() => endRun(index, run, 'interrupted', 'cut off; finished by a later run', now()));
-  }
-  return projects;
-}
-
-function removeTemporaries(project: Project, path: string, token: string): void {
-  if (relativePathProblem(path) !== null) return;
-  const { folder } = splitPath(path);
-  for (const root of [project.rootDir, new VersionStore(project).root]) {
-    const temporary = `${root}/${folder}/${temporaryName(token)}`;
-    try {
-      if (lstatSync(temporary).isFile()) unlinkSync(temporary);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno !== 'ENOENT' && errno !== 'ENOTDIR') throw error;
-    }
-  }
 }

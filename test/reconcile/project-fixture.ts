@@ -1,0 +1,165 @@
+/** A real project in a temporary folder, with its index beside it. */
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { sha256 } from '#src/base/hash.js';
+import type { IndexingContext } from '#src/reconcile/project-index.js';
+import { type PathsOutcome, reconcilePaths, reconcileProject, type ReconcileOutcome } from '#src/reconcile/reconcile-project.js';
+import { executeRepair, type PlannedRepair, planRepair, type RepairOptions } from '#src/reconcile/repair/repair-project.js';
+import type { ApplyOutcome } from '#src/reconcile/repair/apply.js';
+import { recoverRuns } from '#src/reconcile/repair/recover.js';
+import type { Plan } from '#src/reconcile/repair/plan.js';
+import { VersionStore } from '#src/reconcile/version-store.js';
+import { type FileRow, pageOfFiles } from '#src/store/files.js';
+import { IndexDatabase } from '#src/store/index-database.js';
+import { insertProject, type Project, requireProject } from '#src/store/projects.js';
+import { createParser, type Parser } from '#src/syntax/parser.js';
+import { pathsBelow, temporaryFolder } from '../base/temporary.js';
+
+const parser = createParser();
+const neverAborts = new AbortController().signal;
+
+export class TestProject {
+  /** Holds the project, the state directory and whatever a test puts beside them. */
+  readonly folder: string;
+  readonly root: string;
+  readonly stateDir: string;
+  readonly index: IndexDatabase;
+  readonly projectId: string;
+  maxFileBytes = 100_000;
+  parser: Parser = parser;
+  /** Milliseconds since 1970; a test that needs two times moves it on. */
+  now: () => number = Date.now;
+
+  constructor(t: Pick<TestContext, 'after'>, given: { id?: string; versionDir?: string } = {}) {
+    this.folder = temporaryFolder(t);
+    this.root = join(this.folder, 'project');
+    this.stateDir = join(this.folder, 'state');
+    mkdirSync(this.root);
+    mkdirSync(this.stateDir);
+    this.index = IndexDatabase.open(join(this.stateDir, 'index.db'));
+    t.after(() => this.index.close());
+    this.projectId = given.id ?? randomUUID();
+    const { dev, ino } = lstatSync(this.root, { bigint: true });
+    insertProject(
+      this.index,
+      {
+        id: this.projectId,
+        rootDir: this.root,
+        versionDir: join(this.root, given.versionDir ?? 'data/versions'),
+        name: 'test',
+        rootDev: String(dev),
+        rootIno: String(ino),
+      },
+      1,
+    );
+  }
+
+  /** As the index has it now. */
+  get project(): Project {
+    return requireProject(this.index, { project_id: this.projectId });
+  }
+
+  get versions(): VersionStore {
+    return new VersionStore(this.project);
+  }
+
+  context(): IndexingContext {
+    const { index, project, maxFileBytes, now } = this;
+    return { index, parser: this.parser, project, maxFileBytes, now, signal: neverAborts };
+  }
+
+  at(path: string): string {
+    return join(this.root, path);
+  }
+
+  write(path: string, content: string | Buffer = `content of ${path}\n`, mode = 0o644): void {
+    mkdirSync(dirname(this.at(path)), { recursive: true });
+    writeFileSync(this.at(path), content);
+    chmodSync(this.at(path), mode);
+  }
+
+  remove(path: string): void {
+    rmSync(this.at(path), { recursive: true });
+  }
+
+  read(path: string): string {
+    return readFileSync(this.at(path), 'utf8');
+  }
+
+  has(path: string): boolean {
+    return existsSync(this.at(path));
+  }
+
+  async reconcile(): Promise<ReconcileOutcome> {
+    return await reconcileProject(this.context(), [this.stateDir, this.project.versionDir]);
+  }
+
+  async follow(...paths: string[]): Promise<PathsOutcome> {
+    return await reconcilePaths(this.context(), [this.stateDir, this.project.versionDir], paths);
+  }
+
+  /** Every row by its path. */
+  rows(): Map<string, FileRow> {
+    const page = { filter: 'all', prefix: '', after: '', limit: 100_000 } as const;
+    return new Map(pageOfFiles(this.index, this.projectId, page).map((row) => [row.path, row]));
+  }
+
+  row(path: string): FileRow {
+    const row = this.rows().get(path);
+    if (row === undefined) throw new Error(`no row ${path}`);
+    return row;
+  }
+
+  /** Paths of rows with and without the deleted mark. */
+  marks(): { active: string[]; deleted: string[] } {
+    const rows = [...this.rows().values()];
+    const paths = (deleted: 0 | 1): string[] => rows.filter((row) => row.deleted === deleted).map(({ path }) => path);
+    return { active: paths(0), deleted: paths(1) };
+  }
+
+  #options(force: boolean): RepairOptions {
+    const { index, now } = this;
+    const signal = neverAborts;
+    return { index, runId: randomUUID(), origin: 'command', force, now, signal, progress: () => undefined };
+  }
+
+  async plan(force = false): Promise<PlannedRepair> {
+    return await planRepair(this.#options(force), this.project);
+  }
+
+  async execute(planned: PlannedRepair): Promise<ApplyOutcome> {
+    return await executeRepair(this.#options(false), planned);
+  }
+
+  /** What repair_database does: recover → plan → execute. */
+  async repair(force = false): Promise<{ plan: Plan; outcome: ApplyOutcome }> {
+    await recoverRuns(this.index, this.now);
+    const planned = await this.plan(force);
+    return { plan: planned.plan, outcome: await this.execute(planned) };
+  }
+}
+
+/** What stands at every path below a folder: type, permission bits and content, one text each. */
+export function snapshot(root: string): Record<string, string> {
+  return Object.fromEntries(pathsBelow(root).map((path) => [path, describe(join(root, path))]));
+}
+
+function describe(absolute: string): string {
+  const stats = lstatSync(absolute);
+  const mode = (stats.mode & 0o7777).toString(8);
+  if (stats.isFile()) return `file ${mode} ${sha256(readFileSync(absolute))}`;
+  if (stats.isSymbolicLink()) return `symlink ${readlinkSync(absolute)}`;
+  return stats.isDirectory() ? `folder ${mode}` : `special ${mode}`;
+}
+
+/** What rows say, without times and inode numbers. */
+export function rowSummary(project: TestProject): Record<string, string> {
+  return Object.fromEntries(
+    [...project.rows().values()].map((row) => [
+      row.path,
+      `deleted=${row.deleted} ${row.size} ${row.mode.toString(8)} ${row.sha256 ?? row.skipReason ?? ''}`,
+    ]),
+  );
+}
