@@ -27,6 +27,8 @@ export interface Daemon {
   readonly ended: Promise<void>;
   /** Stops in order; safe to call more than once. */
   stop(): void;
+  /** Logs an error that nothing in the program caught. */
+  reportDefect(error: unknown): void;
 }
 
 /**
@@ -90,7 +92,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     await server.close();
     lock.release();
   });
-  return { ended, stop: () => stop() };
+  return { ended, stop: () => stop(), reportDefect: (error) => onDefect(error, 'uncaught') };
 }
 
 async function begin(

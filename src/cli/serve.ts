@@ -14,6 +14,15 @@ export async function serve(flags: LocationFlags & { project: string[] }): Promi
   const locations = locate(flags, process.env);
   const projects = flags.project.map((folder) => resolve(folder));
   const daemon = await startDaemon({ locations, projects });
+  // What nobody caught is a defect; it is logged where it can be found, and the daemon goes on or ends in order.
+  process.on('unhandledRejection', (error) => daemon.reportDefect(error));
+  process.on('uncaughtException', (error) => {
+    daemon.reportDefect(error);
+    process.exitCode = 1;
+    daemon.stop();
+  });
+  // A terminal that goes away must not take the daemon with it.
+  process.stdout.on('error', () => undefined);
   process.on('SIGTERM', () => daemon.stop());
   process.on('SIGINT', () => daemon.stop());
   process.stdout.write(`listening on ${locations.socket}\n`);

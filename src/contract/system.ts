@@ -50,7 +50,7 @@ const jobId = z.string().min(1).describe('The id that a call with wait=false gav
 export const listJobs = defineMethod({
   name: 'list_jobs',
   owner: 'supervisor',
-  summary: 'List the long calls that run or ran lately.',
+  summary: 'List the long calls that run or ran lately, newest first; get_job has their results.',
   params: z.strictObject({}),
   result: z.object({ jobs: z.array(job) }),
 });

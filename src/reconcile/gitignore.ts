@@ -37,17 +37,16 @@ export class IgnoreList {
     const whole = bytesOf(path);
     const name = whole.slice(whole.lastIndexOf('/') + 1);
     const rule = this.#rules.findLast(
-      ({ folderOnly, wholePath, matches }) => (isDirectory || !folderOnly) && matches(wholePath ? whole : name),
+      ({ folderOnly, wholePath, matches }) =>
+        (isDirectory || !folderOnly) && matches(wholePath ? whole : name),
     );
     if (rule === undefined) return null;
     return rule.negated ? 'included' : 'ignored';
   }
 }
 
-const plainAscii = /^[\x01-\x7f]*$/u;
-
 function bytesOf(text: string): string {
-  return plainAscii.test(text) ? text : Buffer.from(text).toString('latin1');
+  return Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1');
 }
 
 function parseRule(line: string): Rule | null {
@@ -75,7 +74,8 @@ function matcherOf(pattern: string): Rule['matches'] | null {
   if (!/[*?[\\]/u.test(pattern)) return (subject) => subject === pattern;
   const rest = pattern.slice(1);
   if (pattern.startsWith('*') && !/[*?[\\/]/u.test(rest)) {
-    return (subject) => subject.endsWith(rest) && !subject.slice(0, subject.length - rest.length).includes('/');
+    return (subject) =>
+      subject.endsWith(rest) && !subject.slice(0, subject.length - rest.length).includes('/');
   }
   const source = sourceOf(pattern);
   if (source === null) return null;

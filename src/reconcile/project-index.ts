@@ -92,7 +92,8 @@ async function preparePath(
     tally.problems.push(`${path}: ${reading.reason}`);
     return null;
   }
-  if (isSameContent(row, reading) && isSound(index, row)) return { row, path, prepared: null, restamp: reading.stamp };
+  if (isSameContent(row, reading) && isSound(index, row))
+    return { row, path, prepared: null, restamp: reading.stamp };
   try {
     return { row, path, prepared: await prepareFile(index, context.parser, path, reading), restamp: null };
   } catch (error) {

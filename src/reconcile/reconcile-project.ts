@@ -5,7 +5,14 @@ import { setRootIdentity, setVerified } from '../store/projects.js';
 import { retireMissing } from './deletion.js';
 import { IgnoreRules, isRuleFile } from './ignore-rules.js';
 import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './project-index.js';
-import { brakeReason, inspectRoot, isBraked, isDeserted, type RootState, rootUnavailable } from './project-root.js';
+import {
+  brakeReason,
+  inspectRoot,
+  isBraked,
+  isDeserted,
+  type RootState,
+  rootUnavailable,
+} from './project-root.js';
 import { isSameStamp, type WalkedFile, walkTree } from './walk.js';
 
 /**
@@ -90,7 +97,11 @@ export async function reconcileProject(
   const retired = await retireMissing(context, missing, rules);
   const skipped = walk.skippedCount + tally.skipped;
   await index.write(() => setVerified(index, project.id, generation, skipped, context.now()), signal);
-  const problems = [...walk.skipped.map(({ path, reason }) => `${path}: ${reason}`), ...tally.problems, ...retired.problems];
+  const problems = [
+    ...walk.skipped.map(({ path, reason }) => `${path}: ${reason}`),
+    ...tally.problems,
+    ...retired.problems,
+  ];
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
   const reallyUnchanged =
     unchanged + toIndex.length - tally.added - tally.changed - tally.skipped - tally.unsettled.length;

@@ -8,9 +8,9 @@ export interface SimilarChunks {
   /** Ids of the most similar chunks that pass the filter, best first. */
   readonly best: readonly number[];
   /** The cosine with the query; null for a chunk without a vector. */
-  cosineOf(chunkId: number): number | null;
+  readonly cosineOf: (chunkId: number) => number | null;
   /** The same in standard deviations above the mean of the project's chunks, which compares between models. */
-  deviationsOf(chunkId: number): number | null;
+  readonly deviationsOf: (chunkId: number) => number | null;
 }
 
 /** Null where the project has no vectors, or its model knows no word of the query: no answer rather than noise. */

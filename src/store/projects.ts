@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { CodekeepError } from '../base/errors.js';
 import type { IndexDatabase } from './index-database.js';
 
@@ -40,7 +41,7 @@ export interface ProjectReference {
 export function requireProject(index: IndexDatabase, reference: ProjectReference): Project {
   const project =
     reference.project_id === undefined
-      ? projectByRoot(index, withoutTrailingSlash(reference.root_dir ?? ''))
+      ? projectAt(index, withoutTrailingSlash(reference.root_dir ?? ''))
       : projectById(index, reference.project_id);
   const isConsistent =
     reference.project_id === undefined ||
@@ -52,6 +53,17 @@ export function requireProject(index: IndexDatabase, reference: ProjectReference
     `No project ${reference.project_id ?? reference.root_dir ?? ''} is registered.`,
     'Call list_projects to see those that are, or add_project to register one.',
   );
+}
+
+/** By its real path, however the caller got there: people also name a project through a symlink. */
+function projectAt(index: IndexDatabase, rootDir: string): Project | undefined {
+  const known = projectByRoot(index, rootDir);
+  if (known !== undefined) return known;
+  try {
+    return projectByRoot(index, realpathSync(rootDir));
+  } catch {
+    return undefined;
+  }
 }
 
 export function withoutTrailingSlash(path: string): string {

@@ -53,8 +53,9 @@ export class Jobs {
     return { jobId: job.job_id, result };
   }
 
+  /** Newest first, without results: those may be large, and `get` has them. */
   list(): Job[] {
-    return [...this.#entries.values()].map(({ job }) => job).reverse();
+    return [...this.#entries.values()].map(({ job }) => ({ ...job, result: null })).reverse();
   }
 
   get(jobId: string): Job {

@@ -1,8 +1,8 @@
-import { CodekeepError } from '../base/errors.js';
 import { workerKinds } from '../base/ipc.js';
 import { contract, type Contract, type IndexMethod, type Result } from '../contract/index.js';
 import type { Handlers } from '../rpc/dispatch.js';
 import { openRpcDocument } from '../rpc/openrpc.js';
+import { repairInProgress } from './hold.js';
 import type { Jobs } from './jobs.js';
 import { logMethods } from './log-methods.js';
 import { projectMethods } from './project-methods.js';
@@ -53,19 +53,11 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
     },
     async repair_database({ wait, ...params }) {
       // Refused at once, and not as a job that fails later.
-      if (!params.dry_run && supervisor.isHeld) throw alreadyRepairing();
+      if (!params.dry_run && supervisor.isHeld) throw repairInProgress();
       const job = jobs.run('repair_database', (call) => repair.run(params, call));
       return wait ? await job.result : { job_id: job.jobId };
     },
   };
-}
-
-function alreadyRepairing(): CodekeepError {
-  return new CodekeepError(
-    'REPAIR_IN_PROGRESS',
-    'A repair is running already.',
-    'Wait until health says that it is over.',
-  );
 }
 
 function health({ supervisor, repair, version, startedAt }: ServiceParts): Result<'health'> {
@@ -88,7 +80,7 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     <N extends IndexMethod>(name: N) =>
     async (params: unknown, call: { signal: AbortSignal }): Promise<Result<N>> => {
       const isWrite = indexWrites.has(name);
-      if (isWrite && supervisor.isHeld) throw alreadyRepairing();
+      if (isWrite && supervisor.isHeld) throw repairInProgress();
       // A write goes on when its caller goes away: half of it would be worse than all of it.
       const result = await supervisor.askIndex(
         name,

@@ -1,6 +1,7 @@
 import { CodekeepError } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
 import type { Params, Result } from '../contract/index.js';
+import { repairInProgress } from './hold.js';
 import type { JobCall, Jobs } from './jobs.js';
 import type { Supervisor } from './supervisor.js';
 
@@ -116,13 +117,7 @@ async function reconcile(
   project: UpdatedProject,
   call: JobCall,
 ): Promise<Reconciled> {
-  if (supervisor.isHeld) {
-    throw new CodekeepError(
-      'REPAIR_IN_PROGRESS',
-      'A repair is running.',
-      'Wait until health says that it is over, then call again.',
-    );
-  }
+  if (supervisor.isHeld) throw repairInProgress();
   const options = { signal: call.signal, onProgress: call.progress };
   const watcher = supervisor.slot('file_watcher');
   if (watcher.isWanted && watcher.state !== 'failed') {

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { Change } from '../base/change.js';
 import type { Config } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import type { FromWorker, ProjectFreshness, RepairRound, WorkerKind, WorkerStart } from '../base/ipc.js';
 import { workerKinds } from '../base/ipc.js';
 import type { WorkerType } from '../contract/fields.js';
+import { heldBack, type Hold } from './hold.js';
 import { LogFiles } from './log-files.js';
 import type { StopOutcome } from './stop-worker.js';
 import { stopWorkerProcess } from './stop-worker.js';
@@ -19,9 +21,6 @@ export interface SupervisorOptions {
   stateDir: string;
   config: Config;
 }
-
-/** Why no worker may be started at the moment. */
-type Hold = { reason: 'REPAIR_IN_PROGRESS' | 'shutdown' };
 
 /**
  * Owns every worker process. It never opens the index and never walks a project: whatever could block is in
@@ -38,6 +37,7 @@ export class Supervisor {
   readonly #tasks = new Set<WorkerProcess>();
   readonly #instance = randomUUID();
   readonly #records: WorkerRecords;
+  readonly #stateChange = new Change();
   #marks = 0;
   #hold: Hold | null = null;
 
@@ -71,7 +71,7 @@ export class Supervisor {
     await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
     while (slot.state !== 'ready') {
       if (this.#hold !== null) throw heldBack(this.#hold);
-      await this.#nextStateChange(60_000);
+      await this.#stateChange.next(60_000);
     }
   }
 
@@ -81,6 +81,8 @@ export class Supervisor {
   }
 
   async autostart(): Promise<void> {
+    // A repair that was asked for meanwhile goes first.
+    while (this.#hold?.reason === 'REPAIR_IN_PROGRESS') await this.#stateChange.next(200);
     const started = this.config.autostart.map(async (type) => {
       try {
         await this.startWorker(type, {});
@@ -115,9 +117,14 @@ export class Supervisor {
     types: readonly WorkerType[],
     timeoutMs: number,
   ): Promise<{ type: WorkerType; outcome: StopOutcome }[]> {
-    const outcomes = await Promise.all(
-      types.map(async (type) => ({ type, outcome: await this.stopWorker(type, timeoutMs, false) })),
-    );
+    const outcomes = await Promise.all([
+      ...types.map(async (type) => ({ type, outcome: await this.stopWorker(type, timeoutMs, false) })),
+      // A comparison of its own that runs because no watcher does.
+      ...[...this.#tasks].map(async (task) => ({
+        type: 'file_watcher' as const,
+        outcome: await stopWorkerProcess(task, timeoutMs, false),
+      })),
+    ]);
     return outcomes.filter(
       (entry): entry is { type: WorkerType; outcome: StopOutcome } => entry.outcome !== null,
     );
@@ -171,27 +178,13 @@ export class Supervisor {
     while (slot.isWanted && slot.state !== 'failed' && performance.now() < giveUpAt) {
       const worker = slot.process;
       if (worker !== null && slot.state === 'ready') return worker;
-      await this.#nextStateChange(giveUpAt - performance.now());
+      await this.#stateChange.next(giveUpAt - performance.now());
     }
     throw new CodekeepError(
       'INDEX_UNAVAILABLE',
       `${slot.kind} is ${slot.state}${slot.lastExit === null ? '' : `: it ${slot.lastExit.reason}`}.`,
       'Call again in a moment; view_worker_logs has the cause.',
     );
-  }
-
-  readonly #stateWaiters = new Set<() => void>();
-
-  async #nextStateChange(maxMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#stateWaiters.delete(done);
-        resolve();
-      };
-      const timer = setTimeout(done, maxMs);
-      this.#stateWaiters.add(done);
-    });
   }
 
   /**
@@ -271,7 +264,7 @@ export class Supervisor {
       if (state !== 'ready') this.freshness.clear();
       this.#slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });
     }
-    for (const wake of this.#stateWaiters) wake();
+    this.#stateChange.notify();
   }
 
   #onMessage(kind: WorkerKind, message: FromWorker): void {
@@ -295,15 +288,4 @@ export class Supervisor {
     this.#slots.file_watcher.process?.send({ type: 'nudge', about: 'projects' });
     this.#slots.vectorization.process?.send({ type: 'nudge', about: 'projects' });
   }
-}
-
-function heldBack({ reason }: Hold): CodekeepError {
-  if (reason === 'shutdown') {
-    return new CodekeepError('CANCELLED', 'The daemon is stopping.', 'Start it again, then call again.');
-  }
-  return new CodekeepError(
-    'REPAIR_IN_PROGRESS',
-    'A repair is running.',
-    'Wait until health says that it is over, then call again.',
-  );
 }

@@ -3,6 +3,7 @@ import { workerKinds } from '../base/ipc.js';
 import type { Params, Result } from '../contract/index.js';
 import type { WorkerType } from '../contract/fields.js';
 import type { StopResult } from '../contract/workers.js';
+import { repairInProgress } from './hold.js';
 import type { StopOutcome } from './stop-worker.js';
 import type { Supervisor } from './supervisor.js';
 import { statusOf, type UsageSampler } from './worker-status.js';
@@ -79,13 +80,7 @@ async function stopWorker(
   timeout: number,
   force: boolean,
 ): Promise<StopResult> {
-  if (supervisor.isHeld) {
-    throw new CodekeepError(
-      'REPAIR_IN_PROGRESS',
-      'A repair is running; it has stopped the workers itself.',
-      'Wait until it is over.',
-    );
-  }
+  if (supervisor.isHeld) throw repairInProgress();
   const outcome = await supervisor.stopWorker(type, timeout * 1_000, force);
   if (outcome === null) return { success: true, message: `${type} was not running.`, killed: [], failed: [] };
   if (outcome.error !== null) throw cannotStop(type, outcome);

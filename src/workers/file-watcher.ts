@@ -7,7 +7,7 @@ import { createParser } from '../syntax/parser.js';
 import type { IndexingContext } from '../reconcile/project-index.js';
 import { reconcileProject, type ReconcileOutcome } from '../reconcile/reconcile-project.js';
 import type { RequestCall, WorkerBody, WorkerHost } from './host.js';
-import { assertNotHalted, ProjectWatcher } from './project-watcher.js';
+import { ProjectWatcher } from './project-watcher.js';
 import { indexPath } from './state-paths.js';
 
 /** The list of projects is read again this often (ms), should a nudge get lost. */
@@ -118,4 +118,14 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
     work.then(resolve, reject);
   });
+}
+
+/** @throws CodekeepError ROOT_UNAVAILABLE where the brake stopped a comparison that somebody asked for */
+function assertNotHalted(outcome: ReconcileOutcome): ReconcileOutcome {
+  if (outcome.halted === null) return outcome;
+  throw new CodekeepError(
+    'ROOT_UNAVAILABLE',
+    `${outcome.halted}.`,
+    'Mount or restore the folder; if it is right as it is, call repair_database with force.',
+  );
 }

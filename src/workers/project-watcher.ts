@@ -1,4 +1,4 @@
-import { CodekeepError, messageOf } from '../base/errors.js';
+import { messageOf } from '../base/errors.js';
 import type { ProjectFreshness } from '../base/ipc.js';
 import { isWithin } from '../base/paths.js';
 import type { Serial } from '../base/serial.js';
@@ -291,14 +291,4 @@ export class ProjectWatcher {
     });
     this.#options.onFreshness({ projectId: this.#options.context.project.id, pending, ...judged });
   }
-}
-
-/** @throws CodekeepError ROOT_UNAVAILABLE where the brake stopped a comparison that somebody asked for */
-export function assertNotHalted(outcome: ReconcileOutcome): ReconcileOutcome {
-  if (outcome.halted === null) return outcome;
-  throw new CodekeepError(
-    'ROOT_UNAVAILABLE',
-    `${outcome.halted}.`,
-    'Mount or restore the folder; if it is right as it is, call repair_database with force.',
-  );
 }

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
-import { addLostRows, type Daemon, moveIntoVersions } from '../harness/daemon.js';
+import type { Daemon } from '../harness/daemon.js';
 import { childrenOf, isAlive } from '../harness/processes.js';
 import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
-import { filesOf } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
 
 const all = { autostart: ['file_watcher', 'vectorization', 'repair'] };
@@ -25,13 +24,6 @@ async function untilFourWorkers(daemon: Daemon): Promise<number[]> {
   const pids = workersOf(daemon);
   assert.equal(pids.length, 4);
   return pids;
-}
-
-async function untilInTheMiddle(daemon: Daemon): Promise<void> {
-  await waitFor('the repair is in the middle', async () => {
-    const { repair } = await daemon.call('health');
-    return repair !== null && repair.phase === 'apply' && repair.done > 0 && repair.done < repair.total;
-  });
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -163,93 +155,6 @@ test('a worker that ignores SIGTERM is killed after the timeout, and reported as
   assert.equal(isAlive(pid), false);
   const again = await daemon.call('start_worker', { worker_type: 'vectorization' });
   assert.deepEqual([again.success, again.pid === pid], [true, false]);
-});
-
-for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
-  test(`a repair that was cut off by ${signal} of the supervisor is finished by the next start`, async (t) => {
-    const sandbox = await Sandbox.create(t);
-    const root = await sandbox.project(manyFiles(1_000));
-    const original = filesOf(root);
-    const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
-    const project = await daemon.addProject(root);
-    for (const folder of Array(10).keys()) rmSync(join(root, `folder${folder}`), { recursive: true });
-    await daemon.call('repair_database', { root_dir: root, wait: false });
-    await untilInTheMiddle(daemon);
-    await daemon.stop(signal);
-    const next = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
-    await waitFor(
-      'the repair is over',
-      async () => {
-        const { status, workers } = await next.call('health');
-        return status === 'ok' && workers['file_watcher'] === 'ready';
-      },
-      20_000,
-    );
-    const back = [...filesOf(root, ['data']).keys()];
-    assert.deepEqual([back.length, await next.paths(project.project_id, true)], [original.size, []]);
-    assert.deepEqual(filesOf(root, ['data']), original, 'every file is back');
-    const { runs } = await next.call('list_repairs', { root_dir: root });
-    assert.deepEqual(
-      runs.map(({ origin, state }) => [origin, state]),
-      [
-        ['recovery', 'done'],
-        ['command', 'interrupted'],
-      ],
-    );
-    const again = await next.repair({ root_dir: root });
-    assert.deepEqual([again.totals['ok'], again.errors], [original.size, []]);
-  });
-}
-
-test('a file that a killed repair had placed in versions only is placed in the project by the next one', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
-  const original = filesOf(root);
-  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
-  const project = await daemon.addProject(root);
-  // What a kill between the two targets of one action leaves: its intent, and the file in versions alone.
-  await moveIntoVersions(project, 'a.py');
-  daemon.sql((db) => {
-    db.prepare(
-      `INSERT INTO repair_runs (run_id, project_id, origin, state, root_dir, version_dir, started_at)
-       VALUES ('cut-off', ?, 'command', 'running', ?, ?, 1)`,
-    ).run(project.project_id, root, project.version_dir);
-    db.prepare(
-      `INSERT INTO repair_actions (run_id, project_id, file_id, path, verdict, state, targets, sha256)
-       SELECT 'cut-off', project_id, id, path, 'restore_from_cst', 'intent', 'versions,project', sha256
-       FROM files WHERE path = 'a.py'`,
-    ).run();
-  });
-  await daemon.repair({ root_dir: root });
-  assert.deepEqual(filesOf(root, ['data']), original);
-  assert.deepEqual(await daemon.paths(project.project_id, true), []);
-});
-
-test('a repair that lost its process fails with a reason, and the next one does the rest', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
-  const daemon = await sandbox.startDaemon({ config: { autostart: ['vectorization'] } });
-  daemon.mayLogErrors = true;
-  const project = await daemon.addProject(root);
-  const lost = addLostRows(daemon, project, 900);
-  const failure = daemon.failure('repair_database', { root_dir: root });
-  await untilInTheMiddle(daemon);
-  const task = childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('repair'));
-  process.kill(task?.pid ?? assert.fail('no repair process'), 'SIGKILL');
-  assert.ok('hint' in (await failure));
-  await waitFor('the workers run again', async () => {
-    const { status, workers } = await daemon.call('health');
-    return status === 'ok' && workers['vectorization'] === 'ready';
-  });
-  const { errors } = await daemon.repair({ root_dir: root });
-  assert.deepEqual(errors, []);
-  const files = filesOf(root, ['data']);
-  for (const [path, source] of lost) assert.equal(files.get(path)?.content, files.get(source)?.content, path);
-  assert.equal(files.size, 902, 'and no temporary file is left');
-  assert.deepEqual(
-    [...filesOf(join(root, 'data')).keys()].filter((path) => path.endsWith('.tmp')),
-    [],
-  );
 });
 
 test('--project registers and indexes a folder at the start, and says so', async (t) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type CommandResult, codekeep, run } from '../harness/command.js';
 import type { Daemon } from '../harness/daemon.js';
-import { catchesSignal } from '../harness/processes.js';
+import { openSockets } from '../harness/processes.js';
 import { program, Sandbox } from '../harness/sandbox.js';
 import { waitFor, within } from '../harness/waiting.js';
 
@@ -119,6 +119,7 @@ suite('the command line', () => {
       ?.pid;
     assert.ok(service !== undefined);
     process.kill(service, 'SIGSTOP');
+    const sockets = openSockets(daemon.pid);
     try {
       const child = sandbox.spawn(process.execPath, [
         program,
@@ -127,9 +128,8 @@ suite('the command line', () => {
         '--socket',
         daemon.socket,
       ]);
-      const pid = child.pid ?? assert.fail('not started');
       const ended = once(child, 'close');
-      await waitFor('it listens to SIGINT', () => catchesSignal(pid, 2));
+      await waitFor('it is connected', () => openSockets(daemon.pid) > sockets);
       child.kill('SIGINT');
       const [code] = (await within('the command ends', ended)) as [number | null];
       assert.equal(code, 130);

@@ -47,7 +47,7 @@ export class Daemon {
     this.socket = join(stateDir, 'codekeep.sock');
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    this.exited = once(child, 'close').then(([code, signal]) => ({ code, signal }) as ChildExit);
+    this.exited = once(child, 'close').then(([code, signal]) => ({ code, signal }));
   }
 
   /** Waits for its first line and connects. */
@@ -81,13 +81,13 @@ export class Daemon {
   }
 
   async failure(name: string, params?: unknown): Promise<CodekeepError | RpcError> {
-    try {
-      const result = await this.client.callAny(name, params, { timeoutMs: callMs });
-      assert.fail(`${name} was not refused: ${JSON.stringify(result)}`);
-    } catch (error) {
-      if (error instanceof CodekeepError || error instanceof RpcError) return error;
-      throw error;
-    }
+    const result = await this.client
+      .callAny(name, params, { timeoutMs: callMs })
+      .catch((error: unknown) => error);
+    if (result instanceof CodekeepError || result instanceof RpcError) return result;
+    return assert.fail(
+      `${name} was not refused: ${result instanceof Error ? result.message : JSON.stringify(result)}`,
+    );
   }
 
   /** SIGTERM, and how it ended; null when it had ended before. */

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** The process table as the kernel tells it; nothing of the product is used to look at it. */
 export interface ProcessEntry {
@@ -59,8 +59,15 @@ export function processesWithEnvironment(assignment: string): ProcessEntry[] {
     .map(entryOf);
 }
 
-/** True once a process has a handler of its own for the signal of that number. */
-export function catchesSignal(pid: number, signal: number): boolean {
-  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(read(pid, 'status'))?.[1] ?? '0';
-  return ((BigInt(`0x${caught}`) >> BigInt(signal - 1)) & 1n) === 1n;
+/** How many sockets a process has open. */
+export function openSockets(pid: number): number {
+  const targets = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      // Closed while it was looked at.
+      return '';
+    }
+  });
+  return targets.filter((target) => target.startsWith('socket:')).length;
 }

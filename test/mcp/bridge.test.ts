@@ -122,8 +122,8 @@ suite('the tools of codekeep mcp', () => {
       mode: 'fulltext',
     });
     assert.equal(isError, false, text);
-    const [first] = structured?.['results'] as { path: string; entity: string }[];
-    assert.deepEqual([first?.path, first?.entity], ['a.py', 'parse_header']);
+    const results = structured?.['results'] as { path: string; entity: string }[] | undefined;
+    assert.deepEqual([results?.[0]?.path, results?.[0]?.entity], ['a.py', 'parse_header']);
   });
 
   test('bad input is an error that says how to mend it, and the bridge lives', async () => {

@@ -63,7 +63,7 @@ suite('logs and worker status', () => {
 
   test('a rotation begins new files and keeps the old ones, up to the given number', async () => {
     const worker_type = 'file_watcher';
-    const before = await daemon.call('view_worker_logs', { worker_type });
+    const earlier = await daemon.call('view_worker_logs', { worker_type });
     for (let round = 1; round <= 3; round += 1) {
       const { rotated_paths } = await daemon.call('rotate_worker_logs', { worker_type, backup_count: 2 });
       assert.ok(rotated_paths.length > 0 && rotated_paths.every((path) => existsSync(path)));
@@ -73,6 +73,6 @@ suite('logs and worker status', () => {
     const { log_files } = await daemon.call('list_worker_logs', { worker_type });
     assert.equal(log_files.length, 3, 'the new one and two backups');
     const { entries } = await daemon.call('view_worker_logs', { worker_type });
-    assert.ok(before.entries.length > 0 && entries.length > 0);
+    assert.ok(earlier.entries.length > 0 && entries.length > 0);
   });
 });

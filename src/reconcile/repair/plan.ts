@@ -78,7 +78,7 @@ export function judge(fact: Fact, context: PlanContext): Judgement {
     default:
       return {
         verdict: 'unknown',
-        reason: `in the project it cannot be looked at (${errnoIn(fact.inProject)})`,
+        reason: context.rootDoubt ?? `in the project it cannot be looked at (${errnoIn(fact.inProject)})`,
       };
   }
 }

@@ -2,7 +2,8 @@ import { CodekeepError } from '../../base/errors.js';
 import { assertRelativePath } from '../../base/paths.js';
 import { search } from '../../search/search.js';
 import { renderContent } from '../../store/contents.js';
-import { countChunks, listEntities } from '../../store/derived.js';
+import { indexVersion } from '../../store/chunk-search.js';
+import { type ChunkCounts, countChunks, listEntities } from '../../store/derived.js';
 import { type FileRow, requireFile } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project, requireProject } from '../../store/projects.js';
@@ -13,6 +14,7 @@ import type { IndexCall, IndexContext, IndexMethods } from './types.js';
 type CodeMethods = Pick<IndexMethods, 'list_code_entities' | 'get_ast' | 'search'>;
 
 export function codeMethods({ index }: IndexContext): CodeMethods {
+  const vectorized = new VectorizedCounts(index);
   return {
     list_code_entities({ path, kind, name, limit, ...reference }) {
       const project = requireProject(index, reference);
@@ -45,7 +47,7 @@ export function codeMethods({ index }: IndexContext): CodeMethods {
           snippet: hit.snippet,
         })),
         freshness: worstFreshness(projects, call),
-        vectorized: countVectorized(index, projects),
+        vectorized: vectorized.of(projects),
         took_ms: Math.round((performance.now() - startedAt) * 10) / 10,
       };
     },
@@ -60,17 +62,29 @@ function worstFreshness(projects: readonly Project[], call: IndexCall): (typeof 
   return byTrust[Math.min(...ranks, byTrust.length - 1)] ?? 'unknown';
 }
 
-function countVectorized(
-  index: IndexDatabase,
-  projects: readonly Project[],
-): { total: number; vectorized: number } {
-  const sums = { total: 0, vectorized: 0 };
-  for (const { id } of projects) {
-    const counts = countChunks(index, id);
-    sums.total += counts.total;
-    sums.vectorized += counts.vectorized;
+/** Counting costs as much as a search, so it is done again only after the index has changed. */
+class VectorizedCounts {
+  readonly #index: IndexDatabase;
+  readonly #counts = new Map<string, ChunkCounts>();
+  #version = '';
+
+  constructor(index: IndexDatabase) {
+    this.#index = index;
   }
-  return sums;
+
+  of(projects: readonly Project[]): ChunkCounts {
+    const version = indexVersion(this.#index);
+    if (version !== this.#version) this.#counts.clear();
+    this.#version = version;
+    const sums = { total: 0, vectorized: 0 };
+    for (const { id } of projects) {
+      const counts = this.#counts.get(id) ?? countChunks(this.#index, id);
+      this.#counts.set(id, counts);
+      sums.total += counts.total;
+      sums.vectorized += counts.vectorized;
+    }
+    return sums;
+  }
 }
 
 export interface RenderedFile {
