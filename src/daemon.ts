@@ -85,7 +85,6 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   });
   const ended = stopped.then(async () => {
     supervisor.log('info', 'stopping');
-    jobs.cancelAll();
     sampler.stop();
     await supervisor.end();
     await begun;

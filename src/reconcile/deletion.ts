@@ -2,7 +2,7 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import { CodekeepError, errnoOf, messageOf } from '../base/errors.js';
 import type { FilePlacer } from '../base/file-placer.js';
 import { relativePathProblem } from '../base/paths.js';
-import { isUnknown, presenceAt, TreePresence } from '../base/presence.js';
+import { isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
 import { renderContent } from '../store/contents.js';
 import { type FileRow, forgetFile, markDeleted, requireFile } from '../store/files.js';
@@ -44,7 +44,7 @@ export async function retireMissing(
     // A path that is not canonical is never handed to the file system.
     const presence = relativePathProblem(row.path) === null ? observed.at(row.path) : 'unknown:path';
     if (isUnknown(presence)) tally.unknown += 1;
-    else if (presence !== 'file') gone.push(row);
+    else if (isGone(presence)) gone.push(row);
     else if (rules.ignoresPath(row.path, false)) {
       await context.index.write(() => forgetFile(context.index, row.id), context.signal);
       tally.forgotten += 1;
@@ -81,10 +81,15 @@ async function retireBatch(
   }
   return await index.write(() => {
     if (inspectRoot(project).kind !== 'verified') return 0;
-    const stillGone = rows.filter((row) => presenceAt(`${project.rootDir}/${row.path}`) !== 'file');
+    const observed = new TreePresence(project.rootDir);
+    const stillGone = rows.filter(({ path }) => isGone(observed.at(path)));
     for (const row of stillGone) markDeleted(index, row.id, context.now());
     return stillGone.length;
   }, context.signal);
+}
+
+function isGone(presence: Presence): boolean {
+  return presence !== 'file' && !isUnknown(presence);
 }
 
 /** True for what stays in the way however often it is tried, as opposed to a full disk. */

@@ -5,6 +5,7 @@ import { fileByPath, type FileRow, restampFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import type { Parser } from '../syntax/parser.js';
+import type { FolderCover } from './walk.js';
 import { commitFile, isSameContent, type PreparedFile, prepareFile, readWhole } from './indexing.js';
 
 /** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
@@ -29,6 +30,8 @@ export interface IndexingContext {
   /** Milliseconds since 1970. */
   now: () => number;
   signal: AbortSignal;
+  /** Set where somebody watches: walks put folders under watch. */
+  cover?: FolderCover;
 }
 
 /** Called after each file that was dealt with. */

@@ -83,7 +83,12 @@ export async function reconcileProject(
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const rules = new IgnoreRules(project.rootDir, excluded);
-  const walk = await walkTree(project.rootDir, '', rules, signal);
+  const walked = new Set<string>();
+  const walk = await walkTree(project.rootDir, '', rules, signal, (folder) => {
+    walked.add(folder);
+    context.cover?.cover(folder, false);
+  });
+  context.cover?.retain(walked);
   const rows = new Map<string, FileRow>();
   for (const row of eachFile(index, project.id)) rows.set(row.path, row);
   const { toIndex, missing, unchanged } = compareWalk(walk.files, rows);
@@ -200,6 +205,7 @@ async function sortPath(
     present.add(path);
     return;
   }
+  if (!isDirectory) context.cover?.uncover(path);
   const row = fileByPath(index, project.id, path);
   if (row?.deleted === 0) missing.set(row.path, row);
   const below = activeFilesBelow(index, project.id, path);
@@ -207,8 +213,9 @@ async function sortPath(
     for (const lost of below) missing.set(lost.path, lost);
     return;
   }
-  // Events below a new folder get lost between its creation and the watch on it: look for ourselves.
-  const walk = await walkTree(project.rootDir, path, rules, signal);
+  const walk = await walkTree(project.rootDir, path, rules, signal, (folder) =>
+    context.cover?.cover(folder, true),
+  );
   const { toIndex, missing: lost } = compareWalk(
     walk.files,
     new Map(below.map((known) => [known.path, known])),

@@ -44,6 +44,16 @@ export function isSameStamp(a: FileStamp, b: FileStamp): boolean {
   return a.mtimeNs === b.mtimeNs && a.size === b.size && a.ino === b.ino && a.mode === b.mode;
 }
 
+/** Keeps watch over folders; a walk tells it of each one just before it lists it. */
+export interface FolderCover {
+  /** @param isNew the folder has just appeared: a watch on its path may belong to an earlier folder */
+  cover(folder: string, isNew: boolean): void;
+  /** The folder, with all below it, is gone. */
+  uncover(folder: string): void;
+  /** Only these folders are left. */
+  retain(walked: ReadonlySet<string>): void;
+}
+
 /**
  * Walks a project, or one folder of it, and lists its content: regular files that no rule ignores.
  * Symlinks are not followed. What cannot be read is skipped with a reason and thereby not "missing".
@@ -54,11 +64,13 @@ export async function walkTree(
   startFolder: string,
   rules: IgnoreRules,
   signal?: AbortSignal,
+  onFolder?: (folder: string) => void,
 ): Promise<WalkResult> {
   const slicer = new Slicer();
   const result: WalkResult = { files: [], skipped: [], skippedCount: 0 };
   const folders = [startFolder];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    onFolder?.(folder);
     for (const entry of listFolder(root, folder, result)) {
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
       visit(root, path, entry, rules, folders, result);

@@ -91,9 +91,14 @@ export function traceOf({ id, path, deleted, size, mtimeNs }: FileRow): FileTrac
 }
 
 /** The content and mode that a row was indexed with. */
-export function imageOf(index: IndexDatabase, fileId: number): Pick<FileRow, 'sha256' | 'mode'> | undefined {
+export function imageOf(
+  index: IndexDatabase,
+  fileId: number,
+): Pick<FileRow, 'sha256' | 'mode' | 'skipReason'> | undefined {
   return index
-    .sql<[number], Pick<FileRow, 'sha256' | 'mode'>>('SELECT sha256, mode FROM files WHERE id = ?')
+    .sql<[number], Pick<FileRow, 'sha256' | 'mode' | 'skipReason'>>(
+      'SELECT sha256, mode, skip_reason AS skipReason FROM files WHERE id = ?',
+    )
     .get(fileId);
 }
 

@@ -73,6 +73,7 @@ export function recordOutcome(
 }
 
 export interface UnfinishedRun extends RunKey {
+  origin: RunOrigin;
   rootDir: string;
   versionDir: string;
 }
@@ -80,7 +81,7 @@ export interface UnfinishedRun extends RunKey {
 export function unfinishedRuns(index: IndexDatabase): UnfinishedRun[] {
   return index
     .sql<[], UnfinishedRun>(
-      `SELECT run_id AS runId, project_id AS projectId, root_dir AS rootDir, version_dir AS versionDir
+      `SELECT run_id AS runId, project_id AS projectId, origin, root_dir AS rootDir, version_dir AS versionDir
        FROM repair_runs WHERE state = 'running' ORDER BY started_at`,
     )
     .all();

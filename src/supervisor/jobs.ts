@@ -68,10 +68,6 @@ export class Jobs {
     return job;
   }
 
-  cancelAll(): void {
-    for (const { stop } of this.#running()) stop.abort();
-  }
-
   #running(): Entry[] {
     return [...this.#entries.values()].filter(({ job }) => job.state === 'running');
   }

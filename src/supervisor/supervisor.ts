@@ -197,6 +197,7 @@ export class Supervisor {
     params: unknown,
     options: RequestOptions,
   ): Promise<unknown> {
+    if (this.#hold?.reason === 'shutdown') throw heldBack(this.#hold);
     const owner = this.#slotOwner();
     const worker = new WorkerProcess({
       kind,

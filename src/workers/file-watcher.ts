@@ -48,6 +48,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
       onFreshness: (freshness) => host.send({ type: 'freshness', project: freshness }),
       onIndexed: () => host.send({ type: 'chunks_changed' }),
       progress: (done, total) => host.report(`indexing ${project.rootDir}`, done, total),
+      onIdle: () => host.report(null),
     });
     watchers.set(project.id, watcher);
     watcher
@@ -97,7 +98,6 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
     async run() {
       while (!host.signal.aborted) {
         await followProjects();
-        host.report(null);
         wake = new AbortController();
         await sleep(projectsEveryMs, AbortSignal.any([wake.signal, host.signal]));
       }

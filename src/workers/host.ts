@@ -100,7 +100,7 @@ export class WorkerHost {
         case 'stop':
           return this.#stopping.abort();
         case 'cancel':
-          return this.#requests.get(message.id)?.abort();
+          return this.#requests.get(message.id)?.abort(cancelled());
         case 'nudge':
           return body.onNudge?.(message.about);
         case 'watcher_running':
@@ -139,16 +139,18 @@ export class WorkerHost {
   }
 }
 
+/** Somebody asked for the end of one piece of work; when the whole worker ends, there is no such reason. */
+function cancelled(): CodekeepError {
+  return new CodekeepError(
+    'CANCELLED',
+    'The work was cancelled.',
+    'What was done so far is complete; call again for the rest.',
+  );
+}
+
 function failureOf(error: unknown, signal: AbortSignal): { error: ErrorShape | null; defect: string } {
   if (error instanceof CodekeepError) return { error: error.toShape(), defect: '' };
-  if (signal.aborted) {
-    const cancelled = new CodekeepError(
-      'CANCELLED',
-      'The work was cancelled.',
-      'What was done so far is complete; call again for the rest.',
-    );
-    return { error: cancelled.toShape(), defect: '' };
-  }
+  if (signal.aborted) return { error: cancelled().toShape(), defect: '' };
   return { error: null, defect: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) };
 }
 

@@ -1,6 +1,5 @@
 import { messageOf } from '../base/errors.js';
 import type { ProjectFreshness } from '../base/ipc.js';
-import { isWithin } from '../base/paths.js';
 import type { Serial } from '../base/serial.js';
 import { sleep } from '../base/waiting.js';
 import type { IndexingContext, IndexProgress } from '../reconcile/project-index.js';
@@ -20,8 +19,6 @@ const burstMaxMs = 1_000;
 const pathsMax = 4_000;
 /** After trouble, and where there are no events, the tree is compared this often (ms). */
 const troubleRetryMs = 5_000;
-/** Watches that cannot be had are asked for again after so long (ms): they cost a walk. */
-const watchRetryMs = 60_000;
 /** How often the root is looked at while nothing else happens (ms). */
 const rootCheckMs = 2_000;
 
@@ -35,6 +32,8 @@ export interface ProjectWatcherOptions {
   onFreshness: (project: ProjectFreshness) => void;
   onIndexed: () => void;
   progress: IndexProgress;
+  /** Nothing is being indexed any more. */
+  onIdle: () => void;
 }
 
 /**
@@ -47,8 +46,8 @@ export class ProjectWatcher {
   readonly #pending = new Set<string>();
   readonly #stop = new AbortController();
   readonly #watch: TreeWatch;
+  readonly #context: IndexingContext;
   #watchProblem: string | null = null;
-  #rootMoved = false;
   #wake: AbortController = new AbortController();
   #firstPendingAt = 0;
   #lastPendingAt = 0;
@@ -62,24 +61,18 @@ export class ProjectWatcher {
   #comparing = false;
   /** Paths that are being indexed now. */
   #following = 0;
-  #watchStartedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ProjectWatcherOptions) {
     this.#options = options;
     this.#verifiedOnce = options.context.project.lastVerifiedAt !== null;
     this.#listeners.add(options.progress);
-    const { rootDir } = options.context.project;
     this.#watch = new TreeWatch({
-      rootDir,
-      ignored: ['**/.git/**', ...options.excluded.filter((folder) => isWithin(rootDir, folder))],
+      rootDir: options.context.project.rootDir,
       onPath: (path) => this.#note(path),
-      onHead: () => this.#wantWhole(),
-      onRootMoved: () => {
-        this.#rootMoved = true;
-        this.#wantWhole();
-      },
+      onDoubt: () => this.#wantWhole(),
       onLost: (reason) => this.#lostWatch(reason),
     });
+    this.#context = { ...options.context, cover: this.#watch };
   }
 
   /** Runs until `stop`. */
@@ -89,18 +82,18 @@ export class ProjectWatcher {
       try {
         await this.#step();
       } catch (error) {
-        if (signal.aborted || this.#options.context.signal.aborted) break;
+        if (signal.aborted || this.#context.signal.aborted) break;
         this.#setTrouble(messageOf(error));
       }
       await this.#rest();
     }
-    await this.#watch.stop();
+    this.#watch.stop();
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#wake.abort();
-    await this.#watch.stop();
+    this.#watch.stop();
   }
 
   /**
@@ -149,13 +142,13 @@ export class ProjectWatcher {
     this.#wake = new AbortController();
     const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
     const isWell = this.#watch.isAlive && this.#trouble === null;
-    const { reconcileIntervalMs, context } = this.#options;
+    const { reconcileIntervalMs } = this.#options;
     const wakeAt =
       Date.now() + (isWell ? reconcileIntervalMs : Math.min(reconcileIntervalMs, troubleRetryMs));
     while (!wake.aborted && Date.now() < wakeAt) {
       await sleep(Math.min(rootCheckMs, wakeAt - Date.now()), wake);
       // A root that was moved away sends no event, and must not be called fresh.
-      if (isWell && inspectRoot(context.project).kind !== 'verified') break;
+      if (isWell && inspectRoot(this.#context.project).kind !== 'verified') break;
     }
     if (!wake.aborted) this.#wantWhole();
   }
@@ -170,13 +163,15 @@ export class ProjectWatcher {
   }
 
   async #whole(): Promise<ReconcileOutcome> {
-    const { context, excluded } = this.#options;
+    const { excluded } = this.#options;
+    const context = this.#context;
     this.#wholeWanted = false;
     this.#pending.clear();
     this.#comparing = true;
     this.#publish();
     try {
-      await this.#ensureWatch();
+      this.#watch.beginWhole();
+      this.#watch.beginBurst();
       const outcome = await reconcileProject(context, excluded, (done, total) => {
         for (const listener of this.#listeners) listener(done, total);
       });
@@ -191,26 +186,17 @@ export class ProjectWatcher {
       throw error;
     } finally {
       this.#comparing = false;
+      this.#options.onIdle();
       this.#publish();
     }
   }
 
-  /** The watch is there before the tree is walked, so that nothing falls between the two. */
-  async #ensureWatch(): Promise<void> {
-    const root = inspectRoot(this.#options.context.project);
-    const isDue = !this.#watch.isAlive && performance.now() - this.#watchStartedAt > watchRetryMs;
-    const isSuspect = this.#rootMoved || this.#trouble !== null || root.kind === 'replaced';
-    if (root.kind === 'unavailable' || !(isDue || isSuspect)) return;
-    this.#rootMoved = false;
-    this.#watchStartedAt = performance.now();
-    await this.#watch.start();
-    if (this.#watch.isAlive) this.#watchProblem = null;
-  }
-
   async #followPending(): Promise<void> {
-    const { context, excluded } = this.#options;
+    const { excluded } = this.#options;
+    const context = this.#context;
     const paths = [...this.#pending];
     this.#pending.clear();
+    this.#watch.beginBurst();
     // After trouble only a whole comparison proves anything.
     if (paths.length > pathsMax || this.#trouble !== null) this.#wholeWanted = true;
     if (this.#wholeWanted || paths.length === 0) return;
@@ -225,12 +211,14 @@ export class ProjectWatcher {
       throw error;
     } finally {
       this.#following = 0;
+      this.#options.onIdle();
       this.#publish();
     }
   }
 
   async #finish(outcome: ReconcileOutcome): Promise<void> {
-    const { log, context } = this.#options;
+    const { log } = this.#options;
+    const context = this.#context;
     if (outcome.halted !== null) {
       this.#setTrouble(outcome.halted);
       return;
@@ -247,7 +235,8 @@ export class ProjectWatcher {
   }
 
   #lostWatch(reason: string): void {
-    const { log, context } = this.#options;
+    const { log } = this.#options;
+    const context = this.#context;
     if (this.#watchProblem !== reason) {
       log(
         'warn',
@@ -274,8 +263,7 @@ export class ProjectWatcher {
   }
 
   #setTrouble(reason: string): void {
-    if (this.#trouble !== reason)
-      this.#options.log('warn', `${this.#options.context.project.rootDir}: ${reason}`);
+    if (this.#trouble !== reason) this.#options.log('warn', `${this.#context.project.rootDir}: ${reason}`);
     this.#trouble = reason;
     this.#publish();
   }
@@ -289,6 +277,6 @@ export class ProjectWatcher {
       pending,
       watched: this.#watch.isAlive,
     });
-    this.#options.onFreshness({ projectId: this.#options.context.project.id, pending, ...judged });
+    this.#options.onFreshness({ projectId: this.#context.project.id, pending, ...judged });
   }
 }

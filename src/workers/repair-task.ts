@@ -5,7 +5,7 @@ import { executeRepair, planRepair } from '../reconcile/repair/repair-project.js
 import { withVersionDir } from '../reconcile/version-store.js';
 import { IndexDatabase } from '../store/index-database.js';
 import { backup, checkStructure, recordMaintenance } from '../store/maintenance.js';
-import { listProjects, type ProjectReference, requireProject } from '../store/projects.js';
+import { listProjects, type Project, type ProjectReference, requireProject } from '../store/projects.js';
 import type { RequestCall } from './host.js';
 import { type ProjectReport, type RepairReport, reportOf } from './repair-report.js';
 
@@ -34,7 +34,7 @@ export async function planDatabase(
       signal: call.signal,
       progress: call.progress,
     };
-    const planned = await planAll(options, request);
+    const planned = await planAll(options, chosenProjects(index, request));
     return { backup_path: null, projects: planned.map((one) => reportOf(one, null)) };
   } finally {
     index.close();
@@ -59,22 +59,26 @@ export async function repairDatabase(
     signal: call.signal,
     progress: call.progress,
   };
-  await recoverRuns(index, options.now);
-  const planned = await planAll(options, request);
+  const interrupted = await recoverRuns(index, options.now);
+  // A recovery finishes what was begun, and touches no other project.
+  const projects = request.origin === 'recovery' ? interrupted : chosenProjects(index, request);
+  const planned = await planAll(options, projects);
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
   const backupPath = hasActions ? await secure(options) : null;
-  const projects: ProjectReport[] = [];
-  for (const one of planned) projects.push(reportOf(one, await executeRepair(options, one)));
-  return { backup_path: backupPath, projects };
+  const reports: ProjectReport[] = [];
+  for (const one of planned) reports.push(reportOf(one, await executeRepair(options, one)));
+  return { backup_path: backupPath, projects: reports };
 }
 
-async function planAll(options: PlanOptions, request: RepairRequest): Promise<PlannedRepair[]> {
-  const { index } = options;
+function chosenProjects(index: IndexDatabase, request: RepairRequest): Project[] {
   const isOne = request.root_dir !== undefined || request.project_id !== undefined;
   const projects = isOne ? [requireProject(index, request)] : listProjects(index);
+  return projects.map((project) => withVersionDir(project, request.version_dir));
+}
+
+async function planAll(options: PlanOptions, projects: readonly Project[]): Promise<PlannedRepair[]> {
   const planned: PlannedRepair[] = [];
-  for (const project of projects)
-    planned.push(await planRepair(options, withVersionDir(project, request.version_dir)));
+  for (const project of projects) planned.push(await planRepair(options, project));
   return planned;
 }
 

@@ -129,7 +129,7 @@ test('workers that did not run before a repair do not run after it, and resume_w
 test('an unknown project is refused before any worker is stopped', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon();
-  const pid = await daemon.workerPid('vectorization');
+  const pid = await waitFor('a worker', () => daemon.workerPid('vectorization'));
   const error = await daemon.refusal('repair_database', { root_dir: sandbox.path('unknown') });
   assert.equal(error.code, 'PROJECT_NOT_FOUND');
   assert.equal(await daemon.workerPid('vectorization'), pid);

@@ -58,14 +58,14 @@ export class Observer {
   }
 
   #lookFurther(fact: Fact): void {
-    const { sha256 = null, mode = 0 } = imageOf(this.#index, fact.id) ?? {};
+    const { sha256 = null, mode = 0, skipReason = null } = imageOf(this.#index, fact.id) ?? {};
     fact.sha256 = sha256;
     fact.mode = mode;
     fact.inVersions = this.#inVersions.at(fact.path);
     if (fact.inVersions !== 'absent') return;
     const known = this.#knownProblem(fact.id, sha256);
     const rendering = known === null ? renderContent(this.#index, sha256) : { problem: known };
-    fact.tree = 'problem' in rendering ? { problem: rendering.problem } : 'renders';
+    fact.tree = 'problem' in rendering ? { problem: skipReason ?? rendering.problem } : 'renders';
   }
 }
 

@@ -24,7 +24,8 @@ import { hasImage, outcomeOf, temporaryToken } from './apply.js';
 /**
  * Brings runs that were cut off to an end: takes away their temporary files, finishes the actions that were
  * half done, and closes their journal rows. What had not begun is found again by the next plan. A run whose root
- * is away is left for later. Gives the projects that were being repaired.
+ * is away is left for later. Gives the projects whose repair somebody had asked for: the background worker's own
+ * rounds go on by themselves.
  */
 export async function recoverRuns(index: IndexDatabase, now: () => number): Promise<Project[]> {
   const projects: Project[] = [];
@@ -34,7 +35,7 @@ export async function recoverRuns(index: IndexDatabase, now: () => number): Prom
       if (inspectRoot(known).kind === 'unavailable') continue;
       const project = { ...known, rootDir: run.rootDir, versionDir: run.versionDir };
       await finishRun(index, project, run, now);
-      projects.push(project);
+      if (run.origin !== 'worker') projects.push(project);
     }
     await index.write(() => endRun(index, run, 'interrupted', 'cut off; finished by a later run', now()));
   }

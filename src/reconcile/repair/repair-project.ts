@@ -1,3 +1,4 @@
+import { CodekeepError } from '../../base/errors.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { beginRun, endRun, type RunOrigin } from '../../store/journal.js';
 import { type Project, setRootIdentity } from '../../store/projects.js';
@@ -83,7 +84,10 @@ export async function executeRepair(options: RepairOptions, planned: PlannedRepa
     await index.write(() => endRun(index, run, state, summaryOf(plan, outcome), now()));
     return outcome;
   } catch (error) {
-    const state = options.signal.aborted ? 'cancelled' : 'failed';
+    const { aborted, reason } = options.signal;
+    // Without a canceller the whole process has to end: the run stays open, and the next start finishes it.
+    if (aborted && !(reason instanceof CodekeepError)) throw error;
+    const state = aborted ? 'cancelled' : 'failed';
     await index.write(() => endRun(index, run, state, String(error), now()));
     throw error;
   }

@@ -1,0 +1,322 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { sha256 } from '#src/base/hash.js';
+import { brakeReason, inspectRoot, isBraked, type RootState } from '#src/reconcile/project-root.js';
+import { renderContent } from '#src/store/contents.js';
+import { damageContent } from '../store/index-fixture.js';
+import { asNobody, pathsBelow } from '../base/temporary.js';
+import { snapshot, TestProject } from './project-fixture.js';
+
+const hashOf = (content: string): string => sha256(Buffer.from(content));
+
+test('files are added, changed, deleted and left alone', async (t) => {
+  const project = new TestProject(t);
+  for (const path of ['a.py', 'd/b.ts', 'c']) project.write(path);
+  const first = await project.reconcile();
+  assert.deepEqual([first.added, first.changed, first.deleted], [3, 0, 0]);
+  assert.equal(project.row('a.py').language, 'python');
+  project.write('a.py', 'changed = 1\n');
+  project.remove('c');
+  project.write('new', 'new');
+  const second = await project.reconcile();
+  assert.deepEqual([second.added, second.changed, second.deleted, second.unchanged], [1, 1, 1, 1]);
+  assert.equal(project.row('a.py').sha256, hashOf('changed = 1\n'));
+  assert.deepEqual(project.marks(), { active: ['a.py', 'd/b.ts', 'new'], deleted: ['c'] });
+  const third = await project.reconcile();
+  assert.deepEqual([third.added, third.changed, third.deleted, third.unchanged], [0, 0, 0, 3]);
+});
+
+test('a touch and a change of mode are followed without counting as a change of content', async (t) => {
+  const project = new TestProject(t);
+  project.write('a');
+  await project.reconcile();
+  utimesSync(project.at('a'), 1, 1);
+  chmodSync(project.at('a'), 0o755);
+  const { changed } = await project.reconcile();
+  assert.equal(changed, 0);
+  const row = project.row('a');
+  assert.deepEqual([row.mode, row.mtimeNs], [0o755, '1000000000']);
+});
+
+test('an edit of the same size within the same time stamp is found', async (t) => {
+  const project = new TestProject(t);
+  project.write('a', 'old');
+  const { atime, mtime } = statSync(project.at('a'));
+  await project.reconcile();
+  writeFileSync(project.at('a'), 'new');
+  utimesSync(project.at('a'), atime, mtime);
+  utimesSync(project.at('a'), Number(project.row('a').mtimeNs) / 1e9, Number(project.row('a').mtimeNs) / 1e9);
+  await project.reconcile();
+  assert.equal(project.row('a').sha256, hashOf('new'));
+});
+
+test('a save by rename is one change, and a file that comes back is no longer deleted', async (t) => {
+  const project = new TestProject(t);
+  project.write('a', 'one');
+  await project.reconcile();
+  writeFileSync(project.at('temporary'), 'two');
+  renameSync(project.at('temporary'), project.at('a'));
+  const saved = await project.follow('temporary', 'a');
+  assert.deepEqual([saved.changed, saved.deleted], [1, 0]);
+  project.remove('a');
+  assert.equal((await project.follow('a')).deleted, 1);
+  project.write('a', 'three');
+  await project.follow('a');
+  assert.deepEqual(project.marks(), { active: ['a'], deleted: [] });
+});
+
+test('what is deleted is kept in versions byte by byte, with its mode', async (t) => {
+  const project = new TestProject(t);
+  project.write('d/tool', Buffer.from([0, 1, 255]), 0o4755);
+  await project.reconcile();
+  project.remove('d');
+  await project.reconcile();
+  assert.equal(snapshot(project.versions.root)['d/tool'], `file 4755 ${sha256(Buffer.from([0, 1, 255]))}`);
+  assert.equal(project.read('data/versions/.gitignore'), '*\n');
+  assert.ok(!project.rows().has('data/versions/.gitignore'));
+});
+
+test('a path that is deleted twice keeps both copies, the older with a timestamp', async (t) => {
+  const project = new TestProject(t);
+  let time = Date.now();
+  project.now = () => (time += 60_000);
+  for (const content of ['first', 'second', 'second', 'third']) {
+    project.write('d/a.tar.gz', content);
+    await project.reconcile();
+    project.remove('d/a.tar.gz');
+    await project.reconcile();
+  }
+  const kept = snapshot(project.versions.root);
+  const files = Object.keys(kept).filter((path) => path.startsWith('d/'));
+  assert.equal(files.length, 3);
+  assert.ok(files.every((path) => /^d\/a\.tar(?:\.\d{8}T\d{6}\.\d{3}Z)?\.gz$/u.test(path)), files.join());
+  assert.match(kept['d/a.tar.gz'] ?? '', new RegExp(hashOf('third'), 'u'));
+  const hashes = Object.values(kept).map((what) => what.slice(what.lastIndexOf(' ') + 1));
+  for (const content of ['first', 'second']) assert.ok(hashes.includes(hashOf(content)));
+});
+
+test('a file that makes way for a folder, and the other way round, is kept and does not hold up others', async (t) => {
+  const project = new TestProject(t);
+  project.write('a', 'a file');
+  project.write('b/c', 'in a folder');
+  project.write('other', 'other');
+  await project.reconcile();
+  for (const path of ['a', 'b']) project.remove(path);
+  project.write('a/x', 'in the folder');
+  project.write('b', 'now a file');
+  await project.reconcile();
+  for (const path of ['a', 'b', 'other']) project.remove(path);
+  const { deleted, problems } = await project.reconcile();
+  assert.equal(deleted, 3);
+  assert.equal(problems.length, 2);
+  assert.deepEqual(project.marks().active, []);
+  for (const content of ['a file', 'in a folder', 'in the folder', 'now a file', 'other'])
+    assert.ok('bytes' in renderContent(project.index, hashOf(content)), content);
+  assert.equal(project.read(`data/versions/${project.projectId}/other`), 'other');
+});
+
+test('a symlink in versions is never taken for a kept copy, nor followed', async (t) => {
+  const project = new TestProject(t);
+  const outside = join(project.folder, 'outside');
+  writeFileSync(outside, 'content');
+  project.write('a', 'content');
+  await project.reconcile();
+  mkdirSync(project.versions.root, { recursive: true });
+  symlinkSync(outside, project.versions.pathOf('a'));
+  project.remove('a');
+  await project.reconcile();
+  assert.match(snapshot(project.versions.root)['a'] ?? '', /^file 644 /u);
+  rmSync(outside);
+});
+
+test('files that are too large are tracked without content', async (t) => {
+  const project = new TestProject(t);
+  project.maxFileBytes = 10;
+  project.write('large', 'x'.repeat(11));
+  project.write('just right', 'x'.repeat(10));
+  await project.reconcile();
+  assert.deepEqual([project.row('large').sha256, project.row('large').size], [null, 11]);
+  assert.match(project.row('large').skipReason ?? '', /larger/u);
+  assert.ok(project.row('just right').sha256);
+  project.remove('large');
+  await project.reconcile();
+  const { plan } = await project.repair();
+  assert.deepEqual(plan.unrestorable.map(({ path }) => path), ['large']);
+});
+
+test('a file that changes while it is being indexed is not stored half, and is followed', async (t) => {
+  const project = new TestProject(t);
+  project.write('a', 'before');
+  const { parser } = project;
+  let isFirst = true;
+  project.parser = {
+    parse: async (source, language) => {
+      if (isFirst) writeFileSync(project.at('a'), 'after!');
+      isFirst = false;
+      return await parser.parse(source, language);
+    },
+    close: () => undefined,
+  };
+  await project.reconcile();
+  await project.reconcile();
+  assert.equal(project.row('a').sha256, hashOf('after!'));
+});
+
+test('what cannot be read is unknown: its rows stay as they are', async (t) => {
+  const project = new TestProject(t, { versionDir: '../versions' });
+  for (const path of ['closed/a', 'closed/d/b', 'open']) project.write(path);
+  await project.reconcile();
+  chmodSync(project.stateDir, 0o777);
+  chmodSync(project.at('closed'), 0o000);
+  const outcome = await asNobody(() => project.reconcile());
+  assert.deepEqual([outcome.deleted, outcome.skipped], [0, 1]);
+  const followed = await asNobody(() => project.follow('closed/a', 'closed'));
+  assert.equal(followed.deleted, 0);
+  assert.deepEqual(project.marks().deleted, []);
+  const { plan } = await asNobody(() => project.plan());
+  assert.deepEqual(plan.unknown.map(({ path }) => path).sort(), ['closed/a', 'closed/d/b']);
+  assert.deepEqual(plan.actions, []);
+  chmodSync(project.at('closed'), 0o755);
+});
+
+test('a folder that becomes a symlink is not followed, by a walk or by an event', async (t) => {
+  const project = new TestProject(t);
+  project.write('d/a', 'inside');
+  await project.reconcile();
+  const outside = join(project.folder, 'outside');
+  renameSync(project.at('d'), outside);
+  writeFileSync(join(outside, 'a'), 'outside now');
+  symlinkSync(outside, project.at('d'));
+  await project.follow('d/a', 'd/new', 'd');
+  assert.deepEqual(project.marks(), { active: [], deleted: ['d/a'] });
+  assert.equal(project.row('d/a').sha256, hashOf('inside'));
+  await project.reconcile();
+  assert.deepEqual(project.marks().active, []);
+});
+
+test('events about what is no more, or is something else by now, do no harm', async (t) => {
+  const project = new TestProject(t);
+  for (const path of ['d/a', 'd/e/b', 'c']) project.write(path);
+  await project.reconcile();
+  project.remove('d');
+  project.write('d', 'a file now');
+  const outcome = await project.follow('d/e/b', 'd/a', 'd/e', 'd', 'c', 'never/was');
+  assert.deepEqual([outcome.added, outcome.deleted], [1, 2]);
+  assert.deepEqual(project.marks(), { active: ['c', 'd'], deleted: ['d/a', 'd/e/b'] });
+});
+
+test('an event about a folder brings everything below it', async (t) => {
+  const project = new TestProject(t);
+  await project.reconcile();
+  for (const path of ['d/a', 'd/e/b', 'd/.gitignore']) project.write(path, 'x');
+  await project.follow('d');
+  assert.deepEqual(project.marks().active, ['d/.gitignore', 'd/a', 'd/e/b']);
+  assert.equal((await project.follow('d/.gitignore')).needsWhole, true);
+});
+
+test('a file that is ignored from now on is forgotten, and its content kept', async (t) => {
+  const project = new TestProject(t);
+  project.write('a.log', 'logged');
+  await project.reconcile();
+  project.write('.gitignore', '*.log\n');
+  await project.reconcile();
+  assert.deepEqual([...project.rows().keys()], ['.gitignore']);
+  assert.ok('bytes' in renderContent(project.index, hashOf('logged')));
+  assert.equal(project.read('a.log'), 'logged');
+});
+
+test('a content that was damaged in the index is healed when its file is read again', async (t) => {
+  const project = new TestProject(t);
+  project.write('a', 'precious');
+  await project.reconcile();
+  damageContent(project.index, hashOf('precious'), 90);
+  assert.ok('problem' in renderContent(project.index, hashOf('precious')));
+  utimesSync(project.at('a'), 2, 2);
+  await project.reconcile();
+  assert.ok('bytes' in renderContent(project.index, hashOf('precious')));
+});
+
+test('the brake holds exactly when much is missing and the root is another one or empty', () => {
+  const roots: RootState[] = [
+    { kind: 'verified', isEmpty: false },
+    { kind: 'verified', isEmpty: true },
+    { kind: 'replaced', isEmpty: false, dev: '1', ino: '1' },
+    { kind: 'replaced', isEmpty: true, dev: '1', ino: '1' },
+    { kind: 'unavailable', reason: 'away' },
+  ];
+  for (const root of roots)
+    for (const active of [0, 1, 20, 21, 22, 50, 99, 100, 101, 105, 106, 110, 1_000])
+      for (let missing = 0; missing <= active; missing += 1) {
+        const isMuch = missing > 20 && missing * 5 > active;
+        const isSuspect = root.kind === 'replaced' || (root.kind === 'verified' && root.isEmpty);
+        const expected = root.kind === 'unavailable' || (isMuch && isSuspect);
+        assert.equal(isBraked(root, missing, active), expected, JSON.stringify({ root, missing, active }));
+        if (expected) assert.notEqual(brakeReason(root, missing, active), '');
+      }
+});
+
+async function manyFiles(project: TestProject, count: number): Promise<void> {
+  for (let number = 0; number < count; number += 1) project.write(`d${number % 3}/f${number}`);
+  await project.reconcile();
+}
+
+test('a root that was emptied marks nothing, and says why', async (t) => {
+  const project = new TestProject(t, { versionDir: '../versions' });
+  await manyFiles(project, 30);
+  for (const name of ['d0', 'd1', 'd2']) project.remove(name);
+  const { halted, deleted } = await project.reconcile();
+  assert.match(halted ?? '', /30 of 30 files are missing.*empty/u);
+  assert.equal(deleted, 0);
+  assert.match((await project.follow('d0', 'd1', 'd2')).halted ?? '', /empty/u);
+  assert.equal(project.marks().active.length, 30);
+  assert.deepEqual(pathsBelow(project.folder).filter((path) => path.startsWith('versions')), []);
+});
+
+for (const count of [3, 30]) {
+  test(`a root of ${count} files that was replaced by an empty folder marks nothing`, async (t) => {
+    const project = new TestProject(t);
+    await manyFiles(project, count);
+    renameSync(project.root, join(project.folder, 'unmounted'));
+    mkdirSync(project.root);
+    const { halted } = await project.reconcile();
+    assert.match(halted ?? '', /not the one that was registered/u);
+    assert.equal(project.marks().deleted.length, 0);
+    assert.deepEqual(pathsBelow(project.root), []);
+    rmSync(project.root, { recursive: true });
+    renameSync(join(project.folder, 'unmounted'), project.root);
+    const { unchanged, halted: still } = await project.reconcile();
+    assert.deepEqual([unchanged, still], [count, null]);
+  });
+}
+
+test('the same files in another folder are the same project', async (t) => {
+  const project = new TestProject(t);
+  await manyFiles(project, 30);
+  const before = project.project.rootIno;
+  renameSync(project.root, join(project.folder, 'old'));
+  mkdirSync(project.root);
+  for (const name of ['d0', 'd1', 'd2']) renameSync(join(project.folder, 'old', name), project.at(name));
+  const { halted, unchanged } = await project.reconcile();
+  assert.deepEqual([halted, unchanged], [null, 30]);
+  assert.notEqual(project.project.rootIno, before);
+  assert.equal(inspectRoot(project.project).kind, 'verified');
+});
+
+test('a root that is away or no folder changes nothing', async (t) => {
+  const project = new TestProject(t, { versionDir: '../versions' });
+  await manyFiles(project, 3);
+  const rows = project.rows();
+  renameSync(project.root, join(project.folder, 'away'));
+  const refused = { code: 'ROOT_UNAVAILABLE' };
+  await assert.rejects(project.reconcile(), refused);
+  await assert.rejects(project.follow('d0', 'd1/f1'), refused);
+  symlinkSync(join(project.folder, 'away'), project.root);
+  await assert.rejects(project.reconcile(), refused);
+  rmSync(project.root);
+  writeFileSync(project.root, '');
+  await assert.rejects(project.reconcile(), refused);
+  assert.deepEqual(project.rows(), rows);
+  assert.ok(!pathsBelow(project.folder).includes('versions'));
+});

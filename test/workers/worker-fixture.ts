@@ -1,0 +1,47 @@
+/** A worker process as the supervisor starts it, and what it says. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { configSchema } from '#src/base/config.js';
+import type { FromWorker, ToWorker, WorkerKind } from '#src/base/ipc.js';
+import { until } from '../base/temporary.js';
+
+export const workerFile = fileURLToPath(import.meta.resolve('#src/worker.js'));
+
+export class TestWorker {
+  readonly process: ChildProcess;
+  readonly messages: FromWorker[] = [];
+
+  constructor(t: Pick<TestContext, 'after'>, kind: WorkerKind, stateDir: string, options: Record<string, unknown> = {}) {
+    this.process = fork(workerFile, [kind, '--instance=test'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    t.after(() => this.process.kill('SIGKILL'));
+    this.process.on('message', (message: FromWorker) => this.messages.push(message));
+    const config = configSchema.parse({ reconcile_interval: 3_600 });
+    this.send({ type: 'start', start: { stateDir, config, options, task: null } });
+  }
+
+  send(message: ToWorker): void {
+    this.process.send(message);
+  }
+
+  of<T extends FromWorker['type']>(type: T): Extract<FromWorker, { type: T }>[] {
+    return this.messages.filter((message): message is Extract<FromWorker, { type: T }> => message.type === type);
+  }
+
+  async said(holds: () => boolean): Promise<void> {
+    await until(() => {
+      if (this.process.exitCode !== null) throw new Error(`the worker ended with ${this.process.exitCode}`);
+      return holds();
+    });
+  }
+
+  /** Ends it in order; gives its exit status and how long it took (ms). */
+  async stop(): Promise<{ code: number | null; tookMs: number }> {
+    const startedAt = performance.now();
+    const ended = once(this.process, 'exit') as Promise<[number | null]>;
+    this.send({ type: 'stop' });
+    const [code] = await ended;
+    return { code, tookMs: performance.now() - startedAt };
+  }
+}
