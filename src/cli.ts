@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
-import { addClientCommands } from './cli/commands.js';
 import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
 import type { LocationFlags } from './base/locations.js';
 import { version } from './base/version.js';
@@ -38,7 +37,14 @@ locationOptions(program.command('mcp').description('Serve the tools to an agent 
   },
 );
 
-addClientCommands(program, (command) => locationOptions(command).option('--json', 'print JSON, for scripts'));
+// The daemon has to answer soon after its start, and needs none of this.
+const name = process.argv[2];
+if (name !== 'serve' && name !== 'mcp') {
+  const { addClientCommands } = await import('./cli/commands.js');
+  addClientCommands(program, (command) =>
+    locationOptions(command).option('--json', 'print JSON, for scripts'),
+  );
+}
 
 function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
@@ -52,7 +58,6 @@ function throwInsteadOfExit(command: Command): void {
 
 async function main(): Promise<number> {
   throwInsteadOfExit(program);
-  const name = process.argv[2];
   if (name !== 'serve' && name !== 'mcp') process.once('SIGINT', () => process.exit(exitStatus.interrupted));
   try {
     await program.parseAsync();

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { SingleBar } from 'cli-progress';
 import { type LocationFlags, locate } from '../base/locations.js';
 import { sleep } from '../base/waiting.js';
 import { type Client, connect } from '../rpc/client.js';
@@ -49,6 +48,7 @@ async function showProgress(socket: string, projects: readonly string[], signal:
 async function followProject(client: Client, root: string, signal: AbortSignal): Promise<void> {
   const { project_id } = await client.call('add_project', { root_dir: root });
   const startedAt = performance.now();
+  const { SingleBar } = await import('cli-progress');
   const bar = process.stdout.isTTY
     ? new SingleBar({ format: `indexing ${root} [{bar}] {value}/{total}`, clearOnComplete: true })
     : null;

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import winston from 'winston';
+import type winston from 'winston';
 import { errnoOf, messageOf } from '../base/errors.js';
 import type { LogLevel } from '../base/ipc.js';
 import { type LogType, logTypes } from '../contract/logs.js';
@@ -37,6 +37,9 @@ export class LogFiles {
   readonly #loggers = new Map<LogType, winston.Logger>();
   readonly #activity = new Map<LogType, LogActivity>();
   readonly #rotations = new Serial();
+  #winston: typeof winston | null = null;
+  /** Entries from before `open`. */
+  #early: { type: LogType; entry: winston.LogEntry }[] = [];
 
   constructor(folder: string, level: LogLevel) {
     this.folder = folder;
@@ -50,7 +53,20 @@ export class LogFiles {
     if (level === 'error') activity.errors += 1;
     if (level === 'warn') activity.warnings += 1;
     const cut = message.length > entryCharsMax ? `${message.slice(0, entryCharsMax)}… (cut)` : message;
-    this.#logger(type).log(level, cut);
+    const entry = { level, message: cut, timestamp: new Date().toISOString() };
+    if (this.#winston === null) this.#early.push({ type, entry });
+    else this.#logger(type, this.#winston).log(entry);
+  }
+
+  /**
+   * Loads what writes the files; entries are kept until then. Apart from the constructor, because loading takes
+   * longer than the rest of the daemon's start, and nobody waits for a log.
+   */
+  async open(): Promise<void> {
+    const { default: loaded } = await import('winston');
+    this.#winston = loaded;
+    for (const { type, entry } of this.#early) this.#logger(type, loaded).log(entry);
+    this.#early = [];
   }
 
   activityOf(type: LogType): LogActivity {
@@ -104,28 +120,29 @@ export class LogFiles {
 
   /** Waits until everything is on disk; write nothing afterwards. */
   async close(): Promise<void> {
+    if (this.#early.length > 0) await this.open();
     await Promise.all([...this.#loggers.keys()].map((type) => this.#closeLogger(type)));
   }
 
-  #logger(type: LogType): winston.Logger {
+  #logger(type: LogType, loaded: typeof winston): winston.Logger {
     let logger = this.#loggers.get(type);
     if (logger === undefined) {
-      logger = this.#openLogger(type);
+      logger = this.#openLogger(type, loaded);
       this.#loggers.set(type, logger);
     }
     return logger;
   }
 
-  #openLogger(type: LogType): winston.Logger {
-    const transport = new winston.transports.File({
+  #openLogger(type: LogType, loaded: typeof winston): winston.Logger {
+    const transport = new loaded.transports.File({
       filename: join(this.folder, `${type}.log`),
       maxsize: fileBytesMax,
       maxFiles: filesMax,
       tailable: true,
     });
-    const logger = winston.createLogger({
+    const logger = loaded.createLogger({
       level: this.#level,
-      format: winston.format.combine(winston.format.timestamp(), winston.format.json()),
+      format: loaded.format.json(),
       transports: [transport],
     });
     // A full disk must not take the daemon down; what cannot be logged is said where systemd can hear it.

@@ -79,7 +79,7 @@ export class RepairCommand {
       isReleased = true;
       this.#progress = null;
       release();
-      return params.resume_workers ? await this.#resume(resumable) : [];
+      return params.resume_workers && !this.#supervisor.isEnding ? await this.#resume(resumable) : [];
     };
     try {
       call.progress('stop', 0, 0);

@@ -68,7 +68,9 @@ export class Supervisor {
     for (const { pid } of ended)
       this.log('warn', `ended process ${pid}, which an earlier supervisor had left`);
     const slot = this.#slots.index_service;
-    await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    const starting = slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    await this.logs.open();
+    await starting;
     while (slot.state !== 'ready') {
       if (this.#hold !== null) throw heldBack(this.#hold);
       await this.#stateChange.next(60_000);
@@ -145,6 +147,10 @@ export class Supervisor {
     return this.#hold?.reason === 'shutdown';
   }
 
+  get isEnding(): boolean {
+    return this.#hold?.reason === 'shutdown';
+  }
+
   get isHeld(): boolean {
     return this.#hold !== null;
   }
@@ -197,7 +203,7 @@ export class Supervisor {
     params: unknown,
     options: RequestOptions,
   ): Promise<unknown> {
-    if (this.#hold?.reason === 'shutdown') throw heldBack(this.#hold);
+    if (this.#hold !== null && this.isEnding) throw heldBack(this.#hold);
     const owner = this.#slotOwner();
     const worker = new WorkerProcess({
       kind,

@@ -76,7 +76,7 @@ export class WorkerHost {
     } finally {
       await body.close();
     }
-    process.disconnect?.();
+    if (process.connected) process.disconnect?.();
     process.exit(0);
   }
 

@@ -150,7 +150,9 @@ test('a folder that may not be written is an error that leaves nothing behind', 
   const root = temporaryFolder(t);
   mkdirSync(join(root, 'closed'));
   await asNobody(() =>
-    withPlacer(root, (placer) => assert.rejects(placer.place('closed/a', imageOf('x'), 't'), { code: 'EACCES' })),
+    withPlacer(root, (placer) =>
+      assert.rejects(placer.place('closed/a', imageOf('x'), 't'), { code: 'EACCES' }),
+    ),
   );
   assert.deepEqual(pathsBelow(root), ['closed']);
 });

@@ -11,7 +11,11 @@ interface Case {
 
 const home = { HOME: '/home/me' };
 const xdg = { ...home, XDG_STATE_HOME: '/s', XDG_CONFIG_HOME: '/c', XDG_RUNTIME_DIR: '/run/user/1' };
-const systemd = { STATE_DIRECTORY: '/var/lib/ck', RUNTIME_DIRECTORY: '/run/ck', CONFIGURATION_DIRECTORY: '/etc/ck' };
+const systemd = {
+  STATE_DIRECTORY: '/var/lib/ck',
+  RUNTIME_DIRECTORY: '/run/ck',
+  CONFIGURATION_DIRECTORY: '/etc/ck',
+};
 const own = { CODEKEEP_STATE_DIR: '/mine', CODEKEEP_SOCKET: '/mine/s.sock', CODEKEEP_CONFIG: '/mine/c.json' };
 
 const cases: Case[] = [

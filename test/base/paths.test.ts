@@ -2,11 +2,20 @@ import assert from 'node:assert/strict';
 import { normalize } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { assertRelativePath, isWithin, relativePathProblem, splitPath, stampedPath } from '#src/base/paths.js';
+import {
+  assertRelativePath,
+  isWithin,
+  relativePathProblem,
+  splitPath,
+  stampedPath,
+} from '#src/base/paths.js';
 
 const segment = fc.oneof(
   { weight: 5, arbitrary: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 6 }) },
-  { weight: 2, arbitrary: fc.constantFrom('.', '..', '', '...', '.a', ' ', '\n', '\0', '\u{1F600}', '\uD800') },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom('.', '..', '', '...', '.a', ' ', '\n', '\0', '\u{1F600}', '\uD800'),
+  },
 );
 const anyPath = fc.array(segment, { maxLength: 6 }).map((segments) => segments.join('/'));
 

@@ -33,7 +33,9 @@ export async function asNobody<T>(work: () => T | Promise<T>): Promise<T> {
 export function temporaryFileSystem(t: Pick<TestContext, 'after'>, size: number): string | null {
   const folder = mkdtempSync(join(realpathSync(tmpdir()), 'codekeep-mount-'));
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', folder], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', folder], {
+      stdio: 'ignore',
+    });
   } catch {
     rmSync(folder, { recursive: true });
     return null;
@@ -66,7 +68,7 @@ export async function startScript(
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   t.after(() => child.kill('SIGKILL'));
-  await once(child.stdout, 'data');
+  await once(child.stdout, 'data', { signal: AbortSignal.timeout(20_000) });
   return child;
 }
 

@@ -35,7 +35,10 @@ test('words are lower-case and not empty, and no letter or digit of a short name
         assert.equal(word, word.toLowerCase());
       }
       for (const character of text.match(/[\p{L}\p{N}]/gu) ?? [])
-        assert.ok(words.some((word) => word.includes(character.toLowerCase())), character);
+        assert.ok(
+          words.some((word) => word.includes(character.toLowerCase())),
+          character,
+        );
     }),
     { numRuns: 1_000 },
   );

@@ -57,7 +57,17 @@ interface Ending {
 async function repairIn(project: TestProject, injection: string | null): Promise<Ending> {
   const command = [process.execPath, child, join(project.stateDir, 'index.db')];
   const syscall = injection?.slice(0, injection.indexOf(':')) ?? '';
-  const strace = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${syscall}`, '-e', `inject=${injection}`];
+  const strace = [
+    'strace',
+    '-f',
+    '-qq',
+    '-o',
+    '/dev/null',
+    '-e',
+    `trace=${syscall}`,
+    '-e',
+    `inject=${injection}`,
+  ];
   const [program = '', ...parameters] = injection === null ? command : [...strace, ...command];
   const env = { ...process.env, UV_THREADPOOL_SIZE: '1' };
   // What an undisturbed run complains of is for the reader of the test.
@@ -86,7 +96,9 @@ function removeTemporaries(project: TestProject): void {
 
 async function assertRepaired(project: TestProject, expected: unknown): Promise<void> {
   assert.deepEqual(endState(project), expected);
-  const left = Object.keys(snapshot(project.root)).filter((path) => isTemporaryName(path.slice(path.lastIndexOf('/') + 1)));
+  const left = Object.keys(snapshot(project.root)).filter((path) =>
+    isTemporaryName(path.slice(path.lastIndexOf('/') + 1)),
+  );
   assert.deepEqual(left, [], 'temporary files are left over');
   assert.ok(listRuns(project.index, null, 10).every(({ state }) => state !== 'running'));
   assert.deepEqual(checkStructure(project.index), []);

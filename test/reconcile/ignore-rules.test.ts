@@ -98,16 +98,42 @@ test('as git does: any rules in any tree', async (t) => {
   const root = repository(t);
   const name = fc.constantFrom('a', 'b', 'ab', 'a.x', 'b.x', 'c');
   const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'));
-  const atom = fc.constantFrom('a', 'b', 'c', '.x', '*', '**', '?', '/', '/', '[ab]', '[!a]', '[a-b', '\\', '\\a', ' ', '.');
-  const pattern = fc.tuple(fc.constantFrom('', '', '!', '/'), fc.array(atom, { minLength: 1, maxLength: 5 }), fc.constantFrom('', '', '/', ' '));
+  const atom = fc.constantFrom(
+    'a',
+    'b',
+    'c',
+    '.x',
+    '*',
+    '**',
+    '?',
+    '/',
+    '/',
+    '[ab]',
+    '[!a]',
+    '[a-b',
+    '\\',
+    '\\a',
+    ' ',
+    '.',
+  );
+  const pattern = fc.tuple(
+    fc.constantFrom('', '', '!', '/'),
+    fc.array(atom, { minLength: 1, maxLength: 5 }),
+    fc.constantFrom('', '', '/', ' '),
+  );
   const line = pattern.map(([start, atoms, end]) => `${start}${atoms.join('')}${end}`);
   const rules = fc.array(line, { minLength: 1, maxLength: 4 }).map((lines) => lines.join('\n'));
   const folder = fc.constantFrom('', '', 'a/', 'b/', 'a/b/', 'a/a/');
-  const ruleFiles = fc.dictionary(folder.map((prefix) => `${prefix}.gitignore`), rules, { minKeys: 1, maxKeys: 3 });
+  const ruleFiles = fc.dictionary(
+    folder.map((prefix) => `${prefix}.gitignore`),
+    rules,
+    { minKeys: 1, maxKeys: 3 },
+  );
   const tree = fc.array(path, { minLength: 4, maxLength: 14 });
   await fc.assert(
     fc.asyncProperty(tree, ruleFiles, async (paths, files) => {
-      const isFolder = (one: string): boolean => [...paths, ...Object.keys(files)].some((other) => other.startsWith(`${one}/`));
+      const isFolder = (one: string): boolean =>
+        [...paths, ...Object.keys(files)].some((other) => other.startsWith(`${one}/`));
       makeTree(root, { ...filesOf(...paths.filter((one) => !isFolder(one))), ...files });
       assert.deepEqual(await shownByWalk(root), shownByGit(root));
     }),
@@ -133,7 +159,14 @@ test('.codekeepignore beats .gitignore of the same folder', async (t) => {
 test("version control's own files, temporary files and excluded folders are never content", async (t) => {
   const root = temporaryFolder(t);
   makeTree(root, {
-    ...filesOf('.git/HEAD', 'd/.git/HEAD', '.hg/x', 'data/versions/id/a', 'data/versions2/a', 'state/index.db'),
+    ...filesOf(
+      '.git/HEAD',
+      'd/.git/HEAD',
+      '.hg/x',
+      'data/versions/id/a',
+      'data/versions2/a',
+      'state/index.db',
+    ),
     ...filesOf('.codekeep-12-3.tmp', 'd/.codekeep-x.tmp', 'a'),
     '.gitignore': '!.git\n!*.tmp\n!data/\n',
   });
@@ -146,7 +179,11 @@ test("version control's own files, temporary files and excluded folders are neve
 
 test('one path is judged as the walk judges it', async (t) => {
   const root = repository(t);
-  makeTree(root, { ...wideTree, '.gitignore': 'build\nlogs/*\n!logs/keep.log\n', 'd/.gitignore': '!build\n' });
+  makeTree(root, {
+    ...wideTree,
+    '.gitignore': 'build\nlogs/*\n!logs/keep.log\n',
+    'd/.gitignore': '!build\n',
+  });
   const rules = new IgnoreRules(root, []);
   const shown = new Set(await shownByWalk(root));
   for (const path of [...Object.keys(wideTree), '.gitignore'])

@@ -1,12 +1,31 @@
 /** A real project in a temporary folder, with its index beside it. */
-import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import type { IndexingContext } from '#src/reconcile/project-index.js';
-import { type PathsOutcome, reconcilePaths, reconcileProject, type ReconcileOutcome } from '#src/reconcile/reconcile-project.js';
-import { executeRepair, type PlannedRepair, planRepair, type RepairOptions } from '#src/reconcile/repair/repair-project.js';
+import {
+  type PathsOutcome,
+  reconcilePaths,
+  reconcileProject,
+  type ReconcileOutcome,
+} from '#src/reconcile/reconcile-project.js';
+import {
+  executeRepair,
+  type PlannedRepair,
+  planRepair,
+  type RepairOptions,
+} from '#src/reconcile/repair/repair-project.js';
 import type { ApplyOutcome } from '#src/reconcile/repair/apply.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import type { Plan } from '#src/reconcile/repair/plan.js';
@@ -115,7 +134,8 @@ export class TestProject {
   /** Paths of rows with and without the deleted mark. */
   marks(): { active: string[]; deleted: string[] } {
     const rows = [...this.rows().values()];
-    const paths = (deleted: 0 | 1): string[] => rows.filter((row) => row.deleted === deleted).map(({ path }) => path);
+    const paths = (deleted: 0 | 1): string[] =>
+      rows.filter((row) => row.deleted === deleted).map(({ path }) => path);
     return { active: paths(0), deleted: paths(1) };
   }
 

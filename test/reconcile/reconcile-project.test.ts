@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
@@ -91,10 +100,13 @@ test('a path that is deleted twice keeps both copies, the older with a timestamp
   const kept = snapshot(project.versions.root);
   const files = Object.keys(kept).filter((path) => path.startsWith('d/'));
   assert.equal(files.length, 3);
-  assert.ok(files.every((path) => /^d\/a\.tar(?:\.\d{8}T\d{6}\.\d{3}Z)?\.gz$/u.test(path)), files.join());
+  assert.ok(
+    files.every((path) => /^d\/a\.tar(?:\.\d{8}T\d{6}\.\d{3}Z)?\.gz$/u.test(path)),
+    files.join(),
+  );
   assert.match(kept['d/a.tar.gz'] ?? '', new RegExp(hashOf('third'), 'u'));
-  const hashes = Object.values(kept).map((what) => what.slice(what.lastIndexOf(' ') + 1));
-  for (const content of ['first', 'second']) assert.ok(hashes.includes(hashOf(content)));
+  const hashes = new Set(Object.values(kept).map((what) => what.slice(what.lastIndexOf(' ') + 1)));
+  for (const content of ['first', 'second']) assert.ok(hashes.has(hashOf(content)));
 });
 
 test('a file that makes way for a folder, and the other way round, is kept and does not hold up others', async (t) => {
@@ -143,7 +155,10 @@ test('files that are too large are tracked without content', async (t) => {
   project.remove('large');
   await project.reconcile();
   const { plan } = await project.repair();
-  assert.deepEqual(plan.unrestorable.map(({ path }) => path), ['large']);
+  assert.deepEqual(
+    plan.unrestorable.map(({ path }) => path),
+    ['large'],
+  );
 });
 
 test('a file that changes while it is being indexed is not stored half, and is followed', async (t) => {
@@ -271,7 +286,10 @@ test('a root that was emptied marks nothing, and says why', async (t) => {
   assert.equal(deleted, 0);
   assert.match((await project.follow('d0', 'd1', 'd2')).halted ?? '', /empty/u);
   assert.equal(project.marks().active.length, 30);
-  assert.deepEqual(pathsBelow(project.folder).filter((path) => path.startsWith('versions')), []);
+  assert.deepEqual(
+    pathsBelow(project.folder).filter((path) => path.startsWith('versions')),
+    [],
+  );
 });
 
 for (const count of [3, 30]) {

@@ -53,7 +53,9 @@ function expectedOf(fact: Fact, rootDoubt: string | null): Verdict {
     fact.deleted ? 'yes' : 'no',
     fact.tree === 'renders' ? 'renders' : 'not',
   ];
-  const line = table.find((cells) => seen.every((value, column) => [value, '?'].includes(cells[column] ?? '')));
+  const line = table.find((cells) =>
+    seen.every((value, column) => [value, '?'].includes(cells[column] ?? '')),
+  );
   if (line === undefined) throw new Error(`the table has no line for ${seen.join(', ')}`);
   const verdict = line[4];
   return verdict === 'ok' && fact.changed && fact.inProject === 'file' ? 'changed' : verdict;
@@ -76,7 +78,11 @@ const everyFact = presences.flatMap((inProject) =>
 test('the verdict for every combination of facts is the one in the table', () => {
   for (const fact of everyFact)
     for (const rootDoubt of [null, 'the root is away'])
-      assert.equal(judge(fact, { rootDoubt }).verdict, expectedOf(fact, rootDoubt), JSON.stringify({ fact, rootDoubt }));
+      assert.equal(
+        judge(fact, { rootDoubt }).verdict,
+        expectedOf(fact, rootDoubt),
+        JSON.stringify({ fact, rootDoubt }),
+      );
 });
 
 test('nothing is done, and a reason given, where anything is in the way or unknown', () => {
@@ -114,15 +120,23 @@ test('the totals of a plan add up, and every row is in exactly one list', () => 
       assert.equal(plan.unrestorable.length, plan.totals.unrestorable);
       assert.equal(plan.conflicts.length, plan.totals.conflict);
       assert.equal(plan.unknown.length, plan.totals.unknown);
-      const listed = [...plan.actions, ...plan.unrestorable, ...plan.conflicts, ...plan.unknown].map(({ id }) => id);
+      const listed = [...plan.actions, ...plan.unrestorable, ...plan.conflicts, ...plan.unknown].map(
+        ({ id }) => id,
+      );
       assert.equal(new Set(listed).size, listed.length);
       assert.equal(listed.length + plan.totals.ok + plan.totals.changed, facts.length);
       for (const verdict of ['clear_deleted', 'set_deleted', 'restore_from_cst'] as const)
-        assert.equal(plan.actions.filter((action) => action.verdict === verdict).length, plan.totals[verdict]);
+        assert.equal(
+          plan.actions.filter((action) => action.verdict === verdict).length,
+          plan.totals[verdict],
+        );
     }),
   );
 });
 
 test('a plan is made of its facts alone: the same facts give the same plan', () => {
-  assert.deepEqual(planOf(everyFact, { rootDoubt: null }), planOf(structuredClone(everyFact), { rootDoubt: null }));
+  assert.deepEqual(
+    planOf(everyFact, { rootDoubt: null }),
+    planOf(structuredClone(everyFact), { rootDoubt: null }),
+  );
 });

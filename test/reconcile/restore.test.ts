@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import { deleteFile } from '#src/reconcile/deletion.js';
-import { checkRestorable, chooseDeleted, type RestoreChoice, restoreDeleted } from '#src/reconcile/restore.js';
+import {
+  checkRestorable,
+  chooseDeleted,
+  type RestoreChoice,
+  restoreDeleted,
+} from '#src/reconcile/restore.js';
 import { renderContent } from '#src/store/contents.js';
 import { damageContent } from '../store/index-fixture.js';
 import { pathsBelow } from '../base/temporary.js';
@@ -80,7 +85,8 @@ for (const [name, { put, code }] of Object.entries(failures)) {
     assert.throws(() => checkRestorable(project.index, project.project, rows), { code });
     await assert.rejects(restore(project), { code });
     const after = snapshot(project.folder);
-    for (const seen of [before, after]) for (const key of Object.keys(seen)) if (key.startsWith('state/')) delete seen[key];
+    for (const seen of [before, after])
+      for (const key of Object.keys(seen)) if (key.startsWith('state/')) delete seen[key];
     assert.deepEqual(after, before);
     assert.equal(project.marks().deleted.length, 3);
   });

@@ -13,7 +13,8 @@ import { asNobody, temporaryFolder } from '../base/temporary.js';
 const deepName = 'n'.repeat(100);
 const walk = (root: string): Promise<WalkResult> => walkTree(root, '', new IgnoreRules(root, []));
 const pathsOf = ({ files }: WalkResult): string[] => files.map(({ path }) => path).sort();
-const skippedOf = ({ skipped }: WalkResult): string[] => skipped.map(({ path, reason }) => `${path}: ${reason}`).sort();
+const skippedOf = ({ skipped }: WalkResult): string[] =>
+  skipped.map(({ path, reason }) => `${path}: ${reason}`).sort();
 
 test('regular files are listed; symlinks and special files are skipped with a reason', async (t) => {
   const root = temporaryFolder(t);
@@ -45,7 +46,10 @@ test('names that are not UTF-8, of files and of folders, are skipped with a reas
   writeFileSync(join(root, 'real-\uFFFD'), '');
   const result = await walk(root);
   assert.deepEqual(pathsOf(result), ['real-\uFFFD']);
-  assert.deepEqual(skippedOf(result), ['file-\uFFFD: the name is not UTF-8', 'folder-\uFFFD: the name is not UTF-8']);
+  assert.deepEqual(skippedOf(result), [
+    'file-\uFFFD: the name is not UTF-8',
+    'folder-\uFFFD: the name is not UTF-8',
+  ]);
 });
 
 test('a folder that may not be read is skipped with a reason', async (t) => {
@@ -100,7 +104,8 @@ test('a stamp is null for what is gone or no file, however it is gone', (t) => {
   const root = temporaryFolder(t);
   writeFileSync(join(root, 'file'), '12345', { mode: 0o640 });
   symlinkSync('file', join(root, 'link'));
-  for (const name of ['nothing', '.', 'link', 'file/below']) assert.equal(stampOf(join(root, name)), null, name);
+  for (const name of ['nothing', '.', 'link', 'file/below'])
+    assert.equal(stampOf(join(root, name)), null, name);
   const stamp = stampOf(join(root, 'file'));
   assert.deepEqual([stamp?.size, stamp?.mode], [5, 0o640]);
 });
@@ -118,14 +123,16 @@ test('a file is indexed when it is new, was deleted, or any part of its stamp di
   const differing: Partial<FileRow>[] = [
     { size: 2 }, { mtimeNs: '1001' }, { ino: '6' }, { mode: 0o755 }, { deleted: 1 },
   ]; // prettier-ignore
-  for (const given of differing) assert.deepEqual(compared([walked('a')], [rowOf('a', given)]).toIndex, ['a']);
+  for (const given of differing)
+    assert.deepEqual(compared([walked('a')], [rowOf('a', given)]).toIndex, ['a']);
   assert.deepEqual(compared([walked('a')], []).toIndex, ['a']);
   assert.deepEqual(compared([walked('a')], [rowOf('a')]), { toIndex: [], missing: [], unchanged: 1 });
 });
 
 test('a file that was written just before it was indexed is looked at again', () => {
   const mtimeNs = String(1_000_000n * 1_000_000n);
-  const at = (updatedAt: number): string[] => compared([walked('a', { mtimeNs })], [rowOf('a', { mtimeNs, updatedAt })]).toIndex;
+  const at = (updatedAt: number): string[] =>
+    compared([walked('a', { mtimeNs })], [rowOf('a', { mtimeNs, updatedAt })]).toIndex;
   assert.deepEqual(at(1_000_000), ['a']);
   assert.deepEqual(at(1_000_049), ['a']);
   assert.deepEqual(at(1_000_051), []);
@@ -145,7 +152,10 @@ test('every walked file is either unchanged or to be indexed, every row is found
   fc.assert(
     fc.property(names, names, fc.func(fc.boolean()), (onDisk, inIndex, isSame) => {
       const rows = inIndex.map((path) => rowOf(path, isSame(path) ? {} : { size: 9 }));
-      const result = compared(onDisk.map((path) => walked(path)), rows);
+      const result = compared(
+        onDisk.map((path) => walked(path)),
+        rows,
+      );
       assert.equal(result.unchanged + result.toIndex.length, onDisk.length);
       assert.deepEqual(
         result.missing.map(({ path }) => path),

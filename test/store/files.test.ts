@@ -14,7 +14,24 @@ import {
 } from '#src/store/files.js';
 import { addFile, addProject, openIndex } from './index-fixture.js';
 
-const oddNames = ['%', '_', 'a%b', 'a_b', "a'b", 'a"b', '[a]', '*', '?', 'ä', 'A', 'a', 'a b', 'é', '\u{1F600}', '\uFF01'];
+const oddNames = [
+  '%',
+  '_',
+  'a%b',
+  'a_b',
+  "a'b",
+  'a"b',
+  '[a]',
+  '*',
+  '?',
+  'ä',
+  'A',
+  'a',
+  'a b',
+  'é',
+  '\u{1F600}',
+  '\uFF01',
+];
 const odd = [...oddNames, ...oddNames.map((name) => `${name}/x`), 'a-b', 'a.b', 'a0', 'a/b/c', 'ab/c'];
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
@@ -33,7 +50,7 @@ test('pages follow each other in the order of bytes, and hold every path once', 
   for (const path of ['a', 'other']) addFile(index, addProject(index), path);
   for (const limit of [1, 2, 3, 7, 100]) {
     const paths: string[] = [];
-    for (let after = ''; ; ) {
+    for (let after = ''; ;) {
       const rows = pageOfFiles(index, id, page({ after, limit }));
       paths.push(...rows.map((row) => row.path));
       if (rows.length < limit) break;

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { LogFiles, type LogFile } from '#src/supervisor/log-files.js';
-import { compilePattern, type LogEntry, type LogFilter, type LogView, viewLogs } from '#src/supervisor/log-view.js';
+import {
+  compilePattern,
+  type LogEntry,
+  type LogFilter,
+  type LogView,
+  viewLogs,
+} from '#src/supervisor/log-view.js';
 import { temporaryFolder } from '../base/temporary.js';
 
 const start = Date.parse('2024-01-01T00:00:00.000Z');
@@ -25,8 +31,10 @@ function logFiles(t: TestContext, ...contents: string[]): LogFile[] {
   });
 }
 
-const text = (entries: readonly LogEntry[]): string => entries.map((one) => `${JSON.stringify(one)}\n`).join('');
-const range = (from: number, to: number): LogEntry[] => Array.from({ length: to - from }, (_, i) => entry(from + i));
+const text = (entries: readonly LogEntry[]): string =>
+  entries.map((one) => `${JSON.stringify(one)}\n`).join('');
+const range = (from: number, to: number): LogEntry[] =>
+  Array.from({ length: to - from }, (_, i) => entry(from + i));
 const view = (files: LogFile[], filter: Partial<LogFilter> = {}): Promise<LogView> =>
   viewLogs(files, { limit: 1_000, ...filter });
 
@@ -46,7 +54,10 @@ test('an unfinished last line, empty lines and what is no entry are passed over'
 });
 
 test('entries across the seams of what is read at once are whole, in any script', async (t) => {
-  const messages = range(0, 40).map((one, number) => ({ ...one, message: 'ä\u{1F600}'.repeat(700 + number * 17) }));
+  const messages = range(0, 40).map((one, number) => ({
+    ...one,
+    message: 'ä\u{1F600}'.repeat(700 + number * 17),
+  }));
   assert.deepEqual((await view(logFiles(t, text(messages)))).entries, messages);
 });
 
@@ -94,11 +105,15 @@ test('whatever the limit and the cut into files, the view is the end of what was
 
 test('what is written is seen, huge entries are cut, and rotation numbers the files on', async (t) => {
   const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info');
+  await files.open();
   files.write('repair', 'info', 'first');
   files.write('repair', 'debug', 'below the level');
   files.write('repair', 'error', 'x'.repeat(100_000));
   const rotated = await files.rotate('repair', 2);
-  assert.deepEqual(rotated.map((path) => path.slice(files.folder.length + 1)), ['repair1.log']);
+  assert.deepEqual(
+    rotated.map((path) => path.slice(files.folder.length + 1)),
+    ['repair1.log'],
+  );
   files.write('repair', 'warn', 'second');
   await files.rotate('repair', 2);
   files.write('repair', 'info', 'third');
@@ -114,6 +129,7 @@ test('what is written is seen, huge entries are cut, and rotation numbers the fi
 
 test('no more than the backups that were asked for are kept', async (t) => {
   const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info');
+  await files.open();
   for (let round = 0; round < 5; round += 1) {
     files.write('repair', 'info', `round ${round}`);
     await files.rotate('repair', 2);
@@ -122,5 +138,8 @@ test('no more than the backups that were asked for are kept', async (t) => {
   const names = (await files.list('repair')).map(({ path }) => path.slice(files.folder.length + 1)).sort();
   assert.deepEqual(names, ['repair1.log', 'repair2.log']);
   const { entries } = await view(await files.list('repair'));
-  assert.deepEqual(entries.map(({ message }) => message), ['round 3', 'round 4']);
+  assert.deepEqual(
+    entries.map(({ message }) => message),
+    ['round 3', 'round 4'],
+  );
 });

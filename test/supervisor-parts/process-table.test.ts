@@ -55,7 +55,9 @@ test('a pid with another start time is another process: it is neither alive nor 
 
 test('a zombie is dead', async (t) => {
   // The shell's child ends at once, and the shell, which became a sleep, never asks after it.
-  const parent = spawn('sh', ['-c', 'sleep 0.01 & echo $!; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const parent = spawn('sh', ['-c', 'sleep 0.01 & echo $!; exec sleep 600'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   t.after(() => parent.kill('SIGKILL'));
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const pid = Number(line.toString());
@@ -75,7 +77,8 @@ test('a process whose name holds spaces and parentheses is identified', async (t
 
 test('a family holds descendants, and a grandchild that left its parent and its process group', async (t) => {
   const mark = randomUUID();
-  const script = 'setsid sleep 600 & sh -c "setsid sleep 601 & echo \\$!" ; sleep 602 & echo $! ; exec sleep 603';
+  const script =
+    'setsid sleep 600 & sh -c "setsid sleep 601 & echo \\$!" ; sleep 602 & echo $! ; exec sleep 603';
   const worker = spawn('sh', ['-c', script], {
     env: { ...process.env, [workerMark]: mark },
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -87,24 +90,38 @@ test('a family holds descendants, and a grandchild that left its parent and its 
   await until(() => printed.trim().split('\n').length === 2);
   const pid = worker.pid ?? -1;
   const commands = (family: readonly ProcessIdentity[]): string[] =>
-    family.map((member) => readFileSync(`/proc/${member.pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim()).sort();
-  const isWhole = async (): Promise<boolean> => commands(await familyOf(pid, mark)).join() === 'sleep 600,sleep 601,sleep 602';
+    family
+      .map((member) => readFileSync(`/proc/${member.pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim())
+      .sort();
+  const isWhole = async (): Promise<boolean> =>
+    commands(await familyOf(pid, mark)).join() === 'sleep 600,sleep 601,sleep 602';
   await until(isWhole);
   const family = await familyOf(pid, mark);
   t.after(() => family.forEach((member) => signalProcess(member, 'SIGKILL')));
   assert.ok(!family.some((member) => [pid, process.pid, stranger.pid].includes(member.pid)));
   worker.kill('SIGKILL');
   await once(worker, 'exit');
-  assert.deepEqual(commands(await familyOf(pid, mark)), ['sleep 600', 'sleep 601', 'sleep 602'], 'orphans are still found');
+  assert.deepEqual(
+    commands(await familyOf(pid, mark)),
+    ['sleep 600', 'sleep 601', 'sleep 602'],
+    'orphans are still found',
+  );
   assert.deepEqual(commands(await markedWith(randomUUID())), []);
 });
 
 test('an argument is found as a whole word only, and never in this process by chance', async (t) => {
   const token = `--instance=${randomUUID()}`;
-  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', '--', token], { stdio: 'ignore' });
-  const similar = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', '--', `${token}x`], { stdio: 'ignore' });
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', '--', token], {
+    stdio: 'ignore',
+  });
+  const similar = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', '--', `${token}x`], {
+    stdio: 'ignore',
+  });
   for (const one of [child, similar]) t.after(() => one.kill('SIGKILL'));
   await until(async () => (await withArgument(`${token}x`)).length === 1);
   await until(async () => (await withArgument(token)).length === 1);
-  assert.deepEqual((await withArgument(token)).map(({ pid }) => pid), [child.pid]);
+  assert.deepEqual(
+    (await withArgument(token)).map(({ pid }) => pid),
+    [child.pid],
+  );
 });

@@ -11,7 +11,15 @@ test('pauses double from crash to crash, until the worker counts as failed', () 
   const decisions = [1, 2, 3, 4, 5, 6, 7].map((count) => decideRestart(crashes(count)));
   assert.deepEqual(
     decisions.map(({ state, delayMs }) => `${state} ${delayMs}`),
-    ['backoff 250', 'backoff 500', 'backoff 1000', 'backoff 2000', 'backoff 4000', 'failed 300000', 'failed 300000'],
+    [
+      'backoff 250',
+      'backoff 500',
+      'backoff 1000',
+      'backoff 2000',
+      'backoff 4000',
+      'failed 300000',
+      'failed 300000',
+    ],
   );
 });
 

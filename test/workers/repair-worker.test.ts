@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { markDeleted } from '#src/store/files.js';
 import { listRuns } from '#src/store/journal.js';
@@ -77,7 +77,7 @@ test('a worker does not outlive its supervisor', async (t) => {
     t,
     `import { fork } from 'node:child_process';
      const [file, stateDir, config] = process.argv.slice(1);
-     const worker = fork(file, ['repair', '--instance=test'], { detached: true });
+     const worker = fork(file, ['repair', '--instance=test'], { detached: true, execArgv: [] });
      worker.send({ type: 'start', start: { stateDir, config: {}, options: { poll_interval: 86400 }, task: null } });
      worker.on('message', ({ type }) => type === 'ready' && console.log('ready'));
      process.stdin.once('data', () => console.log(worker.pid));`,
@@ -94,9 +94,8 @@ test('a worker does not outlive its supervisor', async (t) => {
   await until(() => identify(pid) === null);
 });
 
-test('started by hand, a worker says what it is and ends', async () => {
-  const { spawnSync } = await import('node:child_process');
-  const { status, stderr } = spawnSync(process.execPath, [join(workerFile), 'repair'], { encoding: 'utf8' });
+test('started by hand, a worker says what it is and ends', () => {
+  const { status, stderr } = spawnSync(process.execPath, [workerFile, 'repair'], { encoding: 'utf8' });
   assert.equal(status, 2);
   assert.match(stderr, /codekeep serve/u);
 });

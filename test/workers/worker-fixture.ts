@@ -13,8 +13,15 @@ export class TestWorker {
   readonly process: ChildProcess;
   readonly messages: FromWorker[] = [];
 
-  constructor(t: Pick<TestContext, 'after'>, kind: WorkerKind, stateDir: string, options: Record<string, unknown> = {}) {
-    this.process = fork(workerFile, [kind, '--instance=test'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  constructor(
+    t: Pick<TestContext, 'after'>,
+    kind: WorkerKind,
+    stateDir: string,
+    options: Record<string, unknown> = {},
+  ) {
+    this.process = fork(workerFile, [kind, '--instance=test'], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
     t.after(() => this.process.kill('SIGKILL'));
     this.process.on('message', (message: FromWorker) => this.messages.push(message));
     const config = configSchema.parse({ reconcile_interval: 3_600 });
@@ -26,7 +33,9 @@ export class TestWorker {
   }
 
   of<T extends FromWorker['type']>(type: T): Extract<FromWorker, { type: T }>[] {
-    return this.messages.filter((message): message is Extract<FromWorker, { type: T }> => message.type === type);
+    return this.messages.filter(
+      (message): message is Extract<FromWorker, { type: T }> => message.type === type,
+    );
   }
 
   async said(holds: () => boolean): Promise<void> {
