@@ -147,10 +147,6 @@ export class Supervisor {
     return this.#hold?.reason === 'shutdown';
   }
 
-  get isEnding(): boolean {
-    return this.#hold?.reason === 'shutdown';
-  }
-
   get isHeld(): boolean {
     return this.#hold !== null;
   }
