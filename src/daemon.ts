@@ -86,10 +86,13 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const ended = stopped.then(async () => {
     supervisor.log('info', 'stopping');
     sampler.stop();
-    await supervisor.end();
-    await begun;
-    await server.close();
-    lock.release();
+    try {
+      await supervisor.end();
+      await begun;
+    } finally {
+      await server.close();
+      lock.release();
+    }
   });
   return { ended, stop: () => stop(), reportDefect: (error) => onDefect(error, 'uncaught') };
 }

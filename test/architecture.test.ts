@@ -137,13 +137,13 @@ test('nothing is kept from the compiler and the linter', () => {
   assert.deepEqual(evading, []);
 });
 
-test("the README's code map names every folder of src", (t) => {
+test("the README's code map names every layer of src", (t) => {
   const path = join(root, 'README.md');
   const map = existsSync(path)
     ? /^#+ Code map$(?<text>[\s\S]*?)(?=^#+ |(?![\s\S]))/mu.exec(readFileSync(path, 'utf8'))
     : null;
   if (map === null) return t.skip('the README has no code map yet');
-  const folders = new Set(files.filter((file) => file.includes('/')).map((file) => dirname(file)));
-  const missing = [...folders].filter((folder) => !map[0].includes(folder));
+  const layers = new Set(files.map((file) => (file.includes('/') ? `${layerOf(file)}/` : file)));
+  const missing = [...layers].filter((layer) => !map[0].includes(`\`${layer}\``));
   assert.deepEqual(missing, []);
 });

@@ -9,7 +9,7 @@ import type { FolderCover } from './walk.js';
 import { commitFile, isSameContent, type PreparedFile, prepareFile, readWhole } from './indexing.js';
 
 /** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
-const batchFiles = 48;
+const batchFiles = 200;
 const batchBytes = 1024 * 1024;
 
 export interface IndexTally {

@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { CodekeepError } from '../base/errors.js';
+import { CodekeepError, errnoOf } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
 import { migrations } from './schema.js';
 
@@ -141,6 +141,8 @@ export function isCorrupt(error: unknown): boolean {
   return sqliteCode(error).startsWith('SQLITE_CORRUPT') || sqliteCode(error) === 'SQLITE_NOTADB';
 }
 
+/** True for a full disk, whether SQLite or the file system says it. */
 export function isDiskFull(error: unknown): boolean {
-  return sqliteCode(error) === 'SQLITE_FULL';
+  const errno = errnoOf(error);
+  return sqliteCode(error) === 'SQLITE_FULL' || errno === 'ENOSPC' || errno === 'EDQUOT';
 }

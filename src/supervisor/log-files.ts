@@ -6,11 +6,14 @@ import { errnoOf, messageOf } from '../base/errors.js';
 import type { LogLevel } from '../base/ipc.js';
 import { type LogType, logTypes } from '../contract/logs.js';
 import { Serial } from '../base/serial.js';
+import { sleep } from '../base/waiting.js';
 
 const fileBytesMax = 10 * 1024 * 1024;
 const filesMax = 5;
 /** A longer entry is cut: one that is larger than a whole file stalls winston's transport. */
 const entryCharsMax = 16_384;
+/** How long the end of the daemon waits for the last entries to be written (ms). */
+const closePatienceMs = 2_000;
 
 export interface LogActivity {
   /** Milliseconds since 1970. */
@@ -158,10 +161,14 @@ export class LogFiles {
     if (logger === undefined) return;
     const [transport] = logger.transports;
     if (transport === undefined) return;
-    await new Promise<void>((resolve) => {
+    const finished = new Promise<void>((resolve) => {
       transport.once('finish', () => resolve());
       logger.end();
     });
+    // On a full disk the end never comes.
+    const patience = new AbortController();
+    await Promise.race([finished, sleep(closePatienceMs, patience.signal)]);
+    patience.abort();
   }
 }
 

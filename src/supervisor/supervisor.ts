@@ -45,7 +45,9 @@ export class Supervisor {
     this.stateDir = stateDir;
     this.config = config;
     this.logs = new LogFiles(join(stateDir, 'logs'), config.log_level);
-    this.#records = new WorkerRecords(join(stateDir, 'workers.json'), this.#instance);
+    this.#records = new WorkerRecords(join(stateDir, 'workers.json'), this.#instance, (problem) =>
+      this.log('warn', problem),
+    );
     const owner = this.#slotOwner();
     this.#slots = {
       index_service: new WorkerSlot('index_service', owner),

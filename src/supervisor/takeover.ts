@@ -1,4 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { messageOf } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
 import { isAlive, markedWith, type ProcessIdentity, signalProcess, withArgument } from './process-table.js';
 
@@ -19,15 +20,21 @@ const orphanPatienceMs = 1_500;
 const pollMs = 20;
 const killPatienceMs = 3_000;
 
-/** The record of running workers in the state directory. Rewritten whole, by rename. */
+/**
+ * The record of running workers in the state directory. Rewritten whole, by rename. On a full disk the older
+ * record stays, which still has the instance that all workers carry: a worker must not fail for want of a note.
+ */
 export class WorkerRecords {
   readonly #path: string;
   readonly #instance: string;
   readonly #workers = new Map<number, WorkerRecord>();
 
-  constructor(path: string, instance: string) {
+  readonly #onProblem: (message: string) => void;
+
+  constructor(path: string, instance: string, onProblem: (message: string) => void) {
     this.#path = path;
     this.#instance = instance;
+    this.#onProblem = onProblem;
   }
 
   add(identity: ProcessIdentity, mark: string): void {
@@ -48,8 +55,12 @@ export class WorkerRecords {
       instance: this.#instance,
       workers: [...this.#workers.values()],
     };
-    writeFileSync(`${this.#path}.new`, JSON.stringify(content), { mode: 0o600 });
-    renameSync(`${this.#path}.new`, this.#path);
+    try {
+      writeFileSync(`${this.#path}.new`, JSON.stringify(content), { mode: 0o600 });
+      renameSync(`${this.#path}.new`, this.#path);
+    } catch (error) {
+      this.#onProblem(`workers.json cannot be written: ${messageOf(error)}`);
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type ToWorker,
   type WorkerStart,
 } from '../base/ipc.js';
+import { isDiskFull } from '../store/index-database.js';
 import { throttled } from '../base/throttle.js';
 
 /** A worker whose supervisor is gone has so long (ms) to end in order. */
@@ -148,9 +149,18 @@ function cancelled(): CodekeepError {
   );
 }
 
+function diskFull(): CodekeepError {
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    'The disk is full.',
+    'Free some space on the file systems of the state directory and the project, then call again.',
+  );
+}
+
 function failureOf(error: unknown, signal: AbortSignal): { error: ErrorShape | null; defect: string } {
   if (error instanceof CodekeepError) return { error: error.toShape(), defect: '' };
   if (signal.aborted) return { error: cancelled().toShape(), defect: '' };
+  if (isDiskFull(error)) return { error: diskFull().toShape(), defect: '' };
   return { error: null, defect: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) };
 }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { CodekeepError, errnoOf, messageOf } from '../../base/errors.js';
+import { CodekeepError, messageOf } from '../../base/errors.js';
 import { FilePlacer } from '../../base/file-placer.js';
 import { sha256 } from '../../base/hash.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
@@ -176,8 +176,7 @@ function placeOf(project: Project, target: Target, path: string): string {
 /** How a failure goes into the journal. */
 export function outcomeOf(error: unknown): Outcome {
   if (error instanceof CodekeepError) return { state: 'conflict', detail: error.message };
-  const errno = errnoOf(error);
-  if (errno === 'ENOSPC' || errno === 'EDQUOT' || isDiskFull(error)) {
+  if (isDiskFull(error)) {
     return { state: 'failed', detail: 'the disk is full: free some space, then repair again' };
   }
   return { state: 'failed', detail: messageOf(error) };
