@@ -54,7 +54,6 @@ async function startWorker(
   }
   await checkProject(supervisor, type, options);
   const worker = await supervisor.startWorker(type, options);
-  await slot.process?.ready;
   return {
     success: true,
     worker_type: type,

@@ -78,7 +78,10 @@ export class WorkerSlot {
    */
   async start(options: Record<string, unknown>): Promise<WorkerProcess> {
     await this.#stopping;
-    if (this.#process !== null) throw new Error(`${this.kind} runs already`);
+    await this.#cleanup;
+    if (this.#process !== null) {
+      throw new CodekeepError('WORKER_START_ERROR', `${this.kind} runs already.`, 'Stop it first.');
+    }
     this.#options = options;
     this.#clearTimer();
     return await this.#spawn();
@@ -95,13 +98,14 @@ export class WorkerSlot {
   async #stop(timeoutMs: number, force: boolean): Promise<StopOutcome | null> {
     this.#clearTimer();
     this.#exits = [];
+    // From here on nothing respawns, also what was about to.
+    this.#enter('stopping');
     const worker = this.#process;
     if (worker === null) {
       await this.#cleanup;
       this.#enter('stopped');
       return null;
     }
-    this.#enter('stopping');
     const outcome = await stopWorkerProcess(worker, timeoutMs, force);
     if (outcome.error === null) {
       this.#process = null;

@@ -71,9 +71,9 @@ export async function measureIndexing(service: Service, root: string): Promise<F
 /** Asks for health one after the other until it is stopped, and at least `atLeast` times. */
 export function measureHealth(service: Service, atLeast: number): { stop: () => Promise<number[]> } {
   const times: number[] = [];
-  let stopping = false;
+  const stopping = new AbortController();
   const run = (async () => {
-    while (!stopping || times.length < atLeast) {
+    while (!stopping.signal.aborted || times.length < atLeast) {
       const startedAt = performance.now();
       await service.client.call('health');
       times.push(performance.now() - startedAt);
@@ -81,7 +81,7 @@ export function measureHealth(service: Service, atLeast: number): { stop: () => 
   })();
   return {
     stop: async () => {
-      stopping = true;
+      stopping.abort();
       await run;
       return times;
     },

@@ -91,7 +91,10 @@ function hashVector(text: string, dimensions: number): Float32Array {
   for (const word of wordsOf(text)) counts.set(word, (counts.get(word) ?? 0) + 1);
   const vector = new Float32Array(dimensions);
   for (const [word, count] of counts) {
-    const hash = [...word].reduce((sum, letter) => Math.imul(sum ^ (letter.codePointAt(0) ?? 0), 16_777_619) >>> 0, 2_166_136_261); // prettier-ignore
+    const hash = Buffer.from(word).reduce(
+      (sum, byte) => Math.imul(sum ^ byte, 16_777_619) >>> 0,
+      2_166_136_261,
+    );
     const place = hash % dimensions;
     const sign = (hash >>> 16) % 2 === 0 ? 1 : -1;
     vector[place] = (vector[place] ?? 0) + sign * (1 + Math.log(count));

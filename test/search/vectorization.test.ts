@@ -17,7 +17,7 @@ const worker = fileURLToPath(import.meta.resolve('#src/worker.js'));
 interface RunningWorker {
   child: ChildProcess;
   messages: FromWorker[];
-  send(message: ToWorker): void;
+  send: (message: ToWorker) => void;
 }
 
 function start(stateDir: string): RunningWorker {

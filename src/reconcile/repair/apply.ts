@@ -74,7 +74,7 @@ async function applyBatch(
     });
   } finally {
     // Folders are durable before the journal says that their files are.
-    await placers.finish();
+    await placers.finish().catch(notDurable);
   }
   await index.write(() => {
     batch.forEach((action, position) => {
@@ -86,6 +86,14 @@ async function applyBatch(
       else total.errors.push(`${action.path}: ${detail ?? 'failed'}`);
     });
   });
+}
+
+function notDurable(error: unknown): never {
+  throw new CodekeepError(
+    'REPAIR_DATABASE_ERROR',
+    `What was written could not be made durable: ${messageOf(error)}.`,
+    'Check the disk, then repair again. Nothing that was there before is lost.',
+  );
 }
 
 /** Names an action's temporary files, so that a run that was cut off can be cleaned up after. */
