@@ -51,6 +51,8 @@ export class TreePresence {
   readonly #root: string;
   readonly #mayBeMissing: boolean;
   readonly #folders = new Map<string, Presence>();
+  /** Paths come sorted, mostly: the folder of the last one is asked for without a look-up. */
+  #lastFolder: { path: string; presence: Presence } | null = null;
 
   /**
    * @param options.mayBeMissing a root that is not there holds nothing, as a versions directory that was not
@@ -68,8 +70,7 @@ export class TreePresence {
 
   /** @param path canonical relative path (see relativePathProblem) */
   look(path: string): Look {
-    const slash = path.lastIndexOf('/');
-    const folder = this.#folderAt(slash < 0 ? '' : path.slice(0, slash));
+    const folder = this.#parentOf(path);
     if (folder !== 'directory') return { presence: belowNoFolder(folder), stats: null };
     try {
       const stats = lstatSync(`${this.#root}/${path}`, { throwIfNoEntry: false });
@@ -78,6 +79,16 @@ export class TreePresence {
     } catch (error) {
       return { presence: presenceOfError(error), stats: null };
     }
+  }
+
+  #parentOf(path: string): Presence {
+    const length = Math.max(path.lastIndexOf('/'), 0);
+    const last = this.#lastFolder;
+    if (last !== null && last.path.length === length && path.startsWith(last.path)) return last.presence;
+    const folder = path.slice(0, length);
+    const presence = this.#folderAt(folder);
+    this.#lastFolder = { path: folder, presence };
+    return presence;
   }
 
   #folderAt(folder: string): Presence {

@@ -4,7 +4,7 @@ import { applyPlan } from '../reconcile/repair/apply.js';
 import { Observer } from '../reconcile/repair/observe.js';
 import { type Action, planOf } from '../reconcile/repair/plan.js';
 import { brakeReason, inspectRoot, isBraked, rootUnavailable } from '../reconcile/project-root.js';
-import { countFiles, type FileTrace, tracesIn } from '../store/files.js';
+import { countFiles, type FileTrace, tracesAfter } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { beginRun, endRun } from '../store/journal.js';
 import type { Project } from '../store/projects.js';
@@ -54,7 +54,7 @@ export class RoundRunner {
     const slicer = new Slicer(5);
     const wanted: Action[] = [];
     for (let after: string | null = null; ;) {
-      const rows = tracesIn(this.#index, this.#project.id, { after, upTo: null }, this.#batchSize);
+      const rows = tracesAfter(this.#index, this.#project.id, after, this.#batchSize);
       after = rows.at(-1)?.path ?? after;
       wanted.push(...this.#look(rows, outcome));
       outcome.checked += rows.length;

@@ -3,7 +3,7 @@ import { relativePathProblem } from '../../base/paths.js';
 import { TreePresence } from '../../base/presence.js';
 import { Slicer } from '../../base/waiting.js';
 import { renderContent } from '../../store/contents.js';
-import { type FileTrace, imageOf, type PathRange, tracesIn } from '../../store/files.js';
+import { countFiles, type FileTrace, imageOf, tracesAfter } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 import { VersionStore } from '../version-store.js';
@@ -12,7 +12,7 @@ import type { Fact } from './plan.js';
 /** Rows read at once; between pages other readers and a stop get their turn. */
 const pageRows = 1_000;
 
-/** The part of a project that observing needs; it crosses to other threads. */
+/** The part of a project that observing needs. */
 export type ObservedProject = Pick<Project, 'id' | 'rootDir' | 'versionDir'>;
 
 /** Times are compared as doubles in microseconds, which leaves room for rounding. */
@@ -33,6 +33,14 @@ export class Observer {
     this.#inProject = new TreePresence(project.rootDir);
     this.#inVersions = new VersionStore(project).observe();
     this.#knownProblem = knownProblem;
+  }
+
+  /** Whether a row's file is present and needs no mark, as nearly all are; null for a row that needs a fact. */
+  presentAs(row: FileTrace): 'ok' | 'changed' | null {
+    if (row.deleted === 1 || relativePathProblem(row.path) !== null) return null;
+    const { stats } = this.#inProject.look(row.path);
+    if (stats === null) return null;
+    return isChanged(row, stats) ? 'changed' : 'ok';
   }
 
   fact(row: FileTrace): Fact {
@@ -81,42 +89,28 @@ export interface Observation {
   facts: Fact[];
 }
 
-export function emptyObservation(): Observation {
-  return { present: { ok: 0, changed: 0 }, facts: [] };
-}
-
-export function mergeObservations(parts: readonly Observation[]): Observation {
-  const whole = emptyObservation();
-  for (const { present, facts } of parts) {
-    whole.present.ok += present.ok;
-    whole.present.changed += present.changed;
-    for (const fact of facts) whole.facts.push(fact);
-  }
-  return whole;
-}
-
-/** Looks at the rows of a range in the order of their paths, in slices. */
-export async function observeRange(
+/** Looks at all rows of a project in the order of their paths, in slices. */
+export async function observeProject(
   index: IndexDatabase,
   project: ObservedProject,
-  range: PathRange,
-  progress: (done: number) => void,
+  progress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<Observation> {
+  const { total } = countFiles(index, project.id);
   const observer = new Observer(index, project);
   const slicer = new Slicer();
-  const observation = emptyObservation();
+  const observation: Observation = { present: { ok: 0, changed: 0 }, facts: [] };
   let done = 0;
-  for (let { after } = range; ;) {
-    const rows = tracesIn(index, project.id, { after, upTo: range.upTo }, pageRows);
+  for (let after: string | null = null; ;) {
+    const rows = tracesAfter(index, project.id, after, pageRows);
     for (const row of rows) {
-      const fact = observer.fact(row);
-      if (fact.inProject !== 'file' || fact.deleted) observation.facts.push(fact);
-      else observation.present[fact.changed ? 'changed' : 'ok'] += 1;
+      const present = observer.presentAs(row);
+      if (present === null) observation.facts.push(observer.fact(row));
+      else observation.present[present] += 1;
       done += 1;
       after = row.path;
       if (slicer.isDue()) {
-        progress(done);
+        progress(done, total);
         await slicer.breathe(signal);
       }
     }

@@ -4,7 +4,7 @@ import { beginRun, endRun, type RunOrigin } from '../../store/journal.js';
 import { type Project, setRootIdentity } from '../../store/projects.js';
 import { brakeReason, inspectRoot, isBraked, type RootState } from '../project-root.js';
 import { applyPlan, type ApplyOutcome, verifyActions } from './apply.js';
-import { observeProject } from './observe-project.js';
+import { observeProject } from './observe.js';
 import { type Fact, type Plan, type PlanContext, planOf } from './plan.js';
 
 export type RepairPhase = 'observe' | 'backup' | 'apply' | 'verify';
