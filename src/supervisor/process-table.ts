@@ -57,6 +57,17 @@ export async function familyOf(pid: number, mark: string): Promise<ProcessIdenti
   return [...family.values()];
 }
 
+let psFound: Promise<boolean> | undefined;
+
+/** Whether there is a `ps` program, which ps-list and tree-kill run; the latter brings the process down without it. */
+export function hasPs(): Promise<boolean> {
+  psFound ??= psList().then(
+    () => true,
+    () => false,
+  );
+  return psFound;
+}
+
 async function descendantsOf(pid: number): Promise<ProcessIdentity[]> {
   // Without `ps` on the machine the mark alone has to do.
   const processes = await psList().catch(() => []);

@@ -1,6 +1,6 @@
 import treeKill from 'tree-kill';
 import { sleep } from '../base/waiting.js';
-import { familyOf, isAlive, type ProcessIdentity, signalProcess } from './process-table.js';
+import { familyOf, hasPs, isAlive, type ProcessIdentity, signalProcess } from './process-table.js';
 import type { WorkerProcess } from './worker-process.js';
 
 /** How a worker ended. */
@@ -61,7 +61,7 @@ async function hasEnded(worker: WorkerProcess, timeoutMs: number): Promise<boole
 /** tree-kill calls back after signalling; whether the processes died is found out afterwards. */
 async function killTree(identity: ProcessIdentity): Promise<void> {
   if (!isAlive(identity)) return;
-  await new Promise<void>((resolve) => treeKill(identity.pid, 'SIGKILL', () => resolve()));
+  if (await hasPs()) await new Promise<void>((resolve) => treeKill(identity.pid, 'SIGKILL', () => resolve()));
   signalProcess(identity, 'SIGKILL');
 }
 

@@ -1,5 +1,6 @@
 import pidusage from 'pidusage';
 import type { WorkerKind } from '../base/ipc.js';
+import { sleep } from '../base/waiting.js';
 import type { WorkerStatus } from '../contract/workers.js';
 import type { LogFiles } from './log-files.js';
 import type { WorkerSlot } from './worker-slot.js';
@@ -8,6 +9,8 @@ import type { WorkerSlot } from './worker-slot.js';
 const sampleEveryMs = 5_000;
 /** It forgets a process after so long (ms); more than the pause between two looks. */
 const historyMs = 60_000;
+/** Between the first look at a process and the first figure (ms): long enough for CPU time to have grown. */
+const firstLookMs = 200;
 const bytesPerMb = 1024 * 1024;
 
 interface Usage {
@@ -22,6 +25,7 @@ interface Usage {
  */
 export class UsageSampler {
   readonly #pids: () => number[];
+  readonly #seen = new Set<number>();
   readonly #timer: NodeJS.Timeout;
 
   /** @param pids the processes that are alive now */
@@ -37,6 +41,7 @@ export class UsageSampler {
   /** Null for a process that is gone. */
   async sample(pid: number): Promise<Usage | null> {
     try {
+      await this.#lookFirst(pid);
       const { cpu, memory, elapsed } = await pidusage(pid, { maxage: historyMs });
       return {
         cpuPercent: Math.round(cpu * 10) / 10,
@@ -45,8 +50,16 @@ export class UsageSampler {
       };
     } catch {
       // ENOENT or ESRCH: it ended between two looks.
+      this.#seen.delete(pid);
       return null;
     }
+  }
+
+  async #lookFirst(pid: number): Promise<void> {
+    if (this.#seen.has(pid)) return;
+    await pidusage(pid, { maxage: historyMs });
+    this.#seen.add(pid);
+    await sleep(firstLookMs);
   }
 
   stop(): void {
