@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type LocationFlags, locate } from '../base/locations.js';
 import { sleep } from '../base/waiting.js';
 import { type Client, connect } from '../rpc/client.js';
+import { describeError } from './output.js';
 
 /** How often the progress of indexing is looked at (ms). */
 const lookEveryMs = 200;
@@ -37,7 +38,14 @@ async function showProgress(socket: string, projects: readonly string[], signal:
   if (projects.length === 0) return;
   const client = await connect({ socket });
   try {
-    for (const root of projects) await followProject(client, root, signal);
+    for (const root of projects) {
+      try {
+        await followProject(client, root, signal);
+      } catch (error) {
+        // The daemon goes on: the folder may be mounted later, and other projects are there.
+        if (!signal.aborted) process.stderr.write(`${describeError(error, false)}\n`);
+      }
+    }
     if (!signal.aborted)
       process.stdout.write('ready: try "codekeep search" or "codekeep status" in another terminal\n');
   } finally {

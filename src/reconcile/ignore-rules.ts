@@ -2,6 +2,7 @@ import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isTemporaryName } from '../base/file-placer.js';
 import { isWithin } from '../base/paths.js';
+import { presenceAt } from '../base/presence.js';
 import { IgnoreList } from './gitignore.js';
 
 /** Ignored unless a project's own rules say otherwise (`!name/` in .gitignore or .codekeepignore). */
@@ -9,7 +10,6 @@ const builtIn = [
   'node_modules/',
   'bower_components/',
   '.venv/',
-  'venv/',
   '__pycache__/',
   '*.pyc',
   '.tox/',
@@ -45,6 +45,7 @@ export class IgnoreRules {
   readonly #root: string;
   readonly #excluded: readonly string[];
   readonly #byFolder = new Map<string, IgnoreList | null>();
+  readonly #environments = new Map<string, boolean>();
 
   /** @param excluded absolute folders that are never content: the versions and state directories */
   constructor(root: string, excluded: readonly string[]) {
@@ -66,7 +67,7 @@ export class IgnoreRules {
         const verdict = rules.verdict(folder === '' ? path : path.slice(folder.length + 1), isDirectory);
         if (verdict !== null) return verdict === 'ignored';
       }
-      if (folder === '') return false;
+      if (folder === '') return isDirectory && this.#isVirtualEnvironment(path);
     }
   }
 
@@ -76,6 +77,16 @@ export class IgnoreRules {
       if (this.ignoresEntry(path.slice(0, slash), true)) return true;
     }
     return this.ignoresEntry(path, isDirectory);
+  }
+
+  /** By its marker and not by its name: a folder `venv` may be code, as in Python's own library. */
+  #isVirtualEnvironment(folder: string): boolean {
+    let isOne = this.#environments.get(folder);
+    if (isOne === undefined) {
+      isOne = presenceAt(`${this.#root}/${folder}/pyvenv.cfg`) === 'file';
+      this.#environments.set(folder, isOne);
+    }
+    return isOne;
   }
 
   #rulesOf(folder: string): IgnoreList | null {

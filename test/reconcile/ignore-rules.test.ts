@@ -141,6 +141,12 @@ test('as git does: any rules in any tree', async (t) => {
   );
 });
 
+test('a virtual environment is known by its marker, and a folder that is only named so is content', async (t) => {
+  const root = temporaryFolder(t);
+  makeTree(root, filesOf('venv/__init__.py', 'env/pyvenv.cfg', 'env/lib/a.py', 'a.py'));
+  assert.deepEqual(await shownByWalk(root), ['a.py', 'venv/__init__.py']);
+});
+
 test('built-in ignores hold, unless the project says otherwise', async (t) => {
   const root = temporaryFolder(t);
   const tree = filesOf('node_modules/a', 'd/node_modules/a', '__pycache__/a', 'a.pyc', '.venv/a', 'a');
