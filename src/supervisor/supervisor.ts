@@ -70,9 +70,9 @@ export class Supervisor {
     for (const { pid } of ended)
       this.log('warn', `ended process ${pid}, which an earlier supervisor had left`);
     const slot = this.#slots.index_service;
-    const starting = slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    // By now the first answers have gone out.
     await this.logs.open();
-    await starting;
     while (slot.state !== 'ready') {
       if (this.#hold !== null) throw heldBack(this.#hold);
       await this.#stateChange.next(60_000);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,12 +35,19 @@ async function withService(measure: (service: Service) => Promise<Figure[]>): Pr
 
 async function measureStart(): Promise<Figure[]> {
   const times: number[] = [];
-  for (let round = 0; round < 5; round += 1) {
+  const bare: number[] = [];
+  for (let round = 0; round < 7; round += 1) {
+    const startedAt = performance.now();
+    execFileSync(process.execPath, ['-e', '0']);
+    bare.push(performance.now() - startedAt);
     const service = await Service.start();
     times.push(service.firstAnswerMs);
     await service.stop();
   }
-  return [{ name: 'serve to first answer', value: inMs(median(times)) }];
+  return [
+    { name: 'serve to first answer', value: inMs(median(times)) },
+    { name: 'node alone, doing nothing', value: inMs(median(bare)) },
+  ];
 }
 
 async function measureIdle(service: Service): Promise<Figure[]> {
