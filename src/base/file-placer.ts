@@ -93,13 +93,20 @@ export class FilePlacer {
   ): Promise<void> {
     const { pinned, name } = await this.#placeOf(path);
     const temporary = pinned.at(temporaryName(token));
+    let isLinked = false;
     try {
       await fill(temporary);
       await link(temporary, pinned.at(name));
+      isLinked = true;
     } catch (error) {
       throw errnoOf(error) === 'EEXIST' ? targetExists(path) : error;
     } finally {
-      await unlink(temporary).catch(ignoreMissing);
+      await unlink(temporary).catch(async (error: unknown) => {
+        if (errnoOf(error) === 'ENOENT') return;
+        // A placement that fails leaves nothing at the final name.
+        if (isLinked) await unlinkTwin(pinned.at(name), temporary);
+        throw error;
+      });
     }
   }
 
@@ -148,8 +155,10 @@ async function syncAndClose(folder: PinnedFolder): Promise<void> {
   }
 }
 
-function ignoreMissing(error: unknown): void {
-  if (errnoOf(error) !== 'ENOENT') throw error;
+/** Takes a name away if it is another name of the same file. */
+async function unlinkTwin(path: string, twin: string): Promise<void> {
+  const [one, other] = await Promise.all([lstat(path), lstat(twin)]);
+  if (one.ino === other.ino && one.dev === other.dev) await unlink(path);
 }
 
 function targetExists(path: string): CodekeepError {

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { CodekeepError, errnoOf } from '../base/errors.js';
-import { type FileImage, FilePlacer } from '../base/file-placer.js';
+import { type FileImage, FilePlacer, temporaryName } from '../base/file-placer.js';
 import { sha256 } from '../base/hash.js';
 import { isWithin, stampedPath } from '../base/paths.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
-import { type Presence, TreePresence } from '../base/presence.js';
+import { type Presence, presenceAt, TreePresence } from '../base/presence.js';
 import type { Project } from '../store/projects.js';
 
 const defaultVersionDir = 'data/versions';
@@ -93,17 +93,28 @@ function versionStamp(now: number): string {
   return new Date(now).toISOString().replaceAll(/[-:]/g, '');
 }
 
+/** Under a temporary name until it is whole, so that a kill never leaves one that ignores nothing. */
 async function hideFromGit(folder: PinnedFolder): Promise<void> {
+  const temporary = folder.at(temporaryName('gitignore'));
+  // What a kill left behind goes first.
+  await unlink(temporary).catch(ignoreErrno('ENOENT'));
+  const path = folder.at('.gitignore');
+  if (presenceAt(path) !== 'absent') return;
   try {
-    const file = await open(folder.at('.gitignore'), 'wx', 0o644);
-    try {
-      await file.writeFile('*\n');
-    } finally {
-      await file.close();
-    }
+    await writeFile(temporary, '*\n', { flag: 'wx', mode: 0o644 });
+    await link(temporary, path);
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
+    // Another process is at the same.
+    ignoreErrno('EEXIST', 'ENOENT')(error);
+  } finally {
+    await unlink(temporary).catch(ignoreErrno('ENOENT'));
   }
+}
+
+function ignoreErrno(...errnos: string[]): (error: unknown) => void {
+  return (error) => {
+    if (!errnos.includes(errnoOf(error) ?? '')) throw error;
+  };
 }
 
 /** The project with another versions directory for one run, where the caller named one. */
