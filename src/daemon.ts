@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfig } from './base/config.js';
@@ -25,6 +26,8 @@ export interface DaemonOptions {
 export interface Daemon {
   /** Resolves when every worker is gone and the socket is closed. */
   readonly ended: Promise<void>;
+  /** Aborts when the stop begins, whoever asked for it. */
+  readonly stopping: AbortSignal;
   /** Stops in order; safe to call more than once. */
   stop(): void;
   /** Logs an error that nothing in the program caught. */
@@ -50,10 +53,8 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const jobs = new Jobs((error) => onDefect(error, 'job'));
   const repair = new RepairCommand(supervisor);
   const sampler = new UsageSampler(() => workerPids(supervisor));
-  let stop = (): void => undefined;
-  const stopped = new Promise<void>((resolve) => {
-    stop = resolve;
-  });
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
   const server = createRpcServer({
     contract,
     handlers: serviceHandlers({
@@ -63,7 +64,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       sampler,
       version,
       startedAt,
-      shutDown: () => stop(),
+      shutDown: stop,
     }),
     socketPath: locations.socket,
     onDefect,
@@ -83,7 +84,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     // Stopped before everything was started: there is nothing to mend.
     if (!supervisor.isEnding) onDefect(error, 'start');
   });
-  const ended = stopped.then(async () => {
+  const ended = once(stopping.signal, 'abort').then(async () => {
     supervisor.log('info', 'stopping');
     sampler.stop();
     try {
@@ -94,7 +95,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       lock.release();
     }
   });
-  return { ended, stop: () => stop(), reportDefect: (error) => onDefect(error, 'uncaught') };
+  return { ended, stopping: stopping.signal, stop, reportDefect: (error) => onDefect(error, 'uncaught') };
 }
 
 async function begin(

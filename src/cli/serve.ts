@@ -26,10 +26,8 @@ export async function serve(flags: LocationFlags & { project: string[] }): Promi
   process.on('SIGTERM', () => daemon.stop());
   process.on('SIGINT', () => daemon.stop());
   process.stdout.write(`listening on ${locations.socket}\n`);
-  const ended = new AbortController();
-  const shown = showProgress(locations.socket, projects, ended.signal).catch(() => undefined);
+  const shown = showProgress(locations.socket, projects, daemon.stopping).catch(() => undefined);
   await daemon.ended;
-  ended.abort();
   await shown;
 }
 
