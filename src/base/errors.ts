@@ -65,6 +65,14 @@ export function errnoOf(error: unknown): string | null {
   return null;
 }
 
+/** For `catch`: passes over errors with these codes, as where what is to go is gone already; throws any other. */
+export function ignoreErrno(...errnos: string[]): (error: unknown) => undefined {
+  return (error) => {
+    if (!errnos.includes(errnoOf(error) ?? '')) throw error;
+    return undefined;
+  };
+}
+
 /** A one-line description of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

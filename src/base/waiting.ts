@@ -12,6 +12,16 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   }
 }
 
+/** The outcome of `work`, or null when it takes longer than `ms` milliseconds; the work itself goes on. */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
+  const patience = new AbortController();
+  try {
+    return await Promise.race([work, sleep(ms, patience.signal).then(() => null)]);
+  } finally {
+    patience.abort();
+  }
+}
+
 /**
  * Keeps a long loop from holding the event loop: `await slicer.breathe()` yields once more than
  * `sliceMs` have passed since the last yield, and costs next to nothing in between.

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { workerType as workerTypeField, type WorkerType } from '../contract/fields.js';
-import type { MethodName, Result } from '../contract/index.js';
+import type { Result } from '../contract/index.js';
+import { type LogType, logTypes } from '../contract/logs.js';
 import { type Common, type CommonFlags, parseNumber, withClient } from './client-command.js';
 import { print, table } from './output.js';
 
@@ -53,28 +54,30 @@ function printWorkers(workers: WorkerRows): void {
   print(table(rows));
 }
 
+type LogLevel = Result<'view_worker_logs'>['entries'][number]['level'];
+
 export function addLogs(program: Command, common: Common): void {
-  const types = [...workerTypeField.options, 'index_service', 'supervisor'] as const;
   common(program.command('logs').description("Show a worker's log"))
-    .addArgument(program.createArgument('<type>', types.join(', ')).choices(types))
+    .addArgument(program.createArgument('<type>', logTypes.join(', ')).choices(logTypes))
     .option('--tail <n>', 'the last so many entries', parseNumber, 50)
     .option('--level <levels...>', 'error, warn, info or debug')
     .option('--grep <pattern>', 'regular expression')
-    .action(async (type: string, flags: CommonFlags & { tail: number; level?: string[]; grep?: string }) => {
-      const params = {
-        worker_type: type,
-        tail: flags.tail,
-        log_levels: flags.level,
-        search_pattern: flags.grep,
-      };
-      const method: MethodName = 'view_worker_logs';
-      await withClient(
-        flags,
-        async (client) => (await client.callAny(method, params)) as Result<'view_worker_logs'>,
-        ({ entries }) =>
-          entries.forEach(({ timestamp, level, message }) => print(`${timestamp} ${level} ${message}`)),
-      );
-    });
+    .action(
+      async (type: LogType, flags: CommonFlags & { tail: number; level?: LogLevel[]; grep?: string }) => {
+        const params = {
+          worker_type: type,
+          tail: flags.tail,
+          log_levels: flags.level,
+          search_pattern: flags.grep,
+        };
+        await withClient(
+          flags,
+          (client) => client.call('view_worker_logs', params),
+          ({ entries }) =>
+            entries.forEach(({ timestamp, level, message }) => print(`${timestamp} ${level} ${message}`)),
+        );
+      },
+    );
 }
 
 function parseWorkerType(text: string): WorkerType {

@@ -39,4 +39,3 @@ export const stopTimeout = z
 
 export type Freshness = z.infer<typeof freshness>;
 export type WorkerType = z.infer<typeof workerType>;
-export type WorkerState = z.infer<typeof workerState>;

@@ -52,10 +52,6 @@ export type Params<N extends MethodName> = ParamsOf<Contract[N]>;
 export type Input<N extends MethodName> = InputOf<Contract[N]>;
 export type Result<N extends MethodName> = ResultOf<Contract[N]>;
 
-export function isMethodName(name: string): name is MethodName {
-  return Object.hasOwn(contract, name);
-}
-
 /** Names of the methods that index_service answers. */
 export type IndexMethod = {
   [N in MethodName]: Contract[N]['owner'] extends 'index' ? N : never;

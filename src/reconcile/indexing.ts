@@ -13,7 +13,7 @@ import { languageOf } from '../syntax/language.js';
 import type { Parser } from '../syntax/parser.js';
 import { decodeSource } from '../syntax/source.js';
 import { encodeTree } from '../syntax/tree-codec.js';
-import { isSameStamp, stampOf } from './walk.js';
+import { isSameStamp, stampFrom, stampOf } from './walk.js';
 
 /** A file on disk as it was read in one go. */
 export type Reading =
@@ -36,11 +36,11 @@ export function readWhole(absolutePath: string, maxFileBytes: number): Reading {
     return { kind: 'unreadable', reason: `cannot be read (${errno})` };
   }
   try {
-    const before = stampOfDescriptor(fd);
+    const before = stampFrom(fstatSync(fd, { bigint: true }));
     if (before === null) return { kind: 'unsettled' };
     if (before.size > maxFileBytes) return { kind: 'too_large', stamp: before };
     const bytes = readDescriptor(fd, before.size);
-    const after = stampOfDescriptor(fd);
+    const after = stampFrom(fstatSync(fd, { bigint: true }));
     if (after === null || bytes.length !== before.size || !isSameStamp(before, after))
       return { kind: 'unsettled' };
     return { kind: 'content', stamp: before, bytes };
@@ -49,17 +49,6 @@ export function readWhole(absolutePath: string, maxFileBytes: number): Reading {
   } finally {
     closeSync(fd);
   }
-}
-
-function stampOfDescriptor(fd: number): FileStamp | null {
-  const stats = fstatSync(fd, { bigint: true });
-  if (!stats.isFile()) return null;
-  return {
-    size: Number(stats.size),
-    mtimeNs: String(stats.mtimeNs),
-    ino: String(stats.ino),
-    mode: Number(stats.mode & 0o7777n),
-  };
 }
 
 /** Reads up to one byte more than expected, so that a file that grows is noticed. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
-import { CodekeepError, errnoOf } from '../base/errors.js';
+import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { type FileImage, FilePlacer, temporaryName } from '../base/file-placer.js';
 import { sha256 } from '../base/hash.js';
 import { isWithin, stampedPath } from '../base/paths.js';
@@ -109,12 +109,6 @@ async function hideFromGit(folder: PinnedFolder): Promise<void> {
   } finally {
     await unlink(temporary).catch(ignoreErrno('ENOENT'));
   }
-}
-
-function ignoreErrno(...errnos: string[]): (error: unknown) => void {
-  return (error) => {
-    if (!errnos.includes(errnoOf(error) ?? '')) throw error;
-  };
 }
 
 /** The project with another versions directory for one run, where the caller named one. */

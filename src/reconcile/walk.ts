@@ -22,7 +22,12 @@ const skippedListMax = 1_000;
 /** lstat as the index stores it; null when the path is gone or no regular file. */
 export function stampOf(absolutePath: string): FileStamp | null {
   const stats = lstatOrNull(absolutePath);
-  if (stats === null || !stats.isFile()) return null;
+  return stats === null ? null : stampFrom(stats);
+}
+
+/** Null for anything but a regular file. */
+export function stampFrom(stats: BigIntStats): FileStamp | null {
+  if (!stats.isFile()) return null;
   return {
     size: Number(stats.size),
     mtimeNs: String(stats.mtimeNs),

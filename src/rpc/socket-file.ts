@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { link, lstat, mkdir, realpath, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
-import { CodekeepError, errnoOf, messageOf } from '../base/errors.js';
+import { CodekeepError, errnoOf, ignoreErrno, messageOf } from '../base/errors.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 
 /** sun_path holds 108 bytes with its terminator; the kernel silently truncates what is longer. */
@@ -47,7 +47,7 @@ export async function listenAt(server: Server, socketPath: string): Promise<Sock
       server.close();
       throw errnoOf(error) === 'EEXIST' ? isLive(path) : error;
     } finally {
-      await unlink(temporary).catch(ignoreMissing);
+      await unlink(temporary).catch(ignoreErrno('ENOENT'));
     }
   } finally {
     await folder.close();
@@ -60,13 +60,13 @@ export async function removeSocketFile(file: SocketFile): Promise<void> {
     const { dev, ino } = await lstat(file.path, { bigint: true });
     if (dev === file.dev && ino === file.ino) await unlink(file.path);
   } catch (error) {
-    ignoreMissing(error);
+    ignoreErrno('ENOENT')(error);
   }
 }
 
 /** Makes way: a socket that nobody listens on is removed, anything else refused. */
 async function clearPath(path: string): Promise<void> {
-  const found = await lstat(path, { bigint: true }).catch(ignoreMissing);
+  const found = await lstat(path, { bigint: true }).catch(ignoreErrno('ENOENT'));
   if (found === undefined) return;
   if (!found.isSocket()) {
     throw new CodekeepError(
@@ -121,8 +121,4 @@ async function bindPrivately(server: Server, path: string): Promise<void> {
     process.umask(before);
   }
   await once(server, 'listening');
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (errnoOf(error) !== 'ENOENT') throw error;
 }

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf, messageOf } from '../base/errors.js';
+import { ignoreErrno, messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import { contentsAfter, renderStored } from './contents.js';
 import { IndexDatabase, isCorrupt } from './index-database.js';
@@ -89,11 +89,12 @@ export async function backup(index: IndexDatabase, now: number): Promise<{ path:
     await copyStill(index.path, partial);
     await rename(partial, path);
   } catch (error) {
-    await unlink(partial).catch(ignoreMissing);
+    await unlink(partial).catch(ignoreErrno('ENOENT'));
     throw error;
   }
   const names = (await readdir(folder)).filter((name) => /^index-.*\.db$/.test(name)).sort();
-  for (const name of names.slice(0, -backupsKept)) await unlink(join(folder, name)).catch(ignoreMissing);
+  for (const name of names.slice(0, -backupsKept))
+    await unlink(join(folder, name)).catch(ignoreErrno('ENOENT'));
   return { path, bytes: (await stat(path)).size };
 }
 
@@ -107,10 +108,6 @@ async function copyStill(path: string, target: string): Promise<void> {
   } finally {
     source.close();
   }
-}
-
-function ignoreMissing(error: unknown): void {
-  if (errnoOf(error) !== 'ENOENT') throw error;
 }
 
 export interface DatabaseCounts {

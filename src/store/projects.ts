@@ -55,6 +55,15 @@ export function requireProject(index: IndexDatabase, reference: ProjectReference
   );
 }
 
+/**
+ * The project that the reference names, or all where it names none.
+ * @throws CodekeepError PROJECT_NOT_FOUND
+ */
+export function namedProjects(index: IndexDatabase, reference: ProjectReference): Project[] {
+  const isNamed = reference.root_dir !== undefined || reference.project_id !== undefined;
+  return isNamed ? [requireProject(index, reference)] : listProjects(index);
+}
+
 /** By its real path, however the caller got there: people also name a project through a symlink. */
 function projectAt(index: IndexDatabase, rootDir: string): Project | undefined {
   const known = projectByRoot(index, rootDir);

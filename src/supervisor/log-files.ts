@@ -2,11 +2,11 @@ import { mkdirSync } from 'node:fs';
 import { readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type winston from 'winston';
-import { errnoOf, messageOf } from '../base/errors.js';
+import { ignoreErrno, messageOf } from '../base/errors.js';
 import type { LogLevel } from '../base/ipc.js';
 import { type LogType, logTypes } from '../contract/logs.js';
 import { Serial } from '../base/serial.js';
-import { sleep } from '../base/waiting.js';
+import { within } from '../base/waiting.js';
 
 const fileBytesMax = 10 * 1024 * 1024;
 const filesMax = 5;
@@ -107,8 +107,11 @@ export class LogFiles {
       await this.#removeBeyond(type, backups - 1);
       const moved: string[] = [];
       for (let number = backups - 1; number >= 0; number -= 1) {
-        const isMoved = await rename(names(number), names(number + 1)).then(() => true, ignoreMissing);
-        if (isMoved) moved.unshift(names(number + 1));
+        const isMoved = await rename(names(number), names(number + 1)).then(
+          () => true,
+          ignoreErrno('ENOENT'),
+        );
+        if (isMoved === true) moved.unshift(names(number + 1));
       }
       return moved;
     });
@@ -117,7 +120,7 @@ export class LogFiles {
   async #removeBeyond(type: LogType, highest: number): Promise<void> {
     for (const file of await this.list(type)) {
       const number = Number(/(\d+)\.log$/.exec(file.path)?.[1] ?? '0');
-      if (number > highest) await unlink(file.path).catch(ignoreMissing);
+      if (number > highest) await unlink(file.path).catch(ignoreErrno('ENOENT'));
     }
   }
 
@@ -166,15 +169,8 @@ export class LogFiles {
       logger.end();
     });
     // On a full disk the end never comes.
-    const patience = new AbortController();
-    await Promise.race([finished, sleep(closePatienceMs, patience.signal)]);
-    patience.abort();
+    await within(closePatienceMs, finished);
   }
-}
-
-function ignoreMissing(error: unknown): false {
-  if (errnoOf(error) === 'ENOENT') return false;
-  throw error;
 }
 
 function typeOf(name: string): LogType | null {

@@ -1,5 +1,5 @@
 import { CodekeepError } from '../base/errors.js';
-import { sleep } from '../base/waiting.js';
+import { within } from '../base/waiting.js';
 import type { Params, Result } from '../contract/index.js';
 import { repairInProgress } from './hold.js';
 import type { JobCall, Jobs } from './jobs.js';
@@ -42,11 +42,7 @@ export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMetho
       const startedAt = performance.now();
       const stop = new AbortController();
       const call: JobCall = { signal: stop.signal, progress: () => undefined };
-      const patience = new AbortController();
-      const outcome = await Promise.race([
-        compareNow(supervisor, reference, call),
-        sleep(timeout * 1_000, patience.signal).then(() => null),
-      ]).finally(() => patience.abort());
+      const outcome = await within(timeout * 1_000, compareNow(supervisor, reference, call));
       if (outcome !== null) {
         const freshness = outcome.unsettled.length === 0 ? 'fresh' : 'stale';
         return { freshness, waited_ms: Math.round(performance.now() - startedAt) };

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import { sleep } from '../base/waiting.js';
+import { within } from '../base/waiting.js';
 import type { Params } from '../contract/index.js';
 import type { ProjectRepair, RepairResult, WorkersStopped } from '../contract/database.js';
 import type { WorkerType } from '../contract/fields.js';
@@ -114,9 +114,7 @@ export class RepairCommand {
     const watcher = this.#supervisor.slot('file_watcher');
     if (watcher.state === 'ready' && watcher.process !== null) {
       const drained = watcher.process.request('drain', {}).catch(() => undefined);
-      const patience = new AbortController();
-      await Promise.race([drained, sleep(drainMs, patience.signal)]);
-      patience.abort();
+      await within(drainMs, drained);
     }
     const timeoutMs = this.#supervisor.config.worker_stop_timeout * 1_000;
     const outcomes = await this.#supervisor.stopWorkers(workerTypes, timeoutMs);

@@ -1,5 +1,5 @@
 import treeKill from 'tree-kill';
-import { sleep } from '../base/waiting.js';
+import { sleep, within } from '../base/waiting.js';
 import { familyOf, hasPs, isAlive, type ProcessIdentity, signalProcess } from './process-table.js';
 import type { WorkerProcess } from './worker-process.js';
 
@@ -35,7 +35,7 @@ export async function stopWorkerProcess(
   if (!force) {
     worker.send({ type: 'stop' });
     signalProcess(identity, 'SIGTERM');
-    graceful = await hasEnded(worker, timeoutMs);
+    graceful = (await within(timeoutMs, worker.exited)) !== null;
   }
   if (!graceful) await killTree(identity);
   const left = await killFamily(worker, identity, await known);
@@ -44,18 +44,6 @@ export async function stopWorkerProcess(
     return { pid: identity.pid, graceful: graceful && left.killed === 0, durationMs, error: null };
   const pids = left.remaining.map(({ pid }) => pid).join(', ');
   return { pid: identity.pid, graceful: false, durationMs, error: `still alive after SIGKILL: ${pids}` };
-}
-
-async function hasEnded(worker: WorkerProcess, timeoutMs: number): Promise<boolean> {
-  const patience = new AbortController();
-  try {
-    return await Promise.race([
-      worker.exited.then(() => true),
-      sleep(timeoutMs, patience.signal).then(() => false),
-    ]);
-  } finally {
-    patience.abort();
-  }
 }
 
 /** tree-kill calls back after signalling; whether the processes died is found out afterwards. */

@@ -5,7 +5,7 @@ import { executeRepair, planRepair } from '../reconcile/repair/repair-project.js
 import { withVersionDir } from '../reconcile/version-store.js';
 import { IndexDatabase } from '../store/index-database.js';
 import { backup, checkStructure, recordMaintenance } from '../store/maintenance.js';
-import { listProjects, type Project, type ProjectReference, requireProject } from '../store/projects.js';
+import { namedProjects, type Project, type ProjectReference } from '../store/projects.js';
 import type { RequestCall } from './host.js';
 import { type ProjectReport, type RepairReport, reportOf } from './repair-report.js';
 
@@ -71,8 +71,7 @@ export async function repairDatabase(
 }
 
 function chosenProjects(index: IndexDatabase, request: RepairRequest): Project[] {
-  const isOne = request.root_dir !== undefined || request.project_id !== undefined;
-  const projects = isOne ? [requireProject(index, request)] : listProjects(index);
+  const projects = namedProjects(index, request);
   return projects.map((project) => withVersionDir(project, request.version_dir));
 }
 

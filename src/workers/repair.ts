@@ -3,7 +3,7 @@ import type { RepairRound } from '../base/ipc.js';
 import { sleep } from '../base/waiting.js';
 import type { WorkerBody, WorkerHost } from './host.js';
 import { IndexDatabase } from '../store/index-database.js';
-import { listProjects, type Project, requireProject } from '../store/projects.js';
+import { namedProjects, type Project } from '../store/projects.js';
 import { recoverRuns } from '../reconcile/repair/recover.js';
 import { RoundRunner } from './repair-round.js';
 import { repairDatabase, type RepairRunRequest } from './repair-task.js';
@@ -26,8 +26,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody> {
   const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
 
   const chosenProjects = (options: LoopOptions): Project[] => {
-    const isOne = options.root_dir !== undefined || options.project_id !== undefined;
-    const projects = isOne ? [requireProject(index, options)] : listProjects(index);
+    const projects = namedProjects(index, options);
     return projects.map((project) => withVersionDir(project, options.version_dir));
   };
 

@@ -6,7 +6,7 @@ import { indexVersion } from '../../store/chunk-search.js';
 import { type ChunkCounts, countChunks, listEntities } from '../../store/derived.js';
 import { type FileRow, requireFile } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { listProjects, type Project, requireProject } from '../../store/projects.js';
+import { namedProjects, type Project, requireProject } from '../../store/projects.js';
 import type { GreenTree } from '../../syntax/green-tree.js';
 import { outline } from '../../syntax/outline.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
@@ -27,8 +27,7 @@ export function codeMethods({ index }: IndexContext): CodeMethods {
     },
     async search({ query, mode, limit, path_prefix, language, kind, ...reference }, call) {
       const startedAt = performance.now();
-      const isOne = reference.root_dir !== undefined || reference.project_id !== undefined;
-      const projects = isOne ? [requireProject(index, reference)] : listProjects(index);
+      const projects = namedProjects(index, reference);
       const filter = { pathPrefix: path_prefix, language, kind };
       const hits = await search(
         index,
