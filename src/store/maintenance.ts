@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ignoreErrno, messageOf } from '../base/errors.js';
@@ -10,6 +11,15 @@ const backupsKept = 3;
 /** Pages copied in one step of a backup (4 KiB each): 16 MB, well below a tenth of a second. */
 const backupPages = 4_000;
 const problemsMax = 100;
+/** A check reads the whole file; the slowest disk in use, busy with other things, gives so much (bytes per ms). */
+const slowestReadBytesPerMs = 5_000;
+/** What a check takes beside reading (ms). */
+const checkFloorMs = 60_000;
+
+/** The longest that checkStructure may take (ms). */
+export function checkStepMs(index: IndexDatabase): number {
+  return checkFloorMs + Math.round(statSync(index.path).size / slowestReadBytesPerMs);
+}
 
 /**
  * SQLite's own check, which sees structure but hardly ever content. Blocks while it reads the file.

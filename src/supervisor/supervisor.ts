@@ -1,17 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Change } from '../base/change.js';
 import type { Config } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import type { FromWorker, ProjectFreshness, RepairRound, WorkerKind, WorkerStart } from '../base/ipc.js';
+import type { FromWorker, ProjectFreshness, RepairRound, WorkerKind } from '../base/ipc.js';
 import { workerKinds } from '../base/ipc.js';
 import type { WorkerType } from '../contract/fields.js';
 import { heldBack, type Hold } from './hold.js';
 import { LogFiles } from './log-files.js';
 import type { StopOutcome } from './stop-worker.js';
 import { stopWorkerProcess } from './stop-worker.js';
-import { endLeftovers, WorkerRecords } from './takeover.js';
-import { type RequestOptions, WorkerProcess } from './worker-process.js';
+import type { RequestOptions, WorkerProcess } from './worker-process.js';
+import { WorkerProcesses } from './worker-processes.js';
 import { type SlotOwner, WorkerSlot } from './worker-slot.js';
 
 /** Workers that are started and stopped by request; index_service is the supervisor's own. */
@@ -35,19 +34,19 @@ export class Supervisor {
   repairRound: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
   readonly #slots: Record<WorkerKind, WorkerSlot>;
   readonly #tasks = new Set<WorkerProcess>();
-  readonly #instance = randomUUID();
-  readonly #records: WorkerRecords;
+  readonly #processes: WorkerProcesses;
   readonly #stateChange = new Change();
-  #marks = 0;
   #hold: Hold | null = null;
 
   constructor({ stateDir, config }: SupervisorOptions) {
     this.stateDir = stateDir;
     this.config = config;
     this.logs = new LogFiles(join(stateDir, 'logs'), config.log_level);
-    this.#records = new WorkerRecords(join(stateDir, 'workers.json'), this.#instance, (problem) =>
-      this.log('warn', problem),
-    );
+    this.#processes = new WorkerProcesses({
+      stateDir,
+      config,
+      log: (source, level, message) => this.logs.write(source, level, message),
+    });
     const owner = this.#slotOwner();
     this.#slots = {
       index_service: new WorkerSlot('index_service', owner),
@@ -66,9 +65,7 @@ export class Supervisor {
    * be started: nothing else may open the index before it has brought the schema up to date.
    */
   async begin(): Promise<void> {
-    const ended = await endLeftovers(join(this.stateDir, 'workers.json'));
-    for (const { pid } of ended)
-      this.log('warn', `ended process ${pid}, which an earlier supervisor had left`);
+    await this.#processes.begin();
     const slot = this.#slots.index_service;
     await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
     // By now the first answers have gone out.
@@ -202,17 +199,9 @@ export class Supervisor {
     options: RequestOptions,
   ): Promise<unknown> {
     if (this.#hold !== null && this.isEnding) throw heldBack(this.#hold);
-    const owner = this.#slotOwner();
-    const worker = new WorkerProcess({
-      kind,
-      start: owner.startMessage({}, { method, params }),
-      instance: owner.instance,
-      mark: owner.nextMark(),
-      onMessage: (message) => this.#onMessage(kind, message),
-      onOutput: (stream, line) => owner.onOutput(kind, stream, line),
-    });
+    const onMessage = (message: FromWorker): void => this.#onMessage(kind, message);
+    const worker = this.#processes.fork(kind, {}, { method, params }, onMessage);
     this.#tasks.add(worker);
-    if (worker.identity !== null) this.#records.add(worker.identity, worker.mark);
     try {
       const result = worker.taskResult(options);
       result.catch(() => undefined);
@@ -232,7 +221,7 @@ export class Supervisor {
       ...workerKinds.map((kind) => this.#slots[kind].stop(timeoutMs, false)),
       ...[...this.#tasks].map((task) => stopWorkerProcess(task, timeoutMs, false)),
     ]);
-    this.#records.clear();
+    this.#processes.end();
     this.log('info', 'stopped');
     await this.logs.close();
   }
@@ -243,26 +232,17 @@ export class Supervisor {
 
   #slotOwner(): SlotOwner {
     return {
-      instance: this.#instance,
-      nextMark: () => `${this.#instance}/${++this.#marks}`,
-      startMessage: (options, task): WorkerStart => ({
-        stateDir: this.stateDir,
-        config: this.config,
-        options,
-        task,
-      }),
       startTimeoutMs: this.config.worker_start_timeout * 1_000,
+      failedRetryMs: this.config.worker_retry_interval * 1_000,
+      fork: (kind, options, onMessage) => this.#processes.fork(kind, options, null, onMessage),
       onState: (slot) => this.#onState(slot),
       onMessage: (slot, message) => this.#onMessage(slot.kind, message),
-      onOutput: (kind, stream, line) => this.logs.write(kind, stream === 'stderr' ? 'error' : 'info', line),
       log: (kind, level, message) => this.logs.write(kind, level, message),
     };
   }
 
   #onState(slot: WorkerSlot): void {
     const { kind, state, process: worker } = slot;
-    if (state === 'starting' && worker !== null && worker.identity !== null)
-      this.#records.add(worker.identity, worker.mark);
     if (state === 'ready' || state === 'stopped')
       this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
     if (kind === 'file_watcher') {

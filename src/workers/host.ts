@@ -22,6 +22,7 @@ export interface RequestCall {
   /** Aborts when the request is cancelled or the worker has to stop. */
   signal: AbortSignal;
   progress: (phase: string, done: number, total: number) => void;
+  longStep: WorkerHost['longStep'];
 }
 
 export type RequestHandler = (method: string, params: unknown, call: RequestCall) => Promise<unknown>;
@@ -95,6 +96,21 @@ export class WorkerHost {
     this.#sendActivity(operation === null || done === total, { operation, done, total });
   }
 
+  /**
+   * Does synchronous work that may hold the event loop longer than others do: until it is done the supervisor
+   * takes silence for work.
+   * @param longestMs beyond so much it is taken for hung
+   */
+  longStep<T>(longestMs: number, work: () => T): T {
+    const usualMs = this.start.config.worker_hang_timeout * 1_000;
+    this.send({ type: 'step', longestMs: Math.max(longestMs, usualMs) });
+    try {
+      return work();
+    } finally {
+      this.send({ type: 'step', longestMs: usualMs });
+    }
+  }
+
   #listen(body: WorkerBody): void {
     process.on('message', (message: ToWorker) => {
       switch (message.type) {
@@ -104,6 +120,8 @@ export class WorkerHost {
           return this.#requests.get(message.id)?.abort(cancelled());
         case 'nudge':
           return body.onNudge?.(message.about);
+        case 'ping':
+          return this.send({ type: 'pong' });
         case 'watcher_running':
           return body.onWatcherRunning?.(message.running);
         case 'request':
@@ -128,6 +146,7 @@ export class WorkerHost {
     const call: RequestCall = {
       signal: AbortSignal.any([own.signal, this.signal]),
       progress: (phase, done, total) => progress(done === 0 || done === total, phase, done, total),
+      longStep: (longestMs, work) => this.longStep(longestMs, work),
     };
     try {
       if (body.onRequest === undefined) throw new Error(`this worker answers no requests (${method})`);
