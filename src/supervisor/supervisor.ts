@@ -6,6 +6,7 @@ import type { FromWorker, ProjectFreshness, RepairRound, WorkerKind } from '../b
 import { workerKinds } from '../base/ipc.js';
 import type { WorkerType } from '../contract/fields.js';
 import { heldBack, type Hold } from './hold.js';
+import { workerProgram } from './launch.js';
 import { LogFiles } from './log-files.js';
 import type { StopOutcome } from './stop-worker.js';
 import { stopWorkerProcess } from './stop-worker.js';
@@ -45,6 +46,7 @@ export class Supervisor {
     this.#processes = new WorkerProcesses({
       stateDir,
       config,
+      program: workerProgram,
       log: (source, level, message) => this.logs.write(source, level, message),
     });
     const owner = this.#slotOwner();

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Config } from '../base/config.js';
 import type { FromWorker, LogLevel, WorkerKind, WorkerStart } from '../base/ipc.js';
-import { findParentDeath, type Launcher, workerProgram } from './launch.js';
+import { findParentDeath, type Launcher } from './launch.js';
 import { diagnose, lookEveryMs } from './liveness.js';
 import { stopWorkerProcess } from './stop-worker.js';
 import { endLeftovers, WorkerRecords } from './takeover.js';
@@ -11,6 +11,8 @@ import { WorkerProcess } from './worker-process.js';
 export interface WorkerProcessesOptions {
   stateDir: string;
   config: Config;
+  /** What each process runs. */
+  program: string;
   log: (source: WorkerKind | 'supervisor', level: LogLevel, message: string) => void;
 }
 
@@ -25,10 +27,10 @@ export class WorkerProcesses {
   #looking: NodeJS.Timeout | undefined;
 
   constructor(options: WorkerProcessesOptions) {
-    const { stateDir, config, log } = options;
+    const { stateDir, config, program, log } = options;
     this.#options = options;
     this.#launcher = {
-      program: workerProgram,
+      program,
       parentDeath: null,
       memoryMaxBytes: config.worker_memory_max_bytes,
       instance: randomUUID(),
