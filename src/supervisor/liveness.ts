@@ -22,11 +22,11 @@ export interface Vitals {
 export function diagnose(vitals: Vitals, memoryMaxBytes: number): string | null {
   const { silentMs, longestStepMs, memoryBytes } = vitals;
   if (silentMs > longestStepMs) {
-    return `it hung: no sign of life for ${silentMs / 1_000} s, and its longest step takes ${longestStepMs / 1_000} s`;
+    return `hung: no sign of life for ${silentMs / 1_000} s, and its longest step takes ${longestStepMs / 1_000} s`;
   }
   if (memoryBytes !== null && memoryBytes > memoryMaxBytes) {
     const [used, allowed] = [memoryBytes, memoryMaxBytes].map((bytes) => Math.round(bytes / bytesPerMb));
-    return `it used ${used} MB of memory, more than its limit of ${allowed} MB (worker_memory_max_bytes)`;
+    return `used ${used} MB of memory, more than its limit of ${allowed} MB (worker_memory_max_bytes)`;
   }
   return null;
 }

@@ -68,6 +68,7 @@ export class Supervisor {
    */
   async begin(): Promise<void> {
     await this.#processes.begin();
+    if (this.#hold !== null) throw heldBack(this.#hold);
     const slot = this.#slots.index_service;
     await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
     // By now the first answers have gone out.
@@ -178,7 +179,9 @@ export class Supervisor {
   /** Waits for a worker that is starting or about to be started again, bounded by the start timeout. */
   async readyProcess(slot: WorkerSlot): Promise<WorkerProcess> {
     const giveUpAt = performance.now() + this.config.worker_start_timeout * 1_000;
-    while (slot.isWanted && slot.state !== 'failed' && performance.now() < giveUpAt) {
+    // index_service is not there in the first instants, but never because somebody stopped it.
+    const isExpected = (): boolean => slot.isWanted || (slot.kind === 'index_service' && !this.isEnding);
+    while (isExpected() && slot.state !== 'failed' && performance.now() < giveUpAt) {
       const worker = slot.process;
       if (worker !== null && slot.state === 'ready') return worker;
       await this.#stateChange.next(giveUpAt - performance.now());

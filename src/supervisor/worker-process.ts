@@ -208,7 +208,7 @@ export class WorkerProcess {
   }
 
   #endedEarly(): CodekeepError {
-    const why = this.#condemned === null ? '' : `: ${this.#condemned}`;
+    const why = this.#condemned === null ? '' : `: it ${this.#condemned}`;
     return new CodekeepError(
       'INDEX_UNAVAILABLE',
       `The ${this.kind} process ended before it answered${why}.`,
@@ -236,11 +236,20 @@ export function describeExit({ code, signal }: Pick<WorkerExit, 'code' | 'signal
   return code === null ? 'could not be started' : `ended with exit status ${code}`;
 }
 
+/** The line in which Node or V8 says what is fatal; around it are source, stack and fields of the error. */
+const fatalLine = /^(?:FATAL ERROR|Error \[\w+\]|\w*Error)\b[^:]*: /;
+
+/** How it ended and, where its stderr says so, why. */
+export function reasonOf(exit: WorkerExit): string {
+  const lines = exit.stderr.filter((line) => line.trim() !== '');
+  const said = lines.findLast((line) => fatalLine.test(line)) ?? lines.at(-1);
+  return said === undefined ? describeExit(exit) : `${describeExit(exit)}: ${said}`;
+}
+
 function startFailure(kind: WorkerKind, exit: WorkerExit): CodekeepError {
-  const tail = exit.stderr.slice(-5).join('\n');
   return new CodekeepError(
     'WORKER_START_ERROR',
-    `${kind} ${describeExit(exit)} before it was ready${tail === '' ? '.' : `: ${tail}`}`,
+    `${kind} was not ready when it ${reasonOf(exit)}`,
     'Look into its log with view_worker_logs, mend the cause, then call start_worker.',
     { stderr: exit.stderr },
   );

@@ -88,7 +88,7 @@ export class WorkerProcesses {
       const reason = diagnose(worker.look(), config.worker_memory_max_bytes);
       if (reason === null) continue;
       worker.condemn(reason);
-      log(worker.kind, 'error', `process ${worker.pid} is ended: ${reason}`);
+      log(worker.kind, 'error', `process ${worker.pid} is ended: it ${reason}`);
       void stopWorkerProcess(worker, 0, true);
     }
   }

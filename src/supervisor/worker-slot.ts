@@ -2,7 +2,7 @@ import { CodekeepError, messageOf } from '../base/errors.js';
 import type { Activity, FromWorker, WorkerKind } from '../base/ipc.js';
 import { decideRestart, relevantExits, type UnexpectedExit } from './restart-policy.js';
 import { type StopOutcome, stopWorkerProcess } from './stop-worker.js';
-import { describeExit, type WorkerExit, type WorkerProcess } from './worker-process.js';
+import { describeExit, reasonOf, type WorkerExit, type WorkerProcess } from './worker-process.js';
 
 export type SlotState = 'stopped' | 'starting' | 'ready' | 'stopping' | 'backoff' | 'failed';
 
@@ -52,6 +52,8 @@ export class WorkerSlot {
   #exits: UnexpectedExit[] = [];
   #timer: NodeJS.Timeout | null = null;
   #stopping: Promise<StopOutcome | null> | null = null;
+  /** How often a stop was asked for. */
+  #stops = 0;
   /** Ends what a crashed worker had started, before another one takes its place. */
   #cleanup: Promise<unknown> = Promise.resolve();
 
@@ -83,8 +85,11 @@ export class WorkerSlot {
    * @throws CodekeepError WORKER_START_ERROR with the end of its stderr
    */
   async start(options: Record<string, unknown>): Promise<WorkerProcess> {
+    const stopsBefore = this.#stops;
     await this.#stopping;
     await this.#cleanup;
+    // Whoever asked for a stop since then has been told that nothing runs.
+    if (this.#stops !== stopsBefore) throw this.#stoppedMeanwhile();
     if (this.#process !== null) {
       throw new CodekeepError('WORKER_START_ERROR', `${this.kind} runs already.`, 'Stop it first.');
     }
@@ -97,6 +102,7 @@ export class WorkerSlot {
 
   /** Stops it, whatever it is doing; null when there was no process. Blocks every respawn. */
   async stop(timeoutMs: number, force: boolean): Promise<StopOutcome | null> {
+    this.#stops += 1;
     this.#stopping ??= this.#stop(timeoutMs, force).finally(() => {
       this.#stopping = null;
     });
@@ -146,12 +152,15 @@ export class WorkerSlot {
       clearTimeout(timer);
     }
     if (this.#process === worker && this.#state === 'starting') this.#enter('ready');
-    else
-      throw new CodekeepError(
-        'WORKER_START_ERROR',
-        `${this.kind} was stopped while it started.`,
-        'Start it again.',
-      );
+    else throw this.#stoppedMeanwhile();
+  }
+
+  #stoppedMeanwhile(): CodekeepError {
+    return new CodekeepError(
+      'WORKER_START_ERROR',
+      `${this.kind} was stopped while it started.`,
+      'Start it again.',
+    );
   }
 
   #receive(message: FromWorker): void {
@@ -206,11 +215,4 @@ export class WorkerSlot {
     this.#state = state;
     this.#owner.onState(this);
   }
-}
-
-function reasonOf(exit: WorkerExit): string {
-  const last = exit.stderr.findLast(
-    (line) => line.trim() !== '' && !/^\s+at /.test(line) && !line.startsWith('Node.js v'),
-  );
-  return last === undefined ? describeExit(exit) : `${describeExit(exit)}: ${last}`;
 }

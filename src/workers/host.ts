@@ -71,8 +71,9 @@ export class WorkerHost {
     host.#listen(body);
     host.send({ type: 'ready', info: body.info ?? {} });
     try {
-      if (start.task === null) await body.run();
-      else await host.#runTask(body, start.task);
+      if (start.task !== null) await host.#runTask(body, start.task);
+      // A stop that came while it opened is not announced again.
+      else if (!host.signal.aborted) await body.run();
     } catch (error) {
       if (!host.signal.aborted) throw error;
     } finally {

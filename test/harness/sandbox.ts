@@ -61,11 +61,12 @@ export class Sandbox {
 
   /** `codekeep serve` with its own state directory; resolves when it answers. */
   async startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
-    const { stateDir = this.path('state'), config = {}, args = [] } = options;
+    const { stateDir = this.path('state'), config = {}, args = [], under = [] } = options;
     const configPath = this.path(`config-${this.#children.length}.json`);
     await writeFile(configPath, JSON.stringify(config));
     const flags = ['serve', '--state-dir', stateDir, '--config', configPath, ...args];
-    const daemon = new Daemon(this.spawn(process.execPath, [program, ...flags]), stateDir);
+    const [command = '', ...words] = [...under, process.execPath, program, ...flags];
+    const daemon = new Daemon(this.spawn(command, words), stateDir);
     this.#daemons.push(daemon);
     await daemon.open();
     return daemon;
