@@ -7,7 +7,7 @@ import { CodekeepError, errnoOf, messageOf } from './errors.js';
  * Large enough for the vectors of 100,000 chunks; on a small machine a quarter of its memory, so that the machine
  * is not out of memory before a worker is out of its limit.
  */
-const workerMemoryMaxBytes = Math.min(2 * 1024 ** 3, Math.floor(totalmem() / 4));
+const workerMemoryMaxBytes = Math.max(256 * 1024 ** 2, Math.min(2 * 1024 ** 3, Math.floor(totalmem() / 4)));
 
 const workerTypes = ['file_watcher', 'vectorization', 'repair'] as const;
 

@@ -46,7 +46,7 @@ export async function checkContents(
   index: IndexDatabase,
   signal?: AbortSignal,
 ): Promise<{ problems: string[]; checked: number }> {
-  const slicer = new Slicer();
+  const slicer = new Slicer(signal);
   const problems: string[] = [];
   let checked = 0;
   for (let after = ''; ;) {
@@ -57,7 +57,7 @@ export async function checkContents(
         problems.push(`content ${sha256}: ${rendering.problem}`);
       checked += 1;
       after = sha256;
-      await slicer.breathe(signal);
+      await slicer.breathe();
     }
     if (page.length < 20) return { problems, checked };
   }
