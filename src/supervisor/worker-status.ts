@@ -7,8 +7,11 @@ import type { WorkerSlot } from './worker-slot.js';
 
 /** pidusage counts CPU from one look to the next, so every worker is looked at this often (ms). */
 const sampleEveryMs = 5_000;
-/** It forgets a process after so long (ms); more than the pause between two looks. */
-const historyMs = 60_000;
+/**
+ * It forgets a process after so long (ms), and only then closes the file by which it looks at it: more than the pause
+ * between two looks, and not much more.
+ */
+const historyMs = 15_000;
 /** Between the first look at a process and the first figure (ms): long enough for CPU time to have grown. */
 const firstLookMs = 200;
 const bytesPerMb = 1024 * 1024;
@@ -26,6 +29,8 @@ interface Usage {
 export class UsageSampler {
   readonly #pids: () => number[];
   readonly #seen = new Set<number>();
+  /** Two first looks at the same process at once would leave a file open for good. */
+  readonly #looking = new Map<number, Promise<Usage | null>>();
   readonly #timer: NodeJS.Timeout;
 
   /** @param pids the processes that are alive now */
@@ -35,11 +40,19 @@ export class UsageSampler {
   }
 
   async sampleAll(): Promise<void> {
-    await Promise.all(this.#pids().map((pid) => this.sample(pid)));
+    const pids = this.#pids();
+    for (const pid of this.#seen) if (!pids.includes(pid)) this.#seen.delete(pid);
+    await Promise.all(pids.map((pid) => this.sample(pid)));
   }
 
   /** Null for a process that is gone. */
   async sample(pid: number): Promise<Usage | null> {
+    const look = this.#looking.get(pid) ?? this.#look(pid);
+    this.#looking.set(pid, look);
+    return await look.finally(() => this.#looking.delete(pid));
+  }
+
+  async #look(pid: number): Promise<Usage | null> {
     try {
       await this.#lookFirst(pid);
       const { cpu, memory, elapsed } = await pidusage(pid, { maxage: historyMs });
