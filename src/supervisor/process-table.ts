@@ -23,6 +23,7 @@ export function identify(pid: number): ProcessIdentity | null {
 
 interface Stat {
   identity: ProcessIdentity;
+  parent: number;
   /** The pid of the process that began its session with setsid(2); a child can leave its group, but not this. */
   session: number;
 }
@@ -30,10 +31,10 @@ interface Stat {
 /** The name in field 2 may contain anything, so fields are counted from its closing parenthesis. */
 function parseStat(pid: number, stat: string): Stat | null {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state, , , session] = fields;
+  const [state, parent, , session] = fields;
   const startTime = fields[19];
   if (state === undefined || startTime === undefined || state === 'Z' || state === 'X') return null;
-  return { identity: { pid, startTime }, session: Number(session) };
+  return { identity: { pid, startTime }, parent: Number(parent), session: Number(session) };
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {
@@ -57,30 +58,46 @@ export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals)
  * @param mark the value of CODEKEEP_WORKER that the worker was started with
  */
 export async function familyOf(worker: ProcessIdentity, mark: string): Promise<ProcessIdentity[]> {
-  const relatives = await Promise.all([descendantsOf(worker.pid), markedWith(mark), sessionOf(worker)]);
-  const family = new Map(relatives.flat().map((identity) => [identity.pid, identity]));
+  const [table, marked] = await Promise.all([
+    eachProcess(async (pid) => parseStat(pid, await readFile(`/proc/${pid}/stat`, 'latin1'))),
+    markedWith(mark),
+  ]);
+  const relatives = isReused(worker, table)
+    ? []
+    : [...descendantsOf(worker, table), ...sessionOf(worker, table)];
+  const family = new Map([...relatives, ...marked].map((identity) => [identity.pid, identity]));
   family.delete(worker.pid);
   family.delete(process.pid);
   return [...family.values()];
 }
 
-/** The kernel gives a pid to nobody else while a session bears it; once it is somebody else's, it says nothing. */
-async function sessionOf(worker: ProcessIdentity): Promise<ProcessIdentity[]> {
-  const leader = identify(worker.pid);
-  if (leader !== null && leader.startTime !== worker.startTime) return [];
-  return await eachProcess(async (pid) => {
-    const stat = parseStat(pid, await readFile(`/proc/${pid}/stat`, 'latin1'));
-    return stat?.session === worker.pid ? stat.identity : null;
-  });
+/** Once its pid is somebody else's, the pid says nothing. */
+function isReused(worker: ProcessIdentity, table: readonly Stat[]): boolean {
+  const holder = table.find(({ identity }) => identity.pid === worker.pid);
+  return holder !== undefined && holder.identity.startTime !== worker.startTime;
+}
+
+function descendantsOf(worker: ProcessIdentity, table: readonly Stat[]): ProcessIdentity[] {
+  const found: ProcessIdentity[] = [];
+  for (const open = [worker.pid]; open.length > 0;) {
+    const parent = open.pop();
+    const children = table.filter((stat) => stat.parent === parent).map(({ identity }) => identity);
+    found.push(...children);
+    open.push(...children.map(({ pid }) => pid));
+  }
+  return found;
+}
+
+/** The kernel gives a pid to nobody else while a session bears it. */
+function sessionOf(worker: ProcessIdentity, table: readonly Stat[]): ProcessIdentity[] {
+  return table.filter(({ session }) => session === worker.pid).map(({ identity }) => identity);
 }
 
 /** What `look` gives for each process; one that ends while it is looked at, or may not be read, gives nothing. */
-async function eachProcess(
-  look: (pid: number) => Promise<ProcessIdentity | null>,
-): Promise<ProcessIdentity[]> {
+async function eachProcess<T>(look: (pid: number) => Promise<T | null>): Promise<T[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(pids.map((pid) => look(pid).catch(() => null)));
-  return found.filter((identity) => identity !== null);
+  return found.filter((one) => one !== null);
 }
 
 let psFound: Promise<boolean> | undefined;
@@ -92,21 +109,6 @@ export function hasPs(): Promise<boolean> {
     () => false,
   );
   return psFound;
-}
-
-async function descendantsOf(pid: number): Promise<ProcessIdentity[]> {
-  // Without `ps` on the machine the mark alone has to do.
-  const processes = await psList().catch(() => []);
-  const children = new Map<number, number[]>();
-  for (const { pid: child, ppid } of processes) children.set(ppid, [...(children.get(ppid) ?? []), child]);
-  const found: ProcessIdentity[] = [];
-  const open = [...(children.get(pid) ?? [])];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const identity = identify(next);
-    if (identity !== null) found.push(identity);
-    open.push(...(children.get(next) ?? []));
-  }
-  return found;
 }
 
 /** Processes whose environment carries the mark; those of other users cannot be read and are not ours. */
