@@ -1,4 +1,5 @@
 import { open, type FileHandle } from 'node:fs/promises';
+import { createContext, Script } from 'node:vm';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import type { LogFile } from './log-files.js';
@@ -7,6 +8,9 @@ import type { LogFile } from './log-files.js';
 const pieceBytes = 64 * 1024;
 /** One view reads at most so much (bytes) before it says that older entries were left unread. */
 const readBytesMax = 64 * 1024 * 1024;
+
+/** A piece of a log is matched within a millisecond; one that takes so much longer (ms) never ends. */
+const matchMaxMs = 100;
 
 export interface LogEntry {
   timestamp: string;
@@ -46,6 +50,26 @@ export function compilePattern(pattern: string | undefined): RegExp | undefined 
   }
 }
 
+const testAll = new Script('messages.map((message) => pattern.test(message))');
+
+/**
+ * Which entries a pattern matches; empty without a pattern. Some patterns take for ever on some texts, and the
+ * supervisor has others to answer: V8 can be interrupted while it matches, but only from inside a script of its own.
+ */
+function matching(pattern: RegExp | undefined, entries: readonly (LogEntry | null)[]): boolean[] {
+  if (pattern === undefined) return [];
+  const messages = entries.map((entry) => entry?.message ?? '');
+  try {
+    return testAll.runInContext(createContext({ messages, pattern }), { timeout: matchMaxMs }) as boolean[];
+  } catch {
+    throw new CodekeepError(
+      'LOG_VIEW_ERROR',
+      'search_pattern takes too long to match.',
+      'Leave out repetitions of repetitions such as (a+)+, or search for a plain word.',
+    );
+  }
+}
+
 /** The newest entries that match, read from the end of the newest file on; never a whole file in memory. */
 export async function viewLogs(files: readonly LogFile[], filter: LogFilter): Promise<LogView> {
   const view: LogView = { entries: [], totalLines: 0, filteredLines: 0, truncated: false };
@@ -53,9 +77,12 @@ export async function viewLogs(files: readonly LogFile[], filter: LogFilter): Pr
   let readBytes = 0;
   for (const file of files) {
     for await (const lines of linesFromEnd(file.path)) {
-      for (const line of lines) {
+      const entries = lines.map(parseEntry);
+      const matches = matching(filter.pattern, entries);
+      for (const [position, line] of lines.entries()) {
         readBytes += line.length + 1;
-        const isDone = take(view, filter, line);
+        const entry = entries[position] ?? null;
+        const isDone = entry !== null && take(view, filter, entry, matches[position] ?? true);
         await slicer.breathe();
         if (isDone || readBytes > readBytesMax) {
           view.truncated = true;
@@ -70,15 +97,13 @@ export async function viewLogs(files: readonly LogFile[], filter: LogFilter): Pr
 }
 
 /** Adds a line if it matches; true when nothing older can be wanted. */
-function take(view: LogView, filter: LogFilter, line: string): boolean {
-  const entry = parseEntry(line);
-  if (entry === null) return false;
+function take(view: LogView, filter: LogFilter, entry: LogEntry, matches: boolean): boolean {
   view.totalLines += 1;
   const at = Date.parse(entry.timestamp);
   if (filter.from !== undefined && at < filter.from) return true;
   if (filter.to !== undefined && at > filter.to) return false;
   if (filter.levels !== undefined && !filter.levels.includes(entry.level)) return false;
-  if (filter.pattern !== undefined && !filter.pattern.test(entry.message)) return false;
+  if (!matches) return false;
   if (view.entries.length >= filter.limit) return true;
   view.filteredLines += 1;
   view.entries.push(entry);

@@ -143,3 +143,10 @@ test('no more than the backups that were asked for are kept', async (t) => {
     ['round 3', 'round 4'],
   );
 });
+
+test('a pattern that never ends is refused, and does not hold the supervisor', async (t) => {
+  const files = logFiles(t, text([entry(1, `${'a'.repeat(60)}!`)]));
+  const pattern = compilePattern('^(a+)+$');
+  assert.ok(pattern !== undefined);
+  await assert.rejects(view(files, { pattern }), { code: 'LOG_VIEW_ERROR', message: /too long/ });
+});
