@@ -45,7 +45,7 @@ export const configSchema = z.strictObject({
     .describe('Seconds until a worker that crashed again and again is tried once more'),
   worker_memory_max_bytes: z
     .int()
-    .min(64 * 1024 * 1024)
+    .min(256 * 1024 * 1024)
     .default(workerMemoryMaxBytes)
     .describe('A worker that uses more memory is replaced; 2 GiB, or a quarter of a smaller machine'),
   max_file_bytes: z

@@ -87,6 +87,7 @@ function printStatus({ health, database, projects }: StatusReport): void {
     `codekeep ${health.version} is ${health.status} (pid ${health.pid}, up ${Math.round(health.uptime_seconds)} s)`,
   );
   print(table(Object.entries(health.workers).map(([type, state]) => [`  ${type}`, state])));
+  for (const { source, reason, hint } of health.problems) print(`problem: ${source}: ${reason}. ${hint}`);
   print(
     `index: ${database.db_path}, ${database.file_size_mb} MB, ${database.contents} contents, check: ${database.integrity}`,
   );
