@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
 import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
+import { isJournal, journalLines } from './base/journal.js';
 import type { LocationFlags } from './base/locations.js';
 import { version } from './base/version.js';
 
@@ -65,7 +66,8 @@ async function main(): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
     const asJson = process.argv.includes('--json');
-    process.stderr.write(`${describeError(error, asJson)}\n`);
+    const text = describeError(error, asJson);
+    process.stderr.write(isJournal(process.env, 2) ? journalLines('error', text) : `${text}\n`);
     return exitStatusOf(error, name === 'serve');
   }
 }

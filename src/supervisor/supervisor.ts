@@ -19,6 +19,7 @@ export const workerTypes: readonly WorkerType[] = ['file_watcher', 'vectorizatio
 
 export interface SupervisorOptions {
   stateDir: string;
+  logsDir: string;
   config: Config;
 }
 
@@ -41,10 +42,10 @@ export class Supervisor {
   #marks = 0;
   #hold: Hold | null = null;
 
-  constructor({ stateDir, config }: SupervisorOptions) {
+  constructor({ stateDir, logsDir, config }: SupervisorOptions) {
     this.stateDir = stateDir;
     this.config = config;
-    this.logs = new LogFiles(join(stateDir, 'logs'), config.log_level);
+    this.logs = new LogFiles(logsDir, config.log_level);
     this.#records = new WorkerRecords(join(stateDir, 'workers.json'), this.#instance, (problem) =>
       this.log('warn', problem),
     );
@@ -64,13 +65,15 @@ export class Supervisor {
   /**
    * Ends what an earlier supervisor left, then starts index_service and waits for it, however often it has to
    * be started: nothing else may open the index before it has brought the schema up to date.
+   * @param onUseful called once index_service is ready or has failed for the first time
    */
-  async begin(): Promise<void> {
+  async begin(onUseful: () => void): Promise<void> {
     const ended = await endLeftovers(join(this.stateDir, 'workers.json'));
     for (const { pid } of ended)
       this.log('warn', `ended process ${pid}, which an earlier supervisor had left`);
     const slot = this.#slots.index_service;
     await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    onUseful();
     // By now the first answers have gone out.
     await this.logs.open();
     while (slot.state !== 'ready') {
