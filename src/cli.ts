@@ -62,7 +62,8 @@ async function main(): Promise<number> {
   if (name !== 'serve' && name !== 'mcp') process.once('SIGINT', () => process.exit(exitStatus.interrupted));
   try {
     await program.parseAsync();
-    return exitStatus.done;
+    // The doctor has looked at everything, and something is wrong.
+    return process.exitCode === exitStatus.failed ? exitStatus.failed : exitStatus.done;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
     const asJson = process.argv.includes('--json');
