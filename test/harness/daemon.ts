@@ -15,6 +15,8 @@ export interface DaemonOptions {
   config?: Record<string, unknown>;
   /** Further flags of `codekeep serve`. */
   args?: readonly string[];
+  /** Further variables of its environment. */
+  env?: Readonly<Record<string, string>>;
 }
 
 export interface ChildExit {
