@@ -8,7 +8,7 @@ import { childrenOf } from '../harness/processes.js';
 import { waitFor, within } from '../harness/waiting.js';
 import { makeTree } from './root-tree.js';
 
-const needed = ['debootstrap', 'systemd-nspawn', 'nsenter', 'setpriv', 'npm', 'tar'];
+const needed = ['debootstrap', 'systemd-nspawn', 'nsenter', 'unshare', 'setpriv', 'npm', 'tar'];
 /** No single command in the machine takes longer (ms). */
 const commandMaxMs = 90_000;
 const bootMaxMs = 60_000;
@@ -18,7 +18,9 @@ const haltMaxMs = 30_000;
 export function whyNoMachine(): string | false {
   if (process.getuid?.() !== 0) return 'booting a systemd takes root';
   const missing = needed.filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
-  return missing.length === 0 ? false : `missing: ${missing.join(', ')}`;
+  if (missing.length > 0) return `missing: ${missing.join(', ')}`;
+  const mayUnshare = spawnSync('unshare', ['--mount', '--pid', '--fork', 'true']).status === 0;
+  return mayUnshare ? false : 'this root may not make namespaces (CAP_SYS_ADMIN)';
 }
 
 /** Nothing of the host's. */
