@@ -38,7 +38,7 @@ test('a daemon that is well: every finding is ok, and the exit status 0', async 
     [],
   );
   assert.deepEqual([report.status, report.ok], [0, true]);
-  const checks = report.findings.map(({ check }) => check);
+  const checks = new Set(report.findings.map(({ check }) => check));
   for (const check of [
     'node',
     'sqlite',
@@ -48,7 +48,7 @@ test('a daemon that is well: every finding is ok, and the exit status 0', async 
     'database',
     'worker index_service',
   ])
-    assert.ok(checks.includes(check), check);
+    assert.ok(checks.has(check), check);
   assert.match(verdictOf(report, 'project').message, /2 files/);
   // The root, deep and deep/er.
   assert.match(verdictOf(report, 'inotify watches').message, /3 folders are indexed/);

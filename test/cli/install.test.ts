@@ -19,36 +19,46 @@ const unitPath = (sandbox: Sandbox, name: string): string => sandbox.path('confi
 
 const isThere = spawnSync('systemctl', ['--version']).status === 0;
 
-suite('install for a user', { skip: isThere ? false : 'missing: systemctl' }, () => {
-  test('writes the units with the absolute paths of node and program, and says what comes next', async (t) => {
-    const sandbox = await Sandbox.create(t);
-    const { status, stdout } = await service(sandbox, 'install');
-    assert.equal(status, 0);
-    assert.match(stdout, /^written: .*codekeep\.service\nwritten: .*codekeep\.socket\n/);
-    assert.match(stdout, /next: systemctl --user enable --now codekeep\.socket/);
-    const unit = await readFile(unitPath(sandbox, 'codekeep.service'), 'utf8');
-    assert.ok(unit.includes(`ExecStart="${process.execPath}" "${program}" serve --socket %t/`), unit);
-    assert.match((await service(sandbox, 'install')).stdout, /^unchanged: .*\nunchanged: /);
-  });
+const skip = isThere ? false : 'missing: systemctl';
 
-  test('replaces its own units of another version, and nothing that somebody else wrote', async (t) => {
-    const sandbox = await Sandbox.create(t);
-    await service(sandbox, 'install');
-    const path = unitPath(sandbox, 'codekeep.service');
-    await writeFile(path, '# Written by "codekeep install" 0.0.1;\n[Service]\n');
-    assert.match((await service(sandbox, 'install')).stdout, /^replaced: .*codekeep\.service\nunchanged: /);
+suite('install for a user', () => {
+  test(
+    'writes the units with the absolute paths of node and program, and says what comes next',
+    { skip },
+    async (t) => {
+      const sandbox = await Sandbox.create(t);
+      const { status, stdout } = await service(sandbox, 'install');
+      assert.equal(status, 0);
+      assert.match(stdout, /^written: .*codekeep\.service\nwritten: .*codekeep\.socket\n/);
+      assert.match(stdout, /next: systemctl --user enable --now codekeep\.socket/);
+      const unit = await readFile(unitPath(sandbox, 'codekeep.service'), 'utf8');
+      assert.ok(unit.includes(`ExecStart="${process.execPath}" "${program}" serve --socket %t/`), unit);
+      assert.match((await service(sandbox, 'install')).stdout, /^unchanged: .*\nunchanged: /);
+    },
+  );
 
-    await writeFile(path, '[Service]\nExecStart=/bin/true\n');
-    const refused = await service(sandbox, 'install', '--json');
-    const { error } = JSON.parse(refused.stderr) as { error: { code: string; hint: string } };
-    assert.deepEqual([refused.status, error.code], [1, 'TARGET_FILE_EXISTS']);
-    assert.match(error.hint, /--force/);
-    assert.equal(await readFile(path, 'utf8'), '[Service]\nExecStart=/bin/true\n');
-    await service(sandbox, 'install', '--force');
-    assert.match(await readFile(path, 'utf8'), /^# Written by/);
-  });
+  test(
+    'replaces its own units of another version, and nothing that somebody else wrote',
+    { skip },
+    async (t) => {
+      const sandbox = await Sandbox.create(t);
+      await service(sandbox, 'install');
+      const path = unitPath(sandbox, 'codekeep.service');
+      await writeFile(path, '# Written by "codekeep install" 0.0.1;\n[Service]\n');
+      assert.match((await service(sandbox, 'install')).stdout, /^replaced: .*codekeep\.service\nunchanged: /);
 
-  test('a masked unit is not unmasked, nor its target written to', async (t) => {
+      await writeFile(path, '[Service]\nExecStart=/bin/true\n');
+      const refused = await service(sandbox, 'install', '--json');
+      const { error } = JSON.parse(refused.stderr) as { error: { code: string; hint: string } };
+      assert.deepEqual([refused.status, error.code], [1, 'TARGET_FILE_EXISTS']);
+      assert.match(error.hint, /--force/);
+      assert.equal(await readFile(path, 'utf8'), '[Service]\nExecStart=/bin/true\n');
+      await service(sandbox, 'install', '--force');
+      assert.match(await readFile(path, 'utf8'), /^# Written by/);
+    },
+  );
+
+  test('a masked unit is not unmasked, nor its target written to', { skip }, async (t) => {
     const sandbox = await Sandbox.create(t);
     await mkdir(sandbox.path('config/systemd/user'), { recursive: true });
     await symlink('/dev/null', unitPath(sandbox, 'codekeep.service'));
@@ -56,7 +66,7 @@ suite('install for a user', { skip: isThere ? false : 'missing: systemctl' }, ()
     assert.equal(existsSync(unitPath(sandbox, 'codekeep.socket')), false);
   });
 
-  test('uninstall removes what install wrote, and keeps the rest', async (t) => {
+  test('uninstall removes what install wrote, and keeps the rest', { skip }, async (t) => {
     const sandbox = await Sandbox.create(t);
     await service(sandbox, 'install');
     await writeFile(unitPath(sandbox, 'codekeep.socket'), '[Socket]\n');
@@ -70,7 +80,7 @@ suite('install for a user', { skip: isThere ? false : 'missing: systemctl' }, ()
     assert.equal(existsSync(unitPath(sandbox, 'codekeep.socket')), true);
   });
 
-  test('without permission it says so, and leaves no half a unit', async (t) => {
+  test('without permission it says so, and leaves no half a unit', { skip }, async (t) => {
     const sandbox = await Sandbox.create(t);
     const folder = sandbox.path('config/systemd/user');
     await mkdir(folder, { recursive: true });

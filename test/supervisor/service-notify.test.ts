@@ -42,8 +42,10 @@ async function listen(sandbox: Sandbox): Promise<Listener> {
 
 const occurrences = (text: string, part: string): number => text.split(part).length - 1;
 
-suite('telling systemd', { skip: missing.length === 0 ? false : `missing: ${missing.join(', ')}` }, () => {
-  test('ready once it answers, pings while it does, and the stop before it ends', async (t) => {
+const skip = missing.length === 0 ? false : `missing: ${missing.join(', ')}`;
+
+suite('telling systemd', () => {
+  test('ready once it answers, pings while it does, and the stop before it ends', { skip }, async (t) => {
     const sandbox = await Sandbox.create(t);
     const systemd = await listen(sandbox);
     const daemon = await sandbox.startDaemon({
@@ -63,40 +65,54 @@ suite('telling systemd', { skip: missing.length === 0 ? false : `missing: ${miss
     assert.match(text.slice(text.indexOf('STOPPING=1')), /EXTEND_TIMEOUT_USEC=25000000\n/);
   });
 
-  test('what systemd gave to the supervisor is not in the environment of its workers', async (t) => {
-    const sandbox = await Sandbox.create(t);
-    const systemd = await listen(sandbox);
-    const daemon = await sandbox.startDaemon({
-      env: { NOTIFY_SOCKET: systemd.path, WATCHDOG_USEC: '60000000' },
-    });
-    await waitFor('READY=1', () => systemd.text().includes('READY=1'));
-    const workers = childrenOf(daemon.pid).filter(({ commandLine }) => commandLine[1]?.endsWith('worker.js'));
-    assert.ok(workers.length > 0);
-    for (const { pid } of workers)
-      assert.deepEqual(
-        environmentOf(pid).filter((entry) => /^(NOTIFY|WATCHDOG|LISTEN)_/.test(entry)),
-        [],
+  test(
+    'what systemd gave to the supervisor is not in the environment of its workers',
+    { skip },
+    async (t) => {
+      const sandbox = await Sandbox.create(t);
+      const systemd = await listen(sandbox);
+      const daemon = await sandbox.startDaemon({
+        env: { NOTIFY_SOCKET: systemd.path, WATCHDOG_USEC: '60000000' },
+      });
+      await waitFor('READY=1', () => systemd.text().includes('READY=1'));
+      const workers = childrenOf(daemon.pid).filter(({ commandLine }) =>
+        commandLine[1]?.endsWith('worker.js'),
       );
-  });
+      assert.ok(workers.length > 0);
+      for (const { pid } of workers)
+        assert.deepEqual(
+          environmentOf(pid).filter((entry) => /^(NOTIFY|WATCHDOG|LISTEN)_/.test(entry)),
+          [],
+        );
+    },
+  );
 
-  test('no ping goes out for a supervisor that takes connections and does not answer', async (t) => {
-    const { notify, systemd, socket } = await besideSocket(t);
-    const server = createServer(() => undefined).listen(socket);
-    t.after(() => server.close());
-    await notify.look();
-    assert.doesNotMatch(systemd.text(), /WATCHDOG/);
-  });
+  test(
+    'no ping goes out for a supervisor that takes connections and does not answer',
+    { skip },
+    async (t) => {
+      const { notify, systemd, socket } = await besideSocket(t);
+      const server = createServer(() => undefined).listen(socket);
+      t.after(() => server.close());
+      await notify.look();
+      assert.doesNotMatch(systemd.text(), /WATCHDOG/);
+    },
+  );
 
-  test('a socket that was removed is no reason to be killed: it is said once, and the pings go on', async (t) => {
-    const { notify, systemd, said } = await besideSocket(t);
-    await notify.look();
-    await notify.look();
-    assert.equal(occurrences(systemd.text(), 'WATCHDOG=1'), 2);
-    assert.equal(said.length, 1);
-    assert.match(said[0] ?? '', /^warn Nobody can reach this supervisor at /);
-  });
+  test(
+    'a socket that was removed is no reason to be killed: it is said once, and the pings go on',
+    { skip },
+    async (t) => {
+      const { notify, systemd, said } = await besideSocket(t);
+      await notify.look();
+      await notify.look();
+      assert.equal(occurrences(systemd.text(), 'WATCHDOG=1'), 2);
+      assert.equal(said.length, 1);
+      assert.match(said[0] ?? '', /^warn Nobody can reach this supervisor at /);
+    },
+  );
 
-  test('no ping goes out for a start that outlasts its bound', async (t) => {
+  test('no ping goes out for a start that outlasts its bound', { skip }, async (t) => {
     const { notify, systemd } = await besideSocket(t);
     notify.starting(0);
     await notify.look();
@@ -105,14 +121,14 @@ suite('telling systemd', { skip: missing.length === 0 ? false : `missing: ${miss
     assert.doesNotMatch(systemd.text(), /WATCHDOG/);
   });
 
-  test('a watchdog that is meant for another process gets no ping', async (t) => {
+  test('a watchdog that is meant for another process gets no ping', { skip }, async (t) => {
     const { notify, systemd } = await besideSocket(t, { WATCHDOG_PID: '1' });
     notify.ready();
     await waitFor('READY=1', () => systemd.text().includes('READY=1'));
     assert.doesNotMatch(systemd.text(), /WATCHDOG/);
   });
 
-  test('READY=1 is sent again until systemd has taken it', async (t) => {
+  test('READY=1 is sent again until systemd has taken it', { skip }, async (t) => {
     const { notify, systemd, sandbox } = await besideSocket(t);
     const path = systemd.path;
     await unlink(path);

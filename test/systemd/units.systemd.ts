@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, suite, test } from 'node:test';
+import { after, before, suite, test, type TestContext } from 'node:test';
 import { sha256 } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
 import { Machine, whyNoMachine } from './machine.js';
@@ -17,16 +17,23 @@ const files: Record<string, string> = {
   'run.sh': '#!/bin/sh\necho hi\n',
 };
 
-suite('under a real systemd', { skip: whyNoMachine() }, () => {
+const skip = whyNoMachine();
+/** Skipped one by one where no machine can be booted, so that each of them is counted. */
+function inMachine(name: string, work: (t: TestContext) => Promise<void>): void {
+  void test(name, { skip }, work);
+}
+
+suite('under a real systemd', () => {
   let machine: Machine;
 
   before(async () => {
+    if (skip !== false) return;
     machine = await Machine.boot();
     await machine.run('useradd', '--create-home', '--shell', '/bin/sh', 'alice');
     for (const [path, content] of Object.entries(files)) await writeAs('alice', `${root}/${path}`, content);
     await machine.run('chmod', '0750', `${root}/run.sh`);
   });
-  after(() => machine.end());
+  after(() => (skip === false ? machine.end() : undefined));
 
   async function writeAs(user: string, path: string, content: string): Promise<void> {
     const script = 'mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1"';
@@ -74,41 +81,46 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     return lines.map((line) => JSON.parse(line) as { PRIORITY: string; MESSAGE: string; _COMM: string });
   }
 
-  test('install writes units with absolute paths, once, and nothing over what another wrote', async () => {
-    const dry = JSON.parse(
-      await machine.run('codekeep', 'install', '--system', '--dry-run', '--json'),
-    ) as object;
-    assert.deepEqual((await machine.try('ls', '/etc/systemd/system/codekeep@.service')).status, 2);
-    assert.ok('units' in dry);
-    const first = JSON.parse(
-      await machine.run('codekeep', 'install', '--system', '--for', 'alice', '--json'),
-    ) as {
-      units: { action: string }[];
-      reloaded: boolean;
-      next: string[];
-    };
-    assert.deepEqual(
-      first.units.map(({ action }) => action),
-      ['write', 'write'],
-    );
-    assert.equal(first.reloaded, true);
-    assert.equal(first.next[0], `systemctl enable --now ${socketUnit}`);
-    const unit = await machine.run('cat', '/etc/systemd/system/codekeep@.service');
-    assert.match(
-      unit,
-      /^ExecStart="\/usr\/local\/bin\/node" "\/usr\/local\/lib\/node_modules\/codekeep\/dist\/cli\.js" serve /m,
-    );
-    const again = JSON.parse(await machine.run('codekeep', 'install', '--system', '--json')) as typeof first;
-    assert.deepEqual(
-      again.units.map(({ action }) => action),
-      ['unchanged', 'unchanged'],
-    );
+  inMachine(
+    'install writes units with absolute paths, once, and nothing over what another wrote',
+    async () => {
+      const dry = JSON.parse(
+        await machine.run('codekeep', 'install', '--system', '--dry-run', '--json'),
+      ) as object;
+      assert.deepEqual((await machine.try('ls', '/etc/systemd/system/codekeep@.service')).status, 2);
+      assert.ok('units' in dry);
+      const first = JSON.parse(
+        await machine.run('codekeep', 'install', '--system', '--for', 'alice', '--json'),
+      ) as {
+        units: { action: string }[];
+        reloaded: boolean;
+        next: string[];
+      };
+      assert.deepEqual(
+        first.units.map(({ action }) => action),
+        ['write', 'write'],
+      );
+      assert.equal(first.reloaded, true);
+      assert.equal(first.next[0], `systemctl enable --now ${socketUnit}`);
+      const unit = await machine.run('cat', '/etc/systemd/system/codekeep@.service');
+      assert.match(
+        unit,
+        /^ExecStart="\/usr\/local\/bin\/node" "\/usr\/local\/lib\/node_modules\/codekeep\/dist\/cli\.js" serve /m,
+      );
+      const again = JSON.parse(
+        await machine.run('codekeep', 'install', '--system', '--json'),
+      ) as typeof first;
+      assert.deepEqual(
+        again.units.map(({ action }) => action),
+        ['unchanged', 'unchanged'],
+      );
 
-    const unknown = await machine.try('codekeep', 'install', '--system', '--for', 'nobody-of-that-name');
-    assert.deepEqual([unknown.status, unknown.stdout], [1, '']);
-  });
+      const unknown = await machine.try('codekeep', 'install', '--system', '--for', 'nobody-of-that-name');
+      assert.deepEqual([unknown.status, unknown.stdout], [1, '']);
+    },
+  );
 
-  test('systemd finds nothing wrong in the units', async () => {
+  inMachine('systemd finds nothing wrong in the units', async () => {
     const system = await machine.try(
       'systemd-analyze',
       'verify',
@@ -118,14 +130,14 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     assert.deepEqual([system.status, system.stdout + system.stderr], [0, '']);
   });
 
-  test(`systemd-analyze security: an exposure of ${exposureMax} at most`, async (t) => {
+  inMachine(`systemd-analyze security: an exposure of ${exposureMax} at most`, async (t) => {
     const text = await machine.run('systemd-analyze', 'security', '--no-pager', service);
     const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(text)?.[1]);
     t.diagnostic(`exposure ${exposure}`);
     assert.ok(exposure <= exposureMax, String(exposure));
   });
 
-  test('the first connection starts it, and it is started when it answers', async (t) => {
+  inMachine('the first connection starts it, and it is started when it answers', async (t) => {
     await machine.run('systemctl', 'enable', '--now', socketUnit);
     assert.equal((await machine.show(service, 'ActiveState'))['ActiveState'], 'inactive');
     const mode = await machine.run('stat', '--format=%a %U', socket);
@@ -143,7 +155,7 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     });
   });
 
-  test('state and logs are where systemd says, and nobody else may read them', async () => {
+  inMachine('state and logs are where systemd says, and nobody else may read them', async () => {
     const modes = await machine.run(
       'stat',
       '--format=%a %U %n',
@@ -156,7 +168,7 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     assert.ok(paths.includes('/var/log/codekeep/alice/supervisor.log'), paths.join());
   });
 
-  test('the journal has the start, at its priority', async () => {
+  inMachine('the journal has the start, at its priority', async () => {
     const entries = await journal(`--unit=${service}`);
     const start = entries.find(({ MESSAGE }) => /^supervisor: codekeep .* listens on /.test(MESSAGE));
     assert.equal(start?.PRIORITY, '6');
@@ -166,7 +178,7 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     );
   });
 
-  test('a repair over the activated socket brings the bytes back', async () => {
+  inMachine('a repair over the activated socket brings the bytes back', async () => {
     await machine.call(socket, 'update_indexes', { root_dir: root });
     await machine.call(socket, 'stop_worker', { worker_type: 'file_watcher' });
     await machine.run('rm', '-r', `${root}/main.py`, `${root}/lib`, `${root}/run.sh`);
@@ -180,7 +192,7 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     await machine.call(socket, 'start_worker', { worker_type: 'file_watcher' });
   });
 
-  test('the doctor finds nothing that fails', async () => {
+  inMachine('the doctor finds nothing that fails', async () => {
     const args = ['--socket', socket, '--state-dir', '/var/lib/codekeep/alice', '--json'];
     const { ok, findings } = JSON.parse(await machine.runAs('alice', 'codekeep', 'doctor', ...args)) as {
       ok: boolean;
@@ -194,7 +206,7 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     assert.ok(findings.some(({ check }) => check === 'systemd-notify'));
   });
 
-  test('SIGKILL of the supervisor: started again, and no worker is there twice', async () => {
+  inMachine('SIGKILL of the supervisor: started again, and no worker is there twice', async () => {
     const killed = await mainPid();
     const old = await workers();
     await machine.run('kill', '-KILL', killed);
@@ -208,80 +220,123 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     assert.equal((await machine.show(service, 'NRestarts'))['NRestarts'], '1');
   });
 
-  test('a watchdog of 3 s lets a supervisor live that works, and restarts one that is stuck', async () => {
-    const dropIn = `/etc/systemd/system/${service}.d/watchdog.conf`;
-    const script = 'mkdir -p "$(dirname "$1")" && printf "[Service]\\nWatchdogSec=3\\n" > "$1"';
-    await machine.run('sh', '-c', script, 'sh', dropIn);
-    await machine.run('systemctl', 'daemon-reload');
-    await machine.run('systemctl', 'restart', service);
-    const working = await mainPid();
-    const pings = new Set<string>();
-    await waitFor(
-      'six pings, which is twice the watchdog',
-      async () => {
-        const { WatchdogTimestampMonotonic } = await machine.show(service, 'WatchdogTimestampMonotonic');
-        return pings.add(WatchdogTimestampMonotonic ?? '').size > 6;
-      },
-      20_000,
-    );
-    assert.equal(await mainPid(), working);
-    const old = await untilWorkersRun();
-    await machine.run('kill', '-STOP', working);
-    await waitFor('another supervisor', async () => !['0', working].includes(await mainPid()), 60_000);
-    const now = await untilWorkersRun();
-    assertOneOfEach(now);
-    assert.deepEqual(
-      now.filter(({ pid }) => old.some((other) => other.pid === pid)),
-      [],
-    );
-    const entries = await journal(`--unit=${service}`);
-    assert.ok(entries.some(({ MESSAGE }) => MESSAGE.includes('Watchdog timeout')));
-  });
+  inMachine(
+    'a watchdog of 3 s lets a supervisor live that works, and restarts one that is stuck',
+    async () => {
+      const dropIn = `/etc/systemd/system/${service}.d/watchdog.conf`;
+      const script = 'mkdir -p "$(dirname "$1")" && printf "[Service]\\nWatchdogSec=3\\n" > "$1"';
+      await machine.run('sh', '-c', script, 'sh', dropIn);
+      await machine.run('systemctl', 'daemon-reload');
+      await machine.run('systemctl', 'restart', service);
+      const working = await mainPid();
+      const pings = new Set<string>();
+      await waitFor(
+        'six pings, which is twice the watchdog',
+        async () => {
+          const { WatchdogTimestampMonotonic } = await machine.show(service, 'WatchdogTimestampMonotonic');
+          return pings.add(WatchdogTimestampMonotonic ?? '').size > 6;
+        },
+        20_000,
+      );
+      assert.equal(await mainPid(), working);
+      const old = await untilWorkersRun();
+      await machine.run('kill', '-STOP', working);
+      await waitFor('another supervisor', async () => !['0', working].includes(await mainPid()), 60_000);
+      const now = await untilWorkersRun();
+      assertOneOfEach(now);
+      assert.deepEqual(
+        now.filter(({ pid }) => old.some((other) => other.pid === pid)),
+        [],
+      );
+      const entries = await journal(`--unit=${service}`);
+      assert.ok(entries.some(({ MESSAGE }) => MESSAGE.includes('Watchdog timeout')));
+    },
+  );
 
-  test('a stop with a worker that does not listen outlasts the watchdog and still ends in order', async () => {
-    const stuck = (await untilWorkersRun()).find(({ kind }) => kind === 'vectorization');
-    await machine.run('kill', '-STOP', stuck?.pid ?? '');
-    const startedAt = performance.now();
-    await machine.run('systemctl', 'stop', service);
-    assert.ok(performance.now() - startedAt > 9_000, 'the worker was given its 10 s');
-    assert.deepEqual(await machine.show(service, 'ActiveState', 'Result', 'ExecMainStatus'), {
-      ActiveState: 'inactive',
-      Result: 'success',
-      ExecMainStatus: '0',
-    });
-    assert.deepEqual(await workers(), []);
-  });
+  inMachine(
+    'a stop with a worker that does not listen outlasts the watchdog and still ends in order',
+    async () => {
+      const stuck = (await untilWorkersRun()).find(({ kind }) => kind === 'vectorization');
+      await machine.run('kill', '-STOP', stuck?.pid ?? '');
+      const startedAt = performance.now();
+      await machine.run('systemctl', 'stop', service);
+      assert.ok(performance.now() - startedAt > 9_000, 'the worker was given its 10 s');
+      assert.deepEqual(await machine.show(service, 'ActiveState', 'Result', 'ExecMainStatus'), {
+        ActiveState: 'inactive',
+        Result: 'success',
+        ExecMainStatus: '0',
+      });
+      assert.deepEqual(await workers(), []);
+    },
+  );
 
-  test('the next connection starts it again; a stop in order leaves the socket and no process', async (t) => {
+  inMachine(
+    'a configuration that is wrong: the journal names the key, and it is not tried for ever',
+    async () => {
+      const config = '/etc/codekeep/alice/config.json';
+      await machine.run('sh', '-c', 'echo \'{"log_level": "loud"}\' > "$1"', 'sh', config);
+      await machine.try('systemctl', 'start', service);
+      await waitFor(
+        'systemd gives up',
+        async () => (await machine.show(service, 'ActiveState'))['ActiveState'] === 'failed',
+        30_000,
+      );
+      const errors = await journal(`--unit=${service}`, '--priority=err');
+      assert.ok(errors.some(({ MESSAGE }) => /codekeep: .*config\.json: log_level: /.test(MESSAGE)));
+      await machine.run('rm', config);
+      await machine.run('systemctl', 'reset-failed', service, socketUnit);
+      await machine.run('systemctl', 'restart', socketUnit);
+    },
+  );
+
+  inMachine('the journal has the crash of a worker as an error', async () => {
     await machine.call(socket, 'health');
-    assertOneOfEach(await untilWorkersRun());
-    const sizes = (await machine.run('ps', '-o', 'rss=', '-U', 'alice')).trim().split(/\s+/).map(Number);
-    const sum = sizes.reduce((total, size) => total + size, 0);
-    t.diagnostic(`resident memory of ${sizes.length} processes: ${Math.round(sum / 1_024)} MB`);
-    await machine.run('systemctl', 'stop', service);
-    assert.deepEqual(await machine.show(service, 'ActiveState', 'Result'), {
-      ActiveState: 'inactive',
-      Result: 'success',
+    const watcher = (await untilWorkersRun()).find(({ kind }) => kind === 'file_watcher');
+    await machine.run('kill', '-KILL', watcher?.pid ?? '');
+    await waitFor('the journal has it', async () => {
+      const errors = await journal(`--unit=${service}`, '--priority=err');
+      return errors.some(({ MESSAGE }) => MESSAGE.startsWith('file_watcher: was ended by SIGKILL'));
     });
-    assert.equal((await machine.try('pgrep', '--uid', 'alice')).stdout, '');
-    assert.equal((await machine.show(socketUnit, 'ActiveState'))['ActiveState'], 'active');
-    const last = (await journal(`--unit=${service}`, '--lines=20')).map(({ MESSAGE }) => MESSAGE);
-    assert.ok(last.includes('supervisor: stopped'), last.join('\n'));
+    assertOneOfEach(await untilWorkersRun());
+    await machine.run('systemctl', 'stop', service);
   });
 
-  test("uninstall takes the units away, the instances' sockets with them, and keeps the index", async () => {
-    await machine.run('codekeep', 'uninstall', '--system');
-    assert.notEqual((await machine.try('systemctl', 'cat', service)).status, 0);
-    assert.notEqual((await machine.try('ls', socket)).status, 0);
-    assert.equal((await machine.try('pgrep', '--full', 'codekeep')).stdout, '');
-    assert.equal(
-      (await machine.run('find', '/etc/systemd/system', '-name', 'codekeep@alice.socket')).trim(),
-      '',
-    );
-    await machine.run('ls', '/var/lib/codekeep/alice/index.db');
-  });
+  inMachine(
+    'the next connection starts it again; a stop in order leaves the socket and no process',
+    async (t) => {
+      await machine.call(socket, 'health');
+      assertOneOfEach(await untilWorkersRun());
+      const sizes = (await machine.run('ps', '-o', 'rss=', '-U', 'alice')).trim().split(/\s+/).map(Number);
+      const sum = sizes.reduce((total, size) => total + size, 0);
+      t.diagnostic(`resident memory of ${sizes.length} processes: ${Math.round(sum / 1_024)} MB`);
+      await machine.run('systemctl', 'stop', service);
+      assert.deepEqual(await machine.show(service, 'ActiveState', 'Result'), {
+        ActiveState: 'inactive',
+        Result: 'success',
+      });
+      assert.equal((await machine.try('pgrep', '--uid', 'alice')).stdout, '');
+      assert.equal((await machine.show(socketUnit, 'ActiveState'))['ActiveState'], 'active');
+      const last = (await journal(`--unit=${service}`, '--lines=20')).map(({ MESSAGE }) => MESSAGE);
+      assert.ok(last.includes('supervisor: stopped'), last.join('\n'));
+    },
+  );
 
-  test('a unit that somebody else wrote is kept, unless --force says otherwise', async () => {
+  inMachine(
+    "uninstall takes the units away, the instances' sockets with them, and keeps the index",
+    async () => {
+      await machine.run('codekeep', 'uninstall', '--system');
+      assert.notEqual((await machine.try('systemctl', 'cat', service)).status, 0);
+      assert.notEqual((await machine.try('ls', socket)).status, 0);
+      assert.equal((await machine.try('pgrep', '--full', 'codekeep')).stdout, '');
+      assert.equal(
+        (await machine.run('find', '/etc/systemd/system', '-name', 'codekeep@alice.socket')).trim(),
+        '',
+      );
+      await machine.run('ls', '/var/lib/codekeep/alice/index.db');
+    },
+  );
+
+  inMachine('a unit that somebody else wrote is kept, unless --force says otherwise', async () => {
     const path = '/etc/systemd/system/codekeep@.service';
     const own = '[Service]\nExecStart=/bin/true\n';
     await machine.run('sh', '-c', 'printf %s "$2" > "$1"', 'sh', path, own);
@@ -301,7 +356,7 @@ suite('under a real systemd', { skip: whyNoMachine() }, () => {
     await machine.run('codekeep', 'uninstall', '--system');
   });
 
-  test('the units of a user: installed, started by a command, stopped, removed', async () => {
+  inMachine('the units of a user: installed, started by a command, stopped, removed', async () => {
     await machine.run('loginctl', 'enable-linger', 'alice');
     await waitFor("the user's systemd", async () => {
       const { stdout } = await machine.try('systemctl', 'is-active', 'user@1000.service');
