@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { childrenOf } from '../harness/processes.js';
+import { childrenOf, isAlive } from '../harness/processes.js';
 import { waitFor, within } from '../harness/waiting.js';
 import { makeTree } from './root-tree.js';
 
@@ -166,10 +166,19 @@ function ownCgroups(): string[] {
   ];
   const found = hierarchies.filter((path) => existsSync(join(path, 'cgroup.procs')));
   return found.map((path) => {
+    sweep(path);
     const cgroup = join(path, `codekeep-test-${process.pid}`);
     mkdirSync(cgroup);
     return cgroup;
   });
+}
+
+/** What runs that were killed have left. */
+function sweep(hierarchy: string): void {
+  for (const name of readdirSync(hierarchy)) {
+    const pid = /^codekeep-test-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) removeCgroup(join(hierarchy, name));
+  }
 }
 
 function removeCgroup(path: string): boolean {

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, copyFile, cp, mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { isAlive } from '../harness/processes.js';
 
 /**
  * The tree that the machine boots: a minimal Debian made once and kept, and a copy of it for each run, with the packed
@@ -65,9 +66,19 @@ async function bootstrap(): Promise<string> {
   return tree;
 }
 
+/** What runs that were killed have left; their machines ended with them. */
+async function sweep(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = /^codekeep-machine-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid)))
+      await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
 /** A new tree with the program in it, and no other trace of the host; whoever asks for it removes it. */
 export async function makeTree(): Promise<string> {
-  const tree = await mkdtemp(join(tmpdir(), 'codekeep-machine-'));
+  await sweep();
+  const tree = await mkdtemp(join(tmpdir(), `codekeep-machine-${process.pid}-`));
   try {
     await run('cp', ['--archive', '--reflink=auto', `${await bootstrap()}/.`, tree]);
     await copyFile(process.execPath, join(tree, 'usr/local/bin/node'));
