@@ -73,7 +73,8 @@ export class ServiceNotify {
     if (this.#isStopping) return;
     this.#stuckAt = Number.POSITIVE_INFINITY;
     this.#isReadyDue = true;
-    void this.look();
+    // A look that was under way already may have missed it.
+    void this.look().then(() => (this.#isReadyDue ? this.look() : undefined));
   }
 
   /** The stop has begun and takes `boundMs` milliseconds at most. */
