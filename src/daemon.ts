@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfig } from './base/config.js';
-import { CodekeepError, messageOf } from './base/errors.js';
+import { messageOf } from './base/errors.js';
 import { version } from './base/version.js';
 import type { Locations } from './base/locations.js';
 import { contract } from './contract/index.js';
@@ -12,7 +12,6 @@ import { Jobs } from './supervisor/jobs.js';
 import { serviceHandlers } from './supervisor/methods.js';
 import { RepairCommand } from './supervisor/repair-command.js';
 import { Supervisor } from './supervisor/supervisor.js';
-import { recordedSupervisor } from './supervisor/takeover.js';
 import { serviceNotify } from './supervisor/service-notify.js';
 import { UsageSampler } from './supervisor/worker-status.js';
 import { workerKinds } from './base/ipc.js';
@@ -49,7 +48,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const startedAt = Date.now();
   const config = readConfig(locations.config);
   mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
-  const lock = lockStateDir(locations.stateDir);
+  const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
   const supervisor = new Supervisor({ stateDir: locations.stateDir, logsDir: locations.logs, config });
   const onDefect = (error: unknown, where: string): void =>
     supervisor.log(
@@ -140,21 +139,6 @@ async function begin(
 function workerPids(supervisor: Supervisor): number[] {
   const processes = workerKinds.map((kind) => supervisor.slot(kind).process);
   return processes.filter((worker) => worker !== null && !worker.hasExited).map((worker) => worker?.pid ?? 0);
-}
-
-function lockStateDir(stateDir: string): ReturnType<typeof holdStateLock> {
-  try {
-    return holdStateLock(join(stateDir, 'lock.db'));
-  } catch (error) {
-    if (!(error instanceof CodekeepError)) throw error;
-    const holder = recordedSupervisor(join(stateDir, 'workers.json'));
-    const who = holder === null ? '' : ` (pid ${holder})`;
-    throw new CodekeepError(
-      error.code,
-      `${stateDir} is held by another codekeep supervisor${who}.`,
-      error.hint,
-    );
-  }
 }
 
 /** The first descriptor that systemd hands over; sd_listen_fds(3). */

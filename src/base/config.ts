@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { z } from 'zod';
 import { CodekeepError, errnoOf, messageOf } from './errors.js';
+
+/**
+ * Large enough for the vectors of 100,000 chunks; on a small machine a quarter of its memory, so that the machine
+ * is not out of memory before a worker is out of its limit.
+ */
+const workerMemoryMaxBytes = Math.max(256 * 1024 ** 2, Math.min(2 * 1024 ** 3, Math.floor(totalmem() / 4)));
 
 const workerTypes = ['file_watcher', 'vectorization', 'repair'] as const;
 
@@ -22,6 +29,25 @@ export const configSchema = z.strictObject({
     .max(600)
     .default(30)
     .describe('Seconds in which a worker must be ready'),
+  worker_hang_timeout: z
+    .number()
+    .min(1)
+    .max(3_600)
+    .default(30)
+    .describe(
+      'Seconds without a sign of life after which a worker is replaced, unless it declared a longer step',
+    ),
+  worker_retry_interval: z
+    .number()
+    .positive()
+    .max(86_400)
+    .default(300)
+    .describe('Seconds until a worker that crashed again and again is tried once more'),
+  worker_memory_max_bytes: z
+    .int()
+    .min(64 * 1024 * 1024)
+    .default(workerMemoryMaxBytes)
+    .describe('A worker that uses more memory is replaced; 2 GiB, or a quarter of a smaller machine'),
   max_file_bytes: z
     .int()
     .positive()

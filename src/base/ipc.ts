@@ -23,6 +23,8 @@ export type ToWorker =
   | { type: 'stop' }
   | { type: 'request'; id: number; method: string; params: unknown }
   | { type: 'cancel'; id: number }
+  /** Asks for a sign of life. */
+  | { type: 'ping' }
   /** Something that a worker looks at by itself may have changed: look sooner. */
   | { type: 'nudge'; about: 'projects' | 'chunks' }
   | { type: 'watcher_running'; running: boolean };
@@ -54,6 +56,9 @@ export type FromWorker =
   | { type: 'ready'; info: Record<string, unknown> }
   | { type: 'reply'; id: number; result: unknown }
   | { type: 'failure'; id: number; error: ErrorShape | null; defect: string }
+  | { type: 'pong' }
+  /** From now on the event loop may stand still for so long (ms). */
+  | { type: 'step'; longestMs: number }
   | { type: 'request_progress'; id: number; phase: string; done: number; total: number }
   | { type: 'activity'; activity: Activity }
   | { type: 'log'; level: LogLevel; message: string }

@@ -24,14 +24,17 @@ export async function within<T>(ms: number, work: Promise<T>): Promise<T | null>
 
 /**
  * Keeps a long loop from holding the event loop: `await slicer.breathe()` yields once more than
- * `sliceMs` have passed since the last yield, and costs next to nothing in between.
+ * `sliceMs` have passed since the last yield, and costs next to nothing in between. It rejects as soon as
+ * `signal` has aborted.
  */
 export class Slicer {
+  readonly #signal: AbortSignal | undefined;
   readonly #sliceMs: number;
   #since = performance.now();
 
   /** @param sliceMs 20 by default: short enough for a stop to be noticed at once, long enough to be free. */
-  constructor(sliceMs = 20) {
+  constructor(signal?: AbortSignal, sliceMs = 20) {
+    this.#signal = signal;
     this.#sliceMs = sliceMs;
   }
 
@@ -39,12 +42,12 @@ export class Slicer {
     return performance.now() - this.#since >= this.#sliceMs;
   }
 
-  async breathe(signal?: AbortSignal): Promise<void> {
+  async breathe(): Promise<void> {
     if (this.isDue()) {
       await new Promise<void>((resolve) => setImmediate(resolve));
       this.#since = performance.now();
     }
-    signal?.throwIfAborted();
+    this.#signal?.throwIfAborted();
   }
 }
 

@@ -99,6 +99,15 @@ async function examineProgram(): Promise<Finding[]> {
       ? ok('ps', 'found')
       : warn('ps', 'missing: what a worker had started is found by its mark alone', 'Install procps.'),
   );
+  findings.push(
+    (await isInstalled('setpriv', '--version'))
+      ? ok('setpriv', 'found')
+      : warn(
+          'setpriv',
+          'missing: a busy worker outlives a supervisor that was killed until it is idle',
+          'Install util-linux.',
+        ),
+  );
   if (!existsSync('/run/systemd/system')) return findings;
   const isHeard = await isInstalled('systemd-notify', '--version');
   findings.push(

@@ -59,8 +59,8 @@ export function printReport(report: RepairReport): void {
     'projects' in report ? report.projects : [report];
   for (const project of projects) printProject(project, report.dry_run);
   const { stopped_workers } = report.workers_stopped;
-  for (const { type, pid, graceful, duration_ms } of stopped_workers) {
-    print(`stopped ${type} (pid ${pid}) ${graceful ? 'in order' : 'by SIGKILL'} in ${duration_ms} ms`);
+  for (const { type, pid, how, duration_ms } of stopped_workers) {
+    print(`${type} (pid ${pid}) ${how} in ${duration_ms} ms`);
   }
   for (const { type, pid } of report.workers_resumed) print(`started ${type} again (pid ${pid})`);
   if (report.backup_path !== null) print(`backup of the index: ${report.backup_path}`);

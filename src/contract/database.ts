@@ -27,7 +27,13 @@ export type ProjectRepair = z.infer<typeof projectRepair>;
 const workersStopped = z.object({
   stopped_count: count,
   stopped_workers: z.array(
-    z.object({ pid: z.int(), type: workerType, graceful: z.boolean(), duration_ms: durationMs }),
+    z.object({
+      pid: z.int(),
+      type: workerType,
+      graceful: z.boolean(),
+      how: z.string().describe('How it ended'),
+      duration_ms: durationMs,
+    }),
   ),
   errors: z.array(z.string()),
 });

@@ -14,6 +14,16 @@ export const health = defineMethod({
     uptime_seconds: z.number(),
     workers: z.record(z.string(), workerState),
     repair: z.object({ run_id: z.string(), phase: z.string(), done: count, total: count }).nullable(),
+    problems: z
+      .array(
+        z.object({
+          source: z.string().describe('A worker type, or what else is in trouble'),
+          reason: z.string(),
+          hint: z.string(),
+          stderr: z.array(z.string()).optional().describe("A worker's last lines"),
+        }),
+      )
+      .describe('Why the status is degraded'),
   }),
 });
 

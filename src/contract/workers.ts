@@ -24,7 +24,9 @@ const started = z.object({
 const stopped = z.object({
   success: z.boolean(),
   message: z.string(),
-  killed: z.array(z.object({ pid: z.int(), graceful: z.boolean(), duration_ms: z.number() })),
+  killed: z.array(
+    z.object({ pid: z.int(), graceful: z.boolean(), how: z.string(), duration_ms: z.number() }),
+  ),
   failed: z.array(z.object({ pid: z.int(), error: z.string() })),
 });
 export type StopResult = z.infer<typeof stopped>;
@@ -46,10 +48,17 @@ const status = z.object({
   ),
   restarts: count,
   last_exit: z
-    .object({ code: z.int().nullable(), signal: z.string().nullable(), at: timestamp, reason: z.string() })
+    .object({
+      code: z.int().nullable(),
+      signal: z.string().nullable(),
+      at: timestamp,
+      reason: z.string(),
+      stderr: z.array(z.string()).describe('Its last lines'),
+    })
     .nullable(),
   current_operation: z.string().nullable(),
   progress: z.object({ done: count, total: count }).nullable(),
+  last_progress_at: timestamp.nullable().describe('When it last said how far it is'),
   log_activity: z.object({ last_entry_at: timestamp.nullable(), errors: count, warnings: count }),
   summary: z.object({
     process_count: count,

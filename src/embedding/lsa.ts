@@ -23,8 +23,8 @@ const trainingDocumentsMax = 20_000;
 export const lsa: EmbeddingProvider = { name: 'lsa', trainingDocumentsMax, train, open };
 
 async function train(documents: AsyncIterable<Document>, watch: TrainingWatch): Promise<TrainedModel> {
-  const slicer = new Slicer();
-  const pause = (): Promise<void> => slicer.breathe(watch.signal);
+  const slicer = new Slicer(watch.signal);
+  const pause = (): Promise<void> => slicer.breathe();
   const corpus = new Corpus();
   for await (const document of documents) {
     corpus.add(document);
@@ -51,11 +51,11 @@ function open(state: Buffer): Embedder {
   return {
     dimensions: model.dimensions,
     async embed(documents, signal) {
-      const slicer = new Slicer();
+      const slicer = new Slicer(signal);
       const vectors: Float32Array[] = [];
       for (const document of documents) {
         vectors.push(fold(model, rows, countWords(document)));
-        await slicer.breathe(signal);
+        await slicer.breathe();
       }
       return vectors;
     },

@@ -64,7 +64,7 @@ async function retireBatch(
   const { index, project } = context;
   const versions = new VersionStore(project);
   const placer = await versions.openPlacer();
-  const slicer = new Slicer();
+  const slicer = new Slicer(context.signal);
   try {
     for (const row of rows) {
       try {
@@ -74,7 +74,7 @@ async function retireBatch(
         if (!isObstacle(error)) throw error;
         problems.push(`${row.path}: it is not in versions: ${messageOf(error)}`);
       }
-      await slicer.breathe(context.signal);
+      await slicer.breathe();
     }
   } finally {
     await placer.finish();

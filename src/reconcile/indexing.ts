@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { errnoOf } from '../base/errors.js';
 import { sha256 } from '../base/hash.js';
+import type { Slicer } from '../base/waiting.js';
 import { wordsOf } from '../base/words.js';
 import { hasContent, healContent, putContent, renderContent, type StoredContent } from '../store/contents.js';
 import { type Derived, replaceDerived } from '../store/derived.js';
@@ -72,12 +73,16 @@ export interface PreparedFile {
   derived: Derived | null;
 }
 
-/** Parses, encodes and proves what was read. What this gives renders to the bytes that were read. */
+/**
+ * Parses, encodes and proves what was read. What this gives renders to the bytes that were read. For a file of
+ * 2 MiB each step takes some 50 to 150 ms, so there is a pause between any two.
+ */
 export async function prepareFile(
   index: IndexDatabase,
   parser: Parser,
   path: string,
   reading: Extract<Reading, { kind: 'content' | 'too_large' }>,
+  slicer: Slicer,
 ): Promise<PreparedFile> {
   if (reading.kind === 'too_large') {
     const file = {
@@ -98,10 +103,11 @@ export async function prepareFile(
       file: upsertOf(path, reading.stamp, hash, stored.tree),
       content: null,
       heals: false,
-      derived: derive(stored.tree),
+      derived: await derive(stored.tree, slicer),
     };
   }
-  const tree = await parseProven(parser, reading.bytes, hash, language);
+  const tree = await parseProven(parser, reading.bytes, hash, language, slicer);
+  const derived = await derive(tree, slicer);
   return {
     file: { ...upsertOf(path, reading.stamp, hash, tree), language },
     content:
@@ -109,7 +115,7 @@ export async function prepareFile(
         ? null
         : { sha256: hash, size: reading.bytes.length, tree: encodeTree(tree) },
     heals: isStored,
-    derived: derive(tree),
+    derived,
   };
 }
 
@@ -118,22 +124,31 @@ async function parseProven(
   bytes: Buffer,
   hash: string,
   language: ReturnType<typeof languageOf>,
+  slicer: Slicer,
 ): Promise<GreenTree> {
   const source = decodeSource(bytes);
-  const tree = await parser.parse(source, language);
+  const tree = await parser.parse(source, language, slicer);
+  await slicer.breathe();
   if (sha256(render(tree)) === hash) return tree;
   // A tree that does not render to its file must never be stored; one token always does.
-  return await parser.parse(source, null);
+  return await parser.parse(source, null, slicer);
 }
 
 function upsertOf(path: string, stamp: FileStamp, hash: string, tree: GreenTree): FileUpsert {
   return { path, ...stamp, language: tree.language, sha256: hash, skipReason: null };
 }
 
-function derive(tree: GreenTree): Derived {
+async function derive(tree: GreenTree, slicer: Slicer): Promise<Derived> {
+  await slicer.breathe();
   const entities = entitiesOf(tree);
+  await slicer.breathe();
   const chunks = chunksOf(tree, entities);
-  return { entities, chunks, chunkWords: chunks.map((chunk) => wordsOf(chunk.text).join(' ')) };
+  const chunkWords: string[] = [];
+  for (const { text } of chunks) {
+    await slicer.breathe();
+    chunkWords.push(wordsOf(text).join(' '));
+  }
+  return { entities, chunks, chunkWords };
 }
 
 function firstLineOf(bytes: Buffer): string {

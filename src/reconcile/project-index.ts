@@ -34,7 +34,7 @@ export interface IndexingContext {
   cover?: FolderCover;
 }
 
-/** Called after each file that was dealt with. */
+/** Called at the beginning and after each file that was dealt with. */
 export type IndexProgress = (done: number, total: number) => void;
 
 /**
@@ -48,7 +48,7 @@ export async function indexPaths(
   progress?: IndexProgress,
 ): Promise<IndexTally> {
   const tally: IndexTally = { added: 0, changed: 0, skipped: 0, unsettled: [], problems: [] };
-  const slicer = new Slicer();
+  const slicer = new Slicer(context.signal);
   let batch: Pending[] = [];
   let bytes = 0;
   const flush = async (): Promise<void> => {
@@ -56,15 +56,16 @@ export async function indexPaths(
     batch = [];
     bytes = 0;
   };
+  progress?.(0, paths.length);
   for (const [position, path] of paths.entries()) {
-    const pending = await preparePath(context, path, tally);
+    const pending = await preparePath(context, path, tally, slicer);
     if (pending !== null) {
       batch.push(pending);
       bytes += pending.prepared?.file.size ?? 0;
     }
     if (batch.length >= batchFiles || bytes >= batchBytes) await flush();
     progress?.(position + 1, paths.length);
-    await slicer.breathe(context.signal);
+    await slicer.breathe();
   }
   await flush();
   return tally;
@@ -82,6 +83,7 @@ async function preparePath(
   context: IndexingContext,
   path: string,
   tally: IndexTally,
+  slicer: Slicer,
 ): Promise<Pending | null> {
   const { index, project } = context;
   const row = fileByPath(index, project.id, path);
@@ -98,7 +100,12 @@ async function preparePath(
   if (isSameContent(row, reading) && isSound(index, row))
     return { row, path, prepared: null, restamp: reading.stamp };
   try {
-    return { row, path, prepared: await prepareFile(index, context.parser, path, reading), restamp: null };
+    return {
+      row,
+      path,
+      prepared: await prepareFile(index, context.parser, path, reading, slicer),
+      restamp: null,
+    };
   } catch (error) {
     context.signal.throwIfAborted();
     tally.skipped += 1;

@@ -71,7 +71,7 @@ export async function walkTree(
   signal?: AbortSignal,
   onFolder?: (folder: string) => void,
 ): Promise<WalkResult> {
-  const slicer = new Slicer();
+  const slicer = new Slicer(signal);
   const result: WalkResult = { files: [], skipped: [], skippedCount: 0 };
   const folders = [startFolder];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
@@ -79,7 +79,7 @@ export async function walkTree(
     for (const entry of listFolder(root, folder, result)) {
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
       visit(root, path, entry, rules, folders, result);
-      if (slicer.isDue()) await slicer.breathe(signal);
+      if (slicer.isDue()) await slicer.breathe();
     }
   }
   return result;

@@ -116,7 +116,7 @@ export class Dispatcher<C extends ContractShape> {
       );
     }
     const replies = items.map((): string | null => null);
-    const slicer = new Slicer(batchSliceMs);
+    const slicer = new Slicer(undefined, batchSliceMs);
     let replyBytes = 0;
     await forEachLimited(items, maxBatchConcurrency, async (item, index) => {
       await slicer.breathe();

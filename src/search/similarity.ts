@@ -11,11 +11,11 @@ export async function similarities(
   query: Float32Array,
   signal: AbortSignal,
 ): Promise<Float32Array> {
-  const slicer = new Slicer();
+  const slicer = new Slicer(signal);
   const scores = new Float32Array(snapshot.owners.length);
   for (let row = 0; row < scores.length; row++) {
     scores[row] = dot(snapshot.matrix, row * query.length, query);
-    if (row % rowsPerStep === 0) await slicer.breathe(signal);
+    if (row % rowsPerStep === 0) await slicer.breathe();
   }
   return scores;
 }

@@ -91,7 +91,7 @@ async function readVectors(
   builder: SnapshotBuilder,
   signal: AbortSignal,
 ): Promise<void> {
-  const slicer = new Slicer();
+  const slicer = new Slicer(signal);
   const ids = [...unread.keys()];
   for (let start = 0; start < ids.length; start += readBatch) {
     const batch = vectorsByChunk(index, modelId, ids.slice(start, start + readBatch));
@@ -99,7 +99,7 @@ async function readVectors(
       const file = unread.get(chunkId);
       if (file !== undefined) builder.add(chunkId, file, kind, bytes);
     }
-    await slicer.breathe(signal);
+    await slicer.breathe();
   }
 }
 

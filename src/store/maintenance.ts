@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ignoreErrno, messageOf } from '../base/errors.js';
@@ -10,6 +11,15 @@ const backupsKept = 3;
 /** Pages copied in one step of a backup (4 KiB each): 16 MB, well below a tenth of a second. */
 const backupPages = 4_000;
 const problemsMax = 100;
+/** A check reads the whole file; the slowest disk in use, busy with other things, gives so much (bytes per ms). */
+const slowestReadBytesPerMs = 5_000;
+/** What a check takes beside reading (ms). */
+const checkFloorMs = 60_000;
+
+/** The longest that checkStructure may take (ms). */
+export function checkStepMs(index: IndexDatabase): number {
+  return checkFloorMs + Math.round(statSync(index.path).size / slowestReadBytesPerMs);
+}
 
 /**
  * SQLite's own check, which sees structure but hardly ever content. Blocks while it reads the file.
@@ -36,7 +46,7 @@ export async function checkContents(
   index: IndexDatabase,
   signal?: AbortSignal,
 ): Promise<{ problems: string[]; checked: number }> {
-  const slicer = new Slicer();
+  const slicer = new Slicer(signal);
   const problems: string[] = [];
   let checked = 0;
   for (let after = ''; ;) {
@@ -47,7 +57,7 @@ export async function checkContents(
         problems.push(`content ${sha256}: ${rendering.problem}`);
       checked += 1;
       after = sha256;
-      await slicer.breathe(signal);
+      await slicer.breathe();
     }
     if (page.length < 20) return { problems, checked };
   }

@@ -9,6 +9,7 @@ import { projectMethods } from './project-methods.js';
 import type { RepairCommand } from './repair-command.js';
 import type { Supervisor } from './supervisor.js';
 import { workerMethods } from './worker-methods.js';
+import type { WorkerSlot } from './worker-slot.js';
 import type { UsageSampler } from './worker-status.js';
 
 export interface ServiceParts {
@@ -62,16 +63,27 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
 
 function health({ supervisor, repair, version, startedAt }: ServiceParts): Result<'health'> {
   const states = workerKinds.map((kind) => [kind, supervisor.slot(kind).state] as const);
-  const isTroubled = states.some(([, state]) => state === 'failed' || state === 'backoff');
+  const problems = workerKinds.flatMap((kind) => problemOf(supervisor.slot(kind)) ?? []);
   const { progress } = repair;
   return {
-    status: progress !== null ? 'repairing' : isTroubled ? 'degraded' : 'ok',
+    status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
     version,
     pid: process.pid,
     uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     workers: Object.fromEntries(states),
     repair: progress,
+    problems,
   };
+}
+
+/** Why a worker that should run does not. */
+function problemOf({ kind, state, lastExit }: WorkerSlot): Result<'health'>['problems'][number] | null {
+  if (state !== 'failed' && state !== 'backoff') return null;
+  const hint =
+    state === 'backoff'
+      ? 'It is started again in a moment.'
+      : `Look into its log (view_worker_logs), mend the cause, then call start_worker; it is also tried again by itself.`;
+  return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };
 }
 
 /** Every method that the contract gives to the index is forwarded; params are validated already. */

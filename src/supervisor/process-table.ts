@@ -15,19 +15,25 @@ export const workerMark = 'CODEKEEP_WORKER';
 /** The identity of a process that is alive; null for one that is gone, a zombie included. */
 export function identify(pid: number): ProcessIdentity | null {
   try {
-    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'))?.identity ?? null;
   } catch {
     return null;
   }
 }
 
+interface Stat {
+  identity: ProcessIdentity;
+  /** The pid of the process that began its session with setsid(2); a child can leave its group, but not this. */
+  session: number;
+}
+
 /** The name in field 2 may contain anything, so fields are counted from its closing parenthesis. */
-function parseStat(pid: number, stat: string): ProcessIdentity | null {
+function parseStat(pid: number, stat: string): Stat | null {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state] = fields;
+  const [state, , , session] = fields;
   const startTime = fields[19];
   if (state === undefined || startTime === undefined || state === 'Z' || state === 'X') return null;
-  return { pid, startTime };
+  return { identity: { pid, startTime }, session: Number(session) };
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {
@@ -45,16 +51,36 @@ export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals)
 }
 
 /**
- * A worker's whole family as of now: its descendants by parent, and whatever carries its mark although its
- * parents are gone or it moved to a process group of its own. Without the worker itself.
+ * A worker's whole family as of now, without the worker itself: its descendants by parent, whatever is in the
+ * session that it began, and whatever carries its mark although its parents are gone and it began a session of
+ * its own. Only what left all three behind on purpose is not found.
  * @param mark the value of CODEKEEP_WORKER that the worker was started with
  */
-export async function familyOf(pid: number, mark: string): Promise<ProcessIdentity[]> {
-  const [descendants, marked] = await Promise.all([descendantsOf(pid), markedWith(mark)]);
-  const family = new Map([...descendants, ...marked].map((identity) => [identity.pid, identity]));
-  family.delete(pid);
+export async function familyOf(worker: ProcessIdentity, mark: string): Promise<ProcessIdentity[]> {
+  const relatives = await Promise.all([descendantsOf(worker.pid), markedWith(mark), sessionOf(worker)]);
+  const family = new Map(relatives.flat().map((identity) => [identity.pid, identity]));
+  family.delete(worker.pid);
   family.delete(process.pid);
   return [...family.values()];
+}
+
+/** The kernel gives a pid to nobody else while a session bears it; once it is somebody else's, it says nothing. */
+async function sessionOf(worker: ProcessIdentity): Promise<ProcessIdentity[]> {
+  const leader = identify(worker.pid);
+  if (leader !== null && leader.startTime !== worker.startTime) return [];
+  return await eachProcess(async (pid) => {
+    const stat = parseStat(pid, await readFile(`/proc/${pid}/stat`, 'latin1'));
+    return stat?.session === worker.pid ? stat.identity : null;
+  });
+}
+
+/** What `look` gives for each process; one that ends while it is looked at, or may not be read, gives nothing. */
+async function eachProcess(
+  look: (pid: number) => Promise<ProcessIdentity | null>,
+): Promise<ProcessIdentity[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const found = await Promise.all(pids.map((pid) => look(pid).catch(() => null)));
+  return found.filter((identity) => identity !== null);
 }
 
 let psFound: Promise<boolean> | undefined;
@@ -86,14 +112,10 @@ async function descendantsOf(pid: number): Promise<ProcessIdentity[]> {
 /** Processes whose environment carries the mark; those of other users cannot be read and are not ours. */
 export async function markedWith(mark: string): Promise<ProcessIdentity[]> {
   const wanted = `${workerMark}=${mark}`;
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
-      return environment.split('\0').includes(wanted) ? identify(pid) : null;
-    }),
-  );
-  return found.filter((identity) => identity !== null);
+  return await eachProcess(async (pid) => {
+    const environment = await readFile(`/proc/${pid}/environ`, 'latin1');
+    return environment.split('\0').includes(wanted) ? identify(pid) : null;
+  });
 }
 
 /** Processes whose command line has `argument` as one of its words, by ps-list. */

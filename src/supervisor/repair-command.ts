@@ -163,7 +163,8 @@ export class RepairCommand {
 }
 
 function stoppedWorker(type: WorkerType, outcome: StopOutcome): WorkersStopped['stopped_workers'][number] {
-  return { pid: outcome.pid, type, graceful: outcome.graceful, duration_ms: outcome.durationMs };
+  const { pid, graceful, how, durationMs } = outcome;
+  return { pid, type, graceful, how, duration_ms: durationMs };
 }
 
 interface RunFrame {

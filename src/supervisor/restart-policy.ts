@@ -19,14 +19,13 @@ const restartDelayMaxMs = 30_000;
 const stableMs = 60_000;
 /** So many crashes in a row without a stable run make a worker failed. */
 const crashesMax = 6;
-/** A failed worker is tried again after so long: whatever was wrong may have been mended. */
-const failedRetryMs = 300_000;
 
 /**
  * What to do after an unexpected exit: a pure function of the exits so far, oldest first. Exponential
  * backoff with a cap; a stable run resets it.
+ * @param failedRetryMs a failed worker is tried again after so long: whatever was wrong may have been mended
  */
-export function decideRestart(exits: readonly UnexpectedExit[]): RestartDecision {
+export function decideRestart(exits: readonly UnexpectedExit[], failedRetryMs: number): RestartDecision {
   let crashes = 0;
   for (const exit of exits) crashes = exit.uptimeMs >= stableMs ? 1 : crashes + 1;
   if (crashes >= crashesMax) return { state: 'failed', delayMs: failedRetryMs };

@@ -73,8 +73,9 @@ export class ServiceNotify {
     if (this.#isStopping) return;
     this.#stuckAt = Number.POSITIVE_INFINITY;
     this.#isReadyDue = true;
-    // A look that was under way already may have missed it.
-    void this.look().then(() => (this.#isReadyDue ? this.look() : undefined));
+    // A look that is under way may be past the point where it would have seen it.
+    const underWay = this.#looking;
+    void (underWay === null ? this.look() : underWay.then(() => this.look()));
   }
 
   /** The stop has begun and takes `boundMs` milliseconds at most. */

@@ -1,17 +1,16 @@
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { Change } from '../base/change.js';
 import type { Config } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import type { FromWorker, ProjectFreshness, RepairRound, WorkerKind, WorkerStart } from '../base/ipc.js';
+import type { FromWorker, ProjectFreshness, RepairRound, WorkerKind } from '../base/ipc.js';
 import { workerKinds } from '../base/ipc.js';
 import type { WorkerType } from '../contract/fields.js';
 import { heldBack, type Hold } from './hold.js';
+import { workerProgram } from './launch.js';
 import { LogFiles } from './log-files.js';
 import type { StopOutcome } from './stop-worker.js';
 import { stopWorkerProcess } from './stop-worker.js';
-import { endLeftovers, WorkerRecords } from './takeover.js';
-import { type RequestOptions, WorkerProcess } from './worker-process.js';
+import type { RequestOptions, WorkerProcess } from './worker-process.js';
+import { WorkerProcesses } from './worker-processes.js';
 import { type SlotOwner, WorkerSlot } from './worker-slot.js';
 
 /** Workers that are started and stopped by request; index_service is the supervisor's own. */
@@ -36,19 +35,20 @@ export class Supervisor {
   repairRound: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
   readonly #slots: Record<WorkerKind, WorkerSlot>;
   readonly #tasks = new Set<WorkerProcess>();
-  readonly #instance = randomUUID();
-  readonly #records: WorkerRecords;
+  readonly #processes: WorkerProcesses;
   readonly #stateChange = new Change();
-  #marks = 0;
   #hold: Hold | null = null;
 
   constructor({ stateDir, logsDir, config }: SupervisorOptions) {
     this.stateDir = stateDir;
     this.config = config;
     this.logs = new LogFiles(logsDir, config.log_level);
-    this.#records = new WorkerRecords(join(stateDir, 'workers.json'), this.#instance, (problem) =>
-      this.log('warn', problem),
-    );
+    this.#processes = new WorkerProcesses({
+      stateDir,
+      config,
+      program: workerProgram,
+      log: (source, level, message) => this.logs.write(source, level, message),
+    });
     const owner = this.#slotOwner();
     this.#slots = {
       index_service: new WorkerSlot('index_service', owner),
@@ -68,9 +68,8 @@ export class Supervisor {
    * @param onUseful called once index_service is ready or has failed for the first time
    */
   async begin(onUseful: () => void): Promise<void> {
-    const ended = await endLeftovers(join(this.stateDir, 'workers.json'));
-    for (const { pid } of ended)
-      this.log('warn', `ended process ${pid}, which an earlier supervisor had left`);
+    await this.#processes.begin();
+    if (this.#hold !== null) throw heldBack(this.#hold);
     const slot = this.#slots.index_service;
     await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
     onUseful();
@@ -182,7 +181,9 @@ export class Supervisor {
   /** Waits for a worker that is starting or about to be started again, bounded by the start timeout. */
   async readyProcess(slot: WorkerSlot): Promise<WorkerProcess> {
     const giveUpAt = performance.now() + this.config.worker_start_timeout * 1_000;
-    while (slot.isWanted && slot.state !== 'failed' && performance.now() < giveUpAt) {
+    // index_service is not there in the first instants, but never because somebody stopped it.
+    const isExpected = (): boolean => slot.isWanted || (slot.kind === 'index_service' && !this.isEnding);
+    while (isExpected() && slot.state !== 'failed' && performance.now() < giveUpAt) {
       const worker = slot.process;
       if (worker !== null && slot.state === 'ready') return worker;
       await this.#stateChange.next(giveUpAt - performance.now());
@@ -205,17 +206,9 @@ export class Supervisor {
     options: RequestOptions,
   ): Promise<unknown> {
     if (this.#hold !== null && this.isEnding) throw heldBack(this.#hold);
-    const owner = this.#slotOwner();
-    const worker = new WorkerProcess({
-      kind,
-      start: owner.startMessage({}, { method, params }),
-      instance: owner.instance,
-      mark: owner.nextMark(),
-      onMessage: (message) => this.#onMessage(kind, message),
-      onOutput: (stream, line) => owner.onOutput(kind, stream, line),
-    });
+    const onMessage = (message: FromWorker): void => this.#onMessage(kind, message);
+    const worker = this.#processes.fork(kind, {}, { method, params }, onMessage);
     this.#tasks.add(worker);
-    if (worker.identity !== null) this.#records.add(worker.identity, worker.mark);
     try {
       const result = worker.taskResult(options);
       result.catch(() => undefined);
@@ -235,7 +228,7 @@ export class Supervisor {
       ...workerKinds.map((kind) => this.#slots[kind].stop(timeoutMs, false)),
       ...[...this.#tasks].map((task) => stopWorkerProcess(task, timeoutMs, false)),
     ]);
-    this.#records.clear();
+    this.#processes.end();
     this.log('info', 'stopped');
     await this.logs.close();
   }
@@ -246,26 +239,17 @@ export class Supervisor {
 
   #slotOwner(): SlotOwner {
     return {
-      instance: this.#instance,
-      nextMark: () => `${this.#instance}/${++this.#marks}`,
-      startMessage: (options, task): WorkerStart => ({
-        stateDir: this.stateDir,
-        config: this.config,
-        options,
-        task,
-      }),
       startTimeoutMs: this.config.worker_start_timeout * 1_000,
+      failedRetryMs: this.config.worker_retry_interval * 1_000,
+      fork: (kind, options, onMessage) => this.#processes.fork(kind, options, null, onMessage),
       onState: (slot) => this.#onState(slot),
       onMessage: (slot, message) => this.#onMessage(slot.kind, message),
-      onOutput: (kind, stream, line) => this.logs.write(kind, stream === 'stderr' ? 'error' : 'info', line),
       log: (kind, level, message) => this.logs.write(kind, level, message),
     };
   }
 
   #onState(slot: WorkerSlot): void {
     const { kind, state, process: worker } = slot;
-    if (state === 'starting' && worker !== null && worker.identity !== null)
-      this.#records.add(worker.identity, worker.mark);
     if (state === 'ready' || state === 'stopped')
       this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
     if (kind === 'file_watcher') {

@@ -9,8 +9,6 @@ interface WorkerRecord extends ProcessIdentity {
 }
 
 interface RecordFile {
-  /** The supervisor itself, for whoever finds the state directory taken. */
-  pid: number;
   instance: string;
   workers: WorkerRecord[];
 }
@@ -51,7 +49,6 @@ export class WorkerRecords {
 
   #write(): void {
     const content: RecordFile = {
-      pid: process.pid,
       instance: this.#instance,
       workers: [...this.#workers.values()],
     };
@@ -96,11 +93,6 @@ async function leftoversOf(record: RecordFile): Promise<ProcessIdentity[]> {
   const families = await Promise.all(record.workers.map(({ mark }) => markedWith(mark)));
   const found = new Map([...workers, ...families.flat()].map((identity) => [identity.pid, identity]));
   return [...found.values()];
-}
-
-/** Who holds the state directory, for people; the lock itself is the kernel's and does not depend on this. */
-export function recordedSupervisor(path: string): number | null {
-  return readRecord(path)?.pid ?? null;
 }
 
 function readRecord(path: string): RecordFile | null {

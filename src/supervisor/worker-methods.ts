@@ -83,12 +83,11 @@ async function stopWorker(
   const outcome = await supervisor.stopWorker(type, timeout * 1_000, force);
   if (outcome === null) return { success: true, message: `${type} was not running.`, killed: [], failed: [] };
   if (outcome.error !== null) throw cannotStop(type, outcome);
-  const { pid, graceful, durationMs } = outcome;
-  const how = graceful ? 'ended in order' : 'was killed';
+  const { pid, graceful, how, durationMs } = outcome;
   return {
     success: true,
     message: `${type} (pid ${pid}) ${how} after ${durationMs} ms.`,
-    killed: [{ pid, graceful, duration_ms: durationMs }],
+    killed: [{ pid, graceful, how, duration_ms: durationMs }],
     failed: [],
   };
 }

@@ -1,7 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { CodekeepError } from '../base/errors.js';
 import {
   type FromWorker,
@@ -10,9 +9,10 @@ import {
   type WorkerKind,
   type WorkerStart,
 } from '../base/ipc.js';
-import { identify, type ProcessIdentity, workerMark } from './process-table.js';
+import { type Launcher, launch } from './launch.js';
+import { lookEveryMs, residentBytes, type Vitals } from './liveness.js';
+import { identify, type ProcessIdentity } from './process-table.js';
 
-const workerProgram = fileURLToPath(new URL('../worker.js', import.meta.url));
 /** Lines of stderr kept to explain why a worker ended. */
 const stderrLinesKept = 20;
 /** Requests under way in one worker: a worker that does not answer must not fill the supervisor's memory. */
@@ -39,8 +39,7 @@ interface PendingRequest {
 export interface WorkerProcessOptions {
   kind: WorkerKind;
   start: WorkerStart;
-  /** Goes into the command line; tells a later supervisor whose child this was. */
-  instance: string;
+  launcher: Launcher;
   /** Unique for this process; its descendants inherit it. */
   mark: string;
   onMessage: (message: FromWorker) => void;
@@ -61,17 +60,18 @@ export class WorkerProcess {
   readonly #pending = new Map<number, PendingRequest>();
   #nextId = taskRequestId + 1;
   #hasExited = false;
+  #isReady = false;
+  #isAsked = false;
+  #hasSpoken = false;
+  #silentLooks = 0;
+  #longestStepMs: number;
+  #condemned: string | null = null;
 
   constructor(options: WorkerProcessOptions) {
     this.kind = options.kind;
     this.mark = options.mark;
-    this.#child = fork(workerProgram, [options.kind, `--instance=${options.instance}`], {
-      // A process group of its own: Ctrl-C reaches the supervisor only, which then stops its workers in order.
-      detached: true,
-      execArgv: [],
-      env: workerEnvironment(process.env, options.mark),
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
+    this.#longestStepMs = options.start.config.worker_hang_timeout * 1_000;
+    this.#child = launch(options.launcher, options.kind, options.mark);
     const { pid } = this.#child;
     this.identity = pid === undefined ? null : identify(pid);
     const stderr: string[] = [];
@@ -90,6 +90,32 @@ export class WorkerProcess {
 
   get hasExited(): boolean {
     return this.#hasExited;
+  }
+
+  /** Why it had to be ended; null for one that ended by itself or was stopped. */
+  get condemned(): string | null {
+    return this.#condemned;
+  }
+
+  condemn(reason: string): void {
+    this.#condemned = reason;
+  }
+
+  /** Counts the looks since it last said anything, and asks it for a sign of life; call it every lookEveryMs. */
+  look(): Vitals {
+    this.#silentLooks = this.#isAsked && !this.#hasSpoken ? this.#silentLooks + 1 : 0;
+    // One question at a time: what is sent to a stopped process is kept without bound. Before it is ready, the
+    // start timeout watches it.
+    if (this.#isReady && (!this.#isAsked || this.#hasSpoken)) {
+      this.#isAsked = true;
+      this.send({ type: 'ping' });
+    }
+    this.#hasSpoken = false;
+    return {
+      silentMs: this.#silentLooks * lookEveryMs,
+      longestStepMs: this.#longestStepMs,
+      memoryBytes: residentBytes(this.pid),
+    };
   }
 
   /** Sends a message unless the channel is closed: what it was for is gone then, too. */
@@ -125,7 +151,7 @@ export class WorkerProcess {
     if (options.signal?.aborted === true) cancel();
     try {
       return await new Promise((resolve, reject) => {
-        if (this.#hasExited) reject(endedEarly(this.kind));
+        if (this.#hasExited) reject(this.#endedEarly());
         else this.#pending.set(id, { resolve, reject, onProgress: options.onProgress });
       });
     } finally {
@@ -135,7 +161,13 @@ export class WorkerProcess {
   }
 
   #receive(message: FromWorker, onMessage: (message: FromWorker) => void): void {
+    this.#hasSpoken = true;
     switch (message.type) {
+      case 'pong':
+        return undefined;
+      case 'step':
+        this.#longestStepMs = message.longestMs;
+        return undefined;
       case 'reply':
         return this.#pending.get(message.id)?.resolve(message.result);
       case 'failure': {
@@ -153,7 +185,9 @@ export class WorkerProcess {
   async #whenReady(): Promise<Record<string, unknown>> {
     return await new Promise((resolve, reject) => {
       this.#child.on('message', (message: FromWorker) => {
-        if (message.type === 'ready') resolve(message.info);
+        if (message.type !== 'ready') return;
+        this.#isReady = true;
+        resolve(message.info);
       });
       void this.exited.then((exit) => reject(startFailure(this.kind, exit)));
     });
@@ -169,8 +203,17 @@ export class WorkerProcess {
       });
     });
     this.#hasExited = true;
-    for (const { reject } of this.#pending.values()) reject(endedEarly(this.kind));
+    for (const { reject } of this.#pending.values()) reject(this.#endedEarly());
     return exit;
+  }
+
+  #endedEarly(): CodekeepError {
+    const why = this.#condemned === null ? '' : `: it ${this.#condemned}`;
+    return new CodekeepError(
+      'INDEX_UNAVAILABLE',
+      `The ${this.kind} process ended before it answered${why}.`,
+      'Call again; it is started again by itself.',
+    );
   }
 
   #followOutput(
@@ -188,32 +231,25 @@ export class WorkerProcess {
   }
 }
 
-/** What systemd handed to the supervisor is not the workers' to use. */
-function workerEnvironment(env: NodeJS.ProcessEnv, mark: string): NodeJS.ProcessEnv {
-  const scrubbed = Object.entries(env).filter(
-    ([name]) => !/^(LISTEN_|WATCHDOG_|NOTIFY_SOCKET$|NODE_OPTIONS$|NODE_CHANNEL)/.test(name),
-  );
-  return { ...Object.fromEntries(scrubbed), [workerMark]: mark };
-}
-
-function endedEarly(kind: WorkerKind): CodekeepError {
-  return new CodekeepError(
-    'INDEX_UNAVAILABLE',
-    `The ${kind} process ended before it answered.`,
-    'Call again; it is started again by itself.',
-  );
-}
-
 export function describeExit({ code, signal }: Pick<WorkerExit, 'code' | 'signal'>): string {
   if (signal !== null) return `was ended by ${signal}`;
   return code === null ? 'could not be started' : `ended with exit status ${code}`;
 }
 
+/** The line in which Node or V8 says what is fatal; around it are source, stack and fields of the error. */
+const fatalLine = /^(?:FATAL ERROR|Error \[\w+\]|\w*Error)\b[^:]*: /;
+
+/** How it ended and, where its stderr says so, why. */
+export function reasonOf(exit: WorkerExit): string {
+  const lines = exit.stderr.filter((line) => line.trim() !== '');
+  const said = lines.findLast((line) => fatalLine.test(line)) ?? lines.at(-1);
+  return said === undefined ? describeExit(exit) : `${describeExit(exit)}: ${said}`;
+}
+
 function startFailure(kind: WorkerKind, exit: WorkerExit): CodekeepError {
-  const tail = exit.stderr.slice(-5).join('\n');
   return new CodekeepError(
     'WORKER_START_ERROR',
-    `${kind} ${describeExit(exit)} before it was ready${tail === '' ? '.' : `: ${tail}`}`,
+    `${kind} was not ready when it ${reasonOf(exit)}`,
     'Look into its log with view_worker_logs, mend the cause, then call start_worker.',
     { stderr: exit.stderr },
   );

@@ -1,8 +1,8 @@
 import { CodekeepError, messageOf } from '../base/errors.js';
-import type { Activity, FromWorker, WorkerKind, WorkerStart } from '../base/ipc.js';
+import type { Activity, FromWorker, WorkerKind } from '../base/ipc.js';
 import { decideRestart, relevantExits, type UnexpectedExit } from './restart-policy.js';
 import { type StopOutcome, stopWorkerProcess } from './stop-worker.js';
-import { describeExit, type WorkerExit, WorkerProcess } from './worker-process.js';
+import { describeExit, reasonOf, type WorkerExit, type WorkerProcess } from './worker-process.js';
 
 export type SlotState = 'stopped' | 'starting' | 'ready' | 'stopping' | 'backoff' | 'failed';
 
@@ -12,17 +12,21 @@ export interface LastExit {
   /** Milliseconds since 1970. */
   at: number;
   reason: string;
+  /** Its last lines of stderr. */
+  stderr: readonly string[];
 }
 
 /** What a slot needs from the supervisor. */
 export interface SlotOwner {
-  readonly instance: string;
-  nextMark(): string;
-  startMessage(options: Record<string, unknown>, task: WorkerStart['task']): WorkerStart;
   startTimeoutMs: number;
+  failedRetryMs: number;
+  fork(
+    kind: WorkerKind,
+    options: Record<string, unknown>,
+    onMessage: (message: FromWorker) => void,
+  ): WorkerProcess;
   onState(slot: WorkerSlot): void;
   onMessage(slot: WorkerSlot, message: FromWorker): void;
-  onOutput(kind: WorkerKind, stream: 'stdout' | 'stderr', line: string): void;
   log(kind: WorkerKind, level: 'error' | 'warn' | 'info', message: string): void;
 }
 
@@ -37,6 +41,8 @@ export class WorkerSlot {
   restarts = 0;
   lastExit: LastExit | null = null;
   activity: Activity = idle;
+  /** When it last said how far it is; milliseconds since 1970. */
+  lastProgressAt: number | null = null;
   /** What the worker said about itself when it became ready. */
   info: Record<string, unknown> = {};
   readonly #owner: SlotOwner;
@@ -46,6 +52,8 @@ export class WorkerSlot {
   #exits: UnexpectedExit[] = [];
   #timer: NodeJS.Timeout | null = null;
   #stopping: Promise<StopOutcome | null> | null = null;
+  /** How often a stop was asked for. */
+  #stops = 0;
   /** Ends what a crashed worker had started, before another one takes its place. */
   #cleanup: Promise<unknown> = Promise.resolve();
 
@@ -77,18 +85,24 @@ export class WorkerSlot {
    * @throws CodekeepError WORKER_START_ERROR with the end of its stderr
    */
   async start(options: Record<string, unknown>): Promise<WorkerProcess> {
+    const stopsBefore = this.#stops;
     await this.#stopping;
     await this.#cleanup;
+    // Whoever asked for a stop since then has been told that nothing runs.
+    if (this.#stops !== stopsBefore) throw this.#stoppedMeanwhile();
     if (this.#process !== null) {
       throw new CodekeepError('WORKER_START_ERROR', `${this.kind} runs already.`, 'Stop it first.');
     }
     this.#options = options;
     this.#clearTimer();
+    // Whoever asks for it has mended what was wrong.
+    this.#exits = [];
     return await this.#spawn();
   }
 
   /** Stops it, whatever it is doing; null when there was no process. Blocks every respawn. */
   async stop(timeoutMs: number, force: boolean): Promise<StopOutcome | null> {
+    this.#stops += 1;
     this.#stopping ??= this.#stop(timeoutMs, force).finally(() => {
       this.#stopping = null;
     });
@@ -107,27 +121,21 @@ export class WorkerSlot {
       return null;
     }
     const outcome = await stopWorkerProcess(worker, timeoutMs, force);
-    if (outcome.error === null) {
-      this.#process = null;
-      this.#enter('stopped');
-    } else {
-      this.#owner.log(this.kind, 'error', `stop: ${outcome.error}`);
-    }
+    if (outcome.error !== null) this.#owner.log(this.kind, 'error', `stop: ${outcome.error}`);
+    // What cannot be killed is still stopping; it is stopped when it has ended after all.
+    if (outcome.error === null || worker.hasExited) this.#becomeStopped();
     return outcome;
   }
 
+  #becomeStopped(): void {
+    this.#process = null;
+    this.#enter('stopped');
+  }
+
   async #spawn(): Promise<WorkerProcess> {
-    this.#enter('starting');
-    const worker = new WorkerProcess({
-      kind: this.kind,
-      start: this.#owner.startMessage(this.#options, null),
-      instance: this.#owner.instance,
-      mark: this.#owner.nextMark(),
-      onMessage: (message) => this.#receive(message),
-      onOutput: (stream, line) => this.#owner.onOutput(this.kind, stream, line),
-    });
+    const worker = this.#owner.fork(this.kind, this.#options, (message) => this.#receive(message));
     this.#process = worker;
-    this.#owner.onState(this);
+    this.#enter('starting');
     void worker.exited.then((exit) => this.#onExit(worker, exit));
     await this.#becomeReady(worker);
     return worker;
@@ -144,31 +152,43 @@ export class WorkerSlot {
       clearTimeout(timer);
     }
     if (this.#process === worker && this.#state === 'starting') this.#enter('ready');
-    else
-      throw new CodekeepError(
-        'WORKER_START_ERROR',
-        `${this.kind} was stopped while it started.`,
-        'Start it again.',
-      );
+    else throw this.#stoppedMeanwhile();
+  }
+
+  #stoppedMeanwhile(): CodekeepError {
+    return new CodekeepError(
+      'WORKER_START_ERROR',
+      `${this.kind} was stopped while it started.`,
+      'Start it again.',
+    );
   }
 
   #receive(message: FromWorker): void {
-    if (message.type === 'activity') this.activity = message.activity;
-    else this.#owner.onMessage(this, message);
+    if (message.type === 'activity') {
+      this.activity = message.activity;
+      this.lastProgressAt = Date.now();
+    } else this.#owner.onMessage(this, message);
   }
 
   #onExit(worker: WorkerProcess, exit: WorkerExit): void {
     const now = Date.now();
     this.activity = idle;
-    this.lastExit = { code: exit.code, signal: exit.signal, at: now, reason: reasonOf(exit, this.#state) };
-    if (this.#process !== worker || this.#state === 'stopping' || this.#state === 'stopped') return;
+    const isStopped = this.#state === 'stopping' || this.#process !== worker;
+    const reason = isStopped ? 'stopped' : (worker.condemned ?? reasonOf(exit));
+    this.lastExit = { code: exit.code, signal: exit.signal, at: now, reason, stderr: exit.stderr };
+    if (this.#process !== worker) return;
+    if (this.#state === 'stopping') {
+      // Its stop has given it up already.
+      if (this.#stopping === null) this.#becomeStopped();
+      return;
+    }
     this.#process = null;
     this.#exits = relevantExits([...this.#exits, { at: now, uptimeMs: now - worker.startedAt }]);
-    const decision = decideRestart(this.#exits);
+    const decision = decideRestart(this.#exits, this.#owner.failedRetryMs);
     this.#owner.log(
       this.kind,
       'error',
-      `${describeExit(exit)}; ${decision.state}, next start in ${decision.delayMs} ms`,
+      `${worker.condemned ?? describeExit(exit)}; ${decision.state}, next start in ${decision.delayMs} ms`,
     );
     this.#enter(decision.state);
     this.#cleanup = stopWorkerProcess(worker, 0, true);
@@ -195,12 +215,4 @@ export class WorkerSlot {
     this.#state = state;
     this.#owner.onState(this);
   }
-}
-
-function reasonOf(exit: WorkerExit, state: SlotState): string {
-  if (state === 'stopping') return 'stopped';
-  const last = exit.stderr.findLast(
-    (line) => line.trim() !== '' && !/^\s+at /.test(line) && !line.startsWith('Node.js v'),
-  );
-  return last === undefined ? describeExit(exit) : `${describeExit(exit)}: ${last}`;
 }

@@ -85,12 +85,14 @@ export async function statusOf(
     is_running: processes.length > 0,
     processes,
     restarts: slot.restarts,
-    last_exit: lastExit === null ? null : { ...lastExit, at: new Date(lastExit.at).toISOString() },
+    last_exit:
+      lastExit === null ? null : { ...lastExit, at: isoTime(lastExit.at), stderr: [...lastExit.stderr] },
     current_operation: slot.activity.operation,
     progress:
       slot.activity.operation === null ? null : { done: slot.activity.done, total: slot.activity.total },
+    last_progress_at: slot.lastProgressAt === null ? null : isoTime(slot.lastProgressAt),
     log_activity: {
-      last_entry_at: activity.lastEntryAt === null ? null : new Date(activity.lastEntryAt).toISOString(),
+      last_entry_at: activity.lastEntryAt === null ? null : isoTime(activity.lastEntryAt),
       errors: activity.errors,
       warnings: activity.warnings,
     },
@@ -102,6 +104,10 @@ export async function statusOf(
       oldest_process_uptime_seconds: Math.max(0, ...processes.map((process) => process.uptime_seconds)),
     },
   };
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 function isInternal(kind: WorkerKind): boolean {
@@ -118,7 +124,7 @@ async function processesOf(slot: WorkerSlot, sampler: UsageSampler): Promise<Wor
       pid: worker.pid,
       cpu_percent: usage.cpuPercent,
       memory_mb: usage.memoryMb,
-      create_time: new Date(worker.startedAt).toISOString(),
+      create_time: isoTime(worker.startedAt),
       uptime_seconds: usage.uptimeSeconds,
       status: slot.state,
     },

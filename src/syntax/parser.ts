@@ -3,7 +3,7 @@
  * below becomes a one-token tree that says why in `fallback`.
  */
 import { Parser as WasmParser } from 'web-tree-sitter';
-import type { Language as Grammar } from 'web-tree-sitter';
+import type { Language as Grammar, Tree } from 'web-tree-sitter';
 import { loadGrammar } from './grammar.js';
 import { oneTokenTree } from './green-tree.js';
 import type { GreenTree } from './green-tree.js';
@@ -39,14 +39,24 @@ export interface ParserOptions {
 
 export interface Parser {
   /**
-   * The green tree of `source`; it renders to exactly the bytes the source was decoded from. Never rejects.
-   * The parse itself blocks the event loop, for at most `timeMaxMs` and the walk after it (half as long as the
-   * parse). A grammar's first use waits for it to load; that blocks nothing.
+   * The green tree of `source`; it renders to exactly the bytes the source was decoded from. One parse at a time;
+   * others wait. Rejects only with what `pause.breathe` rejects with, which gives the parse up.
    */
-  parse(source: Source, language: Language | null): Promise<GreenTree>;
-  /** Frees the WASM parser. A later parse makes a new one. */
+  parse(source: Source, language: Language | null, pause?: Pause): Promise<GreenTree>;
+  /** Frees the WASM parser. A parse under way ends with a one-token tree, a later one makes a new parser. */
   close(): void;
 }
+
+/** Lets others have their turn while a long text is parsed; base/waiting.ts has one. */
+export interface Pause {
+  isDue(): boolean;
+  breathe(): Promise<void>;
+}
+
+const noPause: Pause = { isDue: () => false, breathe: () => Promise.resolve() };
+
+/** Marks what a pause rejected with: every other error is about the grammar. */
+class GivenUp extends Error {}
 
 /**
  * Parsers that trapped inside WASM. Their state is unknown, so deleting one could trap again, and web-tree-sitter
@@ -64,8 +74,20 @@ export function createParser(options: ParserOptions = {}): Parser {
     ...options,
   };
   let wasm: WasmParser | null = null;
+  let queue: Promise<unknown> = Promise.resolve();
 
-  async function parse(source: Source, language: Language | null): Promise<GreenTree> {
+  async function parse(
+    source: Source,
+    language: Language | null,
+    pause: Pause = noPause,
+  ): Promise<GreenTree> {
+    // A paused parse is the state of the WASM parser: another one would end it.
+    const turn = queue.then(() => parseInTurn(source, language, pause));
+    queue = turn.catch(() => undefined);
+    return await turn;
+  }
+
+  async function parseInTurn(source: Source, language: Language | null, pause: Pause): Promise<GreenTree> {
     if (source.binary) return oneTokenTree(source, 'binary');
     if (language === null) return oneTokenTree(source, 'no_grammar');
     if (source.text.length > limits.textLengthMax) return oneTokenTree(source, 'too_large');
@@ -74,8 +96,9 @@ export function createParser(options: ParserOptions = {}): Parser {
     if (grammar === null) return oneTokenTree(source, 'grammar_failed');
     try {
       wasm ??= new WasmParser();
-      return parseWith(wasm, grammar, language, source, limits);
-    } catch {
+      return await parseWith({ wasm, grammar, language, source, limits, pause });
+    } catch (error) {
+      if (error instanceof GivenUp) throw error.cause;
       if (wasm !== null) trapped.push(wasm);
       wasm = null;
       return oneTokenTree(source, 'grammar_failed');
@@ -90,31 +113,61 @@ export function createParser(options: ParserOptions = {}): Parser {
   return { parse, close };
 }
 
-function parseWith(
-  wasm: WasmParser,
-  grammar: Grammar,
-  language: Language,
-  source: Source,
-  limits: Required<ParserOptions>,
-): GreenTree {
+interface Work {
+  wasm: WasmParser;
+  grammar: Grammar;
+  language: Language;
+  source: Source;
+  limits: Required<ParserOptions>;
+  pause: Pause;
+}
+
+async function parseWith(work: Work): Promise<GreenTree> {
+  const { wasm, grammar, language, source, limits, pause } = work;
   wasm.setLanguage(grammar);
-  const deadline = limits.now() + limits.timeMaxMs;
-  const progressCallback = (): boolean => limits.now() > deadline;
-  const tree = wasm.parse(source.text, null, { progressCallback });
-  if (tree === null) {
-    // Without it the next parse would go on where this one was stopped, in another file's text.
-    wasm.reset();
-    return oneTokenTree(source, 'timeout');
-  }
+  const tree = await parseText(work);
+  if (tree === null) return oneTokenTree(source, 'timeout');
   try {
     const cursor = tree.walk();
     try {
-      const green = buildGreenTree(cursor, grammar, language, source, limits.depthMax);
+      const green = await buildGreenTree(cursor, grammar, language, source, limits.depthMax, {
+        isDue: () => pause.isDue(),
+        breathe: () => breathe(pause),
+      });
       return green ?? oneTokenTree(source, 'too_deep');
     } finally {
       cursor.delete();
     }
   } finally {
     tree.delete();
+  }
+}
+
+/** Parses in slices: a parse that is halted goes on where it was when it is asked again. Null: it took too long. */
+async function parseText({ wasm, source, limits, pause }: Work): Promise<Tree | null> {
+  let spentMs = 0;
+  for (;;) {
+    const begunAt = limits.now();
+    const isTooLong = (): boolean => spentMs + limits.now() - begunAt > limits.timeMaxMs;
+    const tree = wasm.parse(source.text, null, { progressCallback: () => isTooLong() || pause.isDue() });
+    if (tree !== null) return tree;
+    // Without a reset the next parse would go on where this one was halted, in another file's text.
+    if (isTooLong()) {
+      wasm.reset();
+      return null;
+    }
+    spentMs += limits.now() - begunAt;
+    await breathe(pause).catch((error: unknown) => {
+      wasm.reset();
+      throw error;
+    });
+  }
+}
+
+async function breathe(pause: Pause): Promise<void> {
+  try {
+    await pause.breathe();
+  } catch (error) {
+    throw new GivenUp('given up', { cause: error });
   }
 }

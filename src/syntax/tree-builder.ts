@@ -17,6 +17,9 @@ const errorTypeId = 0xffff;
 /** Field ids share a 31-bit key with the type id and the token bit; the largest grammar here has 54 fields. */
 const fieldIdMax = 0x1ff;
 
+/** Elements between two looks at the clock: about a millisecond. */
+const pauseEveryElements = 1_024;
+
 /** The shapes seen so far, numbered in order of appearance; 0 is trivia. */
 class ShapeTable {
   readonly shapes: Shape[] = [{ kind: triviaKind, field: null, token: true, named: false }];
@@ -84,13 +87,14 @@ class Columns {
  * Offsets are clamped to be monotone, so that even a faulty grammar cannot make a lossy tree.
  * Gives null when the nesting goes beyond `depthMax` nodes.
  */
-export function buildGreenTree(
+export async function buildGreenTree(
   cursor: TreeCursor,
   grammar: Grammar,
   language: Language,
   source: Source,
   depthMax: number,
-): GreenTree | null {
+  pause: { isDue(): boolean; breathe(): Promise<void> },
+): Promise<GreenTree | null> {
   const table = new ShapeTable(grammar);
   const out = new Columns();
   const length = source.text.length;
@@ -106,6 +110,7 @@ export function buildGreenTree(
   out.open.push(out.append(table.idOf(cursor.nodeTypeId, 0, false), 0));
   let more = cursor.gotoFirstChild();
   while (more) {
+    if (out.count % pauseEveryElements === 0 && pause.isDue()) await pause.breathe();
     coverUpTo(Math.min(cursor.startIndex, length));
     const typeId = cursor.nodeTypeId;
     const fieldId = cursor.currentFieldId;

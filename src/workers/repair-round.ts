@@ -51,7 +51,7 @@ export class RoundRunner {
   async run(): Promise<RoundOutcome> {
     const outcome: RoundOutcome = { checked: 0, repaired: 0, skipped: 0, halted: null };
     const counts = countFiles(this.#index, this.#project.id);
-    const slicer = new Slicer(5);
+    const slicer = new Slicer(this.#host.signal, 5);
     const wanted: Action[] = [];
     for (let after: string | null = null; ;) {
       const rows = tracesAfter(this.#index, this.#project.id, after, this.#batchSize);
@@ -59,7 +59,7 @@ export class RoundRunner {
       wanted.push(...this.#look(rows, outcome));
       outcome.checked += rows.length;
       this.#host.report(`checking ${this.#project.rootDir}`, outcome.checked, counts.total);
-      await slicer.breathe(this.#host.signal);
+      await slicer.breathe();
       if (rows.length < this.#batchSize) break;
     }
     outcome.halted = this.#haltReason(wanted, counts.active);

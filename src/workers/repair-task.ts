@@ -4,7 +4,7 @@ import { recoverRuns } from '../reconcile/repair/recover.js';
 import { executeRepair, planRepair } from '../reconcile/repair/repair-project.js';
 import { withVersionDir } from '../reconcile/version-store.js';
 import { IndexDatabase } from '../store/index-database.js';
-import { backup, checkStructure, recordMaintenance } from '../store/maintenance.js';
+import { backup, checkStepMs, checkStructure, recordMaintenance } from '../store/maintenance.js';
 import { namedProjects, type Project, type ProjectReference } from '../store/projects.js';
 import type { RequestCall } from './host.js';
 import { type ProjectReport, type RepairReport, reportOf } from './repair-report.js';
@@ -64,7 +64,7 @@ export async function repairDatabase(
   const projects = request.origin === 'recovery' ? interrupted : chosenProjects(index, request);
   const planned = await planAll(options, projects);
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
-  const backupPath = hasActions ? await secure(options) : null;
+  const backupPath = hasActions ? await secure(options, call) : null;
   const reports: ProjectReport[] = [];
   for (const one of planned) reports.push(reportOf(one, await executeRepair(options, one)));
   return { backup_path: backupPath, projects: reports };
@@ -82,10 +82,10 @@ async function planAll(options: PlanOptions, projects: readonly Project[]): Prom
 }
 
 /** Nothing is changed in a database that is damaged, or that could not be backed up. */
-async function secure(options: RepairOptions): Promise<string> {
+async function secure(options: RepairOptions, call: RequestCall): Promise<string> {
   const { index, now } = options;
   options.progress('backup', 0, 0);
-  const problems = checkStructure(index);
+  const problems = call.longStep(checkStepMs(index), () => checkStructure(index));
   await index.write(() => recordMaintenance(index, 'check', problems.length === 0 ? 'ok' : 'damaged', now()));
   if (problems.length > 0) {
     throw new CodekeepError(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { configSchema, parseConfig, readConfig } from '#src/base/config.js';
@@ -10,6 +11,9 @@ const defaults = {
   autostart: ['file_watcher', 'vectorization'],
   worker_stop_timeout: 10,
   worker_start_timeout: 30,
+  worker_hang_timeout: 30,
+  worker_retry_interval: 300,
+  worker_memory_max_bytes: Math.max(256 * 1024 ** 2, Math.min(2 * 1024 ** 3, Math.floor(totalmem() / 4))),
   max_file_bytes: 2 * 1024 * 1024,
   reconcile_interval: 300,
   log_level: 'info',
@@ -30,6 +34,9 @@ const wrong: Record<string, unknown> = {
   autostart: ['index_service'],
   worker_stop_timeout: 0,
   worker_start_timeout: '30',
+  worker_hang_timeout: 0,
+  worker_retry_interval: Number.MAX_VALUE,
+  worker_memory_max_bytes: 1024,
   max_file_bytes: 1.5,
   reconcile_interval: -1,
   log_level: 'loud',

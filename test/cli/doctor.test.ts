@@ -43,6 +43,7 @@ test('a daemon that is well: every finding is ok, and the exit status 0', async 
     'node',
     'sqlite',
     'ps',
+    'setpriv',
     'socket',
     'state directory',
     'database',

@@ -15,8 +15,8 @@ export interface DaemonOptions {
   config?: Record<string, unknown>;
   /** Further flags of `codekeep serve`. */
   args?: readonly string[];
-  /** Further variables of its environment. */
-  env?: Readonly<Record<string, string>>;
+  /** A program with its flags that runs it, such as setpriv. */
+  under?: readonly string[];
 }
 
 export interface ChildExit {

@@ -53,28 +53,20 @@ export class Sandbox {
   }
 
   /** Starts any program; it is ended with the sandbox. */
-  spawn(
-    command: string,
-    args: readonly string[],
-    cwd = this.folder,
-    env: Readonly<Record<string, string>> = {},
-  ): ChildProcess {
-    const child = spawn(command, args, {
-      cwd,
-      env: { ...this.environment, ...env },
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+  spawn(command: string, args: readonly string[], cwd = this.folder): ChildProcess {
+    const child = spawn(command, args, { cwd, env: this.environment, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#children.push(child);
     return child;
   }
 
   /** `codekeep serve` with its own state directory; resolves when it answers. */
   async startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
-    const { stateDir = this.path('state'), config = {}, args = [], env = {} } = options;
+    const { stateDir = this.path('state'), config = {}, args = [], under = [] } = options;
     const configPath = this.path(`config-${this.#children.length}.json`);
     await writeFile(configPath, JSON.stringify(config));
     const flags = ['serve', '--state-dir', stateDir, '--config', configPath, ...args];
-    const daemon = new Daemon(this.spawn(process.execPath, [program, ...flags], this.folder, env), stateDir);
+    const [command = '', ...words] = [...under, process.execPath, program, ...flags];
+    const daemon = new Daemon(this.spawn(command, words), stateDir);
     this.#daemons.push(daemon);
     await daemon.open();
     return daemon;

@@ -167,10 +167,10 @@ test('a file that changes while it is being indexed is not stored half, and is f
   const { parser } = project;
   let isFirst = true;
   project.parser = {
-    parse: async (source, language) => {
+    parse: async (source, language, pause) => {
       if (isFirst) writeFileSync(project.at('a'), 'after!');
       isFirst = false;
-      return await parser.parse(source, language);
+      return await parser.parse(source, language, pause);
     },
     close: () => undefined,
   };

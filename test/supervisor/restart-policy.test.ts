@@ -1,30 +1,52 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { decideRestart, relevantExits, type UnexpectedExit } from '#src/supervisor/restart-policy.js';
 
-const crash: UnexpectedExit = { at: 0, uptimeMs: 100 };
-const crashes = (count: number): UnexpectedExit[] => Array.from({ length: count }, () => crash);
-const stable: UnexpectedExit = { at: 0, uptimeMs: 600_000 };
+const crash = (uptimeMs: number, at = 0): UnexpectedExit => ({ at, uptimeMs });
+const crashes = (count: number): UnexpectedExit[] => Array.from({ length: count }, () => crash(100));
+const stable = crash(60_000);
 
-test('the pause doubles with every crash in a row', () => {
-  const delays = [1, 2, 3, 4, 5].map((count) => decideRestart(crashes(count)).delayMs);
-  assert.deepEqual(delays, [250, 500, 1_000, 2_000, 4_000]);
-});
-
-test('a worker that crashes again and again is failed, and is still tried again, slowly', () => {
-  const { state, delayMs } = decideRestart(crashes(50));
-  assert.equal(state, 'failed');
-  assert.ok(delayMs >= 60_000 && Number.isFinite(delayMs));
+test('pauses double from crash to crash, until the worker counts as failed', () => {
+  const decisions = [1, 2, 3, 4, 5, 6, 7].map((count) => decideRestart(crashes(count), 300_000));
+  assert.deepEqual(
+    decisions.map(({ state, delayMs }) => `${state} ${delayMs}`),
+    [
+      'backoff 250',
+      'backoff 500',
+      'backoff 1000',
+      'backoff 2000',
+      'backoff 4000',
+      'failed 300000',
+      'failed 300000',
+    ],
+  );
 });
 
 test('a stable run makes the next crash the first one', () => {
-  const exits = [...crashes(20), stable];
-  assert.deepEqual(decideRestart(exits), { state: 'backoff', delayMs: 250 });
+  assert.deepEqual(decideRestart([...crashes(20), stable], 300_000), { state: 'backoff', delayMs: 250 });
+  assert.deepEqual(decideRestart([...crashes(20), stable, crash(1)], 300_000), {
+    state: 'backoff',
+    delayMs: 500,
+  });
+  assert.deepEqual(decideRestart([...crashes(5), crash(59_999)], 300_000).state, 'failed');
 });
 
-test('what is forgotten does not change the decision', () => {
-  for (let count = 1; count < 30; count += 1) {
-    const exits = Array.from({ length: count }, (_, index) => (index % 7 === 3 ? stable : crash));
-    assert.deepEqual(decideRestart(relevantExits(exits)), decideRestart(exits));
-  }
+const history = fc.array(
+  fc.integer({ min: 0, max: 120_000 }).map((uptimeMs) => crash(uptimeMs)),
+  { maxLength: 30 },
+);
+
+test('a pause is never above its cap and never nothing, and what is forgotten does not matter', () => {
+  fc.assert(
+    fc.property(history, (exits) => {
+      const decision = decideRestart(exits, 300_000);
+      assert.ok(decision.delayMs >= 250);
+      assert.ok(decision.delayMs <= (decision.state === 'failed' ? 300_000 : 30_000));
+      assert.deepEqual(decideRestart(exits, 300_000), decision);
+      assert.deepEqual(decideRestart(relevantExits(exits), 300_000), decision);
+      assert.deepEqual(decideRestart([...exits, stable], 300_000), { state: 'backoff', delayMs: 250 });
+    }),
+    { numRuns: 500 },
+  );
 });

@@ -98,7 +98,7 @@ export async function observeProject(
 ): Promise<Observation> {
   const { total } = countFiles(index, project.id);
   const observer = new Observer(index, project);
-  const slicer = new Slicer();
+  const slicer = new Slicer(signal);
   const observation: Observation = { present: { ok: 0, changed: 0 }, facts: [] };
   let done = 0;
   for (let after: string | null = null; ;) {
@@ -111,7 +111,7 @@ export async function observeProject(
       after = row.path;
       if (slicer.isDue()) {
         progress(done, total);
-        await slicer.breathe(signal);
+        await slicer.breathe();
       }
     }
     if (rows.length < pageRows) return observation;

@@ -5,6 +5,7 @@ import { actionsOfRun, listRuns, runById, type RunRow } from '../../store/journa
 import {
   backup,
   checkContents,
+  checkStepMs,
   checkStructure,
   countAll,
   lastMaintenance,
@@ -20,11 +21,11 @@ type DatabaseMethods = Pick<
 
 const bytesPerMb = 1024 * 1024;
 
-export function databaseMethods({ index }: IndexContext): DatabaseMethods {
+export function databaseMethods({ index, host }: IndexContext): DatabaseMethods {
   return {
     async check_database({ deep }, call) {
       const startedAt = performance.now();
-      const structure = checkStructure(index);
+      const structure = host.longStep(checkStepMs(index), () => checkStructure(index));
       const contents = deep ? await checkContents(index, call.signal) : { problems: [], checked: 0 };
       const problems = [...structure, ...contents.problems];
       const ok = problems.length === 0;

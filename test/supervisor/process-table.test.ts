@@ -89,20 +89,21 @@ test('a family holds descendants, and a grandchild that left its parent and its 
   worker.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
   await until(() => printed.trim().split('\n').length === 2);
   const pid = worker.pid ?? -1;
+  const leader = identityOf(pid);
   const commands = (family: readonly ProcessIdentity[]): string[] =>
     family
       .map((member) => readFileSync(`/proc/${member.pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim())
       .sort();
   const isWhole = async (): Promise<boolean> =>
-    commands(await familyOf(pid, mark)).join() === 'sleep 600,sleep 601,sleep 602';
+    commands(await familyOf(leader, mark)).join() === 'sleep 600,sleep 601,sleep 602';
   await until(isWhole);
-  const family = await familyOf(pid, mark);
+  const family = await familyOf(leader, mark);
   t.after(() => family.forEach((member) => signalProcess(member, 'SIGKILL')));
   assert.ok(!family.some((member) => [pid, process.pid, stranger.pid].includes(member.pid)));
   worker.kill('SIGKILL');
   await once(worker, 'exit');
   assert.deepEqual(
-    commands(await familyOf(pid, mark)),
+    commands(await familyOf(leader, mark)),
     ['sleep 600', 'sleep 601', 'sleep 602'],
     'orphans are still found',
   );

@@ -1,0 +1,62 @@
+import { type ChildProcess, execFile, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { WorkerKind } from '../base/ipc.js';
+import { workerMark } from './process-table.js';
+
+export const workerProgram = fileURLToPath(new URL('../worker.js', import.meta.url));
+
+/** How every worker of one supervisor is started. */
+export interface Launcher {
+  /** The JavaScript file that Node runs. */
+  program: string;
+  /** Has the kernel kill a worker with its supervisor; null where there is no such program. */
+  parentDeath: ParentDeath | null;
+  /** Beyond so much a worker is replaced; its JavaScript heap alone may not grow beyond it, either. */
+  memoryMaxBytes: number;
+  /** Goes into the command line; tells a later supervisor whose child this was. */
+  instance: string;
+}
+
+interface ParentDeath {
+  command: string;
+  args: readonly string[];
+}
+
+/**
+ * setpriv (util-linux) sets PR_SET_PDEATHSIG and becomes the worker: the kernel kills it in the instant in which the
+ * supervisor dies, also while it is stopped or busy in a long synchronous step, which no handler of its own
+ * could do.
+ */
+const setpriv: ParentDeath = { command: 'setpriv', args: ['--pdeathsig', 'SIGKILL', '--'] };
+
+/** Whether this machine has a setpriv that knows --pdeathsig (util-linux 2.33, 2018). */
+export async function findParentDeath(): Promise<ParentDeath | null> {
+  return await new Promise((resolve) => {
+    execFile(setpriv.command, [...setpriv.args, process.execPath, '--version'], (error) =>
+      resolve(error === null ? setpriv : null),
+    );
+  });
+}
+
+/** @param mark unique for this process; its descendants inherit it */
+export function launch(launcher: Launcher, kind: WorkerKind, mark: string): ChildProcess {
+  const { program, parentDeath, memoryMaxBytes, instance } = launcher;
+  const nodeFlags = [`--max-old-space-size=${Math.ceil(memoryMaxBytes / (1024 * 1024))}`];
+  const args = [kind, `--instance=${instance}`];
+  return fork(program, args, {
+    // A process group of its own: Ctrl-C reaches the supervisor only, which then stops its workers in order.
+    detached: true,
+    execPath: parentDeath?.command ?? process.execPath,
+    execArgv: parentDeath === null ? nodeFlags : [...parentDeath.args, process.execPath, ...nodeFlags],
+    env: workerEnvironment(process.env, mark),
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+}
+
+/** What systemd handed to the supervisor is not the workers' to use. */
+function workerEnvironment(env: NodeJS.ProcessEnv, mark: string): NodeJS.ProcessEnv {
+  const scrubbed = Object.entries(env).filter(
+    ([name]) => !/^(LISTEN_|WATCHDOG_|NOTIFY_SOCKET$|NODE_OPTIONS$|NODE_CHANNEL)/.test(name),
+  );
+  return { ...Object.fromEntries(scrubbed), [workerMark]: mark };
+}

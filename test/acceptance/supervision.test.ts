@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { test } from 'node:test';
+import type { WorkerType } from '#src/contract/fields.js';
+import type { Result } from '#src/contract/index.js';
+import type { WorkerStatus } from '#src/contract/workers.js';
+import type { Daemon } from '../harness/daemon.js';
+import { environmentOf, isAlive } from '../harness/processes.js';
+import { program, Sandbox } from '../harness/sandbox.js';
+import { waitFor } from '../harness/waiting.js';
+
+const only: { autostart: WorkerType[] } = { autostart: ['vectorization'] };
+
+async function statusOf(daemon: Daemon, worker_type: WorkerType): Promise<WorkerStatus> {
+  const status = await daemon.call('get_worker_status', { worker_type });
+  assert.ok('state' in status);
+  return status;
+}
+
+async function untilReady(daemon: Daemon, other = 0): Promise<WorkerStatus> {
+  return await waitFor(
+    'vectorization is ready',
+    async () => {
+      const status = await statusOf(daemon, 'vectorization');
+      return (
+        status.state === 'ready' &&
+        status.processes[0] !== undefined &&
+        status.processes[0].pid !== other &&
+        status
+      );
+    },
+    20_000,
+  );
+}
+
+async function pidOf(daemon: Daemon): Promise<number> {
+  return (await untilReady(daemon)).processes[0]?.pid ?? assert.fail('no worker');
+}
+
+/** Another schema version makes every worker crash that opens the index; index_service has it open already. */
+function setSchemaVersion(daemon: Daemon, version: number): number {
+  return daemon.sql((db) => {
+    const before = Number(db.pragma('user_version', { simple: true }));
+    db.pragma(`user_version = ${version}`);
+    return before;
+  });
+}
+
+test('a worker that hangs is replaced, and its status says why', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { ...only, worker_hang_timeout: 1 } });
+  daemon.mayLogErrors = true;
+  const pid = await pidOf(daemon);
+  process.kill(pid, 'SIGSTOP');
+  const status = await untilReady(daemon, pid);
+  assert.equal(isAlive(pid), false);
+  assert.deepEqual([status.restarts, status.last_exit?.signal], [1, 'SIGKILL']);
+  assert.match(status.last_exit?.reason ?? '', /hung: no sign of life/);
+});
+
+test('index_service that hangs is replaced: reads wait and are answered', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [], worker_hang_timeout: 1 } });
+  daemon.mayLogErrors = true;
+  const project = await daemon.addProject(root);
+  const all = await daemon.call('get_worker_status', {});
+  assert.ok('workers' in all);
+  const pid = all.workers[0]?.processes[0]?.pid ?? assert.fail('no index_service');
+  process.kill(pid, 'SIGSTOP');
+  assert.deepEqual(await daemon.paths(project.project_id), ['a.py']);
+  assert.equal(isAlive(pid), false);
+});
+
+test('a worker that crashes again and again is failed: health says why, and it heals by itself and by start_worker', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { ...only, worker_retry_interval: 2 } });
+  daemon.mayLogErrors = true;
+  const first = await pidOf(daemon);
+  const version = setSchemaVersion(daemon, 999);
+  process.kill(first, 'SIGKILL');
+  const untilFailed = async (): Promise<Result<'health'>> =>
+    await waitFor(
+      'it is failed',
+      async () => {
+        const health = await daemon.call('health');
+        return health.workers['vectorization'] === 'failed' && health;
+      },
+      30_000,
+    );
+  const { status, problems } = await untilFailed();
+  assert.equal(status, 'degraded');
+  const [problem] = problems;
+  assert.ok(problem !== undefined && problem.source === 'vectorization' && problem.hint.length > 0);
+  assert.match(problem.reason, /schema version 999/);
+  assert.ok(problem.stderr?.some((line) => line.includes('schema version 999')));
+  const worker = await statusOf(daemon, 'vectorization');
+  assert.deepEqual(worker.last_exit?.stderr, problem.stderr);
+  setSchemaVersion(daemon, version);
+  await untilReady(daemon, first);
+  assert.deepEqual((await daemon.call('health')).problems, []);
+
+  setSchemaVersion(daemon, 999);
+  const refused = await waitFor('it is started by hand and fails', async () => {
+    await daemon.call('stop_worker', { worker_type: 'vectorization' });
+    return await daemon.refusal('start_worker', { worker_type: 'vectorization' });
+  });
+  assert.equal(refused.code, 'WORKER_START_ERROR');
+  assert.match(refused.message, /schema version 999/);
+  await untilFailed();
+  setSchemaVersion(daemon, version);
+  const started = await waitFor('start_worker', async () => {
+    const result = await daemon.call('start_worker', { worker_type: 'vectorization' });
+    return (result.success || /already/.test(result.message)) && result;
+  });
+  assert.ok(isAlive(started.pid));
+  await untilReady(daemon);
+});
+
+test('a stop blocks every respawn, also of a worker that dies meanwhile', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: only });
+  daemon.mayLogErrors = true;
+  for (let round = 0; round < 5; round += 1) {
+    const pid = await pidOf(daemon);
+    const stopping = daemon.call('stop_worker', { worker_type: 'vectorization' });
+    process.kill(pid, 'SIGKILL');
+    const { success, failed } = await stopping;
+    assert.deepEqual([success, failed], [true, []]);
+    const status = await statusOf(daemon, 'vectorization');
+    assert.deepEqual([status.state, status.processes], ['stopped', []]);
+    await daemon.call('start_worker', { worker_type: 'vectorization' });
+  }
+});
+
+test('a process that cannot be killed: its pid is named, nothing is repaired, the workers run again', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('needs root, to take the right to kill from the supervisor');
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: only, under: ['setpriv', '--bounding-set', '-kill'] });
+  daemon.mayLogErrors = true;
+  await daemon.addProject(root);
+  const pid = await pidOf(daemon);
+  const mark = environmentOf(pid).find((one) => one.startsWith('CODEKEEP_WORKER=')) ?? assert.fail('no mark');
+  // Another user's process with the worker's mark, which root without CAP_KILL may not signal.
+  const child = spawn('setpriv', ['--reuid', '65534', '--clear-groups', 'env', mark, 'sleep', '600'], {
+    stdio: 'ignore',
+  });
+  t.after(() => child.kill('SIGKILL'));
+  await waitFor('it carries the mark', () => environmentOf(child.pid ?? 0).includes(mark));
+  const error = await daemon.refusal('repair_database', { root_dir: root });
+  assert.equal(error.code, 'WORKER_STOP_ERROR');
+  assert.match(error.message, new RegExp(`\\b${child.pid}\\b`));
+  assert.ok(isAlive(child.pid ?? 0));
+  assert.deepEqual((await daemon.call('list_repairs')).runs, [], 'no repair began');
+  assert.equal((await daemon.call('health')).repair, null);
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+  assert.notEqual((await untilReady(daemon)).processes[0]?.pid, pid);
+  assert.deepEqual((await daemon.repair({ root_dir: root })).errors, []);
+});
+
+test('of two supervisors started at the same instant one wins, the other names it and exits 3', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const stateDir = sandbox.path('state');
+  mkdirSync(stateDir, { mode: 0o700 });
+  for (let round = 1; round <= 50; round += 1) {
+    const args = [program, 'serve', '--state-dir', stateDir];
+    const both = [0, 1].map(() => {
+      const child = sandbox.spawn(process.execPath, args);
+      const seen = { child, pid: child.pid ?? 0, stdout: '', stderr: '', code: once(child, 'close') };
+      child.stdout?.on('data', (text: Buffer) => (seen.stdout += text.toString()));
+      child.stderr?.on('data', (text: Buffer) => (seen.stderr += text.toString()));
+      return seen;
+    });
+    await waitFor(
+      'one listens and one has ended',
+      () => both.some(({ stdout }) => stdout !== '') && both.some(({ child }) => child.exitCode !== null),
+      20_000,
+    );
+    const winner = both.find(({ child }) => child.exitCode === null);
+    const loser = both.find(({ child }) => child.exitCode !== null);
+    assert.ok(winner !== undefined && loser !== undefined, `round ${round}: exactly one wins`);
+    await loser.code;
+    assert.equal(loser.child.exitCode, 3);
+    assert.match(
+      loser.stderr,
+      new RegExp(`${stateDir} is held by another codekeep supervisor \\(pid ${winner.pid}\\)`),
+    );
+    winner.child.kill('SIGTERM');
+    assert.deepEqual(await winner.code, [0, null]);
+    assert.equal(winner.stderr, '');
+  }
+});
