@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
 import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
+import { isJournal, journalLines } from './base/journal.js';
 import type { LocationFlags } from './base/locations.js';
 import { version } from './base/version.js';
 
@@ -61,11 +62,13 @@ async function main(): Promise<number> {
   if (name !== 'serve' && name !== 'mcp') process.once('SIGINT', () => process.exit(exitStatus.interrupted));
   try {
     await program.parseAsync();
-    return exitStatus.done;
+    // The doctor has looked at everything, and something is wrong.
+    return process.exitCode === exitStatus.failed ? exitStatus.failed : exitStatus.done;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
     const asJson = process.argv.includes('--json');
-    process.stderr.write(`${describeError(error, asJson)}\n`);
+    const text = describeError(error, asJson);
+    process.stderr.write(isJournal(process.env, 2) ? journalLines('error', text) : `${text}\n`);
     return exitStatusOf(error, name === 'serve');
   }
 }

@@ -12,6 +12,7 @@ import { Jobs } from './supervisor/jobs.js';
 import { serviceHandlers } from './supervisor/methods.js';
 import { RepairCommand } from './supervisor/repair-command.js';
 import { Supervisor } from './supervisor/supervisor.js';
+import { serviceNotify } from './supervisor/service-notify.js';
 import { UsageSampler } from './supervisor/worker-status.js';
 import { workerKinds } from './base/ipc.js';
 
@@ -20,6 +21,11 @@ export interface DaemonOptions {
   /** Projects to register at the start; absolute. */
   projects: readonly string[];
 }
+
+/** What a start takes (ms) besides the workers' own start timeout: ending what an earlier supervisor left. */
+const startMarginMs = 15_000;
+/** What a stop takes (ms) besides the workers' own stop timeout: killing, closing the socket and the logs. */
+const stopMarginMs = 15_000;
 
 /** A running daemon. */
 export interface Daemon {
@@ -43,7 +49,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const config = readConfig(locations.config);
   mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
   const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
-  const supervisor = new Supervisor({ stateDir: locations.stateDir, config });
+  const supervisor = new Supervisor({ stateDir: locations.stateDir, logsDir: locations.logs, config });
   const onDefect = (error: unknown, where: string): void =>
     supervisor.log(
       'error',
@@ -79,12 +85,21 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     throw error;
   }
   supervisor.log('info', `codekeep ${version} listens on ${locations.socket} (pid ${process.pid})`);
-  const begun = begin(supervisor, repair, sampler, projects).catch((error: unknown) => {
-    // Stopped before everything was started: there is nothing to mend.
-    if (!supervisor.isEnding) onDefect(error, 'start');
+  const notify = serviceNotify({
+    env: process.env,
+    socket: locations.socket,
+    log: (level, message) => supervisor.log(level, message),
   });
+  notify?.starting(config.worker_start_timeout * 1_000 + startMarginMs);
+  const begun = begin(supervisor, repair, sampler, projects, () => notify?.ready())
+    .then(() => notify?.look())
+    .catch((error: unknown) => {
+      // Stopped before everything was started: there is nothing to mend.
+      if (!supervisor.isEnding) onDefect(error, 'start');
+    });
   const ended = once(stopping.signal, 'abort').then(async () => {
     supervisor.log('info', 'stopping');
+    notify?.stopping(config.worker_stop_timeout * 1_000 + stopMarginMs);
     sampler.stop();
     try {
       await supervisor.end();
@@ -92,6 +107,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     } finally {
       await server.close();
       lock.release();
+      await notify?.end();
     }
   });
   return { ended, stopping: stopping.signal, stop, reportDefect: (error) => onDefect(error, 'uncaught') };
@@ -102,8 +118,9 @@ async function begin(
   repair: RepairCommand,
   sampler: UsageSampler,
   projects: readonly string[],
+  onUseful: () => void,
 ): Promise<void> {
-  await supervisor.begin();
+  await supervisor.begin(onUseful);
   if (supervisor.unfinishedRepairs > 0) {
     supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
     await repair.recover();

@@ -10,6 +10,8 @@ export interface Locations {
   stateDir: string;
   socket: string;
   config: string;
+  /** The folder of the log files. */
+  logs: string;
 }
 
 /** Command-line flags that move a location; undefined where the flag was not given. */
@@ -30,14 +32,14 @@ export function locate(flags: LocationFlags, environment: Environment): Location
   const stateDir = resolve(
     flags.stateDir ??
       env['CODEKEEP_STATE_DIR'] ??
-      env['STATE_DIRECTORY'] ??
+      first(env['STATE_DIRECTORY']) ??
       join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'codekeep'),
   );
   const config = resolve(
     flags.config ??
       env['CODEKEEP_CONFIG'] ??
       join(
-        env['CONFIGURATION_DIRECTORY'] ?? join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'codekeep'),
+        first(env['CONFIGURATION_DIRECTORY']) ?? join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'codekeep'),
         'config.json',
       ),
   );
@@ -49,16 +51,26 @@ export function locate(flags: LocationFlags, environment: Environment): Location
       'Give a shorter one with --socket or CODEKEEP_SOCKET.',
     );
   }
-  return { stateDir, socket, config };
+  const logs = hasOwnState(flags, env) ? undefined : first(env['LOGS_DIRECTORY']);
+  return { stateDir, socket, config, logs: resolve(logs ?? join(stateDir, 'logs')) };
 }
 
-/** A state directory of one's own brings a socket of its own: two daemons must not meet on one socket. */
+/** A state directory of one's own brings a socket and logs of its own: two daemons must not meet in either. */
+function hasOwnState(flags: LocationFlags, env: Environment): boolean {
+  return flags.stateDir !== undefined || env['CODEKEEP_STATE_DIR'] !== undefined;
+}
+
 function defaultSocket(flags: LocationFlags, env: Environment, stateDir: string): string {
-  const hasOwnState = flags.stateDir !== undefined || env['CODEKEEP_STATE_DIR'] !== undefined;
-  if (hasOwnState) return join(stateDir, 'codekeep.sock');
-  if (env['RUNTIME_DIRECTORY'] !== undefined) return join(env['RUNTIME_DIRECTORY'], 'codekeep.sock');
+  if (hasOwnState(flags, env)) return join(stateDir, 'codekeep.sock');
+  const runtimeDir = first(env['RUNTIME_DIRECTORY']);
+  if (runtimeDir !== undefined) return join(runtimeDir, 'codekeep.sock');
   if (env['XDG_RUNTIME_DIR'] !== undefined) return join(env['XDG_RUNTIME_DIR'], 'codekeep', 'codekeep.sock');
   return join(stateDir, 'codekeep.sock');
+}
+
+/** systemd gives several directories of one kind with colons between them; systemd.exec(5). */
+function first(directories: string | undefined): string | undefined {
+  return directories?.split(':')[0];
 }
 
 /** A variable that is set to nothing counts as not set, as the XDG base directory specification has it. */

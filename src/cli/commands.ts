@@ -3,7 +3,9 @@ import { type Command, Option } from 'commander';
 import type { Result } from '../contract/index.js';
 import type { Client } from '../rpc/client.js';
 import { type Common, type CommonFlags, parseJson, parseNumber, withClient } from './client-command.js';
+import { addDoctor } from './doctor.js';
 import { addFileCommands } from './file-commands.js';
+import { addServiceCommands } from './install.js';
 import { print, printJson, table } from './output.js';
 import { printReport, repairWithProgress } from './repair.js';
 import { addLogs, addWorkerCommands } from './worker-commands.js';
@@ -17,6 +19,8 @@ export function addClientCommands(program: Command, common: Common): void {
   addSearch(program, common);
   addWorkerCommands(program, common);
   addLogs(program, common);
+  addServiceCommands(program);
+  addDoctor(program, common);
 }
 
 function addCall(program: Command, common: Common): void {

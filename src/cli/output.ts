@@ -13,6 +13,18 @@ export function exitStatusOf(error: unknown, isServe: boolean): number {
   return exitStatus.failed;
 }
 
+/** What a command could not do by itself, without a supervisor's error code. */
+export class CommandError extends Error {
+  /** What the reader can do about it, as a full sentence. */
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.name = 'CommandError';
+    this.hint = hint;
+  }
+}
+
 /** What went wrong and what to do about it, for people and for scripts. */
 export function describeError(error: unknown, asJson: boolean): string {
   const hint = hintOf(error);

@@ -4,14 +4,16 @@ import { isRecord } from './protocol.js';
 /** Nobody answers on the socket. The CLI's exit status for it is 3. */
 export class UnreachableError extends Error {
   readonly socket: string;
+  /** Why connecting failed, such as ENOENT. */
+  readonly errno: string;
   /** What the reader can do about it, as a full sentence. */
   readonly hint: string;
 
-  /** @param errno why connecting failed, such as ENOENT */
   constructor(socket: string, errno: string) {
     super(`No supervisor answers on ${socket} (${errno}).`);
     this.name = 'UnreachableError';
     this.socket = socket;
+    this.errno = errno;
     this.hint =
       errno === 'EACCES' || errno === 'EPERM'
         ? 'The socket belongs to another user; give your own with --socket or CODEKEEP_SOCKET.'

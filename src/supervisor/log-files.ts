@@ -3,6 +3,7 @@ import { readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type winston from 'winston';
 import { ignoreErrno, messageOf } from '../base/errors.js';
+import { isJournal, journalLines } from '../base/journal.js';
 import type { LogLevel } from '../base/ipc.js';
 import { type LogType, logTypes } from '../contract/logs.js';
 import { Serial } from '../base/serial.js';
@@ -14,6 +15,9 @@ const filesMax = 5;
 const entryCharsMax = 16_384;
 /** How long the end of the daemon waits for the last entries to be written (ms). */
 const closePatienceMs = 2_000;
+
+/** From the most to the least important. */
+const levels: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 
 export interface LogActivity {
   /** Milliseconds since 1970. */
@@ -33,6 +37,7 @@ export interface LogFile {
 /**
  * The log files of the daemon and its workers, one entry a line, as JSON. Only the supervisor writes them:
  * several processes on one rotated file lose lines. `TYPE.log` is the newest, `TYPE1.log` the one before.
+ * Under systemd the journal gets what an administrator looks for there: warnings, errors, and the daemon's own words.
  */
 export class LogFiles {
   readonly folder: string;
@@ -40,6 +45,7 @@ export class LogFiles {
   readonly #loggers = new Map<LogType, winston.Logger>();
   readonly #activity = new Map<LogType, LogActivity>();
   readonly #rotations = new Serial();
+  readonly #isJournaled = isJournal(process.env, 2);
   #winston: typeof winston | null = null;
   /** Entries from before `open`. */
   #early: { type: LogType; entry: winston.LogEntry }[] = [];
@@ -59,6 +65,14 @@ export class LogFiles {
     const entry = { level, message: cut, timestamp: new Date().toISOString() };
     if (this.#winston === null) this.#early.push({ type, entry });
     else this.#logger(type, this.#winston).log(entry);
+    if (this.#isJournaled && this.#isForJournal(type, level))
+      process.stderr.write(journalLines(level, `${type}: ${cut}`));
+  }
+
+  #isForJournal(type: LogType, level: LogLevel): boolean {
+    const least = type === 'supervisor' ? 'info' : 'warn';
+    const rank = levels.indexOf(level);
+    return rank <= levels.indexOf(least) && rank <= levels.indexOf(this.#level);
   }
 
   /**

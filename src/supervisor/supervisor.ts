@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { Change } from '../base/change.js';
 import type { Config } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
@@ -19,6 +18,7 @@ export const workerTypes: readonly WorkerType[] = ['file_watcher', 'vectorizatio
 
 export interface SupervisorOptions {
   stateDir: string;
+  logsDir: string;
   config: Config;
 }
 
@@ -39,10 +39,10 @@ export class Supervisor {
   readonly #stateChange = new Change();
   #hold: Hold | null = null;
 
-  constructor({ stateDir, config }: SupervisorOptions) {
+  constructor({ stateDir, logsDir, config }: SupervisorOptions) {
     this.stateDir = stateDir;
     this.config = config;
-    this.logs = new LogFiles(join(stateDir, 'logs'), config.log_level);
+    this.logs = new LogFiles(logsDir, config.log_level);
     this.#processes = new WorkerProcesses({
       stateDir,
       config,
@@ -65,12 +65,14 @@ export class Supervisor {
   /**
    * Ends what an earlier supervisor left, then starts index_service and waits for it, however often it has to
    * be started: nothing else may open the index before it has brought the schema up to date.
+   * @param onUseful called once index_service is ready or has failed for the first time
    */
-  async begin(): Promise<void> {
+  async begin(onUseful: () => void): Promise<void> {
     await this.#processes.begin();
     if (this.#hold !== null) throw heldBack(this.#hold);
     const slot = this.#slots.index_service;
     await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    onUseful();
     // By now the first answers have gone out.
     await this.logs.open();
     while (slot.state !== 'ready') {

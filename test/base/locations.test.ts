@@ -15,6 +15,7 @@ const systemd = {
   STATE_DIRECTORY: '/var/lib/ck',
   RUNTIME_DIRECTORY: '/run/ck',
   CONFIGURATION_DIRECTORY: '/etc/ck',
+  LOGS_DIRECTORY: '/var/log/ck',
 };
 const own = { CODEKEEP_STATE_DIR: '/mine', CODEKEEP_SOCKET: '/mine/s.sock', CODEKEEP_CONFIG: '/mine/c.json' };
 
@@ -26,6 +27,7 @@ const cases: Case[] = [
       stateDir: '/home/me/.local/state/codekeep',
       config: '/home/me/.config/codekeep/config.json',
       socket: '/home/me/.local/state/codekeep/codekeep.sock',
+      logs: '/home/me/.local/state/codekeep/logs',
     },
   },
   {
@@ -40,7 +42,21 @@ const cases: Case[] = [
   {
     name: 'systemd beats XDG',
     env: { ...xdg, ...systemd },
-    expected: { stateDir: '/var/lib/ck', config: '/etc/ck/config.json', socket: '/run/ck/codekeep.sock' },
+    expected: {
+      stateDir: '/var/lib/ck',
+      config: '/etc/ck/config.json',
+      socket: '/run/ck/codekeep.sock',
+      logs: '/var/log/ck',
+    },
+  },
+  {
+    name: 'of several directories that systemd gives, the first',
+    env: {
+      ...home,
+      STATE_DIRECTORY: '/var/lib/ck:/var/lib/other',
+      LOGS_DIRECTORY: '/var/log/ck:/var/log/other',
+    },
+    expected: { stateDir: '/var/lib/ck', logs: '/var/log/ck' },
   },
   {
     name: 'CODEKEEP_* beats systemd',
@@ -54,15 +70,15 @@ const cases: Case[] = [
     expected: { stateDir: '/flag', socket: '/flag/x', config: '/flag/y' },
   },
   {
-    name: 'a state directory of its own brings its own socket',
+    name: 'a state directory of its own brings its own socket and logs',
     env: { ...xdg, ...systemd, CODEKEEP_STATE_DIR: '/mine' },
-    expected: { stateDir: '/mine', socket: '/mine/codekeep.sock' },
+    expected: { stateDir: '/mine', socket: '/mine/codekeep.sock', logs: '/mine/logs' },
   },
   {
     name: 'so does the flag',
     flags: { stateDir: '/flag' },
     env: { ...xdg, ...systemd },
-    expected: { stateDir: '/flag', socket: '/flag/codekeep.sock' },
+    expected: { stateDir: '/flag', socket: '/flag/codekeep.sock', logs: '/flag/logs' },
   },
   {
     name: 'but a named socket counts',

@@ -30,3 +30,8 @@ export async function run(
 export async function codekeep(sandbox: Sandbox, ...args: string[]): Promise<CommandResult> {
   return await run(sandbox, process.execPath, [program, ...args]);
 }
+
+/** What to put before a command so that permissions count for it, root or not. */
+export function withoutPrivileges(): string[] {
+  return process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] : [];
+}

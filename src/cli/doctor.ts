@@ -1,0 +1,194 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { dirname } from 'node:path';
+import { type Command, Option } from 'commander';
+import { readConfig } from '../base/config.js';
+import { CodekeepError, messageOf } from '../base/errors.js';
+import { type LocationFlags, type Locations, locate } from '../base/locations.js';
+import { version } from '../base/version.js';
+import type { Result } from '../contract/index.js';
+import { type Client, connect, UnreachableError } from '../rpc/client.js';
+import type { Common } from './client-command.js';
+import { askAboutDatabase, askAboutProjects, askAboutWorkers } from './doctor/ask.js';
+import { type Finding, fail, ok, warn } from './doctor/finding.js';
+import {
+  judgeDisk,
+  judgeInotify,
+  judgeNode,
+  judgeSocket,
+  judgeSqlite,
+  judgeStateDir,
+} from './doctor/judge.js';
+import {
+  sizeOfIndex,
+  isInstalled,
+  lookAtBinding,
+  lookAtDisk,
+  lookAtInotify,
+  lookAtPath,
+} from './doctor/look.js';
+import { exitStatus, print, printJson, table } from './output.js';
+
+/** health answers within 10 ms; who does not within this does not answer. */
+const healthMaxMs = 5_000;
+
+interface DoctorFlags extends LocationFlags {
+  json?: boolean;
+  proc: string;
+}
+
+/** A supervisor that answers, or why there is none. */
+type Supervisor = { client: Client; health: Result<'health'> } | { client: null; problem: string };
+
+export function addDoctor(program: Command, common: Common): void {
+  common(
+    program
+      .command('doctor')
+      .description('Look for what keeps the daemon from working, and say how to mend it'),
+  )
+    .option('--config <file>', 'the configuration file')
+    .addOption(new Option('--proc <dir>', 'where procfs is mounted').default('/proc').hideHelp())
+    .action(async (flags: DoctorFlags) => {
+      const locations = locate(flags, process.env);
+      const findings = await examine(locations, flags.proc);
+      const isWell = findings.every(({ verdict }) => verdict !== 'fail');
+      if (flags.json === true) printJson({ ok: isWell, findings });
+      else show(findings);
+      if (!isWell) process.exitCode = exitStatus.failed;
+    });
+}
+
+async function examine({ socket, stateDir, config }: Locations, procRoot: string): Promise<Finding[]> {
+  const supervisor = await reach(socket);
+  try {
+    const index = await examineIndex(supervisor);
+    const inotify = { ...(await lookAtInotify(procRoot, ownUid())), folders: index.folders };
+    const disks = [examineDisk(stateDir, await sizeOfIndex(stateDir))];
+    return [
+      ...(await examineProgram()),
+      examineConfig(config),
+      await examineSocket(socket, supervisor),
+      judgeStateDir(stateDir, await lookAtPath(stateDir, 'folder'), ownUid()),
+      ...index.findings,
+      ...judgeInotify(inotify),
+      ...(await Promise.all([...disks, ...index.roots.map((root) => examineDisk(root, 0))])),
+    ];
+  } finally {
+    supervisor.client?.close();
+  }
+}
+
+async function reach(socket: string): Promise<Supervisor> {
+  let client: Client | null = null;
+  try {
+    client = await connect({ socket, timeoutMs: healthMaxMs });
+    return { client, health: await client.call('health', {}, { timeoutMs: healthMaxMs }) };
+  } catch (error) {
+    client?.close();
+    return { client: null, problem: error instanceof UnreachableError ? error.errno : messageOf(error) };
+  }
+}
+
+async function examineProgram(): Promise<Finding[]> {
+  const { engines } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    engines: { node: string };
+  };
+  const findings = [judgeNode(process.versions.node, engines.node), judgeSqlite(await lookAtBinding())];
+  findings.push(
+    (await isInstalled('ps', '--version'))
+      ? ok('ps', 'found')
+      : warn('ps', 'missing: what a worker had started is found by its mark alone', 'Install procps.'),
+  );
+  findings.push(
+    (await isInstalled('setpriv', '--version'))
+      ? ok('setpriv', 'found')
+      : warn(
+          'setpriv',
+          'missing: a busy worker outlives a supervisor that was killed until it is idle',
+          'Install util-linux.',
+        ),
+  );
+  if (!existsSync('/run/systemd/system')) return findings;
+  const isHeard = await isInstalled('systemd-notify', '--version');
+  findings.push(
+    isHeard
+      ? ok('systemd-notify', 'found')
+      : fail(
+          'systemd-notify',
+          'missing: systemd would take every start for failed',
+          'Install it, or set Type=exec and WatchdogSec=0 in a drop-in of the unit.',
+        ),
+  );
+  return findings;
+}
+
+function examineConfig(path: string): Finding {
+  try {
+    readConfig(path);
+    return ok('configuration', existsSync(path) ? path : `${path} is not there, the defaults hold`);
+  } catch (error) {
+    const hint = error instanceof CodekeepError ? error.hint : 'Make the file readable or remove it.';
+    return fail('configuration', messageOf(error), hint);
+  }
+}
+
+async function examineSocket(path: string, supervisor: Supervisor): Promise<Finding> {
+  return judgeSocket({
+    path,
+    entry: await lookAtPath(path, 'socket'),
+    folder: await lookAtPath(dirname(path), 'folder'),
+    uid: ownUid(),
+    answer: supervisor.client === null ? { problem: supervisor.problem } : supervisor.health,
+    ownVersion: version,
+  });
+}
+
+interface ServiceFindings {
+  findings: Finding[];
+  /** Root folders of the registered projects. */
+  roots: string[];
+  /** Folders with indexed files; null where nobody could be asked. */
+  folders: number | null;
+}
+
+async function examineIndex(supervisor: Supervisor): Promise<ServiceFindings> {
+  if (supervisor.client === null) {
+    const fix = 'Start one, then run the doctor again.';
+    const finding = warn('database', 'not looked at: only a supervisor opens the index', fix);
+    return { findings: [finding], roots: [], folders: null };
+  }
+  const { client, health } = supervisor;
+  const database = await askAboutDatabase(client);
+  try {
+    const workers = await askAboutWorkers(client, health);
+    const { findings, ...projects } = await askAboutProjects(client);
+    return { findings: [database, ...workers, ...findings], ...projects };
+  } catch (error) {
+    const hint = error instanceof CodekeepError ? error.hint : 'Look into "codekeep logs supervisor".';
+    return { findings: [database, fail('projects', messageOf(error), hint)], roots: [], folders: null };
+  }
+}
+
+async function examineDisk(path: string, bytes: number): Promise<Finding> {
+  try {
+    return judgeDisk(await lookAtDisk(path, bytes));
+  } catch (error) {
+    return warn('disk space', `${path}: ${messageOf(error)}`, 'See that the folder is there and mounted.');
+  }
+}
+
+function ownUid(): number {
+  return userInfo().uid;
+}
+
+function show(findings: readonly Finding[]): void {
+  const rows = findings.map(({ verdict, check, message }) => [verdict, check, message.replaceAll('\n', ' ')]);
+  const lines = table(rows).split('\n');
+  findings.forEach(({ fix }, index) => {
+    print(lines[index] ?? '');
+    if (fix !== null) print(`      ${fix}`);
+  });
+  const count = (verdict: Finding['verdict']): number =>
+    findings.filter((finding) => finding.verdict === verdict).length;
+  print(`${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failed`);
+}
