@@ -11,6 +11,7 @@ import { holdStateLock } from './store/lock.js';
 import { Jobs } from './supervisor/jobs.js';
 import { serviceHandlers } from './supervisor/methods.js';
 import { RepairCommand } from './supervisor/repair-command.js';
+import { Subscriptions } from './supervisor/subscriptions.js';
 import { Supervisor } from './supervisor/supervisor.js';
 import { recordedSupervisor } from './supervisor/takeover.js';
 import { UsageSampler } from './supervisor/worker-status.js';
@@ -44,14 +45,15 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const config = readConfig(locations.config);
   mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
   const lock = lockStateDir(locations.stateDir);
-  const supervisor = new Supervisor({ stateDir: locations.stateDir, config });
+  const subscriptions = new Subscriptions();
+  const supervisor = new Supervisor({ stateDir: locations.stateDir, config, events: subscriptions });
   const onDefect = (error: unknown, where: string): void =>
     supervisor.log(
       'error',
       `${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
-  const jobs = new Jobs((error) => onDefect(error, 'job'));
-  const repair = new RepairCommand(supervisor);
+  const jobs = new Jobs(subscriptions, (error) => onDefect(error, 'job'));
+  const repair = new RepairCommand(supervisor, subscriptions);
   const sampler = new UsageSampler(() => workerPids(supervisor));
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
@@ -61,6 +63,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       supervisor,
       repair,
       jobs,
+      subscriptions,
       sampler,
       version,
       startedAt,

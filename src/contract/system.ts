@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jobState, progress, topic } from './events.js';
 import { count, timestamp, workerState } from './fields.js';
 import { defineMethod } from './method.js';
 
@@ -36,8 +37,8 @@ export const shutdown = defineMethod({
 const job = z.object({
   job_id: z.string(),
   method: z.string(),
-  state: z.enum(['running', 'done', 'failed', 'cancelled']),
-  progress: z.object({ done: count, total: count, message: z.string() }),
+  state: jobState,
+  progress,
   started_at: timestamp,
   finished_at: timestamp.nullable(),
   result: z.unknown().nullable(),
@@ -69,4 +70,24 @@ export const cancelJob = defineMethod({
   summary: 'Ask a long call to stop at its next safe point.',
   params: z.strictObject({ job_id: jobId }),
   result: job,
+});
+
+export const subscribe = defineMethod({
+  name: 'subscribe',
+  owner: 'supervisor',
+  summary: 'Send notifications "event" about these topics on this connection, until it ends.',
+  params: z.strictObject({
+    topics: z.array(topic).min(1).describe('worker: state changes; repair, job: progress; index: freshness'),
+  }),
+  result: z.object({ subscription_id: z.string() }),
+});
+
+export const unsubscribe = defineMethod({
+  name: 'unsubscribe',
+  owner: 'supervisor',
+  summary: 'End a subscription of this connection.',
+  params: z.strictObject({
+    subscription_id: z.string().min(1).describe('The id that subscribe gave'),
+  }),
+  result: z.object({ unsubscribed: z.literal(true) }),
 });

@@ -1,7 +1,7 @@
-import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { CodekeepError } from '../base/errors.js';
-import type { CallContext, DefectListener } from './dispatch.js';
+import { PendingCalls } from './calls.js';
+import type { DefectListener } from './dispatch.js';
 import { encodeFrame, type Frame } from './frame.js';
 import { MessageReader } from './framing.js';
 import type { RpcLimits } from './limits.js';
@@ -10,7 +10,7 @@ import { replyToBrokenInput, replyToFailure } from './protocol.js';
 /** What a connection needs of the dispatcher. */
 export interface Answerer {
   weightOf(message: unknown): number;
-  answer(message: unknown, call: CallContext): Promise<string | null>;
+  answer(message: unknown, calls: PendingCalls): Promise<string | null>;
 }
 
 /** How often a connection that is not being read is asked whether its client still exists. */
@@ -37,8 +37,7 @@ export class Connection {
   readonly #limits: RpcLimits;
   readonly #onDefect: DefectListener;
   readonly #reader: MessageReader;
-  readonly #gone = new AbortController();
-  readonly #call: CallContext;
+  readonly #calls: PendingCalls;
   /** Frames of the last chunk that are not started yet, from #next on. */
   #frames: Frame[] = [];
   #next = 0;
@@ -57,13 +56,7 @@ export class Connection {
     this.#limits = limits;
     this.#onDefect = onDefect;
     this.#reader = new MessageReader(limits);
-    // Every pending call may listen, and there may be hundreds of them.
-    setMaxListeners(0, this.#gone.signal);
-    this.#call = {
-      signal: this.#gone.signal,
-      connectionId: id,
-      notify: (method, params) => this.#notify(method, params),
-    };
+    this.#calls = new PendingCalls(id, (method, params) => this.#notify(method, params));
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('end', () => this.#endInput(this.#reader.end()));
     // EPIPE, ECONNRESET and the like: the client is gone, and 'close' follows.
@@ -153,7 +146,7 @@ export class Connection {
     const weight = this.#answerer.weightOf(message);
     this.#pending += weight;
     try {
-      const reply = await this.#answerer.answer(message, this.#call);
+      const reply = await this.#answerer.answer(message, this.#calls);
       if (reply !== null) this.#send(reply);
     } catch (error) {
       this.#onDefect(error, 'connection');
@@ -247,6 +240,6 @@ export class Connection {
     clearInterval(this.#probeTimer);
     this.#frames = [];
     this.#next = 0;
-    this.#gone.abort();
+    this.#calls.close();
   }
 }
