@@ -39,8 +39,6 @@ export type LongMethod = {
   [N in MethodName]: 'wait' extends keyof Input<N> ? N : never;
 }[MethodName];
 
-export type OptionsOf<N extends MethodName> = N extends LongMethod ? LongCallOptions : CallOptions;
-
 export type NotificationListener = (method: string, params: unknown) => void;
 
 export interface Subscription {
@@ -54,7 +52,8 @@ export interface Subscription {
  */
 export interface Client {
   /** The result is checked against the contract; fields it does not know are kept. */
-  call<N extends MethodName>(name: N, params?: Input<N>, options?: OptionsOf<N>): Promise<Result<N>>;
+  call<N extends LongMethod>(name: N, params?: Input<N>, options?: LongCallOptions): Promise<Result<N>>;
+  call<N extends MethodName>(name: N, params?: Input<N>, options?: CallOptions): Promise<Result<N>>;
   /** Any method with any params, unchecked. */
   callAny(name: string, params?: unknown, options?: CallOptions): Promise<unknown>;
   /** Events of these topics, of types that this version knows. With `reconnect` it is made again by itself. */

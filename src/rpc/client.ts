@@ -10,7 +10,6 @@ import type {
   ConnectOptions,
   LongCallOptions,
   NotificationListener,
-  OptionsOf,
   Subscription,
 } from './client-types.js';
 import { afterMs } from './client-waiting.js';
@@ -49,13 +48,16 @@ class SocketClient implements Client {
     this.closed = link.closed;
   }
 
-  async call<N extends MethodName>(name: N, params?: Input<N>, options?: OptionsOf<N>): Promise<Result<N>> {
-    const long: LongCallOptions = options ?? {};
+  async call<N extends MethodName>(
+    name: N,
+    params?: Input<N>,
+    options: LongCallOptions = {},
+  ): Promise<Result<N>> {
     const given: unknown = params ?? {};
-    const isFollowed = long.onProgress !== undefined && isRecord(given) && given['wait'] !== false;
+    const isFollowed = options.onProgress !== undefined && isRecord(given) && given['wait'] !== false;
     const result = isFollowed
-      ? await this.#callLong(name, given, long)
-      : await this.callAny(name, params, long);
+      ? await this.#callLong(name, given, options)
+      : await this.callAny(name, params, options);
     return checkedResult(name, result);
   }
 
