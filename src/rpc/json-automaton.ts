@@ -85,6 +85,21 @@ export class JsonAutomaton {
     return this.#state === 'literal' && this.#open.length === 0;
   }
 
+  /**
+   * Inside a string, the index of the first byte from `at` on that can end or break it; `at` itself elsewhere.
+   * Most bytes of long messages are passed over by this, at many times the speed of `step`.
+   */
+  skipText(bytes: Uint8Array, at: number): number {
+    if (this.#state !== 'string') return at;
+    let index = at;
+    while (index < bytes.length) {
+      const byte = bytes[index] as number;
+      if (byte === QUOTE || byte === BACKSLASH || byte < 0x20) break;
+      index += 1;
+    }
+    return index;
+  }
+
   step(byte: number): Step {
     switch (this.#state) {
       case 'string':

@@ -55,11 +55,13 @@ export class JsonScanner {
     const frames: Frame[] = [];
     this.#chunk = chunk;
     this.#from = 0;
-    let at = 0;
-    for (const byte of chunk) {
+    for (let at = 0; at < chunk.length; at += 1) {
+      // Within a string no line begins, so nothing is to be tracked there.
+      if (this.#mode === 'message') at = this.#automaton.skipText(chunk, at);
+      const byte = chunk[at];
+      if (byte === undefined) break;
       this.#feed(byte, at, frames);
       this.#trackLine(byte);
-      at += 1;
     }
     this.#hold(frames);
     return frames;

@@ -7,6 +7,7 @@ import { type ContractShape, type DefectListener, Dispatcher, type Handlers } fr
 import { defaultLimits, type RpcLimits } from './limits.js';
 import { replyToFailure } from './protocol.js';
 import { listenAt, removeSocketFile, type SocketFile } from './socket-file.js';
+import { Turn } from './turn.js';
 
 /** How long, in milliseconds, a refused client has to read why. */
 const refusalMaxMs = 1_000;
@@ -42,6 +43,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
   readonly #options: RpcServerOptions<C>;
   readonly #limits: RpcLimits;
   readonly #dispatcher: Dispatcher<C>;
+  readonly #turn = new Turn();
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   readonly #refused = new Set<Socket>();
@@ -102,13 +104,11 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       return;
     }
     this.#lastId += 1;
-    const connection = new Connection(
-      this.#lastId,
-      socket,
-      this.#dispatcher,
-      this.#limits,
-      this.#options.onDefect,
-    );
+    const connection = new Connection(this.#lastId, socket, this.#dispatcher, {
+      limits: this.#limits,
+      turn: this.#turn,
+      onDefect: this.#options.onDefect,
+    });
     this.#connections.add(connection);
     socket.on('close', () => this.#connections.delete(connection));
   }
