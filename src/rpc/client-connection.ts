@@ -12,7 +12,12 @@ import { isRecord } from './protocol.js';
  * Results may be long (a page of files, a whole content in base64) and deep (a syntax tree). The supervisor is
  * trusted not to overdo it; this only keeps a mistake from filling the memory.
  */
-const replyLimits = { maxMessageBytes: 256 * 1024 * 1024, maxDepth: 100_000 };
+const replyLimits = {
+  maxMessageBytes: 256 * 1024 * 1024,
+  maxDepth: 100_000,
+  maxBatchItems: Number.POSITIVE_INFINITY,
+  maxValues: Number.POSITIVE_INFINITY,
+};
 
 /** Between two attempts where the supervisor's queue of new connections is full (EAGAIN). */
 const busyRetryMs = 20;

@@ -111,13 +111,8 @@ export class Dispatcher<C extends ContractShape> {
 
   /** An array of replies in the order of the requests; null when all were notifications. */
   async #answerBatch(items: unknown[], calls: PendingCalls): Promise<string | null> {
-    const { maxBatchItems, maxBatchConcurrency, maxBatchReplyBytes } = this.#limits;
+    const { maxBatchConcurrency, maxBatchReplyBytes } = this.#limits;
     if (items.length === 0) return JSON.stringify(invalidRequest(null, 'a batch holds at least one request'));
-    if (items.length > maxBatchItems) {
-      return JSON.stringify(
-        replyToFailure(null, limitExceeded(`A batch of ${items.length} is longer than ${maxBatchItems}.`)),
-      );
-    }
     const replies = items.map((): string | null => null);
     const slicer = new Slicer(batchSliceMs);
     let replyBytes = 0;
@@ -136,8 +131,12 @@ function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-function limitExceeded(message: string): CodekeepError {
-  return new CodekeepError('LIMIT_EXCEEDED', message, 'Send several smaller batches.');
+function repliesTooLarge(): CodekeepError {
+  return new CodekeepError(
+    'LIMIT_EXCEEDED',
+    'The replies to this batch are too large.',
+    'Send several smaller batches.',
+  );
 }
 
 /** The item was not run: its reply would not fit any more. */
@@ -146,7 +145,7 @@ function replyTooMuch(item: unknown): string | null {
   if ('refusal' in read) return JSON.stringify(read.refusal);
   const { id } = read.request;
   if (id === undefined) return null;
-  return JSON.stringify(replyToFailure(id, limitExceeded('The replies to this batch are too large.')));
+  return JSON.stringify(replyToFailure(id, repliesTooLarge()));
 }
 
 async function replyToUnknownMethod(

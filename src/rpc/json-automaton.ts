@@ -70,6 +70,8 @@ export class JsonAutomaton {
   readonly #open: number[] = [];
   #openBeyond = 0;
   #tooDeep = false;
+  #values = 0;
+  #items = 0;
 
   constructor(maxDepth: number) {
     this.#maxDepth = maxDepth;
@@ -78,6 +80,16 @@ export class JsonAutomaton {
   /** True once the text was nested deeper than allowed; it is still followed to its end. */
   get tooDeep(): boolean {
     return this.#tooDeep;
+  }
+
+  /** Values so far: members of objects, items of arrays, and the text itself. */
+  get values(): number {
+    return this.#values;
+  }
+
+  /** Items so far where the text is an array; 0 where it is not. */
+  get items(): number {
+    return this.#items;
   }
 
   /** True for a bare number or word, which only the end of the input or another byte ends. */
@@ -159,6 +171,8 @@ export class JsonAutomaton {
   }
 
   #beginValue(byte: number): Step {
+    this.#values += 1;
+    if (this.#open.length === 1 && this.#open[0] === OPEN_ARRAY) this.#items += 1;
     if (isOpening(byte)) return this.#openBracket(byte);
     if (byte === QUOTE) {
       this.#stringIsKey = false;

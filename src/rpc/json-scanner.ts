@@ -138,9 +138,18 @@ export class JsonScanner {
     if (this.#automaton.tooDeep) {
       return brokenFrame('too_deep', `a message is nested deeper than ${this.#limits.maxDepth} levels`);
     }
+    const tooMany = this.#tooMany();
+    if (tooMany !== null) return brokenFrame('too_many', tooMany);
     if (this.#held.length === 0) return frameOfText(last);
     this.#held.append(last);
     return frameOfText(this.#held.bytes());
+  }
+
+  /** Counted while it was read, so that it never has to be parsed; null where it is within the limits. */
+  #tooMany(): string | null {
+    const { maxBatchItems, maxValues } = this.#limits;
+    if (this.#automaton.items > maxBatchItems) return `a batch has more than ${maxBatchItems} items`;
+    return this.#automaton.values > maxValues ? `a message has more than ${maxValues} values` : null;
   }
 
   #recover(byte: number, at: number, frames: Frame[]): void {

@@ -11,6 +11,11 @@ import { Turn } from './turn.js';
 
 /** How long, in milliseconds, a refused client has to read why. */
 const refusalMaxMs = 1_000;
+/**
+ * So many refused clients get that time. One more is closed as soon as the reason is written, and may lose it by
+ * what it is writing itself: a crowd must not take the descriptors that the supervisor's own work needs.
+ */
+const refusedMax = 4_096;
 
 export interface RpcServerOptions<C extends ContractShape> {
   /** The methods to serve: `contract` of src/contract, or a smaller one in tests. */
@@ -119,6 +124,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       `There are ${this.#limits.maxConnections} connections already.`,
       'Close one, or use one connection for several calls.',
     );
+    const isCrowded = this.#refused.size >= refusedMax;
     this.#refused.add(socket);
     const timer = setTimeout(() => socket.destroy(), refusalMaxMs);
     socket.on('error', () => undefined);
@@ -126,7 +132,9 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       clearTimeout(timer);
       this.#refused.delete(socket);
     });
-    socket.end(`${JSON.stringify(replyToFailure(null, error))}\n`);
+    socket.end(`${JSON.stringify(replyToFailure(null, error))}\n`, () => {
+      if (isCrowded) socket.destroy();
+    });
     // Unread requests would turn the client's end of input into a reset.
     socket.resume();
   }

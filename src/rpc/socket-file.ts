@@ -9,6 +9,9 @@ import { PinnedFolder } from '../base/pinned-folder.js';
 /** sun_path holds 108 bytes with its terminator; the kernel silently truncates what is longer. */
 const socketPathMaxBytes = 107;
 
+/** Clients that may wait to be accepted; the kernel has its own limit, net.core.somaxconn, 4,096 mostly. */
+const backlog = 4_096;
+
 /** A socket file that this process made; the numbers tell it from one that another process put there later. */
 export interface SocketFile {
   path: string;
@@ -116,7 +119,7 @@ async function connectErrno(path: string): Promise<string | null> {
 async function bindPrivately(server: Server, path: string): Promise<void> {
   const before = process.umask(0o177);
   try {
-    server.listen({ path });
+    server.listen({ path, backlog });
   } finally {
     process.umask(before);
   }
