@@ -9,8 +9,11 @@ import { PinnedFolder } from '../base/pinned-folder.js';
 /** sun_path holds 108 bytes with its terminator; the kernel silently truncates what is longer. */
 const socketPathMaxBytes = 107;
 
-/** Clients that may wait to be accepted; the kernel has its own limit, net.core.somaxconn, 4,096 mostly. */
-const backlog = 4_096;
+/**
+ * Clients that may wait to be accepted. All that wait are accepted in one turn of the event loop, so this bounds
+ * how long a crowd can hold it; those beyond wait in connect(), or get EAGAIN where they do not block.
+ */
+const backlog = 64;
 
 /** A socket file that this process made; the numbers tell it from one that another process put there later. */
 export interface SocketFile {

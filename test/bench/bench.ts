@@ -3,14 +3,15 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { copySources, measureHealth, measureIndexing } from './index-rate.js';
+import { measureLimits } from './limits.js';
 import { measureDryRun, measureRestore } from './repair.js';
 import { type Figure, inMs, median, percentile, Service } from './service.js';
 
 /**
  * `npm run bench`: the figures of the README. Each is set against a floor or a peer in the same run, because
- * the ratio is what holds on another machine. CODEKEEP_BENCH=index,dry_run,restore,start chooses parts.
+ * the ratio is what holds on another machine. CODEKEEP_BENCH=index,dry_run,restore,start,limits chooses parts.
  */
-const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,index,restore,dry_run').split(',');
+const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,index,restore,dry_run,limits').split(',');
 const folder = mkdtempSync(join(tmpdir(), 'codekeep-bench-data-'));
 
 function print(title: string, figures: readonly Figure[]): void {
@@ -87,6 +88,7 @@ try {
   if (chosen.includes('restore')) {
     print('restore', await withService((service) => measureRestore(service, newFolder('restore'))));
   }
+  if (chosen.includes('limits')) print('limits', await withService(measureLimits));
   if (chosen.includes('dry_run')) {
     print('dry run', await withService((service) => measureDryRun(service, newFolder('large'))));
   }

@@ -16,9 +16,9 @@ function start(t: TestContext, service: Service, ...load: [...ConstructorParamet
 /** Asks one request after the other until `work` is over; each has to be answered. */
 async function askMeanwhile<T>(service: Service, work: Promise<T>): Promise<T> {
   const client = new RawClient(service.socket);
-  let isOver = false;
-  const over = work.finally(() => (isOver = true));
-  for (let id = 1; !isOver || id < 20; id += 1) {
+  const end = new AbortController();
+  const over = work.finally(() => end.abort());
+  for (let id = 1; !end.signal.aborted || id < 20; id += 1) {
     client.send(`${request(id, 'get_data')}\n`);
     const replies = await within('another client is answered', client.lines(id));
     assert.deepEqual(outcome(replies.at(-1)), [id, 'ok']);
