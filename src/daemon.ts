@@ -57,6 +57,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const sampler = new UsageSampler(() => workerPids(supervisor));
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
+  let socketProblem: string | null = null;
   const server = createRpcServer({
     contract,
     handlers: serviceHandlers({
@@ -67,10 +68,16 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       sampler,
       version,
       startedAt,
+      problems: () =>
+        socketProblem === null ? [] : [{ source: 'socket', reason: socketProblem, hint: socketHint }],
       shutDown: stop,
     }),
     socketPath: locations.socket,
     onDefect,
+    onSocketProblem: (problem) => {
+      socketProblem = problem;
+      supervisor.log('warn', problem ?? 'the socket is where it was again');
+    },
     limits: { maxMessageBytes: config.max_message_bytes },
   });
   try {
@@ -142,6 +149,9 @@ function lockStateDir(stateDir: string): ReturnType<typeof holdStateLock> {
     );
   }
 }
+
+const socketHint =
+  'Nobody else can connect. Restart the daemon (SIGTERM, then codekeep serve) to have a socket again.';
 
 /** The first descriptor that systemd hands over; sd_listen_fds(3). */
 const activatedFd = 3;

@@ -3,6 +3,14 @@ import { jobState, progress, topic } from './events.js';
 import { count, timestamp, workerState } from './fields.js';
 import { defineMethod } from './method.js';
 
+const problem = z.object({
+  source: z.string().describe('A worker type, or socket'),
+  reason: z.string(),
+  hint: z.string(),
+  stderr: z.array(z.string()).optional().describe('The last lines that a worker wrote'),
+});
+export type Problem = z.infer<typeof problem>;
+
 export const health = defineMethod({
   name: 'health',
   owner: 'supervisor',
@@ -15,6 +23,7 @@ export const health = defineMethod({
     uptime_seconds: z.number(),
     workers: z.record(z.string(), workerState),
     repair: z.object({ run_id: z.string(), phase: z.string(), done: count, total: count }).nullable(),
+    problems: z.array(problem).describe('What makes it degraded'),
   }),
 });
 

@@ -21,6 +21,8 @@ export interface RpcLimits {
   writeStallMaxMs: number;
   /** How long, in milliseconds, a message may stay incomplete without a further byte. */
   partialMessageMaxMs: number;
+  /** How often, in milliseconds, it is looked whether the socket's name still leads to the socket. */
+  socketCheckEveryMs: number;
   /** How long, in milliseconds, close() waits for replies to go out. */
   closeGraceMs: number;
 }
@@ -40,5 +42,6 @@ export const defaultLimits: RpcLimits = {
   maxWriteBufferBytes: 16 * MiB,
   writeStallMaxMs: 30_000,
   partialMessageMaxMs: 30_000,
+  socketCheckEveryMs: 2_000,
   closeGraceMs: 2_000,
 };

@@ -7,6 +7,7 @@ import { type ContractShape, type DefectListener, Dispatcher, type Handlers } fr
 import { defaultLimits, type RpcLimits } from './limits.js';
 import { replyToFailure } from './protocol.js';
 import { listenAt, removeSocketFile, type SocketFile } from './socket-file.js';
+import { watchSocketFile } from './socket-watch.js';
 import { Turn } from './turn.js';
 
 /** How long, in milliseconds, a refused client has to read why. */
@@ -25,6 +26,8 @@ export interface RpcServerOptions<C extends ContractShape> {
   socketPath: string;
   /** Told about every error that is not a CodekeepError; `where` is the method, or a place in rpc. */
   onDefect: DefectListener;
+  /** Told when the socket file is not ours any more, and null when it is again. */
+  onSocketProblem?: (problem: string | null) => void;
   limits?: Partial<RpcLimits>;
 }
 
@@ -53,6 +56,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
   readonly #connections = new Set<Connection>();
   readonly #refused = new Set<Socket>();
   #lastId = 0;
+  #stopWatching: () => void = () => undefined;
   #file: SocketFile | null = null;
   #closing: Promise<void> | null = null;
 
@@ -66,6 +70,9 @@ class SocketServer<C extends ContractShape> implements RpcServer {
 
   async listen(): Promise<void> {
     this.#file = await listenAt(this.#server, this.#options.socketPath);
+    this.#stopWatching = watchSocketFile(this.#file, this.#limits.socketCheckEveryMs, (problem) =>
+      this.#options.onSocketProblem?.(problem),
+    );
     this.#watchServer();
   }
 
@@ -87,6 +94,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
   async #close(): Promise<void> {
     const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
     this.#server.close();
+    this.#stopWatching();
     if (this.#file !== null) await removeSocketFile(this.#file);
     for (const connection of this.#connections) connection.finish();
     const isClosed = new AbortController();

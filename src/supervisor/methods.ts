@@ -1,5 +1,6 @@
 import { workerKinds } from '../base/ipc.js';
 import { contract, type Contract, type IndexMethod, type Result } from '../contract/index.js';
+import type { Problem } from '../contract/system.js';
 import type { CallContext } from '../rpc/calls.js';
 import type { Handlers } from '../rpc/dispatch.js';
 import { openRpcDocument } from '../rpc/openrpc.js';
@@ -22,6 +23,8 @@ export interface ServiceParts {
   version: string;
   /** Milliseconds since 1970. */
   startedAt: number;
+  /** What is wrong outside of the workers: the socket. */
+  problems: () => Problem[];
   shutDown: () => void;
 }
 
@@ -68,9 +71,11 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
   };
 }
 
-function health({ supervisor, repair, version, startedAt }: ServiceParts): Result<'health'> {
+function health({ supervisor, repair, version, startedAt, ...parts }: ServiceParts): Result<'health'> {
   const states = workerKinds.map((kind) => [kind, supervisor.slot(kind).state] as const);
-  const isTroubled = states.some(([, state]) => state === 'failed' || state === 'backoff');
+  const problems = parts.problems();
+  const isTroubled =
+    problems.length > 0 || states.some(([, state]) => state === 'failed' || state === 'backoff');
   const { progress } = repair;
   return {
     status: progress !== null ? 'repairing' : isTroubled ? 'degraded' : 'ok',
@@ -79,6 +84,7 @@ function health({ supervisor, repair, version, startedAt }: ServiceParts): Resul
     uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     workers: Object.fromEntries(states),
     repair: progress,
+    problems,
   };
 }
 

@@ -81,6 +81,7 @@ const health: z.output<typeof contract.health.result> = {
   uptime_seconds: 0,
   workers: {},
   repair: null,
+  problems: [],
 };
 
 function handlersFor(service: Omit<Service, 'server'>): Handlers<TestContract> {
