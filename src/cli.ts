@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
+import { interrupt } from './cli/interrupt.js';
 import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
 import { isJournal, journalLines } from './base/journal.js';
 import type { LocationFlags } from './base/locations.js';
@@ -59,7 +60,7 @@ function throwInsteadOfExit(command: Command): void {
 
 async function main(): Promise<number> {
   throwInsteadOfExit(program);
-  if (name !== 'serve' && name !== 'mcp') process.once('SIGINT', () => process.exit(exitStatus.interrupted));
+  if (name !== 'serve' && name !== 'mcp') process.on('SIGINT', interrupt);
   try {
     await program.parseAsync();
     // The doctor has looked at everything, and something is wrong.

@@ -11,6 +11,7 @@ import { holdStateLock } from './store/lock.js';
 import { Jobs } from './supervisor/jobs.js';
 import { serviceHandlers } from './supervisor/methods.js';
 import { RepairCommand } from './supervisor/repair-command.js';
+import { Subscriptions } from './supervisor/subscriptions.js';
 import { Supervisor } from './supervisor/supervisor.js';
 import { serviceNotify } from './supervisor/service-notify.js';
 import { UsageSampler } from './supervisor/worker-status.js';
@@ -49,30 +50,44 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const config = readConfig(locations.config);
   mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
   const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
-  const supervisor = new Supervisor({ stateDir: locations.stateDir, logsDir: locations.logs, config });
+  const subscriptions = new Subscriptions();
+  const supervisor = new Supervisor({
+    stateDir: locations.stateDir,
+    logsDir: locations.logs,
+    config,
+    events: subscriptions,
+  });
   const onDefect = (error: unknown, where: string): void =>
     supervisor.log(
       'error',
       `${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
-  const jobs = new Jobs((error) => onDefect(error, 'job'));
-  const repair = new RepairCommand(supervisor);
+  const jobs = new Jobs(subscriptions, (error) => onDefect(error, 'job'));
+  const repair = new RepairCommand(supervisor, subscriptions);
   const sampler = new UsageSampler(() => workerPids(supervisor));
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
+  let socketProblem: string | null = null;
   const server = createRpcServer({
     contract,
     handlers: serviceHandlers({
       supervisor,
       repair,
       jobs,
+      subscriptions,
       sampler,
       version,
       startedAt,
+      problems: () =>
+        socketProblem === null ? [] : [{ source: 'socket', reason: socketProblem, hint: socketHint }],
       shutDown: stop,
     }),
     socketPath: locations.socket,
     onDefect,
+    onSocketProblem: (problem) => {
+      socketProblem = problem;
+      supervisor.log('warn', problem ?? 'the socket is where it was again');
+    },
     limits: { maxMessageBytes: config.max_message_bytes },
   });
   try {
@@ -140,6 +155,9 @@ function workerPids(supervisor: Supervisor): number[] {
   const processes = workerKinds.map((kind) => supervisor.slot(kind).process);
   return processes.filter((worker) => worker !== null && !worker.hasExited).map((worker) => worker?.pid ?? 0);
 }
+
+const socketHint =
+  'Nobody else can connect. Restart the daemon (SIGTERM, then codekeep serve) to have a socket again.';
 
 /** The first descriptor that systemd hands over; sd_listen_fds(3). */
 const activatedFd = 3;

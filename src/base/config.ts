@@ -63,7 +63,7 @@ export const configSchema = z.strictObject({
   max_message_bytes: z
     .int()
     .positive()
-    .default(8 * 1024 * 1024)
+    .default(1024 * 1024)
     .describe('Largest JSON-RPC message that is accepted'),
 });
 

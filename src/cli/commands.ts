@@ -7,7 +7,8 @@ import { addDoctor } from './doctor.js';
 import { addFileCommands } from './file-commands.js';
 import { addServiceCommands } from './install.js';
 import { print, printJson, table } from './output.js';
-import { printReport, repairWithProgress } from './repair.js';
+import { callWithProgress } from './progress.js';
+import { printReport } from './repair.js';
 import { addLogs, addWorkerCommands } from './worker-commands.js';
 
 /** Adds every command that is a client of the socket. */
@@ -56,15 +57,11 @@ function addProjectCommands(program: Command, common: Common): void {
     .action(async (dir: string, flags: CommonFlags) => {
       await withClient(
         flags,
-        (client) => client.call('update_indexes', { root_dir: resolve(dir) }),
-        (result) => {
-          if ('job_id' in result) return print(result.job_id);
-          const { files_added, files_changed, files_deleted, files_unchanged, files_skipped, duration_ms } =
-            result;
-          return print(
+        (client) => callWithProgress(client, 'update_indexes', { root_dir: resolve(dir) }),
+        ({ files_added, files_changed, files_deleted, files_unchanged, files_skipped, duration_ms }) =>
+          print(
             `${files_added} added, ${files_changed} changed, ${files_deleted} deleted, ${files_unchanged} unchanged, ${files_skipped} skipped in ${duration_ms} ms`,
-          );
-        },
+          ),
       );
     });
 }
@@ -130,7 +127,7 @@ function addRepair(program: Command, common: Common): void {
         force: flags.force ?? false,
         resume_workers: flags.resume,
       };
-      await withClient(flags, (client) => repairWithProgress(client, params), printReport);
+      await withClient(flags, (client) => callWithProgress(client, 'repair_database', params), printReport);
     });
 }
 

@@ -7,8 +7,20 @@ export const exitStatus = { done: 0, failed: 1, usage: 2, unreachable: 3, interr
 /** The state directory or the socket is taken: like "no supervisor reachable", nothing was started. */
 const takenCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['INDEX_UNAVAILABLE', 'TARGET_FILE_EXISTS']);
 
+/** Ctrl-C has ended a command in order. */
+export class InterruptedError extends Error {
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.name = 'InterruptedError';
+    this.hint = hint;
+  }
+}
+
 export function exitStatusOf(error: unknown, isServe: boolean): number {
   if (error instanceof UnreachableError) return exitStatus.unreachable;
+  if (error instanceof InterruptedError) return exitStatus.interrupted;
   if (isServe && error instanceof CodekeepError && takenCodes.has(error.code)) return exitStatus.unreachable;
   return exitStatus.failed;
 }

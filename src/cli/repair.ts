@@ -1,57 +1,11 @@
-import { SingleBar } from 'cli-progress';
-import { sleep } from '../base/waiting.js';
-import type { Input, Result } from '../contract/index.js';
-import type { Client } from '../rpc/client.js';
+import type { Result } from '../contract/index.js';
 import { print, table } from './output.js';
 
-/** How often the progress is looked at (ms). */
-const lookEveryMs = 100;
 /** Paths shown of each list; --json and get_repair have all. */
 const shownMax = 20;
 
 type RepairReport = Exclude<Result<'repair_database'>, { job_id: string }>;
 type ProjectReport = Extract<RepairReport, { project_id: string }>;
-
-/** Calls repair_database and shows its progress on a terminal while it runs. */
-export async function repairWithProgress(
-  client: Client,
-  params: Input<'repair_database'>,
-): Promise<RepairReport> {
-  const ended = new AbortController();
-  const shown = process.stderr.isTTY
-    ? showProgress(client, ended.signal).catch(() => undefined)
-    : Promise.resolve();
-  try {
-    const result = await client.call('repair_database', params);
-    if ('job_id' in result) throw new Error('repair_database gave a job although it was waited for');
-    return result;
-  } finally {
-    ended.abort();
-    await shown;
-  }
-}
-
-async function showProgress(client: Client, signal: AbortSignal): Promise<void> {
-  const bar = new SingleBar({
-    format: '{phase} [{bar}] {value}/{total}',
-    stream: process.stderr,
-    clearOnComplete: true,
-  });
-  bar.start(0, 0, { phase: 'starting' });
-  try {
-    while (!signal.aborted) {
-      const { jobs } = await client.call('list_jobs');
-      const job = jobs.find(({ method, state }) => method === 'repair_database' && state === 'running');
-      if (job !== undefined) {
-        bar.setTotal(job.progress.total);
-        bar.update(job.progress.done, { phase: job.progress.message });
-      }
-      await sleep(lookEveryMs, signal);
-    }
-  } finally {
-    bar.stop();
-  }
-}
 
 /** What a repair did, or would do, for people. */
 export function printReport(report: RepairReport): void {

@@ -12,6 +12,8 @@ export const contract = {
   health: system.health,
   'rpc.discover': system.discover,
   shutdown: system.shutdown,
+  subscribe: system.subscribe,
+  unsubscribe: system.unsubscribe,
   list_jobs: system.listJobs,
   get_job: system.getJob,
   cancel_job: system.cancelJob,

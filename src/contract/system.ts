@@ -1,6 +1,15 @@
 import { z } from 'zod';
+import { jobState, progress, topic } from './events.js';
 import { count, timestamp, workerState } from './fields.js';
 import { defineMethod } from './method.js';
+
+const problem = z.object({
+  source: z.string().describe('A worker type, or socket'),
+  reason: z.string(),
+  hint: z.string(),
+  stderr: z.array(z.string()).optional().describe('The last lines that a worker wrote'),
+});
+export type Problem = z.infer<typeof problem>;
 
 export const health = defineMethod({
   name: 'health',
@@ -14,16 +23,7 @@ export const health = defineMethod({
     uptime_seconds: z.number(),
     workers: z.record(z.string(), workerState),
     repair: z.object({ run_id: z.string(), phase: z.string(), done: count, total: count }).nullable(),
-    problems: z
-      .array(
-        z.object({
-          source: z.string().describe('A worker type, or what else is in trouble'),
-          reason: z.string(),
-          hint: z.string(),
-          stderr: z.array(z.string()).optional().describe("A worker's last lines"),
-        }),
-      )
-      .describe('Why the status is degraded'),
+    problems: z.array(problem).describe('What makes it degraded'),
   }),
 });
 
@@ -46,8 +46,8 @@ export const shutdown = defineMethod({
 const job = z.object({
   job_id: z.string(),
   method: z.string(),
-  state: z.enum(['running', 'done', 'failed', 'cancelled']),
-  progress: z.object({ done: count, total: count, message: z.string() }),
+  state: jobState,
+  progress,
   started_at: timestamp,
   finished_at: timestamp.nullable(),
   result: z.unknown().nullable(),
@@ -79,4 +79,24 @@ export const cancelJob = defineMethod({
   summary: 'Ask a long call to stop at its next safe point.',
   params: z.strictObject({ job_id: jobId }),
   result: job,
+});
+
+export const subscribe = defineMethod({
+  name: 'subscribe',
+  owner: 'supervisor',
+  summary: 'Send notifications "event" about these topics on this connection, until it ends.',
+  params: z.strictObject({
+    topics: z.array(topic).min(1).describe('worker: state changes; repair, job: progress; index: freshness'),
+  }),
+  result: z.object({ subscription_id: z.string() }),
+});
+
+export const unsubscribe = defineMethod({
+  name: 'unsubscribe',
+  owner: 'supervisor',
+  summary: 'End a subscription of this connection.',
+  params: z.strictObject({
+    subscription_id: z.string().min(1).describe('The id that subscribe gave'),
+  }),
+  result: z.object({ unsubscribed: z.literal(true) }),
 });

@@ -1,20 +1,24 @@
-import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { CodekeepError } from '../base/errors.js';
-import type { CallContext, DefectListener } from './dispatch.js';
+import { PendingCalls } from './calls.js';
+import type { DefectListener } from './dispatch.js';
 import { encodeFrame, type Frame } from './frame.js';
 import { MessageReader } from './framing.js';
 import type { RpcLimits } from './limits.js';
 import { replyToBrokenInput, replyToFailure } from './protocol.js';
+import type { Turn } from './turn.js';
 
 /** What a connection needs of the dispatcher. */
 export interface Answerer {
   weightOf(message: unknown): number;
-  answer(message: unknown, call: CallContext): Promise<string | null>;
+  answer(message: unknown, calls: PendingCalls): Promise<string | null>;
 }
 
 /** How often a connection that is not being read is asked whether its client still exists. */
 const goneProbeEveryMs = 1_000;
+
+/** Input is taken to pieces of so many bytes, so that a turn can end between two of them. */
+const pieceBytes = 8 * 1024;
 
 /** After the last reply, how long the client may take to close its side before it is closed for it. */
 const lingerMs = 500;
@@ -23,49 +27,54 @@ const lingerMs = 500;
 const destroyAtBuffers = 4;
 
 /**
- * One client. Input is read as long as there is room for its requests and for their replies; the rest waits in
+ * One client. Input is read as long as the turn lasts and there is room for its requests and for their replies; the rest waits in
  * the kernel, that is, with the client. Its end of input is not its end: what is pending is answered first.
  *
  * Invariants: every message gets its reply unless the client is gone or never reads; memory is bounded by one
  * chunk of frames, the write buffer and the replies to maxPendingRequests, which are never dropped for being
- * many at once, only for not being read; nothing here waits for another client.
+ * many at once, only for not being read; nothing here waits for another client, and no client's input is worked
+ * on for longer than a turn.
  */
 export class Connection {
   readonly id: number;
   readonly #socket: Socket;
   readonly #answerer: Answerer;
   readonly #limits: RpcLimits;
+  readonly #turn: Turn;
   readonly #onDefect: DefectListener;
   readonly #reader: MessageReader;
-  readonly #gone = new AbortController();
-  readonly #call: CallContext;
-  /** Frames of the last chunk that are not started yet, from #next on. */
+  readonly #calls: PendingCalls;
+  /** Bytes that came in and are not taken to frames yet. */
+  #unread: Buffer = Buffer.alloc(0);
+  /** Frames of the last piece that are not started yet, from #next on. */
   #frames: Frame[] = [];
   #next = 0;
   #pending = 0;
   #inputEnded = false;
+  /** What the reader still holds counts as cut off, once everything before it is read. */
+  #cutOffIsDue = false;
   #outputEnded = false;
   #pumpIsDue = false;
   #partialTimer: NodeJS.Timeout | undefined;
   #stallTimer: NodeJS.Timeout | undefined;
   #probeTimer: NodeJS.Timeout | undefined;
 
-  constructor(id: number, socket: Socket, answerer: Answerer, limits: RpcLimits, onDefect: DefectListener) {
+  constructor(
+    id: number,
+    socket: Socket,
+    answerer: Answerer,
+    { limits, turn, onDefect }: { limits: RpcLimits; turn: Turn; onDefect: DefectListener },
+  ) {
     this.id = id;
+    this.#turn = turn;
     this.#socket = socket;
     this.#answerer = answerer;
     this.#limits = limits;
     this.#onDefect = onDefect;
     this.#reader = new MessageReader(limits);
-    // Every pending call may listen, and there may be hundreds of them.
-    setMaxListeners(0, this.#gone.signal);
-    this.#call = {
-      signal: this.#gone.signal,
-      connectionId: id,
-      notify: (method, params) => this.#notify(method, params),
-    };
+    this.#calls = new PendingCalls(id, (method, params) => this.#notify(method, params));
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('end', () => this.#endInput(this.#reader.end()));
+    socket.on('end', () => this.#endInput(true));
     // EPIPE, ECONNRESET and the like: the client is gone, and 'close' follows.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#onClose());
@@ -73,7 +82,7 @@ export class Connection {
 
   /** Reads no more, answers what came in, then ends. */
   finish(): void {
-    this.#endInput([]);
+    this.#endInput(false);
   }
 
   destroy(): void {
@@ -82,43 +91,64 @@ export class Connection {
 
   #onData(chunk: Buffer): void {
     if (this.#inputEnded) return;
-    this.#take(this.#reader.push(chunk));
-    this.#watchPartialMessage();
+    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
     this.#pump();
+    this.#watchPartialMessage();
   }
 
-  #take(frames: Frame[]): void {
-    this.#frames = this.#next < this.#frames.length ? [...this.#frames.slice(this.#next), ...frames] : frames;
-    this.#next = 0;
-  }
-
-  #endInput(lastFrames: Frame[]): void {
+  /** @param isCutOff whether what the reader holds is a message that will never be whole */
+  #endInput(isCutOff: boolean): void {
     if (this.#inputEnded) return;
     this.#inputEnded = true;
+    this.#cutOffIsDue = isCutOff;
     clearTimeout(this.#partialTimer);
-    this.#take(lastFrames);
     // What still comes is thrown away, so that the client's own end is seen.
     this.#socket.resume();
-    this.#pump();
+    this.#schedulePump();
     if (!this.#outputEnded) this.#watchForGoneClient();
   }
 
-  /** Starts as many requests as there is room for; reads on, or ends, when there are no more. */
+  /** Nobody knows where in what came in, or comes, the next message begins. */
+  #discardInput(): void {
+    this.#unread = Buffer.alloc(0);
+    this.#endInput(false);
+  }
+
+  /** Starts as many requests as there is room and time for; reads on, or ends, when there are no more. */
   #pump(): void {
     if (this.#socket.destroyed) return;
-    while (this.#next < this.#frames.length && this.#hasRoom()) {
-      const frame = this.#frames[this.#next++];
-      if (frame !== undefined) this.#start(frame);
+    while (this.#hasRoom()) {
+      const frame = this.#nextFrame();
+      if (frame === null) return this.#onDrained();
+      if (frame !== 'later') this.#start(frame);
+      if (this.#turn.isOver()) {
+        this.#pauseInput();
+        return this.#schedulePump();
+      }
     }
-    const isDrained = this.#next >= this.#frames.length;
-    if (isDrained) this.#take([]);
-    if (this.#inputEnded) {
-      if (isDrained && this.#pending === 0) this.#endOutput();
-    } else if (isDrained && this.#hasRoom()) {
+    this.#pauseInput();
+  }
+
+  /** Null when all that came in is started; 'later' after a piece of input that completed no message. */
+  #nextFrame(): Frame | 'later' | null {
+    const frame = this.#frames[this.#next++];
+    if (frame !== undefined) return frame;
+    this.#next = 0;
+    this.#frames = [];
+    if (this.#unread.length > 0) {
+      this.#frames = this.#reader.push(this.#unread.subarray(0, pieceBytes));
+      this.#unread = this.#unread.subarray(pieceBytes);
+    } else if (this.#cutOffIsDue) {
+      this.#cutOffIsDue = false;
+      this.#frames = this.#reader.end();
+    } else return null;
+    return this.#frames[this.#next++] ?? 'later';
+  }
+
+  #onDrained(): void {
+    if (!this.#inputEnded) {
       if (this.#socket.isPaused()) this.#resumeInput();
-    } else {
-      this.#pauseInput();
-    }
+    } else if (this.#pending === 0) this.#endOutput();
   }
 
   #hasRoom(): boolean {
@@ -129,6 +159,8 @@ export class Connection {
   }
 
   #pauseInput(): void {
+    // After its end input is thrown away, and must go on being so.
+    if (this.#inputEnded) return;
     clearTimeout(this.#partialTimer);
     this.#partialTimer = undefined;
     this.#socket.pause();
@@ -146,14 +178,14 @@ export class Connection {
       return;
     }
     this.#send(JSON.stringify(replyToBrokenInput(frame.problem, frame.detail)));
-    if (frame.fatal) this.#endInput([]);
+    if (frame.fatal) this.#discardInput();
   }
 
   async #run(message: unknown): Promise<void> {
     const weight = this.#answerer.weightOf(message);
     this.#pending += weight;
     try {
-      const reply = await this.#answerer.answer(message, this.#call);
+      const reply = await this.#answerer.answer(message, this.#calls);
       if (reply !== null) this.#send(reply);
     } catch (error) {
       this.#onDefect(error, 'connection');
@@ -194,7 +226,7 @@ export class Connection {
     clearTimeout(this.#stallTimer);
     this.#stallTimer = undefined;
     if (this.#socket.writableLength > this.#limits.maxWriteBufferBytes) this.#watchStalledWrites();
-    else if (this.#socket.isPaused() || this.#next < this.#frames.length) this.#schedulePump();
+    else if (this.#socket.isPaused() || this.#inputEnded) this.#schedulePump();
   }
 
   #watchStalledWrites(): void {
@@ -215,7 +247,7 @@ export class Connection {
       'Send whole messages; connect again.',
     );
     this.#send(JSON.stringify(replyToFailure(null, error)));
-    this.#endInput([]);
+    this.#discardInput();
   }
 
   /**
@@ -247,6 +279,7 @@ export class Connection {
     clearInterval(this.#probeTimer);
     this.#frames = [];
     this.#next = 0;
-    this.#gone.abort();
+    this.#unread = Buffer.alloc(0);
+    this.#calls.close();
   }
 }

@@ -1,8 +1,9 @@
-import { JSONRPCServer } from 'json-rpc-2.0';
+import { type JSONRPCResponse, JSONRPCServer } from 'json-rpc-2.0';
 import type { z } from 'zod';
 import { CodekeepError } from '../base/errors.js';
 import { forEachLimited, Slicer } from '../base/waiting.js';
 import type { MethodDefinition } from '../contract/method.js';
+import type { CallContext, PendingCall, PendingCalls } from './calls.js';
 import type { RpcLimits } from './limits.js';
 import { nearestName } from './nearest.js';
 import { readParams } from './params.js';
@@ -17,16 +18,6 @@ import {
 
 /** Methods by wire name; the service's own is `contract`, tests bring smaller ones. */
 export type ContractShape = Record<string, MethodDefinition>;
-
-/** What a handler knows about the call besides its params. */
-export interface CallContext {
-  /** Aborts when the client is gone and nobody would read the reply. */
-  readonly signal: AbortSignal;
-  /** Counts up from 1 and is never used again; subscriptions are kept by it. */
-  readonly connectionId: number;
-  /** Sends a notification to this connection; does nothing when it is gone. */
-  notify(method: string, params: Record<string, unknown>): void;
-}
 
 /** One function per method of the contract: params are checked and have their defaults. */
 export type Handlers<C extends ContractShape> = {
@@ -47,7 +38,7 @@ const batchSliceMs = 5;
  * requests, errors) is done before and after it, so it only ever sees one well-formed request.
  */
 export class Dispatcher<C extends ContractShape> {
-  readonly #server: JSONRPCServer<CallContext>;
+  readonly #server: JSONRPCServer<PendingCall>;
   readonly #limits: RpcLimits;
   readonly #onDefect: DefectListener;
 
@@ -55,7 +46,7 @@ export class Dispatcher<C extends ContractShape> {
     this.#limits = limits;
     this.#onDefect = onDefect;
     // Defects are reported where they are caught, by #bind, with the method's name.
-    this.#server = new JSONRPCServer<CallContext>({ errorListener: () => undefined });
+    this.#server = new JSONRPCServer<PendingCall>({ errorListener: () => undefined });
     this.#server.mapErrorToJSONRPCErrorResponse = replyToFailure;
     const names = Object.keys(contract);
     this.#server.handleMethodNotFound = async (request) => replyToUnknownMethod(request, names);
@@ -72,8 +63,8 @@ export class Dispatcher<C extends ContractShape> {
   }
 
   /** The reply as JSON text, or null where none is due. Never rejects. */
-  async answer(message: unknown, call: CallContext): Promise<string | null> {
-    return Array.isArray(message) ? this.#answerBatch(message, call) : this.#answerOne(message, call);
+  async answer(message: unknown, calls: PendingCalls): Promise<string | null> {
+    return Array.isArray(message) ? this.#answerBatch(message, calls) : this.#answerOne(message, calls);
   }
 
   #bind(contract: C, handlers: Handlers<C>, name: Extract<keyof C, string>): void {
@@ -85,42 +76,49 @@ export class Dispatcher<C extends ContractShape> {
       try {
         return await handle(readParams(name, schema, raw), call);
       } catch (error) {
-        // With its client gone a handler is right to end by the signal's reason.
-        if (!(error instanceof CodekeepError) && !call.signal.aborted) this.#onDefect(error, name);
+        if (error instanceof CodekeepError) throw error;
+        // What Node throws where it listens to an aborted signal does not know why it was aborted.
+        if (call.over !== null && isAbort(error)) throw call.over;
+        this.#onDefect(error, name);
         throw error;
       }
     });
   }
 
-  async #answerOne(message: unknown, call: CallContext): Promise<string | null> {
+  async #answerOne(message: unknown, calls: PendingCalls): Promise<string | null> {
     const read = readRequest(message);
     if ('refusal' in read) return JSON.stringify(read.refusal);
-    const reply = await this.#server.receive(read.request, call);
-    if (reply === null) return null;
+    const { request } = read;
+    if (calls.takeCancellation(request)) return null;
+    const call = calls.begin(request.id);
+    try {
+      const reply = await this.#server.receive(request, call);
+      return reply === null ? null : this.#textOf(reply, request.method);
+    } finally {
+      calls.end(call);
+    }
+  }
+
+  #textOf(reply: JSONRPCResponse, method: string): string {
     try {
       return JSON.stringify(reply);
     } catch (error) {
       // A result that JSON cannot hold (a cycle, a BigInt): still answered.
-      this.#onDefect(error, read.request.method);
+      this.#onDefect(error, method);
       return JSON.stringify(replyToFailure(reply.id, error));
     }
   }
 
   /** An array of replies in the order of the requests; null when all were notifications. */
-  async #answerBatch(items: unknown[], call: CallContext): Promise<string | null> {
-    const { maxBatchItems, maxBatchConcurrency, maxBatchReplyBytes } = this.#limits;
+  async #answerBatch(items: unknown[], calls: PendingCalls): Promise<string | null> {
+    const { maxBatchConcurrency, maxBatchReplyBytes } = this.#limits;
     if (items.length === 0) return JSON.stringify(invalidRequest(null, 'a batch holds at least one request'));
-    if (items.length > maxBatchItems) {
-      return JSON.stringify(
-        replyToFailure(null, limitExceeded(`A batch of ${items.length} is longer than ${maxBatchItems}.`)),
-      );
-    }
     const replies = items.map((): string | null => null);
     const slicer = new Slicer(undefined, batchSliceMs);
     let replyBytes = 0;
     await forEachLimited(items, maxBatchConcurrency, async (item, index) => {
       await slicer.breathe();
-      const reply = replyBytes > maxBatchReplyBytes ? replyTooMuch(item) : await this.#answerOne(item, call);
+      const reply = replyBytes > maxBatchReplyBytes ? replyTooMuch(item) : await this.#answerOne(item, calls);
       replies[index] = reply;
       replyBytes += reply === null ? 0 : Buffer.byteLength(reply);
     });
@@ -129,8 +127,16 @@ export class Dispatcher<C extends ContractShape> {
   }
 }
 
-function limitExceeded(message: string): CodekeepError {
-  return new CodekeepError('LIMIT_EXCEEDED', message, 'Send several smaller batches.');
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function repliesTooLarge(): CodekeepError {
+  return new CodekeepError(
+    'LIMIT_EXCEEDED',
+    'The replies to this batch are too large.',
+    'Send several smaller batches.',
+  );
 }
 
 /** The item was not run: its reply would not fit any more. */
@@ -139,7 +145,7 @@ function replyTooMuch(item: unknown): string | null {
   if ('refusal' in read) return JSON.stringify(read.refusal);
   const { id } = read.request;
   if (id === undefined) return null;
-  return JSON.stringify(replyToFailure(id, limitExceeded('The replies to this batch are too large.')));
+  return JSON.stringify(replyToFailure(id, repliesTooLarge()));
 }
 
 async function replyToUnknownMethod(

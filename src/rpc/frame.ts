@@ -1,5 +1,5 @@
 /** Why a piece of input is no message. */
-export type FrameProblem = 'not_json' | 'too_large' | 'too_deep' | 'bad_header';
+export type FrameProblem = 'not_json' | 'too_large' | 'too_deep' | 'too_many' | 'bad_header';
 
 /** One thing that the input held: a JSON text, or something that must be answered with one error. */
 export type Frame =
@@ -13,6 +13,10 @@ export type Framing = 'stream' | 'content_length';
 export interface FrameLimits {
   maxMessageBytes: number;
   maxDepth: number;
+  /** Items of an array at the top: a batch. */
+  maxBatchItems: number;
+  /** Values of one text: what it costs to parse it goes by their number more than by its length. */
+  maxValues: number;
 }
 
 export function brokenFrame(problem: FrameProblem, detail: string, fatal = false): Frame {

@@ -55,11 +55,13 @@ export class JsonScanner {
     const frames: Frame[] = [];
     this.#chunk = chunk;
     this.#from = 0;
-    let at = 0;
-    for (const byte of chunk) {
+    for (let at = 0; at < chunk.length; at += 1) {
+      // Within a string no line begins, so nothing is to be tracked there.
+      if (this.#mode === 'message') at = this.#automaton.skipText(chunk, at);
+      const byte = chunk[at];
+      if (byte === undefined) break;
       this.#feed(byte, at, frames);
       this.#trackLine(byte);
-      at += 1;
     }
     this.#hold(frames);
     return frames;
@@ -136,9 +138,18 @@ export class JsonScanner {
     if (this.#automaton.tooDeep) {
       return brokenFrame('too_deep', `a message is nested deeper than ${this.#limits.maxDepth} levels`);
     }
+    const tooMany = this.#tooMany();
+    if (tooMany !== null) return brokenFrame('too_many', tooMany);
     if (this.#held.length === 0) return frameOfText(last);
     this.#held.append(last);
     return frameOfText(this.#held.bytes());
+  }
+
+  /** Counted while it was read, so that it never has to be parsed; null where it is within the limits. */
+  #tooMany(): string | null {
+    const { maxBatchItems, maxValues } = this.#limits;
+    if (this.#automaton.items > maxBatchItems) return `a batch has more than ${maxBatchItems} items`;
+    return this.#automaton.values > maxValues ? `a message has more than ${maxValues} values` : null;
   }
 
   #recover(byte: number, at: number, frames: Frame[]): void {

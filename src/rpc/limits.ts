@@ -5,6 +5,8 @@ export interface RpcLimits {
   /** Deepest nesting of arrays and objects: params of the contract need fewer than ten levels. */
   maxDepth: number;
   maxBatchItems: number;
+  /** Values in one JSON text (members, items): 50,000 take JSON.parse a few milliseconds, which nothing can divide. */
+  maxValues: number;
   /** Items of one batch that run at the same time. */
   maxBatchConcurrency: number;
   /** Size of a batch's replies after which its remaining items are refused instead of run. */
@@ -19,6 +21,8 @@ export interface RpcLimits {
   writeStallMaxMs: number;
   /** How long, in milliseconds, a message may stay incomplete without a further byte. */
   partialMessageMaxMs: number;
+  /** How often, in milliseconds, it is looked whether the socket's name still leads to the socket. */
+  socketCheckEveryMs: number;
   /** How long, in milliseconds, close() waits for replies to go out. */
   closeGraceMs: number;
 }
@@ -26,9 +30,11 @@ export interface RpcLimits {
 const MiB = 1024 * 1024;
 
 export const defaultLimits: RpcLimits = {
-  maxMessageBytes: 8 * MiB,
+  // More than any request of the contract needs; parsing it is a few milliseconds in which nobody is answered.
+  maxMessageBytes: MiB,
   maxDepth: 200,
   maxBatchItems: 1_000,
+  maxValues: 50_000,
   maxBatchConcurrency: 16,
   maxBatchReplyBytes: 64 * MiB,
   maxPendingRequests: 256,
@@ -36,5 +42,6 @@ export const defaultLimits: RpcLimits = {
   maxWriteBufferBytes: 16 * MiB,
   writeStallMaxMs: 30_000,
   partialMessageMaxMs: 30_000,
+  socketCheckEveryMs: 2_000,
   closeGraceMs: 2_000,
 };

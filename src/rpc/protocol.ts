@@ -89,7 +89,7 @@ export function replyToFailure(id: RequestId, error: unknown): ErrorReply {
 
 /** The reply to input that is no message. */
 export function replyToBrokenInput(problem: FrameProblem, detail: string): ErrorReply {
-  if (problem === 'too_large' || problem === 'too_deep') {
+  if (problem === 'too_large' || problem === 'too_deep' || problem === 'too_many') {
     const limit = new CodekeepError(
       'LIMIT_EXCEEDED',
       `Refused: ${detail}.`,

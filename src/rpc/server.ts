@@ -7,9 +7,16 @@ import { type ContractShape, type DefectListener, Dispatcher, type Handlers } fr
 import { defaultLimits, type RpcLimits } from './limits.js';
 import { replyToFailure } from './protocol.js';
 import { listenAt, removeSocketFile, type SocketFile } from './socket-file.js';
+import { watchSocketFile } from './socket-watch.js';
+import { Turn } from './turn.js';
 
 /** How long, in milliseconds, a refused client has to read why. */
 const refusalMaxMs = 1_000;
+/**
+ * So many refused clients get that time. One more is closed as soon as the reason is written, and may lose it by
+ * what it is writing itself: a crowd must not take the descriptors that the supervisor's own work needs.
+ */
+const refusedMax = 4_096;
 
 export interface RpcServerOptions<C extends ContractShape> {
   /** The methods to serve: `contract` of src/contract, or a smaller one in tests. */
@@ -19,6 +26,8 @@ export interface RpcServerOptions<C extends ContractShape> {
   socketPath: string;
   /** Told about every error that is not a CodekeepError; `where` is the method, or a place in rpc. */
   onDefect: DefectListener;
+  /** Told when the socket file is not ours any more, and null when it is again. */
+  onSocketProblem?: (problem: string | null) => void;
   limits?: Partial<RpcLimits>;
 }
 
@@ -42,10 +51,12 @@ class SocketServer<C extends ContractShape> implements RpcServer {
   readonly #options: RpcServerOptions<C>;
   readonly #limits: RpcLimits;
   readonly #dispatcher: Dispatcher<C>;
+  readonly #turn = new Turn();
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   readonly #refused = new Set<Socket>();
   #lastId = 0;
+  #stopWatching: () => void = () => undefined;
   #file: SocketFile | null = null;
   #closing: Promise<void> | null = null;
 
@@ -59,6 +70,9 @@ class SocketServer<C extends ContractShape> implements RpcServer {
 
   async listen(): Promise<void> {
     this.#file = await listenAt(this.#server, this.#options.socketPath);
+    this.#stopWatching = watchSocketFile(this.#file, this.#limits.socketCheckEveryMs, (problem) =>
+      this.#options.onSocketProblem?.(problem),
+    );
     this.#watchServer();
   }
 
@@ -80,6 +94,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
   async #close(): Promise<void> {
     const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
     this.#server.close();
+    this.#stopWatching();
     if (this.#file !== null) await removeSocketFile(this.#file);
     for (const connection of this.#connections) connection.finish();
     const isClosed = new AbortController();
@@ -102,13 +117,11 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       return;
     }
     this.#lastId += 1;
-    const connection = new Connection(
-      this.#lastId,
-      socket,
-      this.#dispatcher,
-      this.#limits,
-      this.#options.onDefect,
-    );
+    const connection = new Connection(this.#lastId, socket, this.#dispatcher, {
+      limits: this.#limits,
+      turn: this.#turn,
+      onDefect: this.#options.onDefect,
+    });
     this.#connections.add(connection);
     socket.on('close', () => this.#connections.delete(connection));
   }
@@ -119,6 +132,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       `There are ${this.#limits.maxConnections} connections already.`,
       'Close one, or use one connection for several calls.',
     );
+    const isCrowded = this.#refused.size >= refusedMax;
     this.#refused.add(socket);
     const timer = setTimeout(() => socket.destroy(), refusalMaxMs);
     socket.on('error', () => undefined);
@@ -126,7 +140,9 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       clearTimeout(timer);
       this.#refused.delete(socket);
     });
-    socket.end(`${JSON.stringify(replyToFailure(null, error))}\n`);
+    socket.end(`${JSON.stringify(replyToFailure(null, error))}\n`, () => {
+      if (isCrowded) socket.destroy();
+    });
     // Unread requests would turn the client's end of input into a reset.
     socket.resume();
   }

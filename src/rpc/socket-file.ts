@@ -9,6 +9,12 @@ import { PinnedFolder } from '../base/pinned-folder.js';
 /** sun_path holds 108 bytes with its terminator; the kernel silently truncates what is longer. */
 const socketPathMaxBytes = 107;
 
+/**
+ * Clients that may wait to be accepted. All that wait are accepted in one turn of the event loop, so this bounds
+ * how long a crowd can hold it; those beyond wait in connect(), or get EAGAIN where they do not block.
+ */
+const backlog = 64;
+
 /** A socket file that this process made; the numbers tell it from one that another process put there later. */
 export interface SocketFile {
   path: string;
@@ -116,7 +122,7 @@ async function connectErrno(path: string): Promise<string | null> {
 async function bindPrivately(server: Server, path: string): Promise<void> {
   const before = process.umask(0o177);
   try {
-    server.listen({ path });
+    server.listen({ path, backlog });
   } finally {
     process.umask(before);
   }

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { CodekeepError, errorCodes } from '../base/errors.js';
+import type { EventOf } from '../contract/events.js';
 import type { Job } from '../contract/system.js';
+import type { EventSink } from './subscriptions.js';
+import { type ProgressListener, throttledProgress } from './throttled-progress.js';
 
 /** Ended jobs are remembered for whoever asks later, so many of them. */
 const endedJobsMax = 100;
@@ -10,7 +13,13 @@ const runningJobsMax = 32;
 export interface JobCall {
   /** Aborts when the job is cancelled. */
   signal: AbortSignal;
-  progress: (message: string, done: number, total: number) => void;
+  progress: ProgressListener;
+}
+
+/** A job that was begun. */
+export interface BegunJob<T> {
+  jobId: string;
+  result: Promise<T>;
 }
 
 interface Entry {
@@ -21,15 +30,17 @@ interface Entry {
 /** Long calls: each can be waited for, or looked at by its id while it runs and after it ended. */
 export class Jobs {
   readonly #entries = new Map<string, Entry>();
+  readonly #events: EventSink;
   readonly #onDefect: (error: unknown) => void;
 
   /** @param onDefect hears of errors that have no code: their text is for the log, not for the wire */
-  constructor(onDefect: (error: unknown) => void) {
+  constructor(events: EventSink, onDefect: (error: unknown) => void) {
+    this.#events = events;
     this.#onDefect = onDefect;
   }
 
   /** Starts a job; gives its id and the promise of its result. */
-  run<T>(method: string, work: (call: JobCall) => Promise<T>): { jobId: string; result: Promise<T> } {
+  run<T>(method: string, work: (call: JobCall) => Promise<T>): BegunJob<T> {
     if (this.#running().length >= runningJobsMax) {
       throw new CodekeepError(
         'LIMIT_EXCEEDED',
@@ -39,15 +50,21 @@ export class Jobs {
     }
     const entry = this.#add(method);
     const { job } = entry;
-    const progress: JobCall['progress'] = (message, done, total) => {
+    const sayProgress = throttledProgress(() => this.#publish('progress', job));
+    const progress: ProgressListener = (message, done, total) => {
+      if (job.state !== 'running') return;
       job.progress = { message, done, total };
+      sayProgress(message, done, total);
     };
+    this.#publish('started', job);
     const result = work({ signal: entry.stop.signal, progress });
     result.then(
       (value) => this.#end(entry, 'done', value, null),
       (error: unknown) => {
         if (!(error instanceof CodekeepError)) this.#onDefect(error);
-        this.#end(entry, entry.stop.signal.aborted ? 'cancelled' : 'failed', null, wireError(error));
+        // Not every job that was to be cancelled ends by that: it may fail before, or be done.
+        const isCancelled = error instanceof CodekeepError && error.code === 'CANCELLED';
+        this.#end(entry, isCancelled ? 'cancelled' : 'failed', null, wireError(error));
       },
     );
     return { jobId: job.job_id, result };
@@ -62,10 +79,30 @@ export class Jobs {
     return this.#require(jobId).job;
   }
 
+  /** Asks the job to stop at its next safe point; one that has ended stays as it is. */
   cancel(jobId: string): Job {
     const { job, stop } = this.#require(jobId);
-    stop.abort();
+    stop.abort(cancelled());
     return job;
+  }
+
+  /**
+   * The job's result, for a caller that waits for it.
+   * @param asked aborts when the caller wants the job to stop; one that just goes away does not
+   */
+  async outcome<T>({ jobId, result }: BegunJob<T>, asked: AbortSignal): Promise<T> {
+    const cancel = (): void => void this.cancel(jobId);
+    asked.addEventListener('abort', cancel, { once: true });
+    try {
+      if (asked.aborted) cancel();
+      return await result;
+    } finally {
+      asked.removeEventListener('abort', cancel);
+    }
+  }
+
+  #publish(type: EventOf<'job'>['type'], { job_id, method, state, progress }: Job): void {
+    this.#events.publish('job', () => ({ topic: 'job', type, job_id, method, state, progress }));
   }
 
   #running(): Entry[] {
@@ -90,6 +127,7 @@ export class Jobs {
 
   #end({ job }: Entry, state: Job['state'], result: unknown, error: Job['error']): void {
     Object.assign(job, { state, result, error, finished_at: new Date().toISOString() });
+    this.#publish('ended', job);
     const ended = [...this.#entries.values()].filter((entry) => entry.job.state !== 'running');
     for (const old of ended.slice(0, -endedJobsMax)) this.#entries.delete(old.job.job_id);
   }
@@ -103,6 +141,14 @@ export class Jobs {
       'Call list_jobs; ended jobs are forgotten after a while and at a restart.',
     );
   }
+}
+
+function cancelled(): CodekeepError {
+  return new CodekeepError(
+    'CANCELLED',
+    'The job was cancelled.',
+    'What was done so far is complete; call again for the rest.',
+  );
 }
 
 function wireError(error: unknown): NonNullable<Job['error']> {

@@ -1,5 +1,7 @@
 import { workerKinds } from '../base/ipc.js';
 import { contract, type Contract, type IndexMethod, type Result } from '../contract/index.js';
+import type { Problem } from '../contract/system.js';
+import type { CallContext } from '../rpc/calls.js';
 import type { Handlers } from '../rpc/dispatch.js';
 import { openRpcDocument } from '../rpc/openrpc.js';
 import { repairInProgress } from './hold.js';
@@ -7,6 +9,7 @@ import type { Jobs } from './jobs.js';
 import { logMethods } from './log-methods.js';
 import { projectMethods } from './project-methods.js';
 import type { RepairCommand } from './repair-command.js';
+import type { Subscriptions } from './subscriptions.js';
 import type { Supervisor } from './supervisor.js';
 import { workerMethods } from './worker-methods.js';
 import type { WorkerSlot } from './worker-slot.js';
@@ -16,10 +19,13 @@ export interface ServiceParts {
   supervisor: Supervisor;
   repair: RepairCommand;
   jobs: Jobs;
+  subscriptions: Subscriptions;
   sampler: UsageSampler;
   version: string;
   /** Milliseconds since 1970. */
   startedAt: number;
+  /** What is wrong outside of the workers: the socket. */
+  problems: () => Problem[];
   shutDown: () => void;
 }
 
@@ -35,7 +41,7 @@ const indexWrites: ReadonlySet<IndexMethod> = new Set<IndexMethod>([
 
 /** What each method of the contract does. */
 export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
-  const { supervisor, repair, jobs, shutDown } = parts;
+  const { supervisor, repair, jobs, subscriptions, shutDown } = parts;
   // Made when it is first asked for: it takes longer than the rest of the start.
   let document: ReturnType<typeof openRpcDocument> | null = null;
   return {
@@ -45,6 +51,11 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
     ...projectMethods(supervisor, jobs),
     health: () => health(parts),
     'rpc.discover': () => (document ??= openRpcDocument(parts.version, contract)),
+    subscribe: ({ topics }, call) => ({ subscription_id: subscriptions.subscribe(topics, call) }),
+    unsubscribe({ subscription_id }, { connectionId }) {
+      subscriptions.unsubscribe(subscription_id, connectionId);
+      return { unsubscribed: true };
+    },
     list_jobs: () => ({ jobs: jobs.list() }),
     get_job: ({ job_id }) => jobs.get(job_id),
     cancel_job: ({ job_id }) => jobs.cancel(job_id),
@@ -52,18 +63,19 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
       setImmediate(shutDown);
       return { stopping: true };
     },
-    async repair_database({ wait, ...params }) {
+    async repair_database({ wait, ...params }, { cancelled }) {
       // Refused at once, and not as a job that fails later.
       if (!params.dry_run && supervisor.isHeld) throw repairInProgress();
       const job = jobs.run('repair_database', (call) => repair.run(params, call));
-      return wait ? await job.result : { job_id: job.jobId };
+      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
   };
 }
 
-function health({ supervisor, repair, version, startedAt }: ServiceParts): Result<'health'> {
+function health({ supervisor, repair, version, startedAt, ...parts }: ServiceParts): Result<'health'> {
   const states = workerKinds.map((kind) => [kind, supervisor.slot(kind).state] as const);
-  const problems = workerKinds.flatMap((kind) => problemOf(supervisor.slot(kind)) ?? []);
+  const workerProblems = workerKinds.flatMap((kind) => problemOf(supervisor.slot(kind)) ?? []);
+  const problems = [...workerProblems, ...parts.problems()];
   const { progress } = repair;
   return {
     status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
@@ -90,7 +102,7 @@ function problemOf({ kind, state, lastExit }: WorkerSlot): Result<'health'>['pro
 function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMethod> {
   const forward =
     <N extends IndexMethod>(name: N) =>
-    async (params: unknown, call: { signal: AbortSignal }): Promise<Result<N>> => {
+    async (params: unknown, call: Pick<CallContext, 'signal'>): Promise<Result<N>> => {
       const isWrite = indexWrites.has(name);
       if (isWrite && supervisor.isHeld) throw repairInProgress();
       // A write goes on when its caller goes away: half of it would be worse than all of it.

@@ -1,6 +1,7 @@
 import { CodekeepError } from '../base/errors.js';
 import { within } from '../base/waiting.js';
 import type { Params, Result } from '../contract/index.js';
+import type { CallContext } from '../rpc/calls.js';
 import { repairInProgress } from './hold.js';
 import type { JobCall, Jobs } from './jobs.js';
 import type { Supervisor } from './supervisor.js';
@@ -25,22 +26,23 @@ interface UpdatedProject {
 type Reference = Pick<Params<'update_indexes'>, 'root_dir' | 'project_id'>;
 type ProjectMethodName = 'update_indexes' | 'wait_until_fresh';
 type ProjectMethods = {
-  [N in ProjectMethodName]: (params: Params<N>, call: { signal: AbortSignal }) => Promise<Result<N>>;
+  [N in ProjectMethodName]: (
+    params: Params<N>,
+    call: Pick<CallContext, 'signal' | 'cancelled'>,
+  ) => Promise<Result<N>>;
 };
 
 /** Methods over a project that the watcher answers, or a process of its own where no watcher runs. */
 export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMethods {
   return {
-    async update_indexes({ wait, ...reference }, { signal }) {
+    async update_indexes({ wait, ...reference }, { cancelled }) {
       const job = jobs.run('update_indexes', (call) => updateIndexes(supervisor, reference, call));
-      if (!wait) return { job_id: job.jobId };
-      // A caller that goes away does not undo what is under way; the job can still be looked at.
-      signal.throwIfAborted();
-      return await job.result;
+      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
-    async wait_until_fresh({ timeout, ...reference }) {
+    async wait_until_fresh({ timeout, ...reference }, { signal }) {
       const startedAt = performance.now();
       const stop = new AbortController();
+      signal.addEventListener('abort', () => stop.abort(signal.reason), { once: true });
       const call: JobCall = { signal: stop.signal, progress: () => undefined };
       const outcome = await within(timeout * 1_000, compareNow(supervisor, reference, call));
       if (outcome !== null) {

@@ -5,18 +5,13 @@ import type { Params } from '../contract/index.js';
 import type { ProjectRepair, RepairResult, WorkersStopped } from '../contract/database.js';
 import type { WorkerType } from '../contract/fields.js';
 import type { JobCall } from './jobs.js';
+import { type RepairProgress, RepairTrack } from './repair-track.js';
 import type { StopOutcome } from './stop-worker.js';
+import type { EventSink } from './subscriptions.js';
 import { type Supervisor, workerTypes } from './supervisor.js';
 
 /** The watcher gets so long (ms) to follow what it has noticed before it is stopped. */
 const drainMs = 2_000;
-
-export interface RepairProgress {
-  run_id: string;
-  phase: string;
-  done: number;
-  total: number;
-}
 
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
 /** What the repair process answers; see workers/repair-task.ts. */
@@ -30,15 +25,17 @@ const nothingStopped: WorkersStopped = { stopped_count: 0, stopped_workers: [], 
 /** repair_database: reject a second one → drain → stop all → repair in a process of its own → resume. */
 export class RepairCommand {
   readonly #supervisor: Supervisor;
-  #progress: RepairProgress | null = null;
+  readonly #events: EventSink;
+  #track: RepairTrack | null = null;
 
-  constructor(supervisor: Supervisor) {
+  constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
+    this.#events = events;
   }
 
   /** The repair that is running, for health; null while there is none. A dry run is not one. */
   get progress(): RepairProgress | null {
-    return this.#progress;
+    return this.#track?.now ?? null;
   }
 
   /**
@@ -71,21 +68,27 @@ export class RepairCommand {
     const runId = randomUUID();
     await this.#checkProject(params, call);
     const release = this.#supervisor.holdWorkers();
-    this.#progress = { run_id: runId, phase: 'stop', done: 0, total: 0 };
+    const track = new RepairTrack(runId, this.#events);
+    this.#track = track;
     const resumable = this.#resumable();
     let isReleased = false;
     const resume = async (): Promise<{ pid: number; type: WorkerType }[]> => {
       if (isReleased) return [];
       isReleased = true;
-      this.#progress = null;
+      this.#track = null;
       release();
       return params.resume_workers && !this.#supervisor.isEnding ? await this.#resume(resumable) : [];
     };
     try {
       call.progress('stop', 0, 0);
       const stopped = await this.#stopAll();
-      const report = await this.#task(runId, params, call, origin);
+      call.signal.throwIfAborted();
+      const report = await this.#task(track, params, call, origin);
+      track.finish(null);
       return shape(report, { runId, dryRun: false, stopped, resumed: await resume(), startedAt });
+    } catch (error) {
+      track.finish(error);
+      throw error;
     } finally {
       // Also after a failed repair: the workers that ran before run again.
       await resume();
@@ -134,12 +137,12 @@ export class RepairCommand {
     };
   }
 
-  async #task(runId: string, params: RepairParams, call: JobCall, origin: string): Promise<TaskReport> {
+  async #task(track: RepairTrack, params: RepairParams, call: JobCall, origin: string): Promise<TaskReport> {
     const { root_dir, project_id, version_dir, force } = params;
-    const request = { run_id: runId, root_dir, project_id, version_dir, force, origin };
+    const request = { run_id: track.now.run_id, root_dir, project_id, version_dir, force, origin };
     const onProgress = (phase: string, done: number, total: number): void => {
       call.progress(phase, done, total);
-      if (this.#progress?.run_id === runId) this.#progress = { run_id: runId, phase, done, total };
+      track.note(phase, done, total);
     };
     const options = { signal: call.signal, onProgress };
     return (await this.#supervisor.runTask('repair', 'repair_database', request, options)) as TaskReport;

@@ -1,14 +1,15 @@
 import { Change } from '../base/change.js';
 import type { Config } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import type { FromWorker, ProjectFreshness, RepairRound, WorkerKind } from '../base/ipc.js';
-import { workerKinds } from '../base/ipc.js';
+import { type FromWorker, type RepairRound, type WorkerKind, workerKinds } from '../base/ipc.js';
 import type { WorkerType } from '../contract/fields.js';
+import { FreshnessBoard } from './freshness-board.js';
 import { heldBack, type Hold } from './hold.js';
 import { workerProgram } from './launch.js';
 import { LogFiles } from './log-files.js';
-import type { StopOutcome } from './stop-worker.js';
-import { stopWorkerProcess } from './stop-worker.js';
+import { type StopOutcome, stopWorkerProcess } from './stop-worker.js';
+import type { EventSink } from './subscriptions.js';
+import { publishState } from './worker-events.js';
 import type { RequestOptions, WorkerProcess } from './worker-process.js';
 import { WorkerProcesses } from './worker-processes.js';
 import { type SlotOwner, WorkerSlot } from './worker-slot.js';
@@ -20,6 +21,7 @@ export interface SupervisorOptions {
   stateDir: string;
   logsDir: string;
   config: Config;
+  events: EventSink;
 }
 
 /**
@@ -30,18 +32,20 @@ export class Supervisor {
   readonly config: Config;
   readonly stateDir: string;
   readonly logs: LogFiles;
-  /** How true each project is, as the watcher last said; empty while no watcher runs. */
-  readonly freshness = new Map<string, ProjectFreshness>();
   repairRound: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
+  readonly #events: EventSink;
+  readonly #freshness: FreshnessBoard;
   readonly #slots: Record<WorkerKind, WorkerSlot>;
   readonly #tasks = new Set<WorkerProcess>();
   readonly #processes: WorkerProcesses;
   readonly #stateChange = new Change();
   #hold: Hold | null = null;
 
-  constructor({ stateDir, logsDir, config }: SupervisorOptions) {
+  constructor({ stateDir, logsDir, config, events }: SupervisorOptions) {
     this.stateDir = stateDir;
     this.config = config;
+    this.#events = events;
+    this.#freshness = new FreshnessBoard(events);
     this.logs = new LogFiles(logsDir, config.log_level);
     this.#processes = new WorkerProcesses({
       stateDir,
@@ -165,7 +169,7 @@ export class Supervisor {
     isRead: boolean,
     options: RequestOptions = {},
   ): Promise<unknown> {
-    const request = { params, freshness: Object.fromEntries(this.freshness) };
+    const request = { params, freshness: this.#freshness.asRecord() };
     const slot = this.#slots.index_service;
     const ask = async (): Promise<unknown> =>
       await (await this.readyProcess(slot)).request(method, request, options);
@@ -253,9 +257,10 @@ export class Supervisor {
     if (state === 'ready' || state === 'stopped')
       this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
     if (kind === 'file_watcher') {
-      if (state !== 'ready') this.freshness.clear();
+      if (state !== 'ready') this.#freshness.clear();
       this.#slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });
     }
+    publishState(this.#events, slot);
     this.#stateChange.notify();
   }
 
@@ -264,8 +269,7 @@ export class Supervisor {
       case 'log':
         return this.logs.write(kind, message.level, message.message);
       case 'freshness':
-        this.freshness.set(message.project.projectId, message.project);
-        return;
+        return this.#freshness.note(message.project);
       case 'chunks_changed':
         return this.#slots.vectorization.process?.send({ type: 'nudge', about: 'chunks' });
       case 'repair_round':
@@ -277,6 +281,7 @@ export class Supervisor {
 
   /** Projects were added or removed. */
   projectsChanged(): void {
+    this.#events.publish('index', () => ({ topic: 'index', type: 'projects' }));
     this.#slots.file_watcher.process?.send({ type: 'nudge', about: 'projects' });
     this.#slots.vectorization.process?.send({ type: 'nudge', about: 'projects' });
   }

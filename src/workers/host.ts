@@ -67,15 +67,16 @@ export class WorkerHost {
     process.on('SIGTERM', () => stopping.abort());
     // Ctrl-C is the supervisor's to handle; it stops its workers in order.
     process.on('SIGINT', () => undefined);
-    const start = await startMessage();
+    const inbox = new Inbox();
+    const start = await inbox.start;
     const host = new WorkerHost(start, stopping);
     const body = await open(host);
-    host.#listen(body);
     host.send({ type: 'ready', info: body.info ?? {} });
     try {
-      if (start.task !== null) await host.#runTask(body, start.task);
-      // A stop that came while it opened is not announced again.
-      else if (!host.signal.aborted) await body.run();
+      const work = start.task === null ? host.#runBody(body) : host.#runTask(body, start.task);
+      // A task may have been cancelled before it was begun: it has to be there to be cancelled.
+      inbox.open((message) => host.#receive(body, message));
+      await work;
     } catch (error) {
       if (!host.signal.aborted) throw error;
     } finally {
@@ -117,26 +118,29 @@ export class WorkerHost {
     }
   }
 
-  #listen(body: WorkerBody): void {
-    process.on('message', (message: ToWorker) => {
-      switch (message.type) {
-        case 'stop':
-          return this.#stopping.abort();
-        case 'cancel':
-          return this.#requests.get(message.id)?.abort(cancelled());
-        case 'nudge':
-          return body.onNudge?.(message.about);
-        case 'ping':
-          return this.send({ type: 'pong' });
-        case 'watcher_running':
-          return body.onWatcherRunning?.(message.running);
-        case 'request':
-          void this.#answer(body, message.id, message.method, message.params);
-          return undefined;
-        case 'start':
-          return undefined;
-      }
-    });
+  #receive(body: WorkerBody, message: ToWorker): void {
+    switch (message.type) {
+      case 'stop':
+        return this.#stopping.abort();
+      case 'cancel':
+        return this.#requests.get(message.id)?.abort(cancelled());
+      case 'nudge':
+        return body.onNudge?.(message.about);
+      case 'ping':
+        return this.send({ type: 'pong' });
+      case 'watcher_running':
+        return body.onWatcherRunning?.(message.running);
+      case 'request':
+        void this.#answer(body, message.id, message.method, message.params);
+        return undefined;
+      case 'start':
+        return undefined;
+    }
+  }
+
+  async #runBody(body: WorkerBody): Promise<void> {
+    // A stop that came while it opened is not announced again.
+    if (!this.signal.aborted) await body.run();
   }
 
   async #runTask(body: WorkerBody, task: { method: string; params: unknown }): Promise<void> {
@@ -198,15 +202,27 @@ function failureOf(error: unknown, signal: AbortSignal): { error: ErrorShape | n
   return { error: null, defect: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) };
 }
 
-async function startMessage(): Promise<WorkerStart> {
-  return await new Promise((resolve) => {
-    const onMessage = (message: ToWorker): void => {
-      if (message.type !== 'start') return;
-      process.off('message', onMessage);
-      resolve(message.start);
-    };
-    process.on('message', onMessage);
-  });
+/** The messages of the supervisor, from the first on: what comes while nobody listens is lost in Node. */
+class Inbox {
+  readonly start: Promise<WorkerStart>;
+  readonly #early: ToWorker[] = [];
+  #take: ((message: ToWorker) => void) | null = null;
+
+  constructor() {
+    this.start = new Promise((resolve) => {
+      process.on('message', (message: ToWorker) => {
+        if (message.type === 'start') resolve(message.start);
+        else if (this.#take === null) this.#early.push(message);
+        else this.#take(message);
+      });
+    });
+  }
+
+  /** Hands over what came so far, and from now on what comes. */
+  open(take: (message: ToWorker) => void): void {
+    this.#take = take;
+    for (const message of this.#early.splice(0)) take(message);
+  }
 }
 
 /** A worker never outlives its supervisor: the channel closes, or the parent is another process by now. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import type { Daemon } from '../harness/daemon.js';
@@ -63,6 +63,27 @@ test('only its user may use the socket', async (t) => {
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   assert.equal(statSync(daemon.socket).mode & 0o777, 0o600);
   assert.equal(statSync(dirname(daemon.socket)).mode & 0o777, 0o700);
+});
+
+test('a socket that was removed or replaced is noticed, and health says so until it is back', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const problemIs = (expected: RegExp): Promise<unknown> =>
+    waitFor(`a problem like ${String(expected)}`, async () => {
+      const { status, problems } = await daemon.call('health');
+      const [problem] = problems;
+      return status === 'degraded' && problem?.source === 'socket' && expected.test(problem.reason);
+    });
+  const aside = `${daemon.socket}.aside`;
+  renameSync(daemon.socket, aside);
+  await problemIs(/removed/);
+  writeFileSync(daemon.socket, '');
+  await problemIs(/something else/i);
+  renameSync(aside, daemon.socket);
+  await waitFor('it is well again', async () => {
+    const { status, problems } = await daemon.call('health');
+    return status === 'ok' && problems.length === 0;
+  });
 });
 
 test('workers do not outlive a supervisor that was killed, and the next one starts at once', async (t) => {

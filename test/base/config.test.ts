@@ -17,7 +17,7 @@ const defaults = {
   max_file_bytes: 2 * 1024 * 1024,
   reconcile_interval: 300,
   log_level: 'info',
-  max_message_bytes: 8 * 1024 * 1024,
+  max_message_bytes: 1024 * 1024,
 };
 
 test('a missing file and an empty object are the defaults', (t) => {

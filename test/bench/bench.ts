@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { copySources, measureHealth, measureIndexing } from './index-rate.js';
+import { measureLimits } from './limits.js';
 import { measurePeer } from './peer.js';
 import { measureDryRun, measureRestore } from './repair.js';
 import { type Figure, inMs, median, percentile, Service } from './service.js';
@@ -12,7 +13,7 @@ import { measureStop } from './stop.js';
  * `npm run bench`: the figures of the README. Each is set against a floor or a peer in the same run, because
  * the ratio is what holds on another machine. CODEKEEP_BENCH=start,peer,stop and the like chooses parts.
  */
-const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,peer,index,stop,restore,dry_run').split(',');
+const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,peer,limits,index,stop,restore,dry_run').split(',');
 const folder = mkdtempSync(join(tmpdir(), 'codekeep-bench-data-'));
 
 function print(title: string, figures: readonly Figure[]): void {
@@ -93,6 +94,7 @@ try {
     print('stop', await withService((service) => measureStop(service, newFolder('stop'))));
   }
   if (chosen.includes('peer')) print('beside supervisord', await measurePeer());
+  if (chosen.includes('limits')) print('limits', await withService(measureLimits));
   if (chosen.includes('dry_run')) {
     print('dry run', await withService((service) => measureDryRun(service, newFolder('large'))));
   }

@@ -13,6 +13,7 @@ const program = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 export class Service {
   readonly client: Client;
   readonly folder: string;
+  readonly socket: string;
   /** From the start of the process to the first answer, in milliseconds. */
   readonly firstAnswerMs: number;
   readonly #child: ChildProcess;
@@ -21,6 +22,7 @@ export class Service {
     this.#child = child;
     this.client = client;
     this.folder = folder;
+    this.socket = join(folder, 'codekeep.sock');
     this.firstAnswerMs = firstAnswerMs;
   }
 

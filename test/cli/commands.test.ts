@@ -4,9 +4,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type CommandResult, codekeep, run } from '../harness/command.js';
-import type { Daemon } from '../harness/daemon.js';
+import { addLostRows, type Daemon } from '../harness/daemon.js';
 import { openSockets } from '../harness/processes.js';
-import { program, Sandbox } from '../harness/sandbox.js';
+import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
 import { waitFor, within } from '../harness/waiting.js';
 
 suite('the command line', () => {
@@ -136,6 +136,27 @@ suite('the command line', () => {
     } finally {
       process.kill(service, 'SIGCONT');
     }
+  });
+
+  test('Ctrl-C during a repair cancels it at a safe point, and ends with status 130', async () => {
+    const other = await sandbox.project(manyFiles(40));
+    const project = await daemon.addProject(other);
+    addLostRows(daemon, project, 900);
+    const child = sandbox.spawn(process.execPath, [program, 'repair', other, '--socket', daemon.socket]);
+    let stderr = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    const ended = once(child, 'close');
+    await waitFor('the first files', async () => {
+      const { repair } = await daemon.call('health');
+      return repair?.phase === 'apply' && repair.done > 0;
+    });
+    child.kill('SIGINT');
+    const [code] = (await within('the command ends', ended)) as [number | null];
+    assert.equal(code, 130);
+    assert.match(stderr, /^cancelling; .*\ncodekeep: repair_database was cancelled\.\n {2}\S/);
+    const { runs } = await daemon.call('list_repairs', { project_id: project.project_id });
+    assert.equal(runs[0]?.state, 'cancelled', 'it was over when the command ended');
+    await daemon.call('remove_project', { project_id: project.project_id });
   });
 
   test('the socket is found by state directory and by environment, too', async () => {

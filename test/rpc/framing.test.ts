@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { encodeFrame, type Frame, type FrameLimits } from '#src/rpc/frame.js';
 import { MessageReader } from '#src/rpc/framing.js';
 
-const limits: FrameLimits = { maxMessageBytes: 1000, maxDepth: 20 };
+const limits: FrameLimits = { maxMessageBytes: 1000, maxDepth: 20, maxBatchItems: 30, maxValues: 60 };
 
 function read(pieces: Buffer[], bounds = limits): Frame[] {
   const reader = new MessageReader(bounds);
@@ -107,6 +107,16 @@ test('nesting beyond the limit costs one error, and the next message is read', (
   assert.deepEqual(readText(`Content-Length: 45\r\n\r\n${nested(21)}`), ['! too_deep']);
 });
 
+test('too many items or values cost one error without being parsed, and the next message is read', () => {
+  const items = (count: number): string => `[${Array.from({ length: count }, () => '1').join(', ')}]`;
+  assert.deepEqual(readText(`${items(30)}${good}`), [Array.from({ length: 30 }, () => 1), { good: 1 }]);
+  assert.deepEqual(readText(`${items(31)}${good}`), ['! too_many', { good: 1 }]);
+  const members = (count: number): string => `{"a":{"b":${items(count)}}}`;
+  assert.equal(gist(read([Buffer.from(members(57))]))[0] instanceof Object, true);
+  assert.deepEqual(readText(`${members(58)}${good}`), ['! too_many', { good: 1 }]);
+  assert.deepEqual(readText(`{"a":[{}, "[1,2]", ${items(40)}]}`).length, 1, 'only a batch has items');
+});
+
 const withHeader = (body: string): string => encodeFrame(body, 'content_length');
 const framed: [string, string, unknown[]][] = [
   ['a wrong body costs one error', withHeader('{oops') + withHeader('{}'), ['! not_json', {}]],
@@ -147,7 +157,18 @@ test('any JSON values, printed any way and cut anywhere, are read as they are', 
         ];
         const pieces = edges.slice(1).map((edge, index) => bytes.subarray(edges[index], edge));
         const expected = values.map(([value]): unknown => JSON.parse(JSON.stringify(value)));
-        assert.deepEqual(gist(read(pieces, { maxMessageBytes: 1e6, maxDepth: 100 })), expected);
+        assert.deepEqual(
+          gist(
+            read(pieces, {
+              ...limits,
+              maxMessageBytes: 1e6,
+              maxDepth: 100,
+              maxBatchItems: 1e3,
+              maxValues: 1e4,
+            }),
+          ),
+          expected,
+        );
       },
     ),
   );

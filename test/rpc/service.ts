@@ -8,7 +8,8 @@ import { z } from 'zod';
 import { CodekeepError } from '#src/base/errors.js';
 import { contract } from '#src/contract/index.js';
 import { defineMethod } from '#src/contract/method.js';
-import type { CallContext, Handlers } from '#src/rpc/dispatch.js';
+import type { CallContext } from '#src/rpc/calls.js';
+import type { Handlers } from '#src/rpc/dispatch.js';
 import type { RpcLimits } from '#src/rpc/limits.js';
 import { createRpcServer, type RpcServer } from '#src/rpc/server.js';
 
@@ -107,8 +108,10 @@ function handlersFor(service: Omit<Service, 'server'>): Handlers<TestContract> {
     },
     hold: async (_params, call) => {
       held.open();
-      await once(call.signal, 'abort');
+      await Promise.race([once(call.signal, 'abort'), gate.opened]);
+      if (call.signal.aborted) log(call.cancelled.aborted ? 'cancelled' : 'gone');
       aborted.open();
+      call.signal.throwIfAborted();
       return null;
     },
     announce: (_params, call: CallContext) => {

@@ -1,0 +1,18 @@
+import type { EventSink } from './subscriptions.js';
+import type { WorkerSlot } from './worker-slot.js';
+
+/** Says that a slot has entered a state; to be called at each of its changes. */
+export function publishState(events: EventSink, slot: WorkerSlot): void {
+  const { kind, state, process: worker, lastExit } = slot;
+  // A slot enters this state just before it forks, and says so again once there is a process.
+  if (state === 'starting' && worker === null) return;
+  const hasEnded = state === 'backoff' || state === 'failed';
+  events.publish('worker', () => ({
+    topic: 'worker',
+    type: 'state',
+    worker_type: kind,
+    state,
+    pid: worker?.pid ?? null,
+    reason: hasEnded ? (lastExit?.reason ?? null) : null,
+  }));
+}

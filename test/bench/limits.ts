@@ -1,0 +1,57 @@
+import { Load } from '../harness/load.js';
+import { measureHealth } from './index-rate.js';
+import { type Figure, inMs, percentile, type Service } from './service.js';
+
+type Kind = ConstructorParameters<typeof Load>[0];
+
+/** Name, kind and amount of what one or more clients do while another asks for health. */
+const situations: readonly [string, Kind, number][] = [
+  ['10,000 connections', 'crowd', 10_000],
+  ['a message of 100 MB', 'large', 100 * 1024 * 1024],
+  ['a batch of 100,000', 'batch', 100_000],
+  ['10,000 requests before reading', 'pipeline', 10_000],
+  ['a byte each 100 ms', 'slow', 100],
+  ['a client that never reads', 'deaf', 10_000],
+];
+/** Health is asked at least so often in each situation, so that there is a p99. */
+const asksMin = 500;
+const roundTrips = 5_000;
+const pipelined = 20_000;
+
+/** Health while other clients ask too much; then what one client gets that has the daemon for itself. */
+export async function measureLimits(service: Service): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const [name, kind, amount] of situations) {
+    const health = measureHealth(service, asksMin);
+    const load = new Load(kind, service.socket, amount);
+    try {
+      await load.isOn();
+      // What only begins with its end (reading late) is part of the situation.
+      await load.end();
+      const times = await health.stop();
+      figures.push(
+        { name: `health with ${name}, p50`, value: inMs(percentile(times, 0.5)) },
+        { name: `health with ${name}, p99`, value: inMs(percentile(times, 0.99)) },
+        { name: `health with ${name}, worst of ${times.length}`, value: inMs(Math.max(...times)) },
+      );
+    } finally {
+      load.kill();
+    }
+  }
+  return [...figures, ...(await measureRoundTrips(service)), await measurePipeline(service)];
+}
+
+async function measureRoundTrips(service: Service): Promise<Figure[]> {
+  const times = await measureHealth(service, roundTrips).stop();
+  return [
+    { name: 'request round trip, p50', value: inMs(percentile(times, 0.5)) },
+    { name: 'request round trip, p99', value: inMs(percentile(times, 0.99)) },
+  ];
+}
+
+async function measurePipeline(service: Service): Promise<Figure> {
+  const startedAt = performance.now();
+  await Promise.all(Array.from({ length: pipelined }, () => service.client.callAny('health')));
+  const perSecond = pipelined / ((performance.now() - startedAt) / 1_000);
+  return { name: 'pipelined requests per second', value: perSecond.toFixed(0) };
+}
