@@ -15,6 +15,11 @@ const specification: [string, string, unknown[]][] = [
     '{"jsonrpc":"2.0","method":"subtract","params":{"subtrahend":23,"minuend":42},"id":3}',
     [{ id: 3, result: 19 }],
   ],
+  [
+    'named, the other way round',
+    '{"jsonrpc":"2.0","method":"subtract","params":{"minuend":42,"subtrahend":23},"id":4}',
+    [{ id: 4, result: 19 }],
+  ],
   ['notification', '{"jsonrpc":"2.0","method":"update","params":[1,2,3,4,5]}', []],
   ['unknown notification', '{"jsonrpc":"2.0","method":"foobar"}', []],
   ['unknown method', '{"jsonrpc":"2.0","method":"foobar","id":"1"}', [['1', -32601]]],
@@ -89,6 +94,40 @@ test('what is no request is answered with -32600', async (t) => {
   ];
   for (const [sent, expected] of cases) {
     assert.deepEqual((await exchange(socket, sent)).map(outcome), [expected], sent);
+  }
+});
+
+test("names that begin with rpc. are the protocol's own: unknown ones are -32601, and nothing is run", async (t) => {
+  const { socket, calls } = await startService(t);
+  const sent = ['rpc.', 'rpc.update', 'rpc.get_data'].map((name, id) => request(id, name));
+  assert.deepEqual((await exchange(socket, sent.join('\n'))).map(outcome), [
+    [0, -32601],
+    [1, -32601],
+    [2, -32601],
+  ]);
+  assert.deepEqual(calls, []);
+});
+
+test("every reply has the protocol's version, its id, and either a result or an error with an integer code", async (t) => {
+  const { socket } = await startService(t);
+  const sent = [
+    request(1, 'get_data'),
+    request(2, 'refuse'),
+    request(3, 'break'),
+    request(4, 'notify_hello', [1]),
+    'null',
+    '{',
+  ];
+  const replies = (await exchange(socket, sent.join('\n'))) as Record<string, unknown>[];
+  assert.equal(replies.length, sent.length);
+  for (const reply of replies) {
+    const isError = 'error' in reply;
+    assert.deepEqual(new Set(Object.keys(reply)), new Set(['jsonrpc', 'id', isError ? 'error' : 'result']));
+    assert.equal(reply['jsonrpc'], '2.0');
+    if (isError) {
+      const { code, message } = reply['error'] as { code: unknown; message: unknown };
+      assert.ok(Number.isInteger(code) && typeof message === 'string');
+    }
   }
 });
 
