@@ -6,6 +6,7 @@ import { messageOf } from './base/errors.js';
 import { version } from './base/version.js';
 import type { Locations } from './base/locations.js';
 import { contract } from './contract/index.js';
+import type { Problem } from './contract/system.js';
 import { createRpcServer } from './rpc/server.js';
 import { holdStateLock } from './store/lock.js';
 import { Jobs } from './supervisor/jobs.js';
@@ -67,7 +68,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const sampler = new UsageSampler(() => workerPids(supervisor));
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
-  let socketProblem: string | null = null;
+  const problems = new Map<Problem['source'], Problem>();
   const server = createRpcServer({
     contract,
     handlers: serviceHandlers({
@@ -78,14 +79,15 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       sampler,
       version,
       startedAt,
-      problems: () =>
-        socketProblem === null ? [] : [{ source: 'socket', reason: socketProblem, hint: socketHint }],
+      problems: () => [...problems.values()],
       shutDown: stop,
     }),
     socketPath: locations.socket,
+    socketGroup: config.socket_group,
     onDefect,
     onSocketProblem: (problem) => {
-      socketProblem = problem;
+      if (problem === null) problems.delete('socket');
+      else problems.set('socket', { source: 'socket', reason: problem, hint: socketHint });
       supervisor.log('warn', problem ?? 'the socket is where it was again');
     },
     limits: { maxMessageBytes: config.max_message_bytes },
@@ -110,7 +112,9 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     .then(() => notify?.look())
     .catch((error: unknown) => {
       // Stopped before everything was started: there is nothing to mend.
-      if (!supervisor.isEnding) onDefect(error, 'start');
+      if (supervisor.isEnding) return;
+      problems.set('start', { source: 'start', reason: messageOf(error), hint: startHint });
+      onDefect(error, 'start');
     });
   const ended = once(stopping.signal, 'abort').then(async () => {
     supervisor.log('info', 'stopping');
@@ -155,6 +159,8 @@ function workerPids(supervisor: Supervisor): number[] {
   const processes = workerKinds.map((kind) => supervisor.slot(kind).process);
   return processes.filter((worker) => worker !== null && !worker.hasExited).map((worker) => worker?.pid ?? 0);
 }
+
+const startHint = 'Not everything was started. Mend the cause, then restart the daemon.';
 
 const socketHint =
   'Nobody else can connect. Restart the daemon (SIGTERM, then codekeep serve) to have a socket again.';

@@ -60,6 +60,13 @@ export const configSchema = z.strictObject({
     .default(300)
     .describe('Seconds between full comparisons of a project with the index'),
   log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
+  socket_group: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'A group whose members may use the socket, too: it becomes 0660, its folder 0750 if codekeep makes it',
+    ),
   max_message_bytes: z
     .int()
     .positive()

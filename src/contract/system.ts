@@ -4,7 +4,7 @@ import { count, timestamp, workerState } from './fields.js';
 import { defineMethod } from './method.js';
 
 const problem = z.object({
-  source: z.string().describe('A worker type, or socket'),
+  source: z.string().describe('A worker type, socket or start'),
   reason: z.string(),
   hint: z.string(),
   stderr: z.array(z.string()).optional().describe('The last lines that a worker wrote'),

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { CodekeepError } from '../base/errors.js';
+import { groupId } from '../base/group-id.js';
 import { sleep } from '../base/waiting.js';
 import { Connection } from './connection.js';
 import { type ContractShape, type DefectListener, Dispatcher, type Handlers } from './dispatch.js';
 import { defaultLimits, type RpcLimits } from './limits.js';
 import { replyToFailure } from './protocol.js';
-import { listenAt, removeSocketFile, type SocketFile } from './socket-file.js';
+import { listenAt, removeSocketFile, type SocketFile, socketFileAt } from './socket-file.js';
 import { watchSocketFile } from './socket-watch.js';
 import { Turn } from './turn.js';
 
@@ -24,6 +25,8 @@ export interface RpcServerOptions<C extends ContractShape> {
   handlers: Handlers<C>;
   /** Where listen() puts the socket; absolute, at most 107 bytes. */
   socketPath: string;
+  /** The name of a group whose members may use the socket that listen() makes. */
+  socketGroup?: string | undefined;
   /** Told about every error that is not a CodekeepError; `where` is the method, or a place in rpc. */
   onDefect: DefectListener;
   /** Told when the socket file is not ours any more, and null when it is again. */
@@ -33,7 +36,7 @@ export interface RpcServerOptions<C extends ContractShape> {
 
 /** A JSON-RPC server on one Unix socket. Call one of listen and listenFd, once. */
 export interface RpcServer {
-  /** @throws as listenAt: TARGET_FILE_EXISTS where the path is taken, LIMIT_EXCEEDED where it is too long */
+  /** @throws as listenAt: TARGET_FILE_EXISTS where the path is taken, LIMIT_EXCEEDED where it is too long; as groupId */
   listen(): Promise<void>;
   /** Serves a listening socket that this process was given, as by systemd (3); its file stays at close. */
   listenFd(fd: number): Promise<void>;
@@ -69,17 +72,16 @@ class SocketServer<C extends ContractShape> implements RpcServer {
   }
 
   async listen(): Promise<void> {
-    this.#file = await listenAt(this.#server, this.#options.socketPath);
-    this.#stopWatching = watchSocketFile(this.#file, this.#limits.socketCheckEveryMs, (problem) =>
-      this.#options.onSocketProblem?.(problem),
-    );
-    this.#watchServer();
+    const { socketPath, socketGroup } = this.#options;
+    const group = socketGroup === undefined ? null : await groupId(socketGroup);
+    this.#file = await listenAt(this.#server, socketPath, group);
+    this.#watch(this.#file);
   }
 
   async listenFd(fd: number): Promise<void> {
     this.#server.listen({ fd });
     await once(this.#server, 'listening');
-    this.#watchServer();
+    this.#watch(await socketFileAt(this.#options.socketPath));
   }
 
   connectionCount(): number {
@@ -104,6 +106,14 @@ class SocketServer<C extends ContractShape> implements RpcServer {
     for (const connection of this.#connections) connection.destroy();
     for (const socket of this.#refused) socket.destroy();
     await closed;
+  }
+
+  #watch(file: SocketFile | null): void {
+    this.#watchServer();
+    if (file === null) return;
+    this.#stopWatching = watchSocketFile(file, this.#limits.socketCheckEveryMs, (problem) =>
+      this.#options.onSocketProblem?.(problem),
+    );
   }
 
   /** A failing accept (no file descriptors left) costs that client its connection and nobody else anything. */

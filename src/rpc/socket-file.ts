@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { link, lstat, mkdir, realpath, unlink } from 'node:fs/promises';
+import { chmod, lchown, link, lstat, mkdir, realpath, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
 import { CodekeepError, errnoOf, ignoreErrno, messageOf } from '../base/errors.js';
@@ -27,10 +27,15 @@ export interface SocketFile {
  * missing. The socket is bound under a temporary name and linked to its own: link() never replaces anything,
  * the name appears when it answers already, and when net.Server unlinks "its" path at close, that is the
  * temporary one and never a socket that somebody else has put in our place.
+ * @param group the number of a group that may use it, too: it becomes 0660, the folder 0750 if it is made here
  * @throws CodekeepError TARGET_FILE_EXISTS where the path is no socket or a live one, LIMIT_EXCEEDED where it is
- *   too long; system errors (EACCES, EROFS, ...) as they come
+ *   too long, INVALID_PARAMS where it cannot be given to the group; system errors (EACCES, ...) as they come
  */
-export async function listenAt(server: Server, socketPath: string): Promise<SocketFile> {
+export async function listenAt(
+  server: Server,
+  socketPath: string,
+  group: number | null = null,
+): Promise<SocketFile> {
   const path = resolve(socketPath);
   if (Buffer.byteLength(path) > socketPathMaxBytes) {
     throw new CodekeepError(
@@ -39,13 +44,15 @@ export async function listenAt(server: Server, socketPath: string): Promise<Sock
       'Give a shorter one with --socket or CODEKEEP_SOCKET.',
     );
   }
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  if (made !== undefined && group !== null) await shareWith(group, dirname(path), 0o750);
   await clearPath(path);
   const folder = await PinnedFolder.open(await realpath(dirname(path)));
   try {
     const temporary = folder.at(`.codekeep-${randomBytes(8).toString('hex')}.sock`);
     await bindPrivately(server, temporary);
     try {
+      if (group !== null) await shareWith(group, temporary, 0o660);
       await link(temporary, folder.at(basename(path)));
       const { dev, ino } = await lstat(temporary, { bigint: true });
       return { path, dev, ino };
@@ -58,6 +65,26 @@ export async function listenAt(server: Server, socketPath: string): Promise<Sock
   } finally {
     await folder.close();
   }
+}
+
+async function shareWith(group: number, path: string, mode: number): Promise<void> {
+  try {
+    await lchown(path, -1, group);
+  } catch (error) {
+    if (errnoOf(error) !== 'EPERM') throw error;
+    throw new CodekeepError(
+      'INVALID_PARAMS',
+      `The socket cannot be given to group ${group} (socket_group).`,
+      'Name a group that this user is a member of; who was added lately has to log in again.',
+    );
+  }
+  await chmod(path, mode);
+}
+
+/** The socket at a path, or null where there is none. */
+export async function socketFileAt(path: string): Promise<SocketFile | null> {
+  const found = await lstat(path, { bigint: true }).catch(ignoreErrno('ENOENT'));
+  return found?.isSocket() === true ? { path, dev: found.dev, ino: found.ino } : null;
 }
 
 /** Removes the socket file unless it is another one by now, or gone. */

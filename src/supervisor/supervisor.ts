@@ -73,14 +73,14 @@ export class Supervisor {
    */
   async begin(onUseful: () => void): Promise<void> {
     await this.#processes.begin();
-    if (this.#hold !== null) throw heldBack(this.#hold);
+    this.#assertNotHeld();
     const slot = this.#slots.index_service;
     await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
     onUseful();
     // By now the first answers have gone out.
     await this.logs.open();
     while (slot.state !== 'ready') {
-      if (this.#hold !== null) throw heldBack(this.#hold);
+      this.#assertNotHeld();
       await this.#stateChange.next(60_000);
     }
   }
@@ -110,7 +110,10 @@ export class Supervisor {
 
   /** @throws CodekeepError WORKER_START_ERROR, or REPAIR_IN_PROGRESS while workers are held back */
   async startWorker(type: WorkerType, options: Record<string, unknown>): Promise<WorkerProcess> {
-    if (this.#hold !== null) throw heldBack(this.#hold);
+    this.#assertNotHeld();
+    // Nothing else may open the index before index_service has brought the schema up to date.
+    await this.readyProcess(this.#slots.index_service);
+    this.#assertNotHeld();
     if (type === 'repair') this.repairRound = { rounds: 0, lastRound: null, haltedReason: null };
     const watching = this.#slots.file_watcher.state === 'ready';
     return await this.#slots[type].start(
@@ -142,12 +145,16 @@ export class Supervisor {
 
   /** Keeps every worker from being started until the returned function is called. */
   holdWorkers(): () => void {
-    if (this.#hold !== null) throw heldBack(this.#hold);
+    this.#assertNotHeld();
     const hold: Hold = { reason: 'REPAIR_IN_PROGRESS' };
     this.#hold = hold;
     return () => {
       if (this.#hold === hold) this.#hold = null;
     };
+  }
+
+  #assertNotHeld(): void {
+    if (this.#hold !== null) throw heldBack(this.#hold);
   }
 
   /** True once the daemon is being stopped. */

@@ -46,8 +46,6 @@ export function openIndexService(host: WorkerHost): Promise<WorkerBody> {
       return await handler(params, call);
     },
     async run() {
-      // A stop may have come while the index was opened; then there is no event to wait for.
-      if (host.signal.aborted) return;
       await new Promise<void>((resolve) =>
         host.signal.addEventListener('abort', () => resolve(), { once: true }),
       );

@@ -63,6 +63,7 @@ export class Gate {
 
 export interface Service {
   socket: string;
+  socketGroup?: string | undefined;
   server: RpcServer;
   /** Methods of the calls that were begun, in order. */
   calls: string[];
@@ -170,6 +171,7 @@ export function serverFor(service: Omit<Service, 'server'>, limits: Partial<RpcL
     contract: testContract,
     handlers: handlersFor(service),
     socketPath: service.socket,
+    socketGroup: service.socketGroup,
     onDefect: (error, where) => service.defects.push([error, where]),
     limits,
   });

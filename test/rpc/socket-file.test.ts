@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, lstat, mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -30,6 +30,24 @@ test('the socket is 0600 in a folder made 0700, and nothing else is left there',
   assert.equal(process.umask(), umask);
   await server.close();
   assert.deepEqual(await readdir(dirname(socket)), []);
+});
+
+test('a group may be let in: the socket is 0660 and the folder that is made 0750, both of that group', async (t) => {
+  const service = await startService(t);
+  // Root may give it to any group, others to their own.
+  const isRoot = process.getuid?.() === 0;
+  const [name, id] = isRoot
+    ? ['nogroup', Number(execFileSync('getent', ['group', 'nogroup'], { encoding: 'utf8' }).split(':')[2])]
+    : [execFileSync('id', ['-gn'], { encoding: 'utf8' }).trim(), process.getgid?.()];
+  const socket = join(dirname(service.socket), 'shared', 'test.sock');
+  const second = serverFor({ ...service, socket, socketGroup: name });
+  await second.listen();
+  assert.deepEqual([await modeOf(socket), (await lstat(socket)).gid], [0o660, id]);
+  assert.deepEqual([await modeOf(dirname(socket)), (await lstat(dirname(socket))).gid], [0o750, id]);
+  assert.deepEqual((await exchange(socket, request(1, 'get_data'))).map(outcome), [[1, 'ok']]);
+  await second.close();
+  const third = serverFor({ ...service, socket, socketGroup: 'no such group' });
+  await assert.rejects(third.listen(), isCode('INVALID_PARAMS', /no group no such group/));
 });
 
 test('a folder that exists keeps its mode', async (t) => {
