@@ -9,10 +9,11 @@ import { version } from '../base/version.js';
 import type { Result } from '../contract/index.js';
 import { type Client, connect, UnreachableError } from '../rpc/client.js';
 import type { Common } from './client-command.js';
-import { askAboutDatabase, askAboutProjects, askAboutWorkers } from './doctor/ask.js';
+import { askAboutDatabase, askAboutProjects } from './doctor/ask.js';
 import { type Finding, fail, ok, warn } from './doctor/finding.js';
 import {
   judgeDisk,
+  judgeHealth,
   judgeInotify,
   judgeNode,
   judgeSocket,
@@ -67,7 +68,7 @@ async function examine({ socket, stateDir, config }: Locations, procRoot: string
     return [
       ...(await examineProgram()),
       examineConfig(config),
-      await examineSocket(socket, supervisor),
+      await examineSocket(socket, config, supervisor),
       judgeStateDir(stateDir, await lookAtPath(stateDir, 'folder'), ownUid()),
       ...index.findings,
       ...judgeInotify(inotify),
@@ -97,7 +98,11 @@ async function examineProgram(): Promise<Finding[]> {
   findings.push(
     (await isInstalled('ps', '--version'))
       ? ok('ps', 'found')
-      : warn('ps', 'missing: what a worker had started is found by its mark alone', 'Install procps.'),
+      : warn(
+          'ps',
+          'missing: workers that an earlier supervisor left are found by their marks alone',
+          'Install procps.',
+        ),
   );
   findings.push(
     (await isInstalled('setpriv', '--version'))
@@ -132,15 +137,25 @@ function examineConfig(path: string): Finding {
   }
 }
 
-async function examineSocket(path: string, supervisor: Supervisor): Promise<Finding> {
+async function examineSocket(path: string, config: string, supervisor: Supervisor): Promise<Finding> {
   return judgeSocket({
     path,
     entry: await lookAtPath(path, 'socket'),
     folder: await lookAtPath(dirname(path), 'folder'),
     uid: ownUid(),
+    hasGroup: hasSocketGroup(config),
     answer: supervisor.client === null ? { problem: supervisor.problem } : supervisor.health,
     ownVersion: version,
   });
+}
+
+/** A configuration that cannot be read is a finding of its own. */
+function hasSocketGroup(config: string): boolean {
+  try {
+    return readConfig(config).socket_group !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 interface ServiceFindings {
@@ -160,9 +175,8 @@ async function examineIndex(supervisor: Supervisor): Promise<ServiceFindings> {
   const { client, health } = supervisor;
   const database = await askAboutDatabase(client);
   try {
-    const workers = await askAboutWorkers(client, health);
     const { findings, ...projects } = await askAboutProjects(client);
-    return { findings: [database, ...workers, ...findings], ...projects };
+    return { findings: [database, ...judgeHealth(health), ...findings], ...projects };
   } catch (error) {
     const hint = error instanceof CodekeepError ? error.hint : 'Look into "codekeep logs supervisor".';
     return { findings: [database, fail('projects', messageOf(error), hint)], roots: [], folders: null };

@@ -1,9 +1,9 @@
 import type { EventOf, ServiceEvent, Topic } from '../contract/events.js';
 import type { Input, MethodName, Result } from '../contract/index.js';
-import { checkedResult } from './client-check.js';
-import { Link } from './client-link.js';
-import { callWithProgress } from './client-progress.js';
-import { ClientSubscriptions } from './client-subscriptions.js';
+import { checkedResult } from './client/check.js';
+import { Link } from './client/link.js';
+import { callWithProgress } from './client/progress.js';
+import { ClientSubscriptions } from './client/subscriptions.js';
 import type {
   CallOptions,
   Client,
@@ -11,16 +11,16 @@ import type {
   LongCallOptions,
   NotificationListener,
   Subscription,
-} from './client-types.js';
-import { afterMs } from './client-waiting.js';
+} from './client/types.js';
+import { afterMs } from './client/waiting.js';
 import { isRecord } from './protocol.js';
 
 /** The package's `codekeep/client`: the whole of what a program needs to talk to the supervisor. */
 export { CodekeepError } from '../base/errors.js';
 export type { EventOf, ServiceEvent, Topic } from '../contract/events.js';
 export type { Input, MethodName, Result } from '../contract/index.js';
-export { ConnectionLostError, RpcError, UnreachableError } from './client-errors.js';
-export type * from './client-types.js';
+export { ConnectionLostError, RpcError, UnreachableError } from './client/errors.js';
+export type * from './client/types.js';
 
 /** @throws UnreachableError where nobody answers on the socket */
 export async function connect(options: ConnectOptions): Promise<Client> {

@@ -12,7 +12,7 @@ import type { RepairCommand } from './repair-command.js';
 import type { Subscriptions } from './subscriptions.js';
 import type { Supervisor } from './supervisor.js';
 import { workerMethods } from './worker-methods.js';
-import type { WorkerSlot } from './worker-slot.js';
+import type { WorkerSlot } from './lifecycle/worker-slot.js';
 import type { UsageSampler } from './worker-status.js';
 
 export interface ServiceParts {

@@ -6,7 +6,7 @@ import type { ProjectRepair, RepairResult, WorkersStopped } from '../contract/da
 import type { WorkerType } from '../contract/fields.js';
 import type { JobCall } from './jobs.js';
 import { type RepairProgress, RepairTrack } from './repair-track.js';
-import type { StopOutcome } from './stop-worker.js';
+import type { StopOutcome } from './lifecycle/stop-worker.js';
 import type { EventSink } from './subscriptions.js';
 import { type Supervisor, workerTypes } from './supervisor.js';
 

@@ -5,14 +5,14 @@ import { type FromWorker, type RepairRound, type WorkerKind, workerKinds } from 
 import type { WorkerType } from '../contract/fields.js';
 import { FreshnessBoard } from './freshness-board.js';
 import { heldBack, type Hold } from './hold.js';
-import { workerProgram } from './launch.js';
+import { workerProgram } from './lifecycle/launch.js';
 import { LogFiles } from './log-files.js';
-import { type StopOutcome, stopWorkerProcess } from './stop-worker.js';
+import { type StopOutcome, stopWorkerProcess } from './lifecycle/stop-worker.js';
 import type { EventSink } from './subscriptions.js';
 import { publishState } from './worker-events.js';
-import type { RequestOptions, WorkerProcess } from './worker-process.js';
-import { WorkerProcesses } from './worker-processes.js';
-import { type SlotOwner, WorkerSlot } from './worker-slot.js';
+import type { RequestOptions, WorkerProcess } from './lifecycle/worker-process.js';
+import { WorkerProcesses } from './lifecycle/worker-processes.js';
+import { type SlotOwner, WorkerSlot } from './lifecycle/worker-slot.js';
 
 /** Workers that are started and stopped by request; index_service is the supervisor's own. */
 export const workerTypes: readonly WorkerType[] = ['file_watcher', 'vectorization', 'repair'];

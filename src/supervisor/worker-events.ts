@@ -1,5 +1,5 @@
 import type { EventSink } from './subscriptions.js';
-import type { WorkerSlot } from './worker-slot.js';
+import type { WorkerSlot } from './lifecycle/worker-slot.js';
 
 /** Says that a slot has entered a state; to be called at each of its changes. */
 export function publishState(events: EventSink, slot: WorkerSlot): void {

@@ -4,7 +4,7 @@ import type { Params, Result } from '../contract/index.js';
 import type { WorkerType } from '../contract/fields.js';
 import type { StopResult } from '../contract/workers.js';
 import { repairInProgress } from './hold.js';
-import type { StopOutcome } from './stop-worker.js';
+import type { StopOutcome } from './lifecycle/stop-worker.js';
 import type { Supervisor } from './supervisor.js';
 import { statusOf, type UsageSampler } from './worker-status.js';
 

@@ -3,7 +3,7 @@ import type { WorkerKind } from '../base/ipc.js';
 import { sleep } from '../base/waiting.js';
 import type { WorkerStatus } from '../contract/workers.js';
 import type { LogFiles } from './log-files.js';
-import type { WorkerSlot } from './worker-slot.js';
+import type { WorkerSlot } from './lifecycle/worker-slot.js';
 
 /** pidusage counts CPU from one look to the next, so every worker is looked at this often (ms). */
 const sampleEveryMs = 5_000;

@@ -1,4 +1,4 @@
-import { residentBytes } from '#src/supervisor/liveness.js';
+import { residentBytes } from '#src/supervisor/lifecycle/liveness.js';
 import { waitFor } from '../harness/waiting.js';
 import { type Figure, inMs, median, percentile, Service } from './service.js';
 import { isInstalled, Supervisord } from './supervisord.js';

@@ -7,12 +7,12 @@ import {
   isAtLeast,
   judgeDatabase,
   judgeDisk,
+  judgeHealth,
   judgeInotify,
   judgeNode,
   judgeSocket,
   judgeSqlite,
   judgeStateDir,
-  judgeWorkers,
   type PathFacts,
   type SocketFacts,
 } from '#src/cli/doctor/judge.js';
@@ -54,6 +54,7 @@ const healthy: SocketFacts = {
   entry,
   folder: { ...mine, kind: 'folder', mode: 0o700 },
   uid: 1000,
+  hasGroup: false,
   answer: { pid: 7, version: '1.0.0' },
   ownVersion: '1.0.0',
 };
@@ -64,6 +65,9 @@ const sockets: [string, Partial<SocketFacts>, Finding['verdict'], RegExp][] = [
   ['something else', { entry: { ...mine, kind: 'other', mode: 0o600 } }, 'fail', /not a socket/],
   ["another user's", { entry: { ...entry, uid: 5 } }, 'fail', /another user \(5\)/],
   ["another user's, for root", { entry: { ...entry, uid: 5 }, uid: 0 }, 'ok', /answers/],
+  ['open to its group, as configured', { entry: { ...entry, mode: 0o660 }, hasGroup: true }, 'ok', /answers/],
+  ['open to a group that nobody named', { entry: { ...entry, mode: 0o660 } }, 'fail', /mode 0660/],
+  ['open to all, with a group', { entry: { ...entry, mode: 0o666 }, hasGroup: true }, 'fail', /mode 0666/],
   ['open to others', { entry: { ...entry, mode: 0o666 } }, 'fail', /mode 0666/],
   ['in an open folder', { folder: { ...mine, kind: 'folder', mode: 0o777 } }, 'fail', /may replace it/],
   ['in a sticky folder', { folder: { ...mine, kind: 'folder', mode: 0o1777 } }, 'ok', /answers/],
@@ -139,11 +143,23 @@ test('workers: only what crashes is wrong, with the reason of its last end', () 
     file_watcher: 'failed',
     vectorization: 'backoff',
     repair: 'stopped',
-  };
-  const findings = judgeWorkers(states, { file_watcher: 'was ended by SIGSEGV' });
+  } as const;
+  const problem = (source: string): { source: string; reason: string; hint: string } => ({
+    source,
+    reason: 'was ended by SIGSEGV',
+    hint: 'Look into its log.',
+  });
+  const problems = [problem('file_watcher'), problem('vectorization'), problem('socket')];
+  const findings = judgeHealth({ workers: states, problems });
   assert.deepEqual(
-    findings.map(({ verdict }) => verdict),
-    ['ok', 'fail', 'warn', 'ok'],
+    findings.map(({ check, verdict }) => [check, verdict]),
+    [
+      ['worker index_service', 'ok'],
+      ['worker file_watcher', 'fail'],
+      ['worker vectorization', 'warn'],
+      ['worker repair', 'ok'],
+      ['socket', 'fail'],
+    ],
   );
-  assertVerdict(findings[1], 'fail', /\(it was ended by SIGSEGV\)/);
+  assertVerdict(findings[1], 'fail', /failed: it was ended by SIGSEGV/);
 });

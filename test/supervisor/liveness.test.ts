@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { type Config, configSchema } from '#src/base/config.js';
-import { diagnose, residentBytes } from '#src/supervisor/liveness.js';
-import { WorkerProcesses } from '#src/supervisor/worker-processes.js';
-import type { WorkerExit, WorkerProcess } from '#src/supervisor/worker-process.js';
+import { diagnose, residentBytes } from '#src/supervisor/lifecycle/liveness.js';
+import { WorkerProcesses } from '#src/supervisor/lifecycle/worker-processes.js';
+import type { WorkerExit, WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
 import { within } from '../harness/waiting.js';
 import { type FixtureName, fixtureProgram } from './worker-fixture.js';
 

@@ -13,7 +13,7 @@ import {
   signalProcess,
   withArgument,
   workerMark,
-} from '#src/supervisor/process-table.js';
+} from '#src/supervisor/lifecycle/process-table.js';
 import { until } from '../base/temporary.js';
 
 function startSleeper(t: TestContext, environment: Record<string, string> = {}): ChildProcess {

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decideRestart, relevantExits, type UnexpectedExit } from '#src/supervisor/restart-policy.js';
+import {
+  decideRestart,
+  relevantExits,
+  type UnexpectedExit,
+} from '#src/supervisor/lifecycle/restart-policy.js';
 
 const crash = (uptimeMs: number, at = 0): UnexpectedExit => ({ at, uptimeMs });
 const crashes = (count: number): UnexpectedExit[] => Array.from({ length: count }, () => crash(100));

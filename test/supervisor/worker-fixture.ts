@@ -4,9 +4,9 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Config, configSchema } from '#src/base/config.js';
 import type { FromWorker } from '#src/base/ipc.js';
-import { findParentDeath } from '#src/supervisor/launch.js';
-import { stopWorkerProcess } from '#src/supervisor/stop-worker.js';
-import { WorkerProcess } from '#src/supervisor/worker-process.js';
+import { findParentDeath } from '#src/supervisor/lifecycle/launch.js';
+import { stopWorkerProcess } from '#src/supervisor/lifecycle/stop-worker.js';
+import { WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
 
 export type FixtureName =
   | 'ends-in-order'

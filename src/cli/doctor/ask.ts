@@ -3,7 +3,7 @@ import { messageOf } from '../../base/errors.js';
 import type { Result } from '../../contract/index.js';
 import { type Client, CodekeepError } from '../../rpc/client.js';
 import { type Finding, fail, ok, warn } from './finding.js';
-import { judgeDatabase, judgeWorkers } from './judge.js';
+import { judgeDatabase } from './judge.js';
 
 /** What only the supervisor can say; the index is never opened beside it. */
 
@@ -12,15 +12,6 @@ const checkMaxMs = 120_000;
 const answerMaxMs = 30_000;
 /** Enough for 500,000 files; beyond it the count of folders is a lower bound. */
 const pagesMax = 500;
-
-export async function askAboutWorkers(client: Client, { workers }: Result<'health'>): Promise<Finding[]> {
-  const status = await client.call('get_worker_status', {}, { timeoutMs: answerMaxMs });
-  const all = 'workers' in status ? status.workers : [status];
-  const reasons = all.flatMap(({ worker_type, last_exit }): [string, string][] =>
-    last_exit === null ? [] : [[worker_type, last_exit.reason]],
-  );
-  return judgeWorkers(workers, Object.fromEntries(reasons));
-}
 
 export async function askAboutDatabase(client: Client): Promise<Finding> {
   try {

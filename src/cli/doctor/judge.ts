@@ -1,3 +1,4 @@
+import type { Result } from '../../contract/index.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
 /** What facts mean. No function here looks at anything but its arguments. */
@@ -61,12 +62,22 @@ export interface SocketFacts {
   folder: PathFacts;
   /** Who looks. */
   uid: number;
+  /** Whether the configuration names a group that may use it. */
+  hasGroup: boolean;
   /** What connecting and health gave. */
   answer: { pid: number; version: string } | { problem: string };
   ownVersion: string;
 }
 
-export function judgeSocket({ path, entry, folder, uid, answer, ownVersion }: SocketFacts): Finding {
+export function judgeSocket({
+  path,
+  entry,
+  folder,
+  uid,
+  hasGroup,
+  answer,
+  ownVersion,
+}: SocketFacts): Finding {
   const say = (message: string): string => `${path}: ${message}`;
   if ('errno' in entry) {
     if (entry.errno === 'ENOENT')
@@ -85,7 +96,7 @@ export function judgeSocket({ path, entry, folder, uid, answer, ownVersion }: So
     return fail('socket', say('is not a socket'), 'Move it away, or name another path with --socket.');
   if (entry.uid !== uid && uid !== 0)
     return fail('socket', say(`belongs to another user (${entry.uid})`), 'Name your own with --socket.');
-  if ((entry.mode & 0o077) !== 0)
+  if ((entry.mode & (hasGroup ? 0o007 : 0o077)) !== 0)
     return fail(
       'socket',
       say(`others may connect (mode ${octal(entry.mode)}) and with it change your files`),
@@ -211,23 +222,25 @@ export function judgeDatabase(check: { ok: boolean; problems: readonly string[] 
   return fail(
     'database',
     `${check.problems.length} problems: ${shown}`,
-    'Run "codekeep repair": it rebuilds what is damaged.',
+    'Stop the daemon, keep index.db, and put the newest file of the backups folder in its place.',
   );
 }
 
-/** @param reasons why a worker ended last, by its name */
-export function judgeWorkers(
-  workers: Readonly<Record<string, string>>,
-  reasons: Readonly<Record<string, string>> = {},
-): Finding[] {
-  return Object.entries(workers).map(([name, state]) => {
-    const reason = reasons[name] === undefined ? '' : ` (it ${reasons[name]})`;
-    const check = `worker ${name}`;
-    const fix = `Look into "codekeep logs ${name} --level error", mend the cause; it is tried again by itself.`;
-    if (state === 'failed') return fail(check, `crashes again and again${reason}`, fix);
-    if (state === 'backoff') return warn(check, `crashed and is about to be started again${reason}`, fix);
-    return ok(check, state);
-  });
+/** The supervisor knows best what is wrong with it, and what to do. */
+export function judgeHealth({
+  workers,
+  problems,
+}: Pick<Result<'health'>, 'workers' | 'problems'>): Finding[] {
+  const others = problems.filter(({ source }) => workers[source] === undefined);
+  return [
+    ...Object.entries(workers).map(([name, state]) => {
+      const problem = problems.find(({ source }) => source === name);
+      if (problem === undefined) return ok(`worker ${name}`, state);
+      const judge = state === 'failed' ? fail : warn;
+      return judge(`worker ${name}`, `${state}: it ${problem.reason}`, problem.hint);
+    }),
+    ...others.map(({ source, reason, hint }) => fail(source, reason, hint)),
+  ];
 }
 
 function octal(mode: number): string {

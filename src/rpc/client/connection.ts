@@ -1,12 +1,12 @@
 import { connect as connectSocket, type Socket } from 'node:net';
-import { errnoOf, messageOf } from '../base/errors.js';
-import { sleep } from '../base/waiting.js';
-import { ConnectionLostError, errorOfReply, UnreachableError } from './client-errors.js';
-import type { CallOptions, NotificationListener } from './client-types.js';
-import { bounded, cancelled, tooLate } from './client-waiting.js';
-import type { Frame } from './frame.js';
-import { MessageReader } from './framing.js';
-import { isRecord } from './protocol.js';
+import { errnoOf, messageOf } from '../../base/errors.js';
+import { sleep } from '../../base/waiting.js';
+import { ConnectionLostError, errorOfReply, UnreachableError } from './errors.js';
+import type { CallOptions, NotificationListener } from './types.js';
+import { bounded, cancelled, tooLate } from './waiting.js';
+import type { Frame } from '../frame.js';
+import { MessageReader } from '../framing.js';
+import { isRecord } from '../protocol.js';
 
 /**
  * Results may be long (a page of files, a whole content in base64) and deep (a syntax tree). The supervisor is

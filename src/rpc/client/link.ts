@@ -1,8 +1,8 @@
-import { sleep } from '../base/waiting.js';
-import { ClientConnection, dial } from './client-connection.js';
-import { ConnectionLostError, UnreachableError } from './client-errors.js';
-import type { CallOptions, ConnectOptions } from './client-types.js';
-import { bounded, cancelled, notSent } from './client-waiting.js';
+import { sleep } from '../../base/waiting.js';
+import { ClientConnection, dial } from './connection.js';
+import { ConnectionLostError, UnreachableError } from './errors.js';
+import type { CallOptions, ConnectOptions } from './types.js';
+import { bounded, cancelled, notSent } from './waiting.js';
 
 const connectTimeoutMs = 5_000;
 /** The first pause before connecting again: a restart takes about half a second. */

@@ -1,5 +1,5 @@
 import treeKill from 'tree-kill';
-import { sleep, within } from '../base/waiting.js';
+import { sleep, within } from '../../base/waiting.js';
 import { familyOf, hasPs, isAlive, type ProcessIdentity, signalProcess } from './process-table.js';
 import { describeExit, type WorkerExit, type WorkerProcess } from './worker-process.js';
 

@@ -1,5 +1,5 @@
-import { CodekeepError } from '../base/errors.js';
-import type { CallOptions } from './client-types.js';
+import { CodekeepError } from '../../base/errors.js';
+import type { CallOptions } from './types.js';
 
 /** What ends a wait early, besides its outcome. */
 interface Wait<T> {

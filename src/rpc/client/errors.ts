@@ -1,5 +1,5 @@
-import { CodekeepError, type ErrorCode, errorCodes } from '../base/errors.js';
-import { isRecord } from './protocol.js';
+import { CodekeepError, type ErrorCode, errorCodes } from '../../base/errors.js';
+import { isRecord } from '../protocol.js';
 
 /** Nobody answers on the socket. The CLI's exit status for it is 3. */
 export class UnreachableError extends Error {

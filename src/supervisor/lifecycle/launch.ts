@@ -1,9 +1,9 @@
 import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { WorkerKind } from '../base/ipc.js';
+import type { WorkerKind } from '../../base/ipc.js';
 import { workerMark } from './process-table.js';
 
-export const workerProgram = fileURLToPath(new URL('../worker.js', import.meta.url));
+export const workerProgram = fileURLToPath(new URL('../../worker.js', import.meta.url));
 
 /** How every worker of one supervisor is started. */
 export interface Launcher {
@@ -32,9 +32,7 @@ const setpriv: ParentDeath = { command: 'setpriv', args: ['--pdeathsig', 'SIGKIL
 /** Whether this machine has a setpriv that knows --pdeathsig (util-linux 2.33, 2018). */
 export async function findParentDeath(): Promise<ParentDeath | null> {
   return await new Promise((resolve) => {
-    execFile(setpriv.command, [...setpriv.args, process.execPath, '--version'], (error) =>
-      resolve(error === null ? setpriv : null),
-    );
+    execFile(setpriv.command, [...setpriv.args, 'true'], (error) => resolve(error === null ? setpriv : null));
   });
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { Config } from '../base/config.js';
-import type { FromWorker, LogLevel, WorkerKind, WorkerStart } from '../base/ipc.js';
+import type { Config } from '../../base/config.js';
+import type { FromWorker, LogLevel, WorkerKind, WorkerStart } from '../../base/ipc.js';
 import { findParentDeath, type Launcher } from './launch.js';
 import { diagnose, lookEveryMs } from './liveness.js';
 import { stopWorkerProcess } from './stop-worker.js';

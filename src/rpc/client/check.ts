@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { contract, type MethodName, type Result } from '../contract/index.js';
-import { RpcError, versionHint } from './client-errors.js';
+import { contract, type MethodName, type Result } from '../../contract/index.js';
+import { RpcError, versionHint } from './errors.js';
 
 /**
  * The result itself and not what zod makes of it, which would lack the fields that a newer supervisor adds.

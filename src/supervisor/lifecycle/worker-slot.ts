@@ -1,5 +1,5 @@
-import { CodekeepError, messageOf } from '../base/errors.js';
-import type { Activity, FromWorker, WorkerKind } from '../base/ipc.js';
+import { CodekeepError, messageOf } from '../../base/errors.js';
+import type { Activity, FromWorker, WorkerKind } from '../../base/ipc.js';
 import { decideRestart, relevantExits, type UnexpectedExit } from './restart-policy.js';
 import { type StopOutcome, stopWorkerProcess } from './stop-worker.js';
 import { describeExit, reasonOf, type WorkerExit, type WorkerProcess } from './worker-process.js';

@@ -1,8 +1,8 @@
-import { eventMethod, serviceEvent, type ServiceEvent, type Topic } from '../contract/events.js';
-import { checkedResult } from './client-check.js';
-import type { ClientConnection } from './client-connection.js';
-import type { CallOptions, Subscription } from './client-types.js';
-import { isRecord } from './protocol.js';
+import { eventMethod, serviceEvent, type ServiceEvent, type Topic } from '../../contract/events.js';
+import { checkedResult } from './check.js';
+import type { ClientConnection } from './connection.js';
+import type { CallOptions, Subscription } from './types.js';
+import { isRecord } from '../protocol.js';
 
 interface Entry {
   topics: readonly Topic[];

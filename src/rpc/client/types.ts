@@ -1,5 +1,5 @@
-import type { EventOf, Progress, Topic } from '../contract/events.js';
-import type { Input, MethodName, Result } from '../contract/index.js';
+import type { EventOf, Progress, Topic } from '../../contract/events.js';
+import type { Input, MethodName, Result } from '../../contract/index.js';
 
 export interface ConnectOptions {
   /** Path of the supervisor's socket. */

@@ -1,14 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { CodekeepError } from '../base/errors.js';
+import { CodekeepError } from '../../base/errors.js';
 import {
   type FromWorker,
   taskRequestId,
   type ToWorker,
   type WorkerKind,
   type WorkerStart,
-} from '../base/ipc.js';
+} from '../../base/ipc.js';
 import { type Launcher, launch } from './launch.js';
 import { lookEveryMs, residentBytes, type Vitals } from './liveness.js';
 import { identify, type ProcessIdentity } from './process-table.js';

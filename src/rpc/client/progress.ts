@@ -1,11 +1,11 @@
-import { eventMethod, type EventOf } from '../contract/events.js';
-import { checkedResult } from './client-check.js';
-import type { ClientConnection } from './client-connection.js';
-import { errorOfReply } from './client-errors.js';
-import { isKnownEvent } from './client-subscriptions.js';
-import type { CallProgress, LongCallOptions } from './client-types.js';
-import { bounded, cancelled, tooLate } from './client-waiting.js';
-import { isRecord } from './protocol.js';
+import { eventMethod, type EventOf } from '../../contract/events.js';
+import { checkedResult } from './check.js';
+import type { ClientConnection } from './connection.js';
+import { errorOfReply } from './errors.js';
+import { isKnownEvent } from './subscriptions.js';
+import type { CallProgress, LongCallOptions } from './types.js';
+import { bounded, cancelled, tooLate } from './waiting.js';
+import { isRecord } from '../protocol.js';
 
 /**
  * Calls a method that takes `wait`, and tells how far it is: as a job, whose events are followed on this
