@@ -27,8 +27,9 @@ const lingerMs = 500;
 const destroyAtBuffers = 4;
 
 /**
- * One client. Input is read as long as the turn lasts and there is room for its requests and for their replies; the rest waits in
- * the kernel, that is, with the client. Its end of input is not its end: what is pending is answered first.
+ * One client. Input is read as long as the turn lasts and there is room for its requests and for their replies;
+ * the rest waits in the kernel, that is, with the client. Its end of input is not its end: what is pending is
+ * answered first.
  *
  * Invariants: every message gets its reply unless the client is gone or never reads; memory is bounded by one
  * chunk of frames, the write buffer and the replies to maxPendingRequests, which are never dropped for being

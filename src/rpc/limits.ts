@@ -5,7 +5,7 @@ export interface RpcLimits {
   /** Deepest nesting of arrays and objects: params of the contract need fewer than ten levels. */
   maxDepth: number;
   maxBatchItems: number;
-  /** Values in one JSON text (members, items): 50,000 take JSON.parse a few milliseconds, which nothing can divide. */
+  /** Values in one JSON text: 50,000 take JSON.parse a few milliseconds, which nothing can divide. */
   maxValues: number;
   /** Items of one batch that run at the same time. */
   maxBatchConcurrency: number;

@@ -36,7 +36,7 @@ export interface RpcServerOptions<C extends ContractShape> {
 
 /** A JSON-RPC server on one Unix socket. Call one of listen and listenFd, once. */
 export interface RpcServer {
-  /** @throws as listenAt: TARGET_FILE_EXISTS where the path is taken, LIMIT_EXCEEDED where it is too long; as groupId */
+  /** @throws as listenAt and groupId: TARGET_FILE_EXISTS where the path is taken, INVALID_PARAMS for the group */
   listen(): Promise<void>;
   /** Serves a listening socket that this process was given, as by systemd (3); its file stays at close. */
   listenFd(fd: number): Promise<void>;

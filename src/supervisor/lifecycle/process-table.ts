@@ -102,7 +102,7 @@ async function eachProcess<T>(look: (pid: number) => Promise<T | null>): Promise
 
 let psFound: Promise<boolean> | undefined;
 
-/** Whether there is a `ps` program, which ps-list and tree-kill run; the latter brings the process down without it. */
+/** Whether there is a `ps` program, which ps-list and tree-kill run; the latter throws where nobody can catch. */
 export function hasPs(): Promise<boolean> {
   psFound ??= psList().then(
     () => true,

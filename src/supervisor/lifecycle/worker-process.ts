@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { CodekeepError } from '../../base/errors.js';
@@ -9,12 +10,15 @@ import {
   type WorkerKind,
   type WorkerStart,
 } from '../../base/ipc.js';
+import { within } from '../../base/waiting.js';
 import { type Launcher, launch } from './launch.js';
 import { lookEveryMs, residentBytes, type Vitals } from './liveness.js';
 import { identify, type ProcessIdentity } from './process-table.js';
 
 /** Lines of stderr kept to explain why a worker ended. */
 const stderrLinesKept = 20;
+/** So long (ms) after its exit what a crashed worker wrote is read on. */
+const lastWordsMaxMs = 200;
 /** Requests under way in one worker: a worker that does not answer must not fill the supervisor's memory. */
 const requestsMax = 2_000;
 
@@ -75,9 +79,8 @@ export class WorkerProcess {
     const { pid } = this.#child;
     this.identity = pid === undefined ? null : identify(pid);
     const stderr: string[] = [];
-    this.#followOutput('stdout', this.#child.stdout, options);
-    this.#followOutput('stderr', this.#child.stderr, options, stderr);
-    this.exited = this.#exit(stderr);
+    void this.#followOutput('stdout', this.#child.stdout, options);
+    this.exited = this.#exit(stderr, this.#followOutput('stderr', this.#child.stderr, options, stderr));
     this.ready = this.#whenReady();
     this.ready.catch(() => undefined);
     this.#child.on('message', (message: FromWorker) => this.#receive(message, options.onMessage));
@@ -193,7 +196,7 @@ export class WorkerProcess {
     });
   }
 
-  async #exit(stderr: string[]): Promise<WorkerExit> {
+  async #exit(stderr: string[], stderrRead: Promise<void>): Promise<WorkerExit> {
     const exit = await new Promise<WorkerExit>((resolve) => {
       // 'exit' and not 'close': a grandchild that holds stdio would keep 'close' waiting.
       this.#child.once('exit', (code, signal) => resolve({ code, signal, stderr }));
@@ -203,6 +206,8 @@ export class WorkerProcess {
       });
     });
     this.#hasExited = true;
+    // Its last words may still be in the pipe; a process that it has left behind may keep the pipe open.
+    if (exit.code !== 0 && exit.signal === null) await within(lastWordsMaxMs, stderrRead);
     for (const { reject } of this.#pending.values()) reject(this.#endedEarly());
     return exit;
   }
@@ -216,18 +221,21 @@ export class WorkerProcess {
     );
   }
 
-  #followOutput(
+  /** Resolves when all of it has been read. */
+  async #followOutput(
     name: 'stdout' | 'stderr',
     stream: Readable | null,
     options: WorkerProcessOptions,
     tail: string[] = [],
-  ): void {
+  ): Promise<void> {
     if (stream === null) return;
-    createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
+    const lines = createInterface({ input: stream, crlfDelay: Infinity });
+    lines.on('line', (line) => {
       tail.push(line);
       if (tail.length > stderrLinesKept) tail.shift();
       options.onOutput(name, line);
     });
+    await once(lines, 'close');
   }
 }
 
