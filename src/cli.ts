@@ -60,7 +60,11 @@ function throwInsteadOfExit(command: Command): void {
 
 async function main(): Promise<number> {
   throwInsteadOfExit(program);
-  if (name !== 'serve' && name !== 'mcp') process.on('SIGINT', interrupt);
+  if (name !== 'serve' && name !== 'mcp') {
+    process.on('SIGINT', interrupt);
+    // Its reader has seen enough, as head has after some lines.
+    process.stdout.on('error', () => process.exit(exitStatus.done));
+  }
   try {
     await program.parseAsync();
     // The doctor has looked at everything, and something is wrong.

@@ -49,6 +49,13 @@ suite('the command line', () => {
     assert.ok('freshness' in status);
   });
 
+  test('a reader that has seen enough is no error', async () => {
+    const script = '"$@" | head -c 1; echo "${PIPESTATUS[0]}"';
+    const words = [process.execPath, program, 'call', 'rpc.discover', '--socket', daemon.socket];
+    const { stdout, stderr } = await run(sandbox, 'bash', ['-c', script, 'bash', ...words]);
+    assert.deepEqual([stdout, stderr], ['{0\n', '']);
+  });
+
   test('a call that fails: status 1, the error and its hint on stderr', async () => {
     const failed = await at('call', 'list_files', '{"root_dir": "/no/such/project"}');
     assert.deepEqual([failed.status, failed.stdout], [1, '']);
