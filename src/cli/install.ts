@@ -232,12 +232,7 @@ function show(report: ServiceReport, { json }: InstallFlags): void {
   if (json === true) return printJson(report);
   const past: Record<string, string> = { write: 'written', replace: 'replaced', remove: 'removed' };
   for (const { path, action } of report.units)
-    print(
-      `${report.dry_run ? `would ${action}` : (past[action] ?? action)}: ${path}`.replace(
-        'would unchanged',
-        'unchanged',
-      ),
-    );
+    print(`${report.dry_run && action in past ? `would ${action}` : (past[action] ?? action)}: ${path}`);
   if (report.units.length === 0) print('nothing to do');
   if (report.reloaded) print('systemd has read the change');
   for (const note of report.notes) print(note);
