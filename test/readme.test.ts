@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { run } from './harness/command.js';
 import { Sandbox } from './harness/sandbox.js';
 
@@ -24,6 +25,25 @@ test('the recipes of the README work as printed, with the real socat and jq', as
     assert.match(stdout, /"message": "2 files checked, nothing to do\."/);
     assert.match(stdout, /"(?:running|done)"\n$/);
   } finally {
+    await sandbox.end();
+  }
+});
+
+test('the program of the README runs as printed, against the real package', async () => {
+  const sandbox = await Sandbox.create();
+  // Within the package, so that it finds 'codekeep/client' by that name, as its users do.
+  const path = fileURLToPath(new URL(`readme-${process.pid}.mjs`, import.meta.url));
+  try {
+    const daemon = await sandbox.startDaemon();
+    await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+    const [, source = ''] = /```ts\n([\s\S]*?)```/.exec(readme) ?? [];
+    assert.match(source, /from 'codekeep\/client'/);
+    writeFileSync(path, `const socket = ${JSON.stringify(daemon.socket)};\n${source}`);
+    const { status, stdout, stderr } = await run(sandbox, process.execPath, [path]);
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.match(stdout, /^\d+ \d+$/m, 'progress was told');
+  } finally {
+    rmSync(path, { force: true });
     await sandbox.end();
   }
 });
