@@ -89,12 +89,18 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
 }
 
 /** Why a worker that should run does not. */
-function problemOf({ kind, state, lastExit }: WorkerSlot): Result<'health'>['problems'][number] | null {
+function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Problem | null {
+  const condemned = worker?.condemned ?? null;
+  if (condemned !== null) {
+    const hint =
+      'It is being ended. Where that takes long, it hangs in the kernel: see to its disks and mounts.';
+    return { source: kind, reason: condemned, hint };
+  }
   if (state !== 'failed' && state !== 'backoff') return null;
   const hint =
     state === 'backoff'
       ? 'It is started again in a moment.'
-      : `Look into its log (view_worker_logs), mend the cause, then call start_worker; it is also tried again by itself.`;
+      : 'Look into its log (view_worker_logs), mend the cause, then call start_worker; it is also tried again by itself.';
   return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };
 }
 

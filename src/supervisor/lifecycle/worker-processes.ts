@@ -89,7 +89,9 @@ export class WorkerProcesses {
       if (reason === null) continue;
       worker.condemn(reason);
       log(worker.kind, 'error', `process ${worker.pid} is ended: it ${reason}`);
-      void stopWorkerProcess(worker, 0, true);
+      void stopWorkerProcess(worker, 0, true).then(({ error }) => {
+        if (error !== null) log(worker.kind, 'error', `process ${worker.pid}: ${error}`);
+      });
     }
   }
 }
