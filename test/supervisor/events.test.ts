@@ -74,6 +74,8 @@ suite('events', () => {
   });
 
   test('a repair and its job say that they begin, how far they are, and how they end', async () => {
+    // The comparison of a watcher that was only just started would take the lost files for deleted ones.
+    await daemon.call('wait_until_fresh', { project_id: project.project_id });
     addLostRows(daemon, project, 100);
     const events = await hear(
       ['repair', 'job'],
