@@ -50,7 +50,7 @@ function setSchemaVersion(daemon: Daemon, version: number): number {
 
 test('a worker that hangs is replaced, and its status says why', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const daemon = await sandbox.startDaemon({ config: { ...only, worker_hang_timeout: 1 } });
+  const daemon = await sandbox.startDaemon({ config: { ...only, worker_hang_timeout: 3 } });
   daemon.mayLogErrors = true;
   const pid = await pidOf(daemon);
   process.kill(pid, 'SIGSTOP');
@@ -63,7 +63,7 @@ test('a worker that hangs is replaced, and its status says why', async (t) => {
 test('index_service that hangs is replaced: reads wait and are answered', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ 'a.py': 'a = 1\n' });
-  const daemon = await sandbox.startDaemon({ config: { autostart: [], worker_hang_timeout: 1 } });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [], worker_hang_timeout: 3 } });
   daemon.mayLogErrors = true;
   const project = await daemon.addProject(root);
   const all = await daemon.call('get_worker_status', {});
