@@ -3,11 +3,17 @@ import { totalmem } from 'node:os';
 import { z } from 'zod';
 import { CodekeepError, errnoOf, messageOf } from './errors.js';
 
+/** A worker at its hardest work stays below so much; a lower limit would only end it again and again. */
+const workerMemoryMinBytes = 256 * 1024 ** 2;
+
 /**
  * Large enough for the vectors of 100,000 chunks; on a small machine a quarter of its memory, so that the machine
  * is not out of memory before a worker is out of its limit.
  */
-const workerMemoryMaxBytes = Math.max(256 * 1024 ** 2, Math.min(2 * 1024 ** 3, Math.floor(totalmem() / 4)));
+const workerMemoryMaxBytes = Math.max(
+  workerMemoryMinBytes,
+  Math.min(2 * 1024 ** 3, Math.floor(totalmem() / 4)),
+);
 
 const workerTypes = ['file_watcher', 'vectorization', 'repair'] as const;
 
@@ -45,7 +51,7 @@ export const configSchema = z.strictObject({
     .describe('Seconds until a worker that crashed again and again is tried once more'),
   worker_memory_max_bytes: z
     .int()
-    .min(256 * 1024 * 1024)
+    .min(workerMemoryMinBytes)
     .default(workerMemoryMaxBytes)
     .describe('A worker that uses more memory is replaced; 2 GiB, or a quarter of a smaller machine'),
   max_file_bytes: z

@@ -44,15 +44,19 @@ export function locate(flags: LocationFlags, environment: Environment): Location
       ),
   );
   const socket = resolve(flags.socket ?? env['CODEKEEP_SOCKET'] ?? defaultSocket(flags, env, stateDir));
-  if (Buffer.byteLength(socket) > socketPathMaxBytes) {
-    throw new CodekeepError(
-      'LIMIT_EXCEEDED',
-      `The socket path ${socket} is longer than ${socketPathMaxBytes} bytes.`,
-      'Give a shorter one with --socket or CODEKEEP_SOCKET.',
-    );
-  }
+  assertSocketPathFits(socket);
   const logs = hasOwnState(flags, env) ? undefined : first(env['LOGS_DIRECTORY']);
   return { stateDir, socket, config, logs: resolve(logs ?? join(stateDir, 'logs')) };
+}
+
+/** @throws CodekeepError LIMIT_EXCEEDED for a path longer than 107 bytes */
+export function assertSocketPathFits(path: string): void {
+  if (Buffer.byteLength(path) <= socketPathMaxBytes) return;
+  throw new CodekeepError(
+    'LIMIT_EXCEEDED',
+    `The socket path ${path} is longer than ${socketPathMaxBytes} bytes.`,
+    'Give a shorter one with --socket or CODEKEEP_SOCKET.',
+  );
 }
 
 /** A state directory of one's own brings a socket and logs of its own: two daemons must not meet in either. */

@@ -61,14 +61,15 @@ export function addDoctor(program: Command, common: Common): void {
 
 async function examine({ socket, stateDir, config }: Locations, procRoot: string): Promise<Finding[]> {
   const supervisor = await reach(socket);
+  const configuration = examineConfig(config);
   try {
     const index = await examineIndex(supervisor);
     const inotify = { ...(await lookAtInotify(procRoot, ownUid())), folders: index.folders };
     const disks = [examineDisk(stateDir, await sizeOfIndex(stateDir))];
     return [
       ...(await examineProgram()),
-      examineConfig(config),
-      await examineSocket(socket, config, supervisor),
+      configuration.finding,
+      await examineSocket(socket, configuration.hasGroup, supervisor),
       judgeStateDir(stateDir, await lookAtPath(stateDir, 'folder'), ownUid()),
       ...index.findings,
       ...judgeInotify(inotify),
@@ -127,35 +128,28 @@ async function examineProgram(): Promise<Finding[]> {
   return findings;
 }
 
-function examineConfig(path: string): Finding {
+function examineConfig(path: string): { finding: Finding; hasGroup: boolean } {
+  const check = 'configuration';
   try {
-    readConfig(path);
-    return ok('configuration', existsSync(path) ? path : `${path} is not there, the defaults hold`);
+    const { socket_group } = readConfig(path);
+    const where = existsSync(path) ? path : `${path} is not there, the defaults hold`;
+    return { finding: ok(check, where), hasGroup: socket_group !== undefined };
   } catch (error) {
     const hint = error instanceof CodekeepError ? error.hint : 'Make the file readable or remove it.';
-    return fail('configuration', messageOf(error), hint);
+    return { finding: fail(check, messageOf(error), hint), hasGroup: false };
   }
 }
 
-async function examineSocket(path: string, config: string, supervisor: Supervisor): Promise<Finding> {
+async function examineSocket(path: string, hasGroup: boolean, supervisor: Supervisor): Promise<Finding> {
   return judgeSocket({
     path,
     entry: await lookAtPath(path, 'socket'),
     folder: await lookAtPath(dirname(path), 'folder'),
     uid: ownUid(),
-    hasGroup: hasSocketGroup(config),
+    hasGroup,
     answer: supervisor.client === null ? { problem: supervisor.problem } : supervisor.health,
     ownVersion: version,
   });
-}
-
-/** A configuration that cannot be read is a finding of its own. */
-function hasSocketGroup(config: string): boolean {
-  try {
-    return readConfig(config).socket_group !== undefined;
-  } catch {
-    return false;
-  }
 }
 
 interface ServiceFindings {

@@ -7,33 +7,25 @@ export const exitStatus = { done: 0, failed: 1, usage: 2, unreachable: 3, interr
 /** The state directory or the socket is taken: like "no supervisor reachable", nothing was started. */
 const takenCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['INDEX_UNAVAILABLE', 'TARGET_FILE_EXISTS']);
 
-/** Ctrl-C has ended a command in order. */
-export class InterruptedError extends Error {
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.name = 'InterruptedError';
-    this.hint = hint;
-  }
-}
-
 export function exitStatusOf(error: unknown, isServe: boolean): number {
   if (error instanceof UnreachableError) return exitStatus.unreachable;
-  if (error instanceof InterruptedError) return exitStatus.interrupted;
+  if (error instanceof CommandError) return error.status;
   if (isServe && error instanceof CodekeepError && takenCodes.has(error.code)) return exitStatus.unreachable;
   return exitStatus.failed;
 }
 
-/** What a command could not do by itself, without a supervisor's error code. */
+/** What a command could not do by itself, or was kept from doing, without a supervisor's error code. */
 export class CommandError extends Error {
   /** What the reader can do about it, as a full sentence. */
   readonly hint: string;
+  /** The exit status of the program. */
+  readonly status: number;
 
-  constructor(message: string, hint: string) {
+  constructor(message: string, hint: string, status: number = exitStatus.failed) {
     super(message);
     this.name = 'CommandError';
     this.hint = hint;
+    this.status = status;
   }
 }
 

@@ -2,13 +2,13 @@ import { SingleBar } from 'cli-progress';
 import type { Input, Result } from '../contract/index.js';
 import { type CallProgress, type Client, CodekeepError, type LongMethod } from '../rpc/client.js';
 import { onInterrupt } from './interrupt.js';
-import { InterruptedError } from './output.js';
+import { CommandError, exitStatus } from './output.js';
 
 type Waited<N extends LongMethod> = Exclude<Result<N>, { job_id: string }>;
 
 /**
  * Calls a method that can take minutes: shows its progress on a terminal, and cancels it at Ctrl-C.
- * @throws InterruptedError where Ctrl-C has ended it
+ * @throws CommandError with the status of an interruption where Ctrl-C has ended it
  */
 export async function callWithProgress<N extends LongMethod>(
   client: Client,
@@ -35,9 +35,10 @@ export async function callWithProgress<N extends LongMethod>(
     return result as Waited<N>;
   } catch (error) {
     if (!wasInterrupted || !(error instanceof CodekeepError) || error.code !== 'CANCELLED') throw error;
-    throw new InterruptedError(
+    throw new CommandError(
       `${name} was cancelled.`,
       'What was done so far is complete; start it again for the rest.',
+      exitStatus.interrupted,
     );
   } finally {
     release();

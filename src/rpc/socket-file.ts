@@ -4,10 +4,8 @@ import { chmod, lchown, link, lstat, mkdir, realpath, unlink } from 'node:fs/pro
 import { connect, type Server } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
 import { CodekeepError, errnoOf, ignoreErrno, messageOf } from '../base/errors.js';
+import { assertSocketPathFits } from '../base/locations.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
-
-/** sun_path holds 108 bytes with its terminator; the kernel silently truncates what is longer. */
-const socketPathMaxBytes = 107;
 
 /**
  * Clients that may wait to be accepted. All that wait are accepted in one turn of the event loop, so this bounds
@@ -37,13 +35,7 @@ export async function listenAt(
   group: number | null = null,
 ): Promise<SocketFile> {
   const path = resolve(socketPath);
-  if (Buffer.byteLength(path) > socketPathMaxBytes) {
-    throw new CodekeepError(
-      'LIMIT_EXCEEDED',
-      `The socket path ${path} is longer than ${socketPathMaxBytes} bytes.`,
-      'Give a shorter one with --socket or CODEKEEP_SOCKET.',
-    );
-  }
+  assertSocketPathFits(path);
   const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   if (made !== undefined && group !== null) await shareWith(group, dirname(path), 0o750);
   await clearPath(path);

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { CodekeepError, errorCodes } from '../base/errors.js';
+import type { ProgressListener } from '../base/throttle.js';
 import type { EventOf } from '../contract/events.js';
 import type { Job } from '../contract/system.js';
 import type { EventSink } from './subscriptions.js';
-import { type ProgressListener, throttledProgress } from './throttled-progress.js';
 
 /** Ended jobs are remembered for whoever asks later, so many of them. */
 const endedJobsMax = 100;
@@ -13,6 +13,7 @@ const runningJobsMax = 32;
 export interface JobCall {
   /** Aborts when the job is cancelled. */
   signal: AbortSignal;
+  /** Each call is told to those who subscribed: what comes from a worker has been thinned out there. */
   progress: ProgressListener;
 }
 
@@ -50,11 +51,10 @@ export class Jobs {
     }
     const entry = this.#add(method);
     const { job } = entry;
-    const sayProgress = throttledProgress(() => this.#publish('progress', job));
     const progress: ProgressListener = (message, done, total) => {
       if (job.state !== 'running') return;
       job.progress = { message, done, total };
-      sayProgress(message, done, total);
+      this.#publish('progress', job);
     };
     this.#publish('started', job);
     const result = work({ signal: entry.stop.signal, progress });

@@ -1,6 +1,5 @@
 import { CodekeepError } from '../base/errors.js';
 import type { EventSink } from './subscriptions.js';
-import { type ProgressListener, throttledProgress } from './throttled-progress.js';
 
 export interface RepairProgress {
   run_id: string;
@@ -12,14 +11,12 @@ export interface RepairProgress {
 /** How far one repair is, for health, and told to those who subscribed. */
 export class RepairTrack {
   readonly #events: EventSink;
-  readonly #sayProgress: ProgressListener;
   #now: RepairProgress;
   #isOver = false;
 
   constructor(runId: string, events: EventSink) {
     this.#events = events;
     this.#now = { run_id: runId, phase: 'stop', done: 0, total: 0 };
-    this.#sayProgress = throttledProgress(() => this.#publish('progress'));
     this.#publish('started');
   }
 
@@ -30,7 +27,7 @@ export class RepairTrack {
   note(phase: string, done: number, total: number): void {
     if (this.#isOver) return;
     this.#now = { ...this.#now, phase, done, total };
-    this.#sayProgress(phase, done, total);
+    this.#publish('progress');
   }
 
   /** @param error what the repair ended with, or null where it was done */

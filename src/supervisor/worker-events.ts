@@ -4,8 +4,6 @@ import type { WorkerSlot } from './lifecycle/worker-slot.js';
 /** Says that a slot has entered a state; to be called at each of its changes. */
 export function publishState(events: EventSink, slot: WorkerSlot): void {
   const { kind, state, process: worker, lastExit } = slot;
-  // A slot enters this state just before it forks, and says so again once there is a process.
-  if (state === 'starting' && worker === null) return;
   const hasEnded = state === 'backoff' || state === 'failed';
   events.publish('worker', () => ({
     topic: 'worker',

@@ -8,7 +8,7 @@ import {
   type WorkerStart,
 } from '../base/ipc.js';
 import { isDiskFull } from '../store/index-database.js';
-import { throttled } from '../base/throttle.js';
+import { type ProgressListener, throttled, throttledProgress } from '../base/throttle.js';
 
 /** A worker whose supervisor is gone has so long (ms) to end in order. */
 const orphanGraceMs = 1_000;
@@ -21,7 +21,7 @@ const activityEveryMs = 100;
 export interface RequestCall {
   /** Aborts when the request is cancelled or the worker has to stop. */
   signal: AbortSignal;
-  progress: (phase: string, done: number, total: number) => void;
+  progress: ProgressListener;
   longStep: WorkerHost['longStep'];
 }
 
@@ -40,7 +40,7 @@ export interface WorkerBody {
 
 /**
  * The child half of a worker: the IPC channel, stop and orphan handling. Its parent half is
- * supervisor/worker-process.ts. Stopping is one AbortSignal that every loop and every sleep listens to.
+ * supervisor/lifecycle/worker-process.ts. Stopping is one AbortSignal that every loop and every sleep listens to.
  */
 export class WorkerHost {
   readonly start: WorkerStart;
@@ -150,12 +150,11 @@ export class WorkerHost {
   async #answer(body: WorkerBody, id: number, method: string, params: unknown): Promise<void> {
     const own = new AbortController();
     this.#requests.set(id, own);
-    const progress = throttled(activityEveryMs, (phase: string, done: number, total: number) =>
-      this.send({ type: 'request_progress', id, phase, done, total }),
-    );
     const call: RequestCall = {
       signal: AbortSignal.any([own.signal, this.signal]),
-      progress: (phase, done, total) => progress(done === 0 || done === total, phase, done, total),
+      progress: throttledProgress((phase, done, total) =>
+        this.send({ type: 'request_progress', id, phase, done, total }),
+      ),
       longStep: (longestMs, work) => this.longStep(longestMs, work),
     };
     try {

@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { residentMb } from '../harness/processes.js';
 import { copySources, measureHealth, measureIndexing } from './index-rate.js';
 import { measureLimits } from './limits.js';
 import { measurePeer } from './peer.js';
 import { measureDryRun, measureRestore } from './repair.js';
-import { type Figure, inMs, median, percentile, Service } from './service.js';
+import { type Figure, inMb, inMs, median, percentile, Service } from './service.js';
 import { measureStop } from './stop.js';
 
 /**
@@ -55,12 +56,12 @@ async function measureStart(): Promise<Figure[]> {
 
 async function measureIdle(service: Service): Promise<Figure[]> {
   const idle = await measureHealth(service, 2_000).stop();
-  const memory: Figure[] = [{ name: 'memory of the supervisor', value: residentMb(service.pid) }];
+  const memory: Figure[] = [{ name: 'memory of the supervisor', value: inMb(residentMb(service.pid)) }];
   const status = await service.client.call('get_worker_status');
   if ('workers' in status) {
     for (const { worker_type, processes } of status.workers) {
       for (const { pid } of processes)
-        memory.push({ name: `memory of ${worker_type}`, value: residentMb(pid) });
+        memory.push({ name: `memory of ${worker_type}`, value: inMb(residentMb(pid)) });
     }
   }
   return [
@@ -68,11 +69,6 @@ async function measureIdle(service: Service): Promise<Figure[]> {
     { name: 'health idle, p99', value: inMs(percentile(idle, 0.99)) },
     ...memory,
   ];
-}
-
-function residentMb(pid: number): string {
-  const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return `${(Number(line?.[1] ?? Number.NaN) / 1024).toFixed(0)} MB`;
 }
 
 try {

@@ -1,6 +1,6 @@
-import { residentBytes } from '#src/supervisor/lifecycle/liveness.js';
+import { residentMb } from '../harness/processes.js';
 import { waitFor } from '../harness/waiting.js';
-import { type Figure, inMs, median, percentile, Service } from './service.js';
+import { type Figure, inMb, inMs, median, percentile, Service } from './service.js';
 import { isInstalled, Supervisord } from './supervisord.js';
 
 const rounds = 5;
@@ -8,7 +8,6 @@ const asks = 1_000;
 const pipelined = 2_000;
 /** codekeep's three workers and index_service. */
 const processes = 4;
-const bytesPerMb = 1024 * 1024;
 
 interface Measured {
   start: number;
@@ -29,7 +28,7 @@ async function measureOurs(): Promise<Measured> {
   const startedAt = performance.now();
   await Promise.all(Array.from({ length: pipelined }, () => client.callAny('health')));
   const perSecond = pipelined / ((performance.now() - startedAt) / 1_000);
-  const megabytes = (residentBytes(service.pid) ?? Number.NaN) / bytesPerMb;
+  const megabytes = residentMb(service.pid);
   const stoppedAt = performance.now();
   await service.stop();
   return {
@@ -45,7 +44,7 @@ async function measureTheirs(): Promise<Measured> {
   const peer = await Supervisord.start(processes);
   const times = await timeEach(() => peer.ask());
   const perSecond = await peer.pipelined(pipelined);
-  const megabytes = (residentBytes(peer.pid) ?? Number.NaN) / bytesPerMb;
+  const megabytes = residentMb(peer.pid);
   return { start: peer.firstAnswerMs, asks: times, perSecond, stop: await peer.stop(), megabytes };
 }
 
@@ -73,7 +72,7 @@ function figuresOf(name: string, measured: readonly Measured[]): Figure[] {
     { name: `${name}: stop with ${processes} processes`, value: inMs(middle(({ stop }) => stop)) },
     {
       name: `${name}: memory of the supervisor`,
-      value: `${middle(({ megabytes }) => megabytes).toFixed(0)} MB`,
+      value: inMb(middle(({ megabytes }) => megabytes)),
     },
   ];
 }

@@ -93,3 +93,7 @@ export interface Figure {
 export function inMs(value: number): string {
   return `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
 }
+
+export function inMb(value: number): string {
+  return `${value.toFixed(0)} MB`;
+}

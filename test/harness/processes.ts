@@ -59,9 +59,9 @@ export function processesWithEnvironment(assignment: string): ProcessEntry[] {
     .map(entryOf);
 }
 
-/** How many sockets a process has open. */
-export function openSockets(pid: number): number {
-  const targets = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+/** What a process has open: paths, and words such as socket:[12345]. */
+export function openFiles(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).map((fd) => {
     try {
       return readlinkSync(`/proc/${pid}/fd/${fd}`);
     } catch {
@@ -69,5 +69,15 @@ export function openSockets(pid: number): number {
       return '';
     }
   });
-  return targets.filter((target) => target.startsWith('socket:')).length;
+}
+
+/** How many sockets a process has open. */
+export function openSockets(pid: number): number {
+  return openFiles(pid).filter((target) => target.startsWith('socket:')).length;
+}
+
+/** Resident memory of a process. */
+export function residentMb(pid: number): number {
+  const line = /^VmRSS:\s+(\d+) kB$/m.exec(read(pid, 'status'));
+  return Number(line?.[1] ?? Number.NaN) / 1024;
 }

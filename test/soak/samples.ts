@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import type { Daemon } from '../harness/daemon.js';
+import { openFiles, residentMb } from '../harness/processes.js';
 import { waitFor } from '../harness/waiting.js';
 
 const bytesPerMb = 1024 * 1024;
@@ -7,28 +8,12 @@ const bytesPerMb = 1024 * 1024;
 /** What the daemon holds while it is at rest. */
 export type Sample = Record<string, number>;
 
-function openFiles(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/fd`).map((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`);
-    } catch {
-      // Closed while it was looked at.
-      return '';
-    }
-  });
-}
-
 /** pidusage keeps /proc/PID/stat open until it forgets the process, some seconds after its end. */
 const isLookedAt = (path: string): boolean => /^\/proc\/\d+\/stat$/.test(path);
 
 /** Processes whose files pidusage has open. */
 export function processesLookedAt(pid: number): number {
   return openFiles(pid).filter(isLookedAt).length;
-}
-
-function residentMb(pid: number): number {
-  const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(line?.[1] ?? 0) / 1024;
 }
 
 /** Asks the probe, and looks at the supervisor and at index_service from outside. */

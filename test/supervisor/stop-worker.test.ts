@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { workerMark } from '#src/supervisor/lifecycle/process-table.js';
 import { stopWorkerProcess } from '#src/supervisor/lifecycle/stop-worker.js';
 import type { WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
@@ -151,7 +152,7 @@ test('processes that only look like a family are left alone', async (t) => {
 });
 
 test('a worker dies with its supervisor at once, even when it spins or is stopped', async (t) => {
-  const script = fileURLToPathOf('fixtures/supervisor.js');
+  const script = fileURLToPath(new URL('fixtures/supervisor.js', import.meta.url));
   const supervisor = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => supervisor.kill('SIGKILL'));
   const [line] = (await once(supervisor.stdout, 'data')) as [Buffer];
@@ -160,7 +161,3 @@ test('a worker dies with its supervisor at once, even when it spins or is stoppe
   supervisor.kill('SIGKILL');
   await waitFor('both are gone', () => !pids.some(isAlive), 2_000);
 });
-
-function fileURLToPathOf(path: string): string {
-  return new URL(path, import.meta.url).pathname;
-}
