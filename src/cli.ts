@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { interrupt } from './cli/interrupt.js';
 import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
-import { isJournal, journalLines } from './base/journal.js';
+import { isJournal, journalLines } from './base/journald.js';
 import type { LocationFlags } from './base/locations.js';
 import { version } from './base/version.js';
 
@@ -35,7 +35,7 @@ locationOptions(program.command('serve').description('Run the supervisor in the 
 
 locationOptions(program.command('mcp').description('Serve the tools to an agent over MCP on stdio')).action(
   async (flags: LocationFlags) => {
-    await (await import('./mcp.js')).serveMcp(flags);
+    await (await import('./cli/mcp.js')).serveMcp(flags);
   },
 );
 

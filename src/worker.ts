@@ -6,10 +6,13 @@ import { type WorkerBody, WorkerHost } from './workers/host.js';
  * supervisor, and nobody else, whose child this was.
  */
 const openers: Record<WorkerKind, (host: WorkerHost) => Promise<WorkerBody>> = {
-  index_service: async (host) => (await import('./workers/index-service.js')).openIndexService(host),
-  file_watcher: async (host) => (await import('./workers/file-watcher.js')).openFileWatcher(host),
-  vectorization: async (host) => (await import('./workers/vectorization.js')).openVectorization(host),
-  repair: async (host) => (await import('./workers/repair.js')).openRepair(host),
+  index_service: async (host) =>
+    (await import('./workers/index-service/index-service.js')).openIndexService(host),
+  file_watcher: async (host) =>
+    (await import('./workers/file-watcher/file-watcher.js')).openFileWatcher(host),
+  vectorization: async (host) =>
+    (await import('./workers/vectorization/vectorization.js')).openVectorization(host),
+  repair: async (host) => (await import('./workers/repair/repair.js')).openRepair(host),
 };
 
 const kind = process.argv[2] ?? '';

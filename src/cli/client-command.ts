@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type LocationFlags, locate } from '../base/locations.js';
-import { type Client, connect } from '../rpc/client.js';
+import { type Client, connect } from '../rpc/client/client.js';
 import { printJson } from './output.js';
 
 export interface CommonFlags extends LocationFlags {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Result } from '../contract/index.js';
-import type { Client } from '../rpc/client.js';
+import type { Client } from '../rpc/client/client.js';
 import { type Common, type CommonFlags, parseJson, parseNumber, withClient } from './client-command.js';
 import { addDoctor } from './doctor.js';
 import { addFileCommands } from './file-commands.js';

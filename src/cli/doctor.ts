@@ -7,7 +7,7 @@ import { CodekeepError, messageOf } from '../base/errors.js';
 import { type LocationFlags, type Locations, locate } from '../base/locations.js';
 import { version } from '../base/version.js';
 import type { Result } from '../contract/index.js';
-import { type Client, connect, UnreachableError } from '../rpc/client.js';
+import { type Client, connect, UnreachableError } from '../rpc/client/client.js';
 import type { Common } from './client-command.js';
 import { askAboutDatabase, askAboutProjects } from './doctor/ask.js';
 import { type Finding, fail, ok, warn } from './doctor/finding.js';

@@ -1,5 +1,5 @@
 import { type ErrorCode } from '../base/errors.js';
-import { CodekeepError, RpcError, UnreachableError } from '../rpc/client.js';
+import { CodekeepError, RpcError, UnreachableError } from '../rpc/client/client.js';
 
 /** Exit statuses of every command, fixed by the contract. */
 export const exitStatus = { done: 0, failed: 1, usage: 2, unreachable: 3, interrupted: 130 } as const;

@@ -1,6 +1,6 @@
 import { SingleBar } from 'cli-progress';
 import type { Input, Result } from '../contract/index.js';
-import { type CallProgress, type Client, CodekeepError, type LongMethod } from '../rpc/client.js';
+import { type CallProgress, type Client, CodekeepError, type LongMethod } from '../rpc/client/client.js';
 import { onInterrupt } from './interrupt.js';
 import { CommandError, exitStatus } from './output.js';
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type LocationFlags, locate } from '../base/locations.js';
 import { sleep } from '../base/waiting.js';
-import { type Client, connect } from '../rpc/client.js';
+import { type Client, connect } from '../rpc/client/client.js';
 import { describeError } from './output.js';
 
 /** How often the progress of indexing is looked at (ms). */
@@ -10,7 +10,7 @@ const lookEveryMs = 200;
 /** `codekeep serve`: the supervisor in the foreground, until SIGTERM or SIGINT. */
 export async function serve(flags: LocationFlags & { project: string[] }): Promise<void> {
   // Only this command needs the server's half of the program.
-  const { startDaemon } = await import('../daemon.js');
+  const { startDaemon } = await import('../daemon/daemon.js');
   const locations = locate(flags, process.env);
   const projects = flags.project.map((folder) => resolve(folder));
   const daemon = await startDaemon({ locations, projects });

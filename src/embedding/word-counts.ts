@@ -1,4 +1,4 @@
-import { wordsOf } from '../base/words.js';
+import { wordsOf } from '../base/search-words.js';
 import type { Document } from './provider.js';
 
 /**

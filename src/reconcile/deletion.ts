@@ -9,10 +9,10 @@ import { type FileRow, forgetFile, markDeleted, requireFile } from '../store/fil
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import type { IgnoreRules } from './ignore-rules.js';
-import { indexPaths, type IndexingContext } from './project-index.js';
+import { indexPaths, type IndexingContext } from './index-paths.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
 import { VersionStore } from './version-store.js';
-import { isSameStamp, stampOf } from './walk.js';
+import { isSameStamp, stampOf } from './stamp.js';
 
 /** What became of rows whose files a walk did not find. */
 export interface MissingTally {

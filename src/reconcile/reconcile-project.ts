@@ -4,7 +4,7 @@ import { activeFilesBelow, countFiles, eachFile, fileByPath, type FileRow } from
 import { setRootIdentity, setVerified } from '../store/projects.js';
 import { retireMissing } from './deletion.js';
 import { IgnoreRules, isRuleFile } from './ignore-rules.js';
-import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './project-index.js';
+import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
 import {
   brakeReason,
   inspectRoot,
@@ -13,7 +13,8 @@ import {
   type RootState,
   rootUnavailable,
 } from './project-root.js';
-import { isSameStamp, type WalkedFile, walkTree } from './walk.js';
+import { isSameStamp } from './stamp.js';
+import { type WalkedFile, walkTree } from './walk.js';
 
 /**
  * A file that was written so shortly before it was indexed (ms) may have changed once more within the same

@@ -10,7 +10,7 @@ import { clearDeleted, type FileRow, pageOfFiles, requireFile, restampFile } fro
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
-import { stampOf } from './walk.js';
+import { stampOf } from './stamp.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
 const restoreFilesMax = 10_000;

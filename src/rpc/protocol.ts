@@ -1,5 +1,5 @@
 import { CodekeepError, errorCodes } from '../base/errors.js';
-import type { FrameProblem } from './frame.js';
+import type { FrameProblem } from './framing/frame.js';
 
 /** The specification's own error numbers. */
 export const protocolErrors = {

@@ -1,4 +1,4 @@
-import { wordsOf } from '../base/words.js';
+import { wordsOf } from '../base/search-words.js';
 
 /** Different words of a query that are looked for. A query is a question, not a document; each word costs a scan. */
 const queryWordsMax = 32;

@@ -5,7 +5,7 @@
  * how many standard deviations it lies above the mean of its kind, and these are added. Measured against
  * reciprocal-rank fusion, sums of scores find more, since they know how much better the first is than the second.
  */
-import { wordsOf } from '../base/words.js';
+import { wordsOf } from '../base/search-words.js';
 import type { Query } from './query-words.js';
 
 /**

@@ -1,4 +1,4 @@
-import { wordsOf } from '../base/words.js';
+import { wordsOf } from '../base/search-words.js';
 
 export const snippetLinesMax = 12;
 /** UTF-16 units of a line that are shown; a longer one is cut around its first query word. */

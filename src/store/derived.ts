@@ -1,4 +1,4 @@
-import { wordsOf } from '../base/words.js';
+import { wordsOf } from '../base/search-words.js';
 import type { Chunk } from '../syntax/chunks.js';
 import type { Entity } from '../syntax/entities.js';
 import type { IndexDatabase } from './index-database.js';

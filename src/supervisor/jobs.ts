@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CodekeepError, errorCodes } from '../base/errors.js';
-import type { ProgressListener } from '../base/throttle.js';
+import type { ProgressListener } from '../base/progress.js';
 import type { EventOf } from '../contract/events.js';
 import type { Job } from '../contract/system.js';
 import type { EventSink } from './subscriptions.js';

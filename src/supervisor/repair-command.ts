@@ -14,7 +14,7 @@ import { type Supervisor, workerTypes } from './supervisor.js';
 const drainMs = 2_000;
 
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
-/** What the repair process answers; see workers/repair-task.ts. */
+/** What the repair process answers; see workers/repair/task.ts. */
 interface TaskReport {
   backup_path: string | null;
   projects: (ProjectRepair & { message: string })[];

@@ -6,12 +6,12 @@ import type { WorkerType } from '../contract/fields.js';
 import { FreshnessBoard } from './freshness-board.js';
 import { heldBack, type Hold } from './hold.js';
 import { workerProgram } from './lifecycle/launch.js';
-import { LogFiles } from './log-files.js';
+import { LogFiles } from './logs/log-files.js';
 import { type StopOutcome, stopWorkerProcess } from './lifecycle/stop-worker.js';
 import type { EventSink } from './subscriptions.js';
 import { publishState } from './worker-events.js';
 import type { RequestOptions, WorkerProcess } from './lifecycle/worker-process.js';
-import { WorkerProcesses } from './lifecycle/worker-processes.js';
+import { WorkerProcesses } from './lifecycle/fleet.js';
 import { type SlotOwner, WorkerSlot } from './lifecycle/worker-slot.js';
 
 /** Workers that are started and stopped by request; index_service is the supervisor's own. */

@@ -8,7 +8,7 @@ import {
   type WorkerStart,
 } from '../base/ipc.js';
 import { isDiskFull } from '../store/index-database.js';
-import { type ProgressListener, throttled, throttledProgress } from '../base/throttle.js';
+import { type ProgressListener, throttled, throttledProgress } from '../base/progress.js';
 
 /** A worker whose supervisor is gone has so long (ms) to end in order. */
 const orphanGraceMs = 1_000;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import type { CodekeepError, RpcError } from '#src/rpc/client.js';
+import type { CodekeepError, RpcError } from '#src/rpc/client/client.js';
 import type { Daemon, Project } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { checkedReply, exchange, request } from '../rpc/service.js';

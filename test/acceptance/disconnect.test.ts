@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, ConnectionLostError } from '#src/rpc/client.js';
+import { connect, ConnectionLostError } from '#src/rpc/client/client.js';
 import { addLostRows } from '../harness/daemon.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { filesOf } from '../harness/trees.js';

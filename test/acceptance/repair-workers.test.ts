@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { RpcError } from '#src/rpc/client.js';
+import { RpcError } from '#src/rpc/client/client.js';
 import { addLostRows, type Daemon, type Project, type RepairReport } from '../harness/daemon.js';
 import { isAlive } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';

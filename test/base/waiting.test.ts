@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Serial } from '#src/base/serial.js';
-import { throttled } from '#src/base/throttle.js';
+import { throttled } from '#src/base/progress.js';
 import { forEachLimited, sleep, Slicer } from '#src/base/waiting.js';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep } from '#src/base/waiting.js';
-import { type Client, connect, UnreachableError } from '#src/rpc/client.js';
+import { type Client, connect, UnreachableError } from '#src/rpc/client/client.js';
 
 const program = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Input, MethodName, Result } from '#src/contract/index.js';
 import type { WorkerType } from '#src/contract/fields.js';
-import { type Client, CodekeepError, connect, RpcError } from '#src/rpc/client.js';
+import { type Client, CodekeepError, connect, RpcError } from '#src/rpc/client/client.js';
 import { sha256 } from './trees.js';
 import { waitFor, within } from './waiting.js';
 

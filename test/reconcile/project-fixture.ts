@@ -13,7 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
-import type { IndexingContext } from '#src/reconcile/project-index.js';
+import type { IndexingContext } from '#src/reconcile/index-paths.js';
 import {
   type PathsOutcome,
   reconcilePaths,

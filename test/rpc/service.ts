@@ -8,10 +8,10 @@ import { z } from 'zod';
 import { CodekeepError } from '#src/base/errors.js';
 import { contract } from '#src/contract/index.js';
 import { defineMethod } from '#src/contract/method.js';
-import type { CallContext } from '#src/rpc/calls.js';
-import type { Handlers } from '#src/rpc/dispatch.js';
-import type { RpcLimits } from '#src/rpc/limits.js';
-import { createRpcServer, type RpcServer } from '#src/rpc/server.js';
+import type { CallContext } from '#src/rpc/server/calls.js';
+import type { Handlers } from '#src/rpc/server/dispatch.js';
+import type { RpcLimits } from '#src/rpc/server/limits.js';
+import { createRpcServer, type RpcServer } from '#src/rpc/server/server.js';
 
 const number = z.number();
 const nothing = z.strictObject({});

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
-import { wordsOf } from '#src/base/words.js';
+import { wordsOf } from '#src/base/search-words.js';
 import type { Document, EmbeddingProvider } from '#src/embedding/provider.js';
 import { defaultProvider } from '#src/embedding/providers.js';
 import { replaceDerived } from '#src/store/derived.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { join } from 'node:path';
 import { createRequire } from 'node:module';
-import { wordsOf } from '#src/base/words.js';
+import { wordsOf } from '#src/base/search-words.js';
 import { lsa } from '#src/embedding/lsa.js';
 import type { Document } from '#src/embedding/provider.js';
 import { search, type SearchRequest } from '#src/search/search.js';

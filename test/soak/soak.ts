@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connect } from '#src/rpc/client.js';
+import { connect } from '#src/rpc/client/client.js';
 import { type Daemon, type Project, versionPath } from '../harness/daemon.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { filesOf } from '../harness/trees.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { type Client, connect, type ServiceEvent, type Topic } from '#src/rpc/client.js';
+import { type Client, connect, type ServiceEvent, type Topic } from '#src/rpc/client/client.js';
 import { addLostRows, type Daemon, type Project } from '../harness/daemon.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { messageOf } from '../../base/errors.js';
 import type { Result } from '../../contract/index.js';
-import { type Client, CodekeepError } from '../../rpc/client.js';
+import { type Client, CodekeepError } from '../../rpc/client/client.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 import { judgeDatabase } from './judge.js';
 

@@ -11,7 +11,7 @@ import { type ActionState, recordIntent, recordOutcome, type RunKey } from '../.
 import type { Project } from '../../store/projects.js';
 import { markRestored, takeBack } from '../restore.js';
 import { VersionStore } from '../version-store.js';
-import { stampOf } from '../walk.js';
+import { stampOf } from '../stamp.js';
 import { Observer } from './observe.js';
 import { type Action, judge, type PlanContext, type Refusal, type Target } from './plan.js';
 

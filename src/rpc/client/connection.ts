@@ -4,8 +4,8 @@ import { sleep } from '../../base/waiting.js';
 import { ConnectionLostError, errorOfReply, UnreachableError } from './errors.js';
 import type { CallOptions, NotificationListener } from './types.js';
 import { bounded, cancelled, tooLate } from './waiting.js';
-import type { Frame } from '../frame.js';
-import { MessageReader } from '../framing.js';
+import type { Frame } from '../framing/frame.js';
+import { MessageReader } from '../framing/message-reader.js';
 import { isRecord } from '../protocol.js';
 
 /**

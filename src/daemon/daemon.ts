@@ -1,0 +1,174 @@
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { readConfig } from '../base/config.js';
+import { messageOf } from '../base/errors.js';
+import { version } from '../base/version.js';
+import type { Locations } from '../base/locations.js';
+import { contract } from '../contract/index.js';
+import type { Problem } from '../contract/system.js';
+import { createRpcServer } from '../rpc/server/server.js';
+import { holdStateLock } from '../store/lock.js';
+import { Jobs } from '../supervisor/jobs.js';
+import { serviceHandlers } from '../supervisor/methods/methods.js';
+import { RepairCommand } from '../supervisor/repair-command.js';
+import { Subscriptions } from '../supervisor/subscriptions.js';
+import { Supervisor } from '../supervisor/supervisor.js';
+import { serviceNotify } from './service-notify.js';
+import { UsageSampler } from '../supervisor/methods/worker-status.js';
+import { workerKinds } from '../base/ipc.js';
+
+export interface DaemonOptions {
+  locations: Locations;
+  /** Projects to register at the start; absolute. */
+  projects: readonly string[];
+}
+
+/** What a start takes (ms) besides the workers' own start timeout: ending what an earlier supervisor left. */
+const startMarginMs = 15_000;
+/** What a stop takes (ms) besides the workers' own stop timeout: killing, closing the socket and the logs. */
+const stopMarginMs = 15_000;
+
+/** A running daemon. */
+export interface Daemon {
+  /** Resolves when every worker is gone and the socket is closed. */
+  readonly ended: Promise<void>;
+  /** Aborts when the stop begins, whoever asked for it. */
+  readonly stopping: AbortSignal;
+  /** Stops in order; safe to call more than once. */
+  stop(): void;
+  /** Logs an error that nothing in the program caught. */
+  reportDefect(error: unknown): void;
+}
+
+/**
+ * Starts the supervisor: lock → socket → index_service → unfinished repair → projects → workers. It answers
+ * `health` from the second step on; requests that need the index wait until it is there.
+ * @throws CodekeepError where the state directory or the socket is taken, or the configuration is wrong
+ */
+export async function startDaemon({ locations, projects }: DaemonOptions): Promise<Daemon> {
+  const startedAt = Date.now();
+  const config = readConfig(locations.config);
+  mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
+  const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
+  const subscriptions = new Subscriptions();
+  const supervisor = new Supervisor({
+    stateDir: locations.stateDir,
+    logsDir: locations.logs,
+    config,
+    events: subscriptions,
+  });
+  const onDefect = (error: unknown, where: string): void =>
+    supervisor.log(
+      'error',
+      `${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+  const jobs = new Jobs(subscriptions, (error) => onDefect(error, 'job'));
+  const repair = new RepairCommand(supervisor, subscriptions);
+  const sampler = new UsageSampler(() => workerPids(supervisor));
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
+  const problems = new Map<Problem['source'], Problem>();
+  const server = createRpcServer({
+    contract,
+    handlers: serviceHandlers({
+      supervisor,
+      repair,
+      jobs,
+      subscriptions,
+      sampler,
+      version,
+      startedAt,
+      problems: () => [...problems.values()],
+      shutDown: stop,
+    }),
+    socketPath: locations.socket,
+    socketGroup: config.socket_group,
+    onDefect,
+    onSocketProblem: (problem) => {
+      if (problem === null) problems.delete('socket');
+      else problems.set('socket', { source: 'socket', reason: problem, hint: socketHint });
+      supervisor.log('warn', problem ?? 'the socket is where it was again');
+    },
+    limits: { maxMessageBytes: config.max_message_bytes },
+  });
+  try {
+    if (isActivated(process.env)) await server.listenFd(activatedFd);
+    else await server.listen();
+  } catch (error) {
+    sampler.stop();
+    await supervisor.logs.close();
+    lock.release();
+    throw error;
+  }
+  supervisor.log('info', `codekeep ${version} listens on ${locations.socket} (pid ${process.pid})`);
+  const notify = serviceNotify({
+    env: process.env,
+    socket: locations.socket,
+    log: (level, message) => supervisor.log(level, message),
+  });
+  notify?.starting(config.worker_start_timeout * 1_000 + startMarginMs);
+  const begun = begin(supervisor, repair, sampler, projects, () => notify?.ready())
+    .then(() => notify?.look())
+    .catch((error: unknown) => {
+      // Stopped before everything was started: there is nothing to mend.
+      if (supervisor.isEnding) return;
+      problems.set('start', { source: 'start', reason: messageOf(error), hint: startHint });
+      onDefect(error, 'start');
+    });
+  const ended = once(stopping.signal, 'abort').then(async () => {
+    supervisor.log('info', 'stopping');
+    notify?.stopping(config.worker_stop_timeout * 1_000 + stopMarginMs);
+    sampler.stop();
+    try {
+      await supervisor.end();
+      await begun;
+    } finally {
+      await server.close();
+      lock.release();
+      await notify?.end();
+    }
+  });
+  return { ended, stopping: stopping.signal, stop, reportDefect: (error) => onDefect(error, 'uncaught') };
+}
+
+async function begin(
+  supervisor: Supervisor,
+  repair: RepairCommand,
+  sampler: UsageSampler,
+  projects: readonly string[],
+  onUseful: () => void,
+): Promise<void> {
+  await supervisor.begin(onUseful);
+  if (supervisor.unfinishedRepairs > 0) {
+    supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
+    await repair.recover();
+  }
+  for (const root of projects) {
+    try {
+      await supervisor.askIndex('add_project', { root_dir: root }, false);
+    } catch (error) {
+      supervisor.log('error', `${root} was not added: ${messageOf(error)}`);
+    }
+  }
+  await supervisor.autostart();
+  await sampler.sampleAll();
+}
+
+function workerPids(supervisor: Supervisor): number[] {
+  const processes = workerKinds.map((kind) => supervisor.slot(kind).process);
+  return processes.filter((worker) => worker !== null && !worker.hasExited).map((worker) => worker?.pid ?? 0);
+}
+
+const startHint = 'Not everything was started. Mend the cause, then restart the daemon.';
+
+const socketHint =
+  'Nobody else can connect. Restart the daemon (SIGTERM, then codekeep serve) to have a socket again.';
+
+/** The first descriptor that systemd hands over; sd_listen_fds(3). */
+const activatedFd = 3;
+
+/** True when systemd listens for this process, so that the first connection starts it. */
+function isActivated(env: NodeJS.ProcessEnv): boolean {
+  return env['LISTEN_PID'] === String(process.pid) && Number(env['LISTEN_FDS'] ?? '0') >= 1;
+}

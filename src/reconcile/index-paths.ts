@@ -1,0 +1,142 @@
+import { messageOf } from '../base/errors.js';
+import { Slicer } from '../base/waiting.js';
+import { renderContent } from '../store/contents.js';
+import { fileByPath, type FileRow, restampFile } from '../store/files.js';
+import type { IndexDatabase } from '../store/index-database.js';
+import type { Project } from '../store/projects.js';
+import type { Parser } from '../syntax/parser.js';
+import type { FolderCover } from './walk.js';
+import { commitFile, isSameContent, type PreparedFile, prepareFile, readWhole } from './index-file.js';
+
+/** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
+const batchFiles = 200;
+const batchBytes = 1024 * 1024;
+
+export interface IndexTally {
+  added: number;
+  changed: number;
+  skipped: number;
+  /** Paths that changed while they were read: to be looked at again. */
+  unsettled: string[];
+  problems: string[];
+}
+
+/** What one process needs to bring files of a project into the index. */
+export interface IndexingContext {
+  index: IndexDatabase;
+  parser: Parser;
+  project: Project;
+  maxFileBytes: number;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  signal: AbortSignal;
+  /** Set where somebody watches: walks put folders under watch. */
+  cover?: FolderCover;
+}
+
+/** Called at the beginning and after each file that was dealt with. */
+export type IndexProgress = (done: number, total: number) => void;
+
+/**
+ * Indexes the given paths as they are on disk now. Reads, parses and proves outside of transactions, and
+ * commits in small ones; a file that changed in between is not written but reported as unsettled.
+ */
+export async function indexPaths(
+  context: IndexingContext,
+  paths: readonly string[],
+  generation: number,
+  progress?: IndexProgress,
+): Promise<IndexTally> {
+  const tally: IndexTally = { added: 0, changed: 0, skipped: 0, unsettled: [], problems: [] };
+  const slicer = new Slicer(context.signal);
+  let batch: Pending[] = [];
+  let bytes = 0;
+  const flush = async (): Promise<void> => {
+    if (batch.length > 0) await commitBatch(context, batch, generation, tally);
+    batch = [];
+    bytes = 0;
+  };
+  progress?.(0, paths.length);
+  for (const [position, path] of paths.entries()) {
+    const pending = await preparePath(context, path, tally, slicer);
+    if (pending !== null) {
+      batch.push(pending);
+      bytes += pending.prepared?.file.size ?? 0;
+    }
+    if (batch.length >= batchFiles || bytes >= batchBytes) await flush();
+    progress?.(position + 1, paths.length);
+    await slicer.breathe();
+  }
+  await flush();
+  return tally;
+}
+
+/** A file ready to commit; `prepared` is null where only the row's stamp has to follow the disk. */
+interface Pending {
+  row: FileRow | undefined;
+  path: string;
+  prepared: PreparedFile | null;
+  restamp: Pick<FileRow, 'size' | 'mtimeNs' | 'ino' | 'mode'> | null;
+}
+
+async function preparePath(
+  context: IndexingContext,
+  path: string,
+  tally: IndexTally,
+  slicer: Slicer,
+): Promise<Pending | null> {
+  const { index, project } = context;
+  const row = fileByPath(index, project.id, path);
+  const reading = readWhole(`${project.rootDir}/${path}`, context.maxFileBytes);
+  if (reading.kind === 'unsettled') {
+    tally.unsettled.push(path);
+    return null;
+  }
+  if (reading.kind === 'unreadable') {
+    tally.skipped += 1;
+    tally.problems.push(`${path}: ${reading.reason}`);
+    return null;
+  }
+  if (isSameContent(row, reading) && isSound(index, row))
+    return { row, path, prepared: null, restamp: reading.stamp };
+  try {
+    return {
+      row,
+      path,
+      prepared: await prepareFile(index, context.parser, path, reading, slicer),
+      restamp: null,
+    };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    tally.skipped += 1;
+    tally.problems.push(`${path}: ${messageOf(error)}`);
+    return null;
+  }
+}
+
+/** A content that was damaged or lost in the index is stored again, now that its bytes are at hand. */
+function isSound(index: IndexDatabase, row: FileRow | undefined): boolean {
+  return row !== undefined && 'bytes' in renderContent(index, row.sha256);
+}
+
+async function commitBatch(
+  context: IndexingContext,
+  batch: readonly Pending[],
+  generation: number,
+  tally: IndexTally,
+): Promise<void> {
+  const { index, project } = context;
+  const outcomes = await index.write(
+    () =>
+      batch.map(({ row, prepared, restamp }) => {
+        if (prepared !== null) return commitFile(index, project, prepared, generation, context.now());
+        if (row !== undefined && restamp !== null) restampFile(index, row.id, restamp, context.now());
+        return true;
+      }),
+    context.signal,
+  );
+  batch.forEach(({ row, path, prepared }, position) => {
+    if (outcomes[position] !== true) tally.unsettled.push(path);
+    else if (prepared !== null) tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;
+  });
+}

@@ -1,0 +1,159 @@
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { CodekeepError } from '../../base/errors.js';
+import { groupId } from '../../base/group-id.js';
+import { sleep } from '../../base/waiting.js';
+import { Connection } from './connection.js';
+import { type ContractShape, type DefectListener, Dispatcher, type Handlers } from './dispatch.js';
+import { defaultLimits, type RpcLimits } from './limits.js';
+import { replyToFailure } from '../protocol.js';
+import { listenAt, removeSocketFile, type SocketFile, socketFileAt } from './socket-file.js';
+import { watchSocketFile } from './socket-watch.js';
+import { Turn } from './turn.js';
+
+/** How long, in milliseconds, a refused client has to read why. */
+const refusalMaxMs = 1_000;
+/**
+ * So many refused clients get that time. One more is closed as soon as the reason is written, and may lose it by
+ * what it is writing itself: a crowd must not take the descriptors that the supervisor's own work needs.
+ */
+const refusedMax = 4_096;
+
+export interface RpcServerOptions<C extends ContractShape> {
+  /** The methods to serve: `contract` of src/contract, or a smaller one in tests. */
+  contract: C;
+  handlers: Handlers<C>;
+  /** Where listen() puts the socket; absolute, at most 107 bytes. */
+  socketPath: string;
+  /** The name of a group whose members may use the socket that listen() makes. */
+  socketGroup?: string | undefined;
+  /** Told about every error that is not a CodekeepError; `where` is the method, or a place in rpc. */
+  onDefect: DefectListener;
+  /** Told when the socket file is not ours any more, and null when it is again. */
+  onSocketProblem?: (problem: string | null) => void;
+  limits?: Partial<RpcLimits>;
+}
+
+/** A JSON-RPC server on one Unix socket. Call one of listen and listenFd, once. */
+export interface RpcServer {
+  /** @throws as listenAt and groupId: TARGET_FILE_EXISTS where the path is taken, INVALID_PARAMS for the group */
+  listen(): Promise<void>;
+  /** Serves a listening socket that this process was given, as by systemd (3); its file stays at close. */
+  listenFd(fd: number): Promise<void>;
+  /** Stops accepting and reading, lets pending replies go out for at most closeGraceMs, closes everything. */
+  close(): Promise<void>;
+  /** Clients that are connected now. */
+  connectionCount(): number;
+}
+
+export function createRpcServer<C extends ContractShape>(options: RpcServerOptions<C>): RpcServer {
+  return new SocketServer(options);
+}
+
+class SocketServer<C extends ContractShape> implements RpcServer {
+  readonly #options: RpcServerOptions<C>;
+  readonly #limits: RpcLimits;
+  readonly #dispatcher: Dispatcher<C>;
+  readonly #turn = new Turn();
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  readonly #refused = new Set<Socket>();
+  #lastId = 0;
+  #stopWatching: () => void = () => undefined;
+  #file: SocketFile | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: RpcServerOptions<C>) {
+    this.#options = options;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#dispatcher = new Dispatcher(options.contract, options.handlers, this.#limits, options.onDefect);
+    // Without allowHalfOpen Node closes our side at the client's end of input, and its replies are lost.
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
+  }
+
+  async listen(): Promise<void> {
+    const { socketPath, socketGroup } = this.#options;
+    const group = socketGroup === undefined ? null : await groupId(socketGroup);
+    this.#file = await listenAt(this.#server, socketPath, group);
+    this.#watch(this.#file);
+  }
+
+  async listenFd(fd: number): Promise<void> {
+    this.#server.listen({ fd });
+    await once(this.#server, 'listening');
+    this.#watch(await socketFileAt(this.#options.socketPath));
+  }
+
+  connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
+    this.#server.close();
+    this.#stopWatching();
+    if (this.#file !== null) await removeSocketFile(this.#file);
+    for (const connection of this.#connections) connection.finish();
+    const isClosed = new AbortController();
+    const grace = sleep(this.#limits.closeGraceMs, isClosed.signal);
+    await Promise.race([closed, grace]);
+    isClosed.abort();
+    for (const connection of this.#connections) connection.destroy();
+    for (const socket of this.#refused) socket.destroy();
+    await closed;
+  }
+
+  #watch(file: SocketFile | null): void {
+    this.#watchServer();
+    if (file === null) return;
+    this.#stopWatching = watchSocketFile(file, this.#limits.socketCheckEveryMs, (problem) =>
+      this.#options.onSocketProblem?.(problem),
+    );
+  }
+
+  /** A failing accept (no file descriptors left) costs that client its connection and nobody else anything. */
+  #watchServer(): void {
+    this.#server.on('error', (error) => this.#options.onDefect(error, 'accept'));
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.size >= this.#limits.maxConnections) {
+      this.#refuse(socket);
+      return;
+    }
+    this.#lastId += 1;
+    const connection = new Connection(this.#lastId, socket, this.#dispatcher, {
+      limits: this.#limits,
+      turn: this.#turn,
+      onDefect: this.#options.onDefect,
+    });
+    this.#connections.add(connection);
+    socket.on('close', () => this.#connections.delete(connection));
+  }
+
+  #refuse(socket: Socket): void {
+    const error = new CodekeepError(
+      'LIMIT_EXCEEDED',
+      `There are ${this.#limits.maxConnections} connections already.`,
+      'Close one, or use one connection for several calls.',
+    );
+    const isCrowded = this.#refused.size >= refusedMax;
+    this.#refused.add(socket);
+    const timer = setTimeout(() => socket.destroy(), refusalMaxMs);
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      this.#refused.delete(socket);
+    });
+    socket.end(`${JSON.stringify(replyToFailure(null, error))}\n`, () => {
+      if (isCrowded) socket.destroy();
+    });
+    // Unread requests would turn the client's end of input into a reset.
+    socket.resume();
+  }
+}

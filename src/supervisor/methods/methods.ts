@@ -1,0 +1,143 @@
+import { workerKinds } from '../../base/ipc.js';
+import { contract, type Contract, type IndexMethod, type Result } from '../../contract/index.js';
+import type { Problem } from '../../contract/system.js';
+import type { CallContext } from '../../rpc/server/calls.js';
+import type { Handlers } from '../../rpc/server/dispatch.js';
+import { openRpcDocument } from '../../rpc/server/openrpc.js';
+import { repairInProgress } from '../hold.js';
+import type { Jobs } from '../jobs.js';
+import { logMethods } from './log-methods.js';
+import { projectMethods } from './project-methods.js';
+import type { RepairCommand } from '../repair-command.js';
+import type { Subscriptions } from '../subscriptions.js';
+import type { Supervisor } from '../supervisor.js';
+import { workerMethods } from './worker-methods.js';
+import type { WorkerSlot } from '../lifecycle/worker-slot.js';
+import type { UsageSampler } from './worker-status.js';
+
+export interface ServiceParts {
+  supervisor: Supervisor;
+  repair: RepairCommand;
+  jobs: Jobs;
+  subscriptions: Subscriptions;
+  sampler: UsageSampler;
+  version: string;
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  /** What is wrong outside of the workers: the socket. */
+  problems: () => Problem[];
+  shutDown: () => void;
+}
+
+/** Index methods that write: refused while a repair has the index to itself. */
+const indexWrites: ReadonlySet<IndexMethod> = new Set<IndexMethod>([
+  'add_project',
+  'remove_project',
+  'delete_file',
+  'restore_deleted_files',
+  'check_database',
+  'backup_database',
+]);
+
+/** What each method of the contract does. */
+export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
+  const { supervisor, repair, jobs, subscriptions, shutDown } = parts;
+  // Made when it is first asked for: it takes longer than the rest of the start.
+  let document: ReturnType<typeof openRpcDocument> | null = null;
+  return {
+    ...indexHandlers(supervisor),
+    ...workerMethods(supervisor, parts.sampler),
+    ...logMethods(supervisor.logs),
+    ...projectMethods(supervisor, jobs),
+    health: () => health(parts),
+    'rpc.discover': () => (document ??= openRpcDocument(parts.version, contract)),
+    subscribe: ({ topics }, call) => ({ subscription_id: subscriptions.subscribe(topics, call) }),
+    unsubscribe({ subscription_id }, { connectionId }) {
+      subscriptions.unsubscribe(subscription_id, connectionId);
+      return { unsubscribed: true };
+    },
+    list_jobs: () => ({ jobs: jobs.list() }),
+    get_job: ({ job_id }) => jobs.get(job_id),
+    cancel_job: ({ job_id }) => jobs.cancel(job_id),
+    shutdown: () => {
+      setImmediate(shutDown);
+      return { stopping: true };
+    },
+    async repair_database({ wait, ...params }, { cancelled }) {
+      // Refused at once, and not as a job that fails later.
+      if (!params.dry_run && supervisor.isHeld) throw repairInProgress();
+      const job = jobs.run('repair_database', (call) => repair.run(params, call));
+      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
+    },
+  };
+}
+
+function health({ supervisor, repair, version, startedAt, ...parts }: ServiceParts): Result<'health'> {
+  const states = workerKinds.map((kind) => [kind, supervisor.slot(kind).state] as const);
+  const workerProblems = workerKinds.flatMap((kind) => problemOf(supervisor.slot(kind)) ?? []);
+  const problems = [...workerProblems, ...parts.problems()];
+  const { progress } = repair;
+  return {
+    status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
+    version,
+    pid: process.pid,
+    uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
+    workers: Object.fromEntries(states),
+    repair: progress,
+    problems,
+  };
+}
+
+/** Why a worker that should run does not. */
+function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Problem | null {
+  const condemned = worker?.condemned ?? null;
+  if (condemned !== null) {
+    const hint =
+      'It is being ended. Where that takes long, it hangs in the kernel: see to its disks and mounts.';
+    return { source: kind, reason: condemned, hint };
+  }
+  if (state !== 'failed' && state !== 'backoff') return null;
+  const hint =
+    state === 'backoff'
+      ? 'It is started again in a moment.'
+      : 'Look into its log (view_worker_logs), mend the cause, then call start_worker; it is also tried again by itself.';
+  return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };
+}
+
+/** Every method that the contract gives to the index is forwarded; params are validated already. */
+function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMethod> {
+  const forward =
+    <N extends IndexMethod>(name: N) =>
+    async (params: unknown, call: Pick<CallContext, 'signal'>): Promise<Result<N>> => {
+      const isWrite = indexWrites.has(name);
+      if (isWrite && supervisor.isHeld) throw repairInProgress();
+      // A write goes on when its caller goes away: half of it would be worse than all of it.
+      const result = await supervisor.askIndex(
+        name,
+        params,
+        !isWrite,
+        isWrite ? {} : { signal: call.signal },
+      );
+      if (name === 'add_project' || name === 'remove_project') supervisor.projectsChanged();
+      return result as Result<N>;
+    };
+  return {
+    add_project: forward('add_project'),
+    list_projects: forward('list_projects'),
+    remove_project: forward('remove_project'),
+    get_project_status: forward('get_project_status'),
+    list_files: forward('list_files'),
+    get_file: forward('get_file'),
+    delete_file: forward('delete_file'),
+    list_deleted_files: forward('list_deleted_files'),
+    restore_deleted_files: forward('restore_deleted_files'),
+    list_code_entities: forward('list_code_entities'),
+    get_ast: forward('get_ast'),
+    search: forward('search'),
+    list_repairs: forward('list_repairs'),
+    get_repair: forward('get_repair'),
+    check_database: forward('check_database'),
+    backup_database: forward('backup_database'),
+    get_database_status: forward('get_database_status'),
+  };
+}

@@ -1,0 +1,286 @@
+import { messageOf } from '../../base/errors.js';
+import type { ProjectFreshness } from '../../base/ipc.js';
+import type { Serial } from '../../base/serial.js';
+import { sleep } from '../../base/waiting.js';
+import type { IndexingContext, IndexProgress } from '../../reconcile/index-paths.js';
+import { inspectRoot } from '../../reconcile/project-root.js';
+import {
+  reconcilePaths,
+  reconcileProject,
+  type ReconcileOutcome,
+} from '../../reconcile/reconcile-project.js';
+import { judgeFreshness } from './freshness.js';
+import { TreeWatch } from './tree-watch.js';
+
+/** A burst of events is taken together once it is quiet for so long (ms) ... */
+const quietMs = 120;
+/** ... and at the latest after so long (ms), so that a file that is written all the time is still followed. */
+const burstMaxMs = 1_000;
+/**
+ * More changed paths than this are looked at by a comparison of the whole tree: the kernel's queue holds
+ * 16,384 events and drops the rest without telling the watcher.
+ */
+const pathsMax = 4_000;
+/** After trouble, and where there are no events, the tree is compared this often (ms). */
+const troubleRetryMs = 5_000;
+/** How often the root is looked at while nothing else happens (ms). */
+const rootCheckMs = 2_000;
+
+export interface ProjectWatcherOptions {
+  context: IndexingContext;
+  excluded: readonly string[];
+  /** One piece of indexing work at a time in this process. */
+  serial: Serial;
+  reconcileIntervalMs: number;
+  log: (level: 'error' | 'warn' | 'info' | 'debug', message: string) => void;
+  onFreshness: (project: ProjectFreshness) => void;
+  onIndexed: () => void;
+  progress: IndexProgress;
+  /** Nothing is being indexed any more. */
+  onIdle: () => void;
+}
+
+/**
+ * Keeps one project's index true. Events are hints that something may have changed; what is true is found
+ * out by looking. Freshness says only what was proven: `fresh` means that the last comparison ended, that
+ * nothing is pending, and that the watch is alive.
+ */
+export class ProjectWatcher {
+  readonly #options: ProjectWatcherOptions;
+  readonly #pending = new Set<string>();
+  readonly #stop = new AbortController();
+  readonly #watch: TreeWatch;
+  readonly #context: IndexingContext;
+  #watchProblem: string | null = null;
+  #wake: AbortController = new AbortController();
+  #firstPendingAt = 0;
+  #lastPendingAt = 0;
+  #wholeWanted = true;
+  #verifiedOnce: boolean;
+  #trouble: string | null = null;
+  readonly #listeners = new Set<IndexProgress>();
+  /** A comparison that was asked for and has not begun. */
+  #queued: Promise<ReconcileOutcome> | null = null;
+  #begun: Promise<ReconcileOutcome> | null = null;
+  #comparing = false;
+  /** Paths that are being indexed now. */
+  #following = 0;
+
+  constructor(options: ProjectWatcherOptions) {
+    this.#options = options;
+    this.#verifiedOnce = options.context.project.lastVerifiedAt !== null;
+    this.#listeners.add(options.progress);
+    this.#watch = new TreeWatch({
+      rootDir: options.context.project.rootDir,
+      onPath: (path) => this.#note(path),
+      onDoubt: () => this.#wantWhole(),
+      onLost: (reason) => this.#lostWatch(reason),
+    });
+    this.#context = { ...options.context, cover: this.#watch };
+  }
+
+  /** Runs until `stop`. */
+  async run(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        await this.#step();
+      } catch (error) {
+        if (signal.aborted || this.#context.signal.aborted) break;
+        this.#setTrouble(messageOf(error));
+      }
+      await this.#rest();
+    }
+    this.#watch.stop();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#wake.abort();
+    this.#watch.stop();
+  }
+
+  /**
+   * Compares the whole tree, beginning after this call: what was written before it is indexed when this
+   * resolves. Everybody who asks before a comparison begins gets that one.
+   * @param joinsRunning take one that has begun already, too: for a project that was only just added
+   */
+  async reconcileNow(joinsRunning = false, progress?: IndexProgress): Promise<ReconcileOutcome> {
+    if (progress !== undefined) this.#listeners.add(progress);
+    try {
+      if (joinsRunning && this.#begun !== null) return await this.#begun;
+      this.#queued ??= this.#options.serial.run(() => {
+        this.#queued = null;
+        this.#begun = this.#whole().finally(() => {
+          this.#begun = null;
+        });
+        return this.#begun;
+      });
+      return await this.#queued;
+    } finally {
+      if (progress !== undefined) this.#listeners.delete(progress);
+    }
+  }
+
+  /** Deals with what is pending, so that a repair does not meet half-followed changes. */
+  async drain(): Promise<void> {
+    if (this.#pending.size > 0) await this.#options.serial.run(() => this.#followPending());
+  }
+
+  async #step(): Promise<void> {
+    if (this.#wholeWanted) {
+      await this.reconcileNow();
+    } else if (this.#pending.size > 0) {
+      await this.#settle();
+      await this.#options.serial.run(() => this.#followPending());
+    }
+  }
+
+  /** Sleeps until there is something to do, at most until the next periodic comparison. */
+  async #rest(): Promise<void> {
+    if (this.#pending.size > 0 || this.#stop.signal.aborted) {
+      if (this.#trouble !== null) await sleep(troubleRetryMs, this.#stop.signal);
+      return;
+    }
+    if (this.#wholeWanted && this.#trouble === null) return;
+    this.#wake = new AbortController();
+    const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
+    const isWell = this.#watch.isAlive && this.#trouble === null;
+    const { reconcileIntervalMs } = this.#options;
+    const wakeAt =
+      Date.now() + (isWell ? reconcileIntervalMs : Math.min(reconcileIntervalMs, troubleRetryMs));
+    while (!wake.aborted && Date.now() < wakeAt) {
+      await sleep(Math.min(rootCheckMs, wakeAt - Date.now()), wake);
+      // A root that was moved away sends no event, and must not be called fresh.
+      if (isWell && inspectRoot(this.#context.project).kind !== 'verified') break;
+    }
+    if (!wake.aborted) this.#wantWhole();
+  }
+
+  async #settle(): Promise<void> {
+    for (;;) {
+      const now = performance.now();
+      const waitMs = Math.min(this.#lastPendingAt + quietMs, this.#firstPendingAt + burstMaxMs) - now;
+      if (waitMs <= 0 || this.#stop.signal.aborted) return;
+      await sleep(waitMs, this.#stop.signal);
+    }
+  }
+
+  async #whole(): Promise<ReconcileOutcome> {
+    const { excluded } = this.#options;
+    const context = this.#context;
+    this.#wholeWanted = false;
+    this.#pending.clear();
+    this.#comparing = true;
+    this.#publish();
+    try {
+      this.#watch.beginWhole();
+      this.#watch.beginBurst();
+      const outcome = await reconcileProject(context, excluded, (done, total) => {
+        for (const listener of this.#listeners) listener(done, total);
+      });
+      if (outcome.halted === null) {
+        context.project.generation += 1;
+        this.#verifiedOnce = true;
+      }
+      await this.#finish(outcome);
+      return outcome;
+    } catch (error) {
+      this.#wholeWanted = true;
+      throw error;
+    } finally {
+      this.#comparing = false;
+      this.#options.onIdle();
+      this.#publish();
+    }
+  }
+
+  async #followPending(): Promise<void> {
+    const { excluded } = this.#options;
+    const context = this.#context;
+    const paths = [...this.#pending];
+    this.#pending.clear();
+    this.#watch.beginBurst();
+    // After trouble only a whole comparison proves anything.
+    if (paths.length > pathsMax || this.#trouble !== null) this.#wholeWanted = true;
+    if (this.#wholeWanted || paths.length === 0) return;
+    this.#following = paths.length;
+    this.#publish();
+    try {
+      const outcome = await reconcilePaths(context, excluded, paths);
+      if (outcome.needsWhole) this.#wholeWanted = true;
+      else await this.#finish(outcome);
+    } catch (error) {
+      this.#wholeWanted = true;
+      throw error;
+    } finally {
+      this.#following = 0;
+      this.#options.onIdle();
+      this.#publish();
+    }
+  }
+
+  async #finish(outcome: ReconcileOutcome): Promise<void> {
+    const { log } = this.#options;
+    const context = this.#context;
+    if (outcome.halted !== null) {
+      this.#setTrouble(outcome.halted);
+      return;
+    }
+    this.#trouble = null;
+    const { added, changed, deleted } = outcome;
+    if (added + changed + deleted > 0) {
+      log('info', `${context.project.rootDir}: ${added} added, ${changed} changed, ${deleted} deleted`);
+      this.#options.onIndexed();
+    }
+    for (const problem of outcome.problems.slice(0, 20))
+      log('debug', `${context.project.rootDir}: skipped ${problem}`);
+    for (const path of outcome.unsettled) this.#note(path);
+  }
+
+  #lostWatch(reason: string): void {
+    const { log } = this.#options;
+    const context = this.#context;
+    if (this.#watchProblem !== reason) {
+      log(
+        'warn',
+        `${context.project.rootDir}: no file events, looking every few seconds instead (${reason})`,
+      );
+    }
+    this.#watchProblem = reason;
+    this.#publish();
+  }
+
+  #note(path: string): void {
+    if (path === '') return this.#wantWhole();
+    if (this.#pending.size === 0) this.#firstPendingAt = performance.now();
+    this.#lastPendingAt = performance.now();
+    this.#pending.add(path);
+    if (this.#pending.size === 1) this.#publish();
+    this.#wake.abort();
+  }
+
+  #wantWhole(): void {
+    this.#wholeWanted = true;
+    this.#wake.abort();
+    this.#publish();
+  }
+
+  #setTrouble(reason: string): void {
+    if (this.#trouble !== reason) this.#options.log('warn', `${this.#context.project.rootDir}: ${reason}`);
+    this.#trouble = reason;
+    this.#publish();
+  }
+
+  #publish(): void {
+    const pending = this.#pending.size + this.#following;
+    const judged = judgeFreshness({
+      trouble: this.#trouble,
+      verifiedOnce: this.#verifiedOnce,
+      comparing: this.#comparing || this.#wholeWanted,
+      pending,
+      watched: this.#watch.isAlive,
+    });
+    this.#options.onFreshness({ projectId: this.#context.project.id, pending, ...judged });
+  }
+}

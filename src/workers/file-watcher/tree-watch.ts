@@ -1,0 +1,140 @@
+import { type FSWatcher, lstatSync, readFileSync, watch } from 'node:fs';
+import { basename } from 'node:path';
+import { errnoOf, messageOf } from '../../base/errors.js';
+import { isWithin } from '../../base/paths.js';
+import type { FolderCover } from '../../reconcile/walk.js';
+
+export interface TreeWatchOptions {
+  rootDir: string;
+  /** A path below the root that may have changed; '' for the root itself. */
+  onPath: (path: string) => void;
+  /** A branch was switched, or events may have got lost: compare everything. */
+  onDoubt: () => void;
+  /** Some folder cannot be watched; `reason` says what to do about it. */
+  onLost: (reason: string) => void;
+}
+
+interface WatchedFolder {
+  watch: FSWatcher;
+  ino: number;
+  /** The folder itself was moved or removed: the watch stays with what is gone. */
+  suspect: boolean;
+}
+
+/** The kernel queues so many events for a process and drops the rest without a word the program could hear. */
+const queuedEventsMax = readQueueLimit();
+
+/**
+ * Events of one project's tree: one inotify watch a folder, put on by the walk just before it lists that
+ * folder. So nothing falls between the look and the watch, also in folders that appear whole, which watchers
+ * that cover a tree by themselves miss. Events are hints: only their path counts, and not even that for sure.
+ */
+export class TreeWatch implements FolderCover {
+  readonly #options: TreeWatchOptions;
+  readonly #folders = new Map<string, WatchedFolder>();
+  #headWatch: FSWatcher | null = null;
+  #problem: string | null = null;
+  #eventsInBurst = 0;
+
+  constructor(options: TreeWatchOptions) {
+    this.#options = options;
+  }
+
+  /** True when every folder that was walked is watched. */
+  get isAlive(): boolean {
+    return this.#problem === null && this.#folders.has('');
+  }
+
+  /** A walk of the whole tree begins; it tries again what could not be watched. */
+  beginWhole(): void {
+    this.#problem = null;
+    this.#headWatch ??= this.#watchHead();
+  }
+
+  cover(folder: string, isNew: boolean): void {
+    const { rootDir } = this.#options;
+    const absolute = folder === '' ? rootDir : `${rootDir}/${folder}`;
+    const known = this.#folders.get(folder);
+    try {
+      const { ino } = lstatSync(absolute);
+      if (known !== undefined && !known.suspect && !isNew && known.ino === ino) return;
+      const name = basename(absolute);
+      const entry: WatchedFolder = {
+        watch: watch(absolute, (_event, child) => this.#onEvent(folder, entry, child, name)),
+        ino,
+        suspect: false,
+      };
+      entry.watch.on('error', (error) => this.#lost(error));
+      this.#folders.set(folder, entry);
+    } catch (error) {
+      const errno = errnoOf(error);
+      // A folder that is gone by now, or that cannot be read, has no content to follow either.
+      if (errno !== 'ENOENT' && errno !== 'ENOTDIR' && errno !== 'EACCES') this.#lost(error);
+    }
+    known?.watch.close();
+  }
+
+  uncover(folder: string): void {
+    if (!this.#folders.has(folder)) return;
+    for (const [watched, entry] of this.#folders) {
+      if (isWithin(folder, watched)) this.#close(watched, entry);
+    }
+  }
+
+  retain(walked: ReadonlySet<string>): void {
+    for (const [watched, entry] of this.#folders) if (!walked.has(watched)) this.#close(watched, entry);
+  }
+
+  /** What was noticed so far is being looked at. */
+  beginBurst(): void {
+    this.#eventsInBurst = 0;
+  }
+
+  stop(): void {
+    this.retain(new Set());
+    this.#headWatch?.close();
+    this.#headWatch = null;
+  }
+
+  #close(folder: string, entry: WatchedFolder): void {
+    entry.watch.close();
+    this.#folders.delete(folder);
+  }
+
+  #onEvent(folder: string, entry: WatchedFolder, child: string | null, ownName: string): void {
+    // For the watched folder itself inotify gives its own name: it was moved or removed.
+    if (child === ownName) entry.suspect = true;
+    this.#eventsInBurst += 1;
+    if (this.#eventsInBurst > queuedEventsMax / 2) this.#options.onDoubt();
+    if (folder === '' && child === ownName) this.#options.onDoubt();
+    this.#options.onPath(child === null ? folder : folder === '' ? child : `${folder}/${child}`);
+  }
+
+  #watchHead(): FSWatcher | null {
+    try {
+      const headWatch = watch(`${this.#options.rootDir}/.git`, (_event, name) => {
+        if (name === 'HEAD') this.#options.onDoubt();
+      });
+      headWatch.on('error', () => headWatch.close());
+      return headWatch;
+    } catch {
+      // No repository: there is no branch to be switched.
+      return null;
+    }
+  }
+
+  #lost(error: unknown): void {
+    const message = messageOf(error);
+    const isLimit = ['ENOSPC', 'EMFILE'].includes(errnoOf(error) ?? '');
+    this.#problem = isLimit ? `${message}; raise fs.inotify.max_user_watches with sysctl` : message;
+    this.#options.onLost(this.#problem);
+  }
+}
+
+function readQueueLimit(): number {
+  try {
+    return Number(readFileSync('/proc/sys/fs/inotify/max_queued_events', 'utf8')) || 16_384;
+  } catch {
+    return 16_384;
+  }
+}

@@ -1,0 +1,90 @@
+import { assertRelativePath } from '../../base/paths.js';
+import type { Result } from '../../contract/index.js';
+import { deleteFile } from '../../reconcile/deletion.js';
+import { checkRestorable, chooseDeleted, restoreDeleted } from '../../reconcile/restore.js';
+import { VersionStore } from '../../reconcile/version-store.js';
+import { hasContent } from '../../store/contents.js';
+import { type FileRow, pageOfFiles } from '../../store/files.js';
+import { requireProject } from '../../store/projects.js';
+import type { Parser } from '../../syntax/parser.js';
+import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
+import { renderFile } from './code-methods.js';
+
+type FileMethods = Pick<
+  IndexMethods,
+  'list_files' | 'get_file' | 'delete_file' | 'list_deleted_files' | 'restore_deleted_files'
+>;
+
+export function fileMethods({ index, host }: IndexContext, parser: Parser): FileMethods {
+  return {
+    list_files({ deleted, path_prefix, limit, cursor, ...reference }) {
+      const project = requireProject(index, reference);
+      const filter = deleted ? 'deleted' : 'active';
+      const rows = pageOfFiles(index, project.id, {
+        filter,
+        prefix: path_prefix ?? '',
+        after: cursor ?? '',
+        limit,
+      });
+      return { files: rows.map(wireFile), next_cursor: nextCursor(rows, limit) };
+    },
+    get_file({ path, ...reference }) {
+      const project = requireProject(index, reference);
+      const { row, hash, bytes, isText } = renderFile(index, project, path);
+      return {
+        path,
+        sha256: hash,
+        size: bytes.length,
+        language: row.language,
+        encoding: isText ? 'utf8' : 'base64',
+        content: bytes.toString(isText ? 'utf8' : 'base64'),
+      };
+    },
+    async delete_file({ path, ...reference }, call) {
+      assertRelativePath(path);
+      const project = requireProject(index, reference);
+      const maxFileBytes = host.start.config.max_file_bytes;
+      const context = { index, parser, project, maxFileBytes, now: Date.now, signal: call.signal };
+      return { path, version_path: await deleteFile(context, path) };
+    },
+    list_deleted_files({ path_prefix, limit, cursor, ...reference }) {
+      const project = requireProject(index, reference);
+      const versions = new VersionStore(project);
+      const page = { filter: 'deleted', prefix: path_prefix ?? '', after: cursor ?? '', limit } as const;
+      const rows = pageOfFiles(index, project.id, page);
+      const files = rows.map((row) => ({
+        path: row.path,
+        version_path: versions.pathOf(row.path),
+        deleted_at: isoOrNull(row.deletedAt),
+        size: row.size,
+        restorable: row.sha256 !== null && hasContent(index, row.sha256),
+      }));
+      return { files, next_cursor: nextCursor(rows, limit) };
+    },
+    async restore_deleted_files({ paths, path_prefix, deleted_after, dry_run, ...reference }) {
+      const project = requireProject(index, reference);
+      const deletedAfter = deleted_after === undefined ? undefined : Date.parse(deleted_after);
+      const rows = chooseDeleted(index, project, { paths, pathPrefix: path_prefix, deletedAfter });
+      if (dry_run) checkRestorable(index, project, rows);
+      else await restoreDeleted(index, project, rows, Date.now);
+      return { restored: rows.map(({ path }) => ({ path })), dry_run };
+    },
+  };
+}
+
+function wireFile(row: FileRow): Result<'list_files'>['files'][number] {
+  return {
+    path: row.path,
+    size: row.size,
+    mode: row.mode.toString(8).padStart(4, '0'),
+    language: row.language,
+    sha256: row.sha256,
+    deleted: row.deleted === 1,
+    updated_at: new Date(row.updatedAt).toISOString(),
+  };
+}
+
+/** Pages are in the order of paths, so the last path is the cursor. */
+function nextCursor(rows: readonly FileRow[], limit: number): string | null {
+  return rows.length < limit ? null : (rows.at(-1)?.path ?? null);
+}

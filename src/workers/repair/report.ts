@@ -1,0 +1,73 @@
+import type { ApplyOutcome } from '../../reconcile/repair/apply.js';
+import type { Action, Plan } from '../../reconcile/repair/plan.js';
+import { type PlannedRepair, summaryOf } from '../../reconcile/repair/repair-project.js';
+
+/** A result's lists end here; get_repair pages through the rest. */
+const listMax = 1_000;
+
+/** The wire's fields of one project's repair. */
+export interface ProjectReport {
+  project_id: string;
+  root_dir: string;
+  version_dir: string;
+  files_in_project_restored: { id: number; path: string }[];
+  files_in_versions_marked_deleted: { id: number; path: string }[];
+  files_restored_from_cst: {
+    id: number;
+    path: string;
+    targets: ('versions' | 'project')[];
+    sha256: string;
+  }[];
+  unrestorable: { id: number; path: string; reason: string }[];
+  conflicts: { id: number; path: string; reason: string }[];
+  unknown: { id: number; path: string; reason: string }[];
+  errors: string[];
+  totals: Record<string, number>;
+  message: string;
+}
+
+export interface RepairReport {
+  backup_path: string | null;
+  projects: ProjectReport[];
+}
+
+/** What was planned (outcome null), or what was done of it. */
+export function reportOf({ project, plan }: PlannedRepair, outcome: ApplyOutcome | null): ProjectReport {
+  const acted = outcome?.done ?? plan.actions;
+  const brief = (verdict: Action['verdict']): { id: number; path: string }[] =>
+    acted
+      .filter((action) => action.verdict === verdict)
+      .slice(0, listMax)
+      .map(({ id, path }) => ({ id, path }));
+  const restored = acted.filter((action) => action.verdict === 'restore_from_cst').slice(0, listMax);
+  return {
+    project_id: project.id,
+    root_dir: project.rootDir,
+    version_dir: project.versionDir,
+    files_in_project_restored: brief('clear_deleted'),
+    files_in_versions_marked_deleted: brief('set_deleted'),
+    files_restored_from_cst: restored.map(({ id, path, targets, sha256 }) => ({
+      id,
+      path,
+      targets,
+      sha256: sha256 ?? '',
+    })),
+    unrestorable: plan.unrestorable.slice(0, listMax),
+    conflicts: [...plan.conflicts, ...(outcome?.conflicts ?? [])].slice(0, listMax),
+    unknown: plan.unknown.slice(0, listMax),
+    errors: (outcome?.errors ?? []).slice(0, listMax),
+    totals: totalsOf(plan, outcome),
+    message: summaryOf(plan, outcome),
+  };
+}
+
+/** What was planned; after a run, what was done of it, and the rest where it went. */
+function totalsOf(plan: Plan, outcome: ApplyOutcome | null): Record<string, number> {
+  if (outcome === null) return { ...plan.totals };
+  const totals: Record<string, number> = { ...plan.totals, failed: outcome.errors.length };
+  for (const verdict of ['clear_deleted', 'set_deleted', 'restore_from_cst'] as const) {
+    totals[verdict] = outcome.done.filter((action) => action.verdict === verdict).length;
+  }
+  totals['conflict'] = plan.totals.conflict + outcome.conflicts.length;
+  return totals;
+}

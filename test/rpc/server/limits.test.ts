@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { Load } from '../../harness/load.js';
+import { waitFor, within } from '../../harness/waiting.js';
+import { outcome, RawClient, request, type Service, startService } from '../service.js';
+
+const MiB = 1024 * 1024;
+
+function start(t: TestContext, service: Service, ...load: [...ConstructorParameters<typeof Load>]): Load {
+  const [kind, , amount] = load;
+  const begun = new Load(kind, service.socket, amount);
+  t.after(() => begun.kill());
+  return begun;
+}
+
+/** Asks one request after the other until `work` is over; each has to be answered. */
+async function askMeanwhile<T>(service: Service, work: Promise<T>): Promise<T> {
+  const client = new RawClient(service.socket);
+  const end = new AbortController();
+  const over = work.finally(() => end.abort());
+  for (let id = 1; !end.signal.aborted || id < 20; id += 1) {
+    client.send(`${request(id, 'get_data')}\n`);
+    const replies = await within('another client is answered', client.lines(id));
+    assert.deepEqual(outcome(replies.at(-1)), [id, 'ok']);
+  }
+  client.socket.end();
+  return await over;
+}
+
+test('10,000 connections: as many as the limit are served, each other is told why, and then all is as before', async (t) => {
+  const service = await startService(t, { maxConnections: 500 });
+  const crowd = start(t, service, 'crowd', service.socket, 10_000);
+  const tally = await crowd.isOn();
+  assert.deepEqual(tally, { answered: 500, '-32013': 9_500 });
+  await crowd.end();
+  await waitFor('they are gone', () => service.server.connectionCount() === 0);
+  await askMeanwhile(service, Promise.resolve());
+  assert.deepEqual(service.defects, []);
+});
+
+test('a message of 100 MB is refused while it streams, nothing of it is kept, and its connection lives on', async (t) => {
+  const service = await startService(t);
+  const before = process.memoryUsage.rss();
+  const load = start(t, service, 'large', service.socket, 100 * MiB);
+  await load.isOn();
+  const replies = await askMeanwhile(service, load.end());
+  assert.deepEqual(replies, [
+    [null, -32013],
+    [2, 'ok'],
+  ]);
+  assert.ok(process.memoryUsage.rss() - before < 60 * MiB);
+});
+
+test('a batch of 100,000 is refused without being parsed, and its connection lives on', async (t) => {
+  for (const limits of [{}, { maxMessageBytes: 64 * MiB }]) {
+    const service = await startService(t, limits);
+    const load = start(t, service, 'batch', service.socket, 100_000);
+    await load.isOn();
+    const replies = await askMeanwhile(service, load.end());
+    assert.deepEqual(replies, [
+      [null, -32013],
+      [2, 'ok'],
+    ]);
+  }
+});
+
+test('10,000 requests that are sent before a reply is read are all answered', async (t) => {
+  const service = await startService(t);
+  const load = start(t, service, 'pipeline', service.socket, 10_000);
+  await load.isOn();
+  await askMeanwhile(service, Promise.resolve());
+  assert.deepEqual(await load.end(), { replies: 10_000 });
+});
+
+test('a client that sends byte by byte keeps its connection and harms nobody', async (t) => {
+  const service = await startService(t);
+  const load = start(t, service, 'slow', service.socket, 20);
+  await load.isOn();
+  await waitFor('it is connected', () => service.server.connectionCount() === 1);
+  await askMeanwhile(service, Promise.resolve());
+  const { sent, isOpen } = (await load.end()) as { sent: number; isOpen: boolean };
+  assert.deepEqual([sent > 0, isOpen], [true, true]);
+});
+
+test('several clients that send without end all get their turns, and so does one with one request', async (t) => {
+  const service = await startService(t);
+  const loads = Array.from({ length: 4 }, () => start(t, service, 'pipeline', service.socket, 20_000));
+  await Promise.all(loads.map((load) => load.isOn()));
+  const ends = Promise.all(loads.map((load) => load.end()));
+  for (const end of await askMeanwhile(service, ends)) assert.deepEqual(end, { replies: 20_000 });
+});

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import fc from 'fast-check';
+import { LogFiles, type LogFile } from '#src/supervisor/logs/log-files.js';
+import {
+  compilePattern,
+  type LogEntry,
+  type LogFilter,
+  type LogView,
+  viewLogs,
+} from '#src/supervisor/logs/log-view.js';
+import { temporaryFolder } from '../../base/temporary.js';
+
+const start = Date.parse('2024-01-01T00:00:00.000Z');
+const levels = ['info', 'warn', 'error', 'debug'] as const;
+
+function entry(number: number, message = `message ${number}`): LogEntry {
+  const timestamp = new Date(start + number * 1_000).toISOString();
+  return { timestamp, level: levels[number % levels.length] ?? 'info', message };
+}
+
+/** Writes the files, newest first, as `LogFiles.list` gives them. */
+function logFiles(t: TestContext, ...contents: string[]): LogFile[] {
+  const folder = temporaryFolder(t);
+  return contents.map((content, number) => {
+    const path = join(folder, `repair${number === 0 ? '' : number}.log`);
+    writeFileSync(path, content);
+    return { path, type: 'repair', size: content.length, modified: 100 - number };
+  });
+}
+
+const text = (entries: readonly LogEntry[]): string =>
+  entries.map((one) => `${JSON.stringify(one)}\n`).join('');
+const range = (from: number, to: number): LogEntry[] =>
+  Array.from({ length: to - from }, (_, i) => entry(from + i));
+const view = (files: LogFile[], filter: Partial<LogFilter> = {}): Promise<LogView> =>
+  viewLogs(files, { limit: 1_000, ...filter });
+
+test('the newest entries are given, oldest first, across rotated files', async (t) => {
+  const files = logFiles(t, text(range(20, 25)), text(range(10, 20)), text(range(0, 10)));
+  assert.deepEqual((await view(files)).entries, range(0, 25));
+  const { entries, truncated } = await view(files, { limit: 8 });
+  assert.deepEqual(entries, range(17, 25));
+  assert.equal(truncated, true);
+});
+
+test('an unfinished last line, empty lines and what is no entry are passed over', async (t) => {
+  const odd = `\n\nnot json\n[1]\n{"timestamp":1}\n${text(range(0, 2))}null\n{"timestamp":"2024`;
+  const { entries, totalLines } = await view(logFiles(t, odd));
+  assert.deepEqual(entries, range(0, 2));
+  assert.equal(totalLines, 2);
+});
+
+test('entries across the seams of what is read at once are whole, in any script', async (t) => {
+  const messages = range(0, 40).map((one, number) => ({
+    ...one,
+    message: 'ä\u{1F600}'.repeat(700 + number * 17),
+  }));
+  assert.deepEqual((await view(logFiles(t, text(messages)))).entries, messages);
+});
+
+test('a line longer than what is read at once is whole', async (t) => {
+  const entries = [entry(0), entry(1, 'x'.repeat(300_000)), entry(2)];
+  assert.deepEqual((await view(logFiles(t, text(entries)))).entries, entries);
+});
+
+test('entries are chosen by time, level and pattern', async (t) => {
+  const files = logFiles(t, text(range(10, 20)), text(range(0, 10)));
+  const numbers = async (filter: Partial<LogFilter>): Promise<string[]> =>
+    (await view(files, filter)).entries.map(({ message }) => message.slice('message '.length));
+  assert.deepEqual(await numbers({ from: start + 18_000 }), ['18', '19']);
+  assert.deepEqual(await numbers({ to: start + 1_000 }), ['0', '1']);
+  assert.deepEqual(await numbers({ from: start + 9_000, to: start + 11_000 }), ['9', '10', '11']);
+  assert.deepEqual(await numbers({ levels: ['error'] }), ['2', '6', '10', '14', '18']);
+  assert.deepEqual(await numbers({ pattern: compilePattern(' (?:3|12)$') }), ['3', '12']);
+  assert.deepEqual(await numbers({ levels: [] }), []);
+});
+
+test('a bad pattern is named', () => {
+  assert.throws(() => compilePattern('('), { code: 'LOG_VIEW_ERROR' });
+  assert.equal(compilePattern(undefined), undefined);
+});
+
+test('a file that was rotated away meanwhile, and no file at all, are empty', async (t) => {
+  const [file] = logFiles(t, '');
+  assert.ok(file);
+  assert.deepEqual((await view([{ ...file, path: `${file.path}.gone` }, file])).entries, []);
+  assert.deepEqual((await view([])).entries, []);
+});
+
+test('whatever the limit and the cut into files, the view is the end of what was written', async (t) => {
+  const entries = range(0, 30);
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 1, max: 35 }), async (cut, limit) => {
+      const files = logFiles(t, text(entries.slice(cut)), text(entries.slice(0, cut)));
+      const seen = await view(files, { limit });
+      assert.deepEqual(seen.entries, entries.slice(-limit));
+      assert.equal(seen.filteredLines, seen.entries.length);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('what is written is seen, huge entries are cut, and rotation numbers the files on', async (t) => {
+  const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info');
+  await files.open();
+  files.write('repair', 'info', 'first');
+  files.write('repair', 'debug', 'below the level');
+  files.write('repair', 'error', 'x'.repeat(100_000));
+  const rotated = await files.rotate('repair', 2);
+  assert.deepEqual(
+    rotated.map((path) => path.slice(files.folder.length + 1)),
+    ['repair1.log'],
+  );
+  files.write('repair', 'warn', 'second');
+  await files.rotate('repair', 2);
+  files.write('repair', 'info', 'third');
+  await files.close();
+  const { entries } = await view(await files.list('repair'));
+  assert.deepEqual(
+    entries.map(({ message }) => (message.length > 100 ? `long ${message.endsWith('(cut)')}` : message)),
+    ['first', 'long true', 'second', 'third'],
+  );
+  const { errors, warnings } = files.activityOf('repair');
+  assert.deepEqual([errors, warnings], [1, 1]);
+});
+
+test('no more than the backups that were asked for are kept', async (t) => {
+  const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info');
+  await files.open();
+  for (let round = 0; round < 5; round += 1) {
+    files.write('repair', 'info', `round ${round}`);
+    await files.rotate('repair', 2);
+  }
+  await files.close();
+  const names = (await files.list('repair')).map(({ path }) => path.slice(files.folder.length + 1)).sort();
+  assert.deepEqual(names, ['repair1.log', 'repair2.log']);
+  const { entries } = await view(await files.list('repair'));
+  assert.deepEqual(
+    entries.map(({ message }) => message),
+    ['round 3', 'round 4'],
+  );
+});
+
+test('a pattern that never ends is refused, and does not hold the supervisor', async (t) => {
+  const files = logFiles(t, text([entry(1, `${'a'.repeat(60)}!`)]));
+  const pattern = compilePattern('^(a+)+$');
+  assert.ok(pattern !== undefined);
+  await assert.rejects(view(files, { pattern }), { code: 'LOG_VIEW_ERROR', message: /too long/ });
+});
