@@ -59,6 +59,18 @@ export class CodekeepError extends Error {
   }
 }
 
+/**
+ * Somebody asked for the end of a piece of work.
+ * @param what the subject of a sentence: "The job"
+ */
+export function cancelled(what: string): CodekeepError {
+  return new CodekeepError(
+    'CANCELLED',
+    `${what} was cancelled.`,
+    'What was done so far is complete; call again for the rest.',
+  );
+}
+
 /** The `code` of a Node system error (ENOENT, EACCES, ...), or null for anything else. */
 export function errnoOf(error: unknown): string | null {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;

@@ -1,20 +1,126 @@
+import type { ProjectRepair } from '../contract/database.js';
+import type { WorkerType } from '../contract/fields.js';
+import type { IndexMethod, Params, Result } from '../contract/index.js';
 import type { Config } from './config.js';
 import type { ErrorShape } from './errors.js';
 
-/** What the supervisor and its workers say to each other over the IPC channel, as JSON. */
+/**
+ * What the supervisor and its workers say to each other over the IPC channel, as JSON. Both halves are typed by this
+ * one file; of the contract it takes types only.
+ */
 
-export const workerKinds = ['index_service', 'file_watcher', 'vectorization', 'repair'] as const;
+export const workerKinds = ['index_service', 'file_watcher', 'vectorization', 'repair'] as const satisfies (
+  'index_service' | WorkerType
+)[];
 export type WorkerKind = (typeof workerKinds)[number];
 
 export function isWorkerKind(name: string): name is WorkerKind {
   return (workerKinds as readonly string[]).includes(name);
 }
 
+/** How callers name a project: by one of the two, or by both where they agree. */
+export interface ProjectReference {
+  root_dir?: string | undefined;
+  project_id?: string | undefined;
+}
+
+/** A project that is registered. */
+export interface ResolvedProject {
+  projectId: string;
+  rootDir: string;
+}
+
+export interface ReconcileRequest {
+  projectId: string;
+}
+
+/** What a reconcile of a whole project found, in files. */
+export interface Reconciled {
+  added: number;
+  changed: number;
+  deleted: number;
+  unchanged: number;
+  skipped: number;
+  /** Paths that changed each time they were read. */
+  unsettled: string[];
+}
+
+/** What a repair is to look at. */
+export interface RepairScope extends ProjectReference {
+  version_dir?: string | undefined;
+  /** Go on although the root folder is not the one that was registered. */
+  force: boolean;
+}
+
+export interface RepairRequest extends RepairScope {
+  run_id: string;
+  origin: 'command' | 'recovery';
+}
+
+export interface RepairReport {
+  backup_path: string | null;
+  projects: (ProjectRepair & { message: string })[];
+}
+
+interface Exchange<P = unknown, R = unknown> {
+  params: P;
+  result: R;
+}
+
+type ContractExchanges = { [N in IndexMethod]: Exchange<Params<N>, Result<N>> };
+
+/** What the index can be asked: the methods of the contract that it answers, and what the supervisor needs itself. */
+export interface IndexExchanges extends ContractExchanges {
+  /** Which project is meant; PROJECT_NOT_FOUND where there is none. Counts nothing. */
+  resolve_project: Exchange<ProjectReference, ResolvedProject>;
+  /** The dry run of repair_database. */
+  plan_repair: Exchange<RepairScope, RepairReport>;
+}
+
+/** With each question to the index goes what the watcher last said, by project id. */
+export interface IndexQuestion<P> {
+  params: P;
+  freshness: Record<string, ProjectFreshness>;
+}
+
+/** Everything that each kind of worker can be asked. */
+interface WorkerExchanges {
+  index_service: {
+    [N in keyof IndexExchanges]: Exchange<
+      IndexQuestion<IndexExchanges[N]['params']>,
+      IndexExchanges[N]['result']
+    >;
+  };
+  file_watcher: {
+    reconcile: Exchange<ReconcileRequest, Reconciled>;
+    /** Deals with what was noticed and is not indexed yet. */
+    drain: Exchange<null, null>;
+  };
+  vectorization: object;
+  repair: { repair_database: Exchange<RepairRequest, RepairReport> };
+}
+
+export type RequestName<K extends WorkerKind> = keyof WorkerExchanges[K] & string;
+export type RequestParams<K extends WorkerKind, N extends RequestName<K>> = (WorkerExchanges[K][N] &
+  Exchange)['params'];
+export type RequestResult<K extends WorkerKind, N extends RequestName<K>> = (WorkerExchanges[K][N] &
+  Exchange)['result'];
+
+/** The options of start_worker; only the repair loop has any. */
+export interface WorkerOptions extends ProjectReference {
+  version_dir?: string | undefined;
+  /** Rows looked at in one step. */
+  batch_size?: number | undefined;
+  /** Seconds between two rounds. */
+  poll_interval?: number | undefined;
+}
+
 /** What a worker is started with. With a `task` it does that one thing, replies, and ends. */
 export interface WorkerStart {
   stateDir: string;
   config: Config;
-  options: Record<string, unknown>;
+  options: WorkerOptions;
+  watcherRunning: boolean;
   task: { method: string; params: unknown } | null;
 }
 
@@ -50,10 +156,16 @@ export interface RepairRound {
   haltedReason: string | null;
 }
 
+/** What a worker says about itself when it is ready. */
+export interface WorkerInfo {
+  /** index_service: repairs that were cut off when the index was opened. */
+  unfinishedRepairs?: number;
+}
+
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 export type FromWorker =
-  | { type: 'ready'; info: Record<string, unknown> }
+  | { type: 'ready'; info: WorkerInfo }
   | { type: 'reply'; id: number; result: unknown }
   | { type: 'failure'; id: number; error: ErrorShape | null; defect: string }
   | { type: 'pong' }
@@ -63,6 +175,8 @@ export type FromWorker =
   | { type: 'activity'; activity: Activity }
   | { type: 'log'; level: LogLevel; message: string }
   | { type: 'freshness'; project: ProjectFreshness }
+  /** Projects were added or removed; said by who wrote it, before the reply to who asked for it. */
+  | { type: 'projects_changed' }
   | { type: 'chunks_changed' }
   | { type: 'repair_round'; round: RepairRound };
 

@@ -1,3 +1,12 @@
+export type ProgressListener = (phase: string, done: number, total: number) => void;
+
+/** What goes with a piece of work that takes long. */
+export interface Work {
+  /** Aborts when the work is to end; its reason is what the work then rejects with. */
+  readonly signal: AbortSignal;
+  readonly progress: ProgressListener;
+}
+
 /** Wraps `report` so that it runs at most once per `everyMs`, except for a call that says `final`. */
 export function throttled<A extends unknown[]>(
   everyMs: number,
@@ -14,8 +23,6 @@ export function throttled<A extends unknown[]>(
 
 /** Progress goes out at most this often (ms), except for the beginning of a phase and its end. */
 const progressEveryMs = 100;
-
-export type ProgressListener = (phase: string, done: number, total: number) => void;
 
 /** Thins out progress: the first and the last of each phase always go out, those between now and then. */
 export function throttledProgress(report: ProgressListener): ProgressListener {

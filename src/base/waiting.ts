@@ -23,6 +23,21 @@ export async function within<T>(ms: number, work: Promise<T>): Promise<T | null>
 }
 
 /**
+ * The outcome of `work`, which goes on by itself where the signal aborts before.
+ * @throws the signal's reason, as soon as it aborts
+ */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await work;
+  signal.throwIfAborted();
+  const settled = new AbortController();
+  const aborted = new Promise<never>((_resolve, reject) => {
+    const listening = { once: true, signal: settled.signal };
+    signal.addEventListener('abort', () => reject(signal.reason as Error), listening);
+  });
+  return await Promise.race([work, aborted]).finally(() => settled.abort());
+}
+
+/**
  * Keeps a long loop from holding the event loop: `await slicer.breathe()` yields once more than
  * `sliceMs` have passed since the last yield, and costs next to nothing in between. It rejects as soon as
  * `signal` has aborted.
@@ -38,8 +53,9 @@ export class Slicer {
     this.#sliceMs = sliceMs;
   }
 
+  /** True when it is time to breathe: the slice is over, or the work is to end. */
   isDue(): boolean {
-    return performance.now() - this.#since >= this.#sliceMs;
+    return this.#signal?.aborted === true || performance.now() - this.#since >= this.#sliceMs;
   }
 
   async breathe(): Promise<void> {

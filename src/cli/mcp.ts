@@ -9,9 +9,7 @@ import type { MethodDefinition } from '../contract/method.js';
 import { connect } from '../rpc/client/client.js';
 
 /** The methods of the contract that are offered as tools: few, because agents choose better among few. */
-const tools: MethodDefinition[] = Object.values<MethodDefinition>(contract).filter(
-  (method) => method.tool !== undefined,
-);
+const tools = Object.entries<MethodDefinition>(contract).filter(([, method]) => method.tool !== undefined);
 
 /**
  * `codekeep mcp`: a thin bridge from MCP on stdio to the socket. Names, schemas and annotations come from the
@@ -34,12 +32,12 @@ export async function serveMcp(flags: LocationFlags): Promise<void> {
 
 function createServer(socket: string): McpServer {
   const server = new McpServer({ name: 'codekeep', version });
-  for (const method of tools) registerTool(server, method, socket);
+  for (const [name, method] of tools) registerTool(server, name, method, socket);
   return server;
 }
 
-function registerTool(server: McpServer, method: MethodDefinition, socket: string): void {
-  const { name, summary, params, result, tool } = method;
+function registerTool(server: McpServer, name: string, method: MethodDefinition, socket: string): void {
+  const { summary, params, result, tool } = method;
   const config = {
     title: tool?.title ?? name,
     description: summary,

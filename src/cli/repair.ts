@@ -17,13 +17,21 @@ export function printReport(report: RepairReport): void {
     print(`${type} (pid ${pid}) ${how} in ${duration_ms} ms`);
   }
   for (const { type, pid } of report.workers_resumed) print(`started ${type} again (pid ${pid})`);
+  for (const { type, error } of report.workers_not_resumed) print(`${type} was not started again: ${error}`);
   if (report.backup_path !== null) print(`backup of the index: ${report.backup_path}`);
   print(`${report.dry_run ? 'dry run, nothing was changed: ' : ''}${report.message}`);
 }
 
 type Frame = Pick<
   ProjectReport,
-  'run_id' | 'dry_run' | 'workers_stopped' | 'workers_resumed' | 'backup_path' | 'message' | 'duration_ms'
+  | 'run_id'
+  | 'dry_run'
+  | 'workers_stopped'
+  | 'workers_resumed'
+  | 'workers_not_resumed'
+  | 'backup_path'
+  | 'message'
+  | 'duration_ms'
 >;
 
 function printProject(project: Omit<ProjectReport, keyof Frame>, isDry: boolean): void {

@@ -23,7 +23,6 @@ const entity = z.object({
 });
 
 export const listCodeEntities = defineMethod({
-  name: 'list_code_entities',
   owner: 'index',
   summary: 'List functions, classes and the like.',
   params: z
@@ -39,7 +38,6 @@ export const listCodeEntities = defineMethod({
 });
 
 export const getAst = defineMethod({
-  name: 'get_ast',
   owner: 'index',
   summary: "Give a file's syntax tree.",
   params: z
@@ -53,7 +51,6 @@ export const getAst = defineMethod({
 });
 
 export const search = defineMethod({
-  name: 'search',
   owner: 'index',
   summary: 'Find code by words and by meaning.',
   params: z.strictObject({

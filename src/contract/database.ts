@@ -44,6 +44,7 @@ const repairReport = z.object({
   dry_run: z.boolean(),
   workers_stopped: workersStopped,
   workers_resumed: z.array(z.object({ pid: z.int(), type: workerType })),
+  workers_not_resumed: z.array(z.object({ type: workerType, error: z.string() })),
   backup_path: z.string().nullable(),
   message: z.string(),
   duration_ms: durationMs,
@@ -58,7 +59,6 @@ const repairResult = z.union([
 export type RepairResult = z.infer<typeof repairResult>;
 
 export const repairDatabase = defineMethod({
-  name: 'repair_database',
   owner: 'supervisor',
   summary: 'Stop every worker, then mend the index and the project until they agree.',
   params: z.strictObject({
@@ -92,7 +92,6 @@ const runSummary = z.object({
 });
 
 export const listRepairs = defineMethod({
-  name: 'list_repairs',
   owner: 'index',
   summary: 'List the recorded repair runs, newest first.',
   params: z.strictObject({ ...projectFields, limit }),
@@ -100,7 +99,6 @@ export const listRepairs = defineMethod({
 });
 
 export const getRepair = defineMethod({
-  name: 'get_repair',
   owner: 'index',
   summary: 'Show one repair run with its actions, page by page.',
   params: z.strictObject({
@@ -127,7 +125,6 @@ export const getRepair = defineMethod({
 });
 
 export const checkDatabase = defineMethod({
-  name: 'check_database',
   owner: 'index',
   summary: 'Check the index for damage; deep renders and hashes every stored content.',
   params: z.strictObject({ deep: z.boolean().default(false) }),
@@ -140,7 +137,6 @@ export const checkDatabase = defineMethod({
 });
 
 export const backupDatabase = defineMethod({
-  name: 'backup_database',
   owner: 'index',
   summary: "Write a consistent copy of the index into the state directory's backups folder.",
   params: z.strictObject({}),
@@ -148,7 +144,6 @@ export const backupDatabase = defineMethod({
 });
 
 export const getDatabaseStatus = defineMethod({
-  name: 'get_database_status',
   owner: 'index',
   summary: 'Give sizes and counts of the index.',
   params: z.strictObject({}),

@@ -17,7 +17,6 @@ import { defineMethod } from './method.js';
 const nextCursor = z.string().nullable();
 
 export const listFiles = defineMethod({
-  name: 'list_files',
   owner: 'index',
   summary: "List a project's indexed files, by path.",
   params: z
@@ -46,7 +45,6 @@ export const listFiles = defineMethod({
 });
 
 export const getFile = defineMethod({
-  name: 'get_file',
   owner: 'index',
   summary: "Give a file's content, rendered from its stored syntax tree.",
   params: z.strictObject({ ...projectFields, path }).refine(namesProject, projectRequired),
@@ -61,15 +59,14 @@ export const getFile = defineMethod({
 });
 
 export const deleteFile = defineMethod({
-  name: 'delete_file',
   owner: 'index',
+  writes: true,
   summary: 'Move a file into the versions directory and mark it deleted.',
   params: z.strictObject({ ...projectFields, path }).refine(namesProject, projectRequired),
   result: z.object({ path: z.string(), version_path: z.string() }),
 });
 
 export const listDeletedFiles = defineMethod({
-  name: 'list_deleted_files',
   owner: 'index',
   summary: 'List the files marked deleted, and whether each can come back.',
   params: z
@@ -90,8 +87,8 @@ export const listDeletedFiles = defineMethod({
 });
 
 export const restoreDeletedFiles = defineMethod({
-  name: 'restore_deleted_files',
   owner: 'index',
+  writes: true,
   summary: 'Bring deleted files back into the project, byte-exact: all of them or none.',
   params: z
     .strictObject({

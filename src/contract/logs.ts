@@ -10,7 +10,6 @@ export const logTypes: readonly LogType[] = logType.options;
 const level = z.enum(['error', 'warn', 'info', 'debug']);
 
 export const listWorkerLogs = defineMethod({
-  name: 'list_worker_logs',
   owner: 'supervisor',
   summary: 'List the log files, newest first.',
   params: z.strictObject({ worker_type: logType.optional() }),
@@ -22,7 +21,6 @@ export const listWorkerLogs = defineMethod({
 });
 
 export const viewWorkerLogs = defineMethod({
-  name: 'view_worker_logs',
   owner: 'supervisor',
   summary: "Show a worker's log entries, oldest first.",
   params: z.strictObject({
@@ -43,7 +41,6 @@ export const viewWorkerLogs = defineMethod({
 });
 
 export const rotateWorkerLogs = defineMethod({
-  name: 'rotate_worker_logs',
   owner: 'supervisor',
   summary: 'Begin new log files and keep the old ones as numbered backups.',
   params: z.strictObject({

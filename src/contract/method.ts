@@ -9,12 +9,15 @@ export interface MethodDefinition<
   R extends z.ZodType = z.ZodType,
   O extends Owner = Owner,
 > {
-  /** Wire name, snake_case. */
-  name: string;
   /** Which process answers: the supervisor itself, or index_service on its behalf. */
   owner: O;
   /** One sentence in the imperative. */
   summary: string;
+  /**
+   * Set where the method changes the index or the project: it is refused while a repair or the end of the daemon holds
+   * them, it is not cancelled half way, and it is not asked again after a crash.
+   */
+  writes?: true;
   params: P;
   result: R;
   /** Set where the method is offered to agents over MCP; the hints are MCP's tool annotations. */

@@ -19,8 +19,8 @@ const project = z.object({
 });
 
 export const addProject = defineMethod({
-  name: 'add_project',
   owner: 'index',
+  writes: true,
   summary: 'Register a folder as a project; it is indexed from then on.',
   params: z.strictObject({
     root_dir: rootDir,
@@ -35,7 +35,6 @@ export const addProject = defineMethod({
 });
 
 export const listProjects = defineMethod({
-  name: 'list_projects',
   owner: 'index',
   summary: 'List the registered projects.',
   params: z.strictObject({}),
@@ -43,16 +42,16 @@ export const listProjects = defineMethod({
 });
 
 export const removeProject = defineMethod({
-  name: 'remove_project',
   owner: 'index',
+  writes: true,
   summary: "Forget a project's index rows; every file and every version stays on disk.",
   params: z.strictObject(projectFields).refine(namesProject, projectRequired),
   result: z.object({ removed: z.literal(true), project_id: z.string() }),
 });
 
 export const updateIndexes = defineMethod({
-  name: 'update_indexes',
   owner: 'supervisor',
+  writes: true,
   summary: 'Compare a project with the index now and index what differs; registers root_dir if it is new.',
   params: z
     .strictObject({
@@ -75,7 +74,6 @@ export const updateIndexes = defineMethod({
 });
 
 export const getProjectStatus = defineMethod({
-  name: 'get_project_status',
   owner: 'index',
   summary: "Say how true a project's index is, and why.",
   params: z.strictObject(projectFields).refine(namesProject, projectRequired),
@@ -98,8 +96,8 @@ export const getProjectStatus = defineMethod({
 });
 
 export const waitUntilFresh = defineMethod({
-  name: 'wait_until_fresh',
   owner: 'supervisor',
+  writes: true,
   summary: 'Wait until everything that was written before this call is indexed.',
   params: z
     .strictObject({

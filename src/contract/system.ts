@@ -12,7 +12,6 @@ const problem = z.object({
 export type Problem = z.infer<typeof problem>;
 
 export const health = defineMethod({
-  name: 'health',
   owner: 'supervisor',
   summary: 'Say whether the daemon is well; answers at once whatever else runs.',
   params: z.strictObject({}),
@@ -28,7 +27,6 @@ export const health = defineMethod({
 });
 
 export const discover = defineMethod({
-  name: 'rpc.discover',
   owner: 'supervisor',
   summary: 'Give the OpenRPC document of this service.',
   params: z.strictObject({}),
@@ -36,7 +34,6 @@ export const discover = defineMethod({
 });
 
 export const shutdown = defineMethod({
-  name: 'shutdown',
   owner: 'supervisor',
   summary: 'Stop the daemon in order: workers first, then the socket.',
   params: z.strictObject({}),
@@ -58,7 +55,6 @@ export type Job = z.infer<typeof job>;
 const jobId = z.string().min(1).describe('The id that a call with wait=false gave');
 
 export const listJobs = defineMethod({
-  name: 'list_jobs',
   owner: 'supervisor',
   summary: 'List the long calls that run or ran lately, newest first; get_job has their results.',
   params: z.strictObject({}),
@@ -66,7 +62,6 @@ export const listJobs = defineMethod({
 });
 
 export const getJob = defineMethod({
-  name: 'get_job',
   owner: 'supervisor',
   summary: 'Show one long call with its progress and, once it has ended, its result.',
   params: z.strictObject({ job_id: jobId }),
@@ -74,7 +69,6 @@ export const getJob = defineMethod({
 });
 
 export const cancelJob = defineMethod({
-  name: 'cancel_job',
   owner: 'supervisor',
   summary: 'Ask a long call to stop at its next safe point.',
   params: z.strictObject({ job_id: jobId }),
@@ -82,7 +76,6 @@ export const cancelJob = defineMethod({
 });
 
 export const subscribe = defineMethod({
-  name: 'subscribe',
   owner: 'supervisor',
   summary: 'Send notifications "event" about these topics on this connection, until it ends.',
   params: z.strictObject({
@@ -92,7 +85,6 @@ export const subscribe = defineMethod({
 });
 
 export const unsubscribe = defineMethod({
-  name: 'unsubscribe',
   owner: 'supervisor',
   summary: 'End a subscription of this connection.',
   params: z.strictObject({

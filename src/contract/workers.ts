@@ -77,7 +77,6 @@ const repairStatus = status.extend({
 });
 
 export const startWorker = defineMethod({
-  name: 'start_worker',
   owner: 'supervisor',
   summary: 'Start a worker and wait until it is ready.',
   params: z.strictObject({ worker_type: workerType, ...repairOptions }),
@@ -85,7 +84,6 @@ export const startWorker = defineMethod({
 });
 
 export const stopWorker = defineMethod({
-  name: 'stop_worker',
   owner: 'supervisor',
   summary: 'Stop a worker: SIGTERM, then SIGKILL of all its processes after the timeout.',
   params: z.strictObject({
@@ -97,7 +95,6 @@ export const stopWorker = defineMethod({
 });
 
 export const getWorkerStatus = defineMethod({
-  name: 'get_worker_status',
   owner: 'supervisor',
   summary: 'Show state, processes and progress of one worker, or of all.',
   params: z.strictObject({ worker_type: workerType.optional() }),
@@ -105,7 +102,6 @@ export const getWorkerStatus = defineMethod({
 });
 
 export const startRepairWorker = defineMethod({
-  name: 'start_repair_worker',
   owner: 'supervisor',
   summary: 'Start the background repair loop, which mends what is proven safe.',
   params: z.strictObject(repairOptions),
@@ -114,7 +110,6 @@ export const startRepairWorker = defineMethod({
 });
 
 export const stopRepairWorker = defineMethod({
-  name: 'stop_repair_worker',
   owner: 'supervisor',
   summary: 'Stop the background repair loop.',
   params: z.strictObject({ timeout: stopTimeout, force: z.boolean().default(false) }),
@@ -123,7 +118,6 @@ export const stopRepairWorker = defineMethod({
 });
 
 export const repairWorkerStatus = defineMethod({
-  name: 'repair_worker_status',
   owner: 'supervisor',
   summary: 'Show what the background repair loop is doing and has done.',
   params: z.strictObject(projectFields),

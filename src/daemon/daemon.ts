@@ -112,7 +112,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     .then(() => notify?.look())
     .catch((error: unknown) => {
       // Stopped before everything was started: there is nothing to mend.
-      if (supervisor.isEnding) return;
+      if (supervisor.hold.isEnding) return;
       problems.set('start', { source: 'start', reason: messageOf(error), hint: startHint });
       onDefect(error, 'start');
     });
@@ -146,17 +146,18 @@ async function begin(
   }
   for (const root of projects) {
     try {
-      await supervisor.askIndex('add_project', { root_dir: root }, false);
+      await supervisor.askIndex('add_project', { root_dir: root });
     } catch (error) {
       supervisor.log('error', `${root} was not added: ${messageOf(error)}`);
     }
   }
+  supervisor.started();
   await supervisor.autostart();
   await sampler.sampleAll();
 }
 
 function workerPids(supervisor: Supervisor): number[] {
-  const processes = workerKinds.map((kind) => supervisor.slot(kind).process);
+  const processes = workerKinds.map((kind) => supervisor.slots[kind].process);
   return processes.filter((worker) => worker !== null && !worker.hasExited).map((worker) => worker?.pid ?? 0);
 }
 

@@ -10,16 +10,15 @@ export interface StateLock {
 }
 
 /**
- * Takes the lock of a state directory: an exclusive transaction on a database that holds nothing else, so
- * that the kernel frees it with its holder, SIGKILL included. Never waits.
+ * Takes the lock of a state directory: a write transaction on a database that holds nothing else, so that the kernel
+ * frees it with its holder, SIGKILL included. Never waits. IMMEDIATE and not EXCLUSIVE: of two that begin in the same
+ * instant EXCLUSIVE lets both fail now and then, because each meets the other's first step; IMMEDIATE never did.
  * @throws CodekeepError INDEX_UNAVAILABLE when another process holds it
  */
 export function holdStateLock(path: string): StateLock {
   const db = new Database(path, { timeout: 0 });
   try {
-    // In WAL mode an exclusive transaction would let readers in; a rollback journal does not.
-    db.pragma('journal_mode = DELETE');
-    db.exec('BEGIN EXCLUSIVE');
+    db.exec('BEGIN IMMEDIATE');
   } catch (error) {
     db.close();
     if (!isBusy(error)) throw error;

@@ -1,5 +1,6 @@
 import { realpathSync } from 'node:fs';
 import { CodekeepError } from '../base/errors.js';
+import type { ProjectReference } from '../base/ipc.js';
 import type { IndexDatabase } from './index-database.js';
 
 export interface Project {
@@ -29,12 +30,6 @@ export function projectById(index: IndexDatabase, id: string): Project | undefin
 
 export function projectByRoot(index: IndexDatabase, rootDir: string): Project | undefined {
   return index.sql<[string], Project>(`SELECT ${columns} FROM projects WHERE root_dir = ?`).get(rootDir);
-}
-
-/** How callers name a project. */
-export interface ProjectReference {
-  root_dir?: string | undefined;
-  project_id?: string | undefined;
 }
 
 /** @throws CodekeepError PROJECT_NOT_FOUND; also when root_dir and project_id name two different projects */

@@ -1,21 +1,83 @@
+import { Change } from '../base/change.js';
 import { CodekeepError } from '../base/errors.js';
 
-/** Why no worker may be started at the moment. */
-export interface Hold {
-  reason: 'REPAIR_IN_PROGRESS' | 'shutdown';
+/**
+ * Who has the index and the workers to itself: a repair, or the end of the daemon. While one has, no worker is started
+ * and nothing is written for anybody else.
+ */
+export class Hold {
+  /** Heard when a repair lets go, and when the daemon begins to end. */
+  readonly change = new Change();
+  #holder: 'nobody' | 'repair' | 'shutdown' = 'nobody';
+  #writes = 0;
+
+  /** True once the daemon is being stopped. */
+  get isEnding(): boolean {
+    return this.#holder === 'shutdown';
+  }
+
+  get isRepairing(): boolean {
+    return this.#holder === 'repair';
+  }
+
+  /** @throws CodekeepError REPAIR_IN_PROGRESS, or CANCELLED while the daemon ends */
+  assertFree(): void {
+    if (this.#holder === 'repair') throw repairInProgress();
+    if (this.#holder === 'shutdown') throw ending();
+  }
+
+  /** @throws CodekeepError CANCELLED */
+  assertNotEnding(): void {
+    if (this.isEnding) throw ending();
+  }
+
+  /** Counts a write from its beginning to its end, however it ends; a repair waits for those. */
+  async write<T>(work: () => Promise<T>): Promise<T> {
+    this.assertFree();
+    this.#writes += 1;
+    try {
+      return await work();
+    } finally {
+      this.#writes -= 1;
+      this.change.notify();
+    }
+  }
+
+  /**
+   * Takes everything for a repair; gives what lets it go.
+   * @throws CodekeepError as assertFree
+   */
+  takeForRepair(): () => void {
+    this.assertFree();
+    this.#holder = 'repair';
+    return () => {
+      if (this.#holder === 'repair') this.#holder = 'nobody';
+      this.change.notify();
+    };
+  }
+
+  /** Resolves when no write is under way any more, at the latest after `maxMs` milliseconds. */
+  async quiet(maxMs: number, signal: AbortSignal): Promise<void> {
+    const giveUpAt = performance.now() + maxMs;
+    while (this.#writes > 0 && performance.now() < giveUpAt)
+      await this.change.next(giveUpAt - performance.now(), signal);
+  }
+
+  /** For good: the daemon ends. */
+  takeForShutdown(): void {
+    this.#holder = 'shutdown';
+    this.change.notify();
+  }
 }
 
-export function heldBack({ reason }: Hold): CodekeepError {
-  if (reason === 'shutdown') {
-    return new CodekeepError('CANCELLED', 'The daemon is stopping.', 'Start it again, then call again.');
-  }
-  return repairInProgress();
+function ending(): CodekeepError {
+  return new CodekeepError('CANCELLED', 'The daemon is stopping.', 'Start it again, then call again.');
 }
 
 export function repairInProgress(): CodekeepError {
   return new CodekeepError(
     'REPAIR_IN_PROGRESS',
     'A repair is running.',
-    'Wait until health says that it is over, then call again.',
+    'Wait until health says that it is over, or end it with cancel_job; then call again.',
   );
 }

@@ -1,26 +1,31 @@
 import { randomUUID } from 'node:crypto';
-import { CodekeepError, errorCodes } from '../base/errors.js';
-import type { ProgressListener } from '../base/progress.js';
+import { cancelled, CodekeepError, errorCodes } from '../base/errors.js';
+import type { ProgressListener, Work } from '../base/progress.js';
+import { unlessAborted } from '../base/waiting.js';
 import type { EventOf } from '../contract/events.js';
 import type { Job } from '../contract/system.js';
 import type { EventSink } from './subscriptions.js';
 
 /** Ended jobs are remembered for whoever asks later, so many of them. */
 const endedJobsMax = 100;
-/** Long calls at once; each holds a process or waits for one. */
+/** Long calls at once; each holds memory or waits for a process. */
 const runningJobsMax = 32;
 
-export interface JobCall {
-  /** Aborts when the job is cancelled. */
-  signal: AbortSignal;
-  /** Each call is told to those who subscribed: what comes from a worker has been thinned out there. */
-  progress: ProgressListener;
-}
-
-/** A job that was begun. */
+/** A job that was begun, for one caller. */
 export interface BegunJob<T> {
   jobId: string;
   result: Promise<T>;
+}
+
+/** A job that several callers may have together. */
+export interface SharedJob<T> {
+  /**
+   * The result, for a caller that waits for it.
+   * @param asked aborts when this caller wants no more; the job is cancelled when none is left that does
+   */
+  outcome(asked: AbortSignal): Promise<T>;
+  /** Gives the id to a caller that does not wait: from then on only cancel_job cancels it. */
+  keep(): string;
 }
 
 interface Entry {
@@ -40,9 +45,13 @@ export class Jobs {
     this.#onDefect = onDefect;
   }
 
-  /** Starts a job; gives its id and the promise of its result. */
-  run<T>(method: string, work: (call: JobCall) => Promise<T>): BegunJob<T> {
-    if (this.#running().length >= runningJobsMax) {
+  /**
+   * Starts a job; gives its id and the promise of its result.
+   * @param isAlone there is only ever one of its kind: no number of others keeps it out
+   * @throws CodekeepError LIMIT_EXCEEDED
+   */
+  run<T>(method: string, work: (work: Work) => Promise<T>, isAlone = false): BegunJob<T> {
+    if (!isAlone && this.#running().length >= runningJobsMax) {
       throw new CodekeepError(
         'LIMIT_EXCEEDED',
         `${runningJobsMax} long calls run already.`,
@@ -70,6 +79,28 @@ export class Jobs {
     return { jobId: job.job_id, result };
   }
 
+  /** As run, for a job that others may join. */
+  share<T>(method: string, work: (work: Work) => Promise<T>): SharedJob<T> {
+    const { jobId, result } = this.run(method, work);
+    let waiting = 0;
+    let isKept = false;
+    return {
+      outcome: async (asked) => {
+        waiting += 1;
+        try {
+          return await unlessAborted(result, asked);
+        } finally {
+          waiting -= 1;
+          if (asked.aborted && waiting === 0 && !isKept) this.cancel(jobId);
+        }
+      },
+      keep() {
+        isKept = true;
+        return jobId;
+      },
+    };
+  }
+
   /** Newest first, without results: those may be large, and `get` has them. */
   list(): Job[] {
     return [...this.#entries.values()].map(({ job }) => ({ ...job, result: null })).reverse();
@@ -82,7 +113,7 @@ export class Jobs {
   /** Asks the job to stop at its next safe point; one that has ended stays as it is. */
   cancel(jobId: string): Job {
     const { job, stop } = this.#require(jobId);
-    stop.abort(cancelled());
+    stop.abort(cancelled('The job'));
     return job;
   }
 
@@ -141,14 +172,6 @@ export class Jobs {
       'Call list_jobs; ended jobs are forgotten after a while and at a restart.',
     );
   }
-}
-
-function cancelled(): CodekeepError {
-  return new CodekeepError(
-    'CANCELLED',
-    'The job was cancelled.',
-    'What was done so far is complete; call again for the rest.',
-  );
 }
 
 function wireError(error: unknown): NonNullable<Job['error']> {

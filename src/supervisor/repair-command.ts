@@ -1,32 +1,35 @@
 import { randomUUID } from 'node:crypto';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import { within } from '../base/waiting.js';
+import { unlessAborted } from '../base/waiting.js';
+import type { RepairReport, WorkerOptions } from '../base/ipc.js';
+import type { ProgressListener, Work } from '../base/progress.js';
+import type { RepairResult, WorkersStopped } from '../contract/database.js';
+import { type WorkerType, workerType } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
-import type { ProjectRepair, RepairResult, WorkersStopped } from '../contract/database.js';
-import type { WorkerType } from '../contract/fields.js';
-import type { JobCall } from './jobs.js';
+import { repairInProgress } from './hold.js';
 import { type RepairProgress, RepairTrack } from './repair-track.js';
-import type { StopOutcome } from './lifecycle/stop-worker.js';
 import type { EventSink } from './subscriptions.js';
-import { type Supervisor, workerTypes } from './supervisor.js';
+import type { Supervisor } from './supervisor.js';
 
 /** The watcher gets so long (ms) to follow what it has noticed before it is stopped. */
 const drainMs = 2_000;
 
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
-/** What the repair process answers; see workers/repair/task.ts. */
-interface TaskReport {
-  backup_path: string | null;
-  projects: (ProjectRepair & { message: string })[];
-}
+type ResumedWorkers = Pick<
+  Extract<RepairResult, { run_id: string }>,
+  'workers_resumed' | 'workers_not_resumed'
+>;
 
 const nothingStopped: WorkersStopped = { stopped_count: 0, stopped_workers: [], errors: [] };
+const nothingResumed: ResumedWorkers = { workers_resumed: [], workers_not_resumed: [] };
 
 /** repair_database: reject a second one → drain → stop all → repair in a process of its own → resume. */
 export class RepairCommand {
   readonly #supervisor: Supervisor;
   readonly #events: EventSink;
   #track: RepairTrack | null = null;
+  /** A client's repair runs, or waits for the end of the start. */
+  #isTaken = false;
 
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
@@ -39,152 +42,180 @@ export class RepairCommand {
   }
 
   /**
+   * For a refusal at once, and not as a job that fails later.
+   * @throws CodekeepError REPAIR_IN_PROGRESS, or CANCELLED while the daemon ends
+   */
+  assertFree(): void {
+    this.#supervisor.hold.assertNotEnding();
+    if (this.#isTaken) throw repairInProgress();
+  }
+
+  /**
+   * A repair that comes while the daemon starts waits until that is complete.
    * @throws CodekeepError REPAIR_IN_PROGRESS, WORKER_STOP_ERROR (then nothing was repaired), and what the
    * repair itself answers
    */
-  async run(params: RepairParams, call: JobCall): Promise<RepairResult> {
-    return params.dry_run ? await this.#dryRun(params, call) : await this.#realRun(params, call, 'command');
+  async run(params: RepairParams, work: Work): Promise<RepairResult> {
+    if (params.dry_run) return await this.#dryRun(params, work);
+    this.assertFree();
+    this.#isTaken = true;
+    try {
+      await this.#supervisor.whenStarted(work.signal);
+      await this.#checkProject(params, work.signal);
+      work.signal.throwIfAborted();
+      return await this.#realRun(params, work, 'command');
+    } finally {
+      this.#isTaken = false;
+    }
   }
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
   async recover(): Promise<void> {
     const params: RepairParams = { dry_run: false, resume_workers: false, force: false };
-    const call: JobCall = { signal: new AbortController().signal, progress: () => undefined };
-    await this.#realRun(params, call, 'recovery');
+    await this.#realRun(
+      params,
+      { signal: new AbortController().signal, progress: () => undefined },
+      'recovery',
+    );
   }
 
-  async #dryRun(params: RepairParams, call: JobCall): Promise<RepairResult> {
+  async #dryRun(
+    { root_dir, project_id, version_dir, force }: RepairParams,
+    work: Work,
+  ): Promise<RepairResult> {
     const startedAt = performance.now();
-    const runId = randomUUID();
-    const { root_dir, project_id, version_dir, force } = params;
-    const request = { root_dir, project_id, version_dir, force };
-    const options = { signal: call.signal, onProgress: call.progress };
-    const report = (await this.#supervisor.askIndex('plan_repair', request, true, options)) as TaskReport;
-    return shape(report, { runId, dryRun: true, stopped: nothingStopped, resumed: [], startedAt });
+    const scope = { root_dir, project_id, version_dir, force };
+    const report = await this.#supervisor.askIndex('plan_repair', scope, work);
+    const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
+    return shape(report, frame, nothingResumed);
   }
 
-  async #realRun(params: RepairParams, call: JobCall, origin: 'command' | 'recovery'): Promise<RepairResult> {
-    const startedAt = performance.now();
-    const runId = randomUUID();
-    await this.#checkProject(params, call);
-    const release = this.#supervisor.holdWorkers();
-    const track = new RepairTrack(runId, this.#events);
+  async #realRun(params: RepairParams, work: Work, origin: 'command' | 'recovery'): Promise<RepairResult> {
+    const frame = { runId: randomUUID(), dryRun: false, startedAt: performance.now() };
+    const release = this.#supervisor.hold.takeForRepair();
+    const track = new RepairTrack(frame.runId, this.#events);
     this.#track = track;
-    const resumable = this.#resumable();
-    let isReleased = false;
-    const resume = async (): Promise<{ pid: number; type: WorkerType }[]> => {
-      if (isReleased) return [];
-      isReleased = true;
-      this.#track = null;
-      release();
-      return params.resume_workers && !this.#supervisor.isEnding ? await this.#resume(resumable) : [];
-    };
+    const resumable = params.resume_workers ? this.#running() : [];
     try {
-      call.progress('stop', 0, 0);
-      const stopped = await this.#stopAll();
-      call.signal.throwIfAborted();
-      const report = await this.#task(track, params, call, origin);
+      work.progress('stop', 0, 0);
+      const stopped = await this.#stopAll(work.signal);
+      const report = await this.#repair(track, params, work, origin);
       track.finish(null);
-      return shape(report, { runId, dryRun: false, stopped, resumed: await resume(), startedAt });
+      this.#letGo(release);
+      return shape(report, { ...frame, stopped }, await this.#resume(resumable));
     } catch (error) {
       track.finish(error);
-      throw error;
-    } finally {
+      this.#letGo(release);
       // Also after a failed repair: the workers that ran before run again.
-      await resume();
+      await this.#resume(resumable);
+      throw error;
     }
   }
 
+  #letGo(release: () => void): void {
+    this.#track = null;
+    release();
+  }
+
   /** No worker is stopped for a project that does not exist. What else is wrong, the repair itself finds. */
-  async #checkProject({ root_dir, project_id }: RepairParams, { signal }: JobCall): Promise<void> {
+  async #checkProject({ root_dir, project_id }: RepairParams, signal: AbortSignal): Promise<void> {
     if (root_dir === undefined && project_id === undefined) return;
-    const reference = { root_dir, project_id };
     try {
-      await this.#supervisor.askIndex('get_project_status', reference, true, { signal });
+      await this.#supervisor.askIndex('resolve_project', { root_dir, project_id }, { signal });
     } catch (error) {
       if (error instanceof CodekeepError && error.code === 'PROJECT_NOT_FOUND') throw error;
     }
   }
 
-  #resumable(): { type: WorkerType; options: Record<string, unknown> }[] {
-    const slots = workerTypes.map((type) => ({ type, slot: this.#supervisor.slot(type) }));
+  #running(): { type: WorkerType; options: WorkerOptions }[] {
+    const slots = workerType.options.map((type) => ({ type, slot: this.#supervisor.slots[type] }));
     return slots
       .filter(({ slot }) => slot.isWanted)
       .map(({ type, slot }) => ({ type, options: slot.options }));
   }
 
-  async #stopAll(): Promise<WorkersStopped> {
-    const watcher = this.#supervisor.slot('file_watcher');
-    if (watcher.state === 'ready' && watcher.process !== null) {
-      const drained = watcher.process.request('drain', {}).catch(() => undefined);
-      await within(drainMs, drained);
-    }
-    const timeoutMs = this.#supervisor.config.worker_stop_timeout * 1_000;
-    const outcomes = await this.#supervisor.stopWorkers(workerTypes, timeoutMs);
-    const first = outcomes.find(({ outcome }) => outcome.error !== null);
-    if (first !== undefined) {
+  async #stopAll(signal: AbortSignal): Promise<WorkersStopped> {
+    await this.#drain(signal);
+    const stopped = await this.#supervisor.stopWorkers(workerType.options, this.#supervisor.stopTimeoutMs);
+    signal.throwIfAborted();
+    const failed = stopped.find(({ outcome }) => outcome.error !== null);
+    if (failed !== undefined) {
+      const { type, outcome } = failed;
       throw new CodekeepError(
         'WORKER_STOP_ERROR',
-        `${first.type} (pid ${first.outcome.pid}) cannot be stopped: ${first.outcome.error ?? ''}.`,
+        `${type} (pid ${outcome.pid}) cannot be stopped: ${outcome.error ?? ''}.`,
         'Nothing was repaired. End that process, then call again.',
-        { pid: first.outcome.pid },
+        { pid: outcome.pid },
       );
     }
-    return {
-      stopped_count: outcomes.length,
-      stopped_workers: outcomes.map(({ type, outcome }) => stoppedWorker(type, outcome)),
-      errors: [],
-    };
+    const workers = stopped.map(({ type, outcome: { pid, graceful, how, durationMs } }) => ({
+      pid,
+      type,
+      graceful,
+      how,
+      duration_ms: durationMs,
+    }));
+    return { stopped_count: workers.length, stopped_workers: workers, errors: [] };
   }
 
-  async #task(track: RepairTrack, params: RepairParams, call: JobCall, origin: string): Promise<TaskReport> {
+  /** What was begun is ended, and what was noticed is followed, as far as that does not take long. */
+  async #drain(signal: AbortSignal): Promise<void> {
+    const watcher = this.#supervisor.slots.file_watcher;
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(drainMs)]);
+    const drained = watcher.state === 'ready' ? watcher.process?.request('drain', null) : undefined;
+    await Promise.all([
+      unlessAborted(drained ?? Promise.resolve(), patience).catch(() => undefined),
+      this.#supervisor.hold.quiet(drainMs, signal),
+    ]);
+  }
+
+  async #repair(
+    track: RepairTrack,
+    params: RepairParams,
+    work: Work,
+    origin: 'command' | 'recovery',
+  ): Promise<RepairReport> {
     const { root_dir, project_id, version_dir, force } = params;
     const request = { run_id: track.now.run_id, root_dir, project_id, version_dir, force, origin };
-    const onProgress = (phase: string, done: number, total: number): void => {
-      call.progress(phase, done, total);
+    const progress: ProgressListener = (phase, done, total) => {
+      work.progress(phase, done, total);
       track.note(phase, done, total);
     };
-    const options = { signal: call.signal, onProgress };
-    return (await this.#supervisor.runTask('repair', 'repair_database', request, options)) as TaskReport;
+    const task = { method: 'repair_database', params: request } as const;
+    return await this.#supervisor.tasks.run('repair', task, { signal: work.signal, progress });
   }
 
-  async #resume(
-    workers: readonly { type: WorkerType; options: Record<string, unknown> }[],
-  ): Promise<{ pid: number; type: WorkerType }[]> {
-    const resumed = await Promise.all(
-      workers.map(async ({ type, options }) => {
-        try {
-          return { pid: (await this.#supervisor.startWorker(type, options)).pid, type };
-        } catch (error) {
-          this.#supervisor.log('error', `${type} was not resumed: ${messageOf(error)}`);
-          return null;
-        }
-      }),
-    );
-    return resumed.filter((entry) => entry !== null);
+  async #resume(workers: readonly { type: WorkerType; options: WorkerOptions }[]): Promise<ResumedWorkers> {
+    const resumed: ResumedWorkers = { workers_resumed: [], workers_not_resumed: [] };
+    if (this.#supervisor.hold.isEnding) return resumed;
+    const resuming = workers.map(async ({ type, options }) => {
+      try {
+        const { worker } = await this.#supervisor.startWorker(type, options);
+        resumed.workers_resumed.push({ pid: worker.pid, type });
+      } catch (error) {
+        this.#supervisor.log('error', `${type} was not resumed: ${messageOf(error)}`);
+        resumed.workers_not_resumed.push({ type, error: messageOf(error) });
+      }
+    });
+    await Promise.all(resuming);
+    return resumed;
   }
-}
-
-function stoppedWorker(type: WorkerType, outcome: StopOutcome): WorkersStopped['stopped_workers'][number] {
-  const { pid, graceful, how, durationMs } = outcome;
-  return { pid, type, graceful, how, duration_ms: durationMs };
 }
 
 interface RunFrame {
   runId: string;
   dryRun: boolean;
   stopped: WorkersStopped;
-  resumed: { pid: number; type: WorkerType }[];
   startedAt: number;
 }
 
 /** One project's fields stand at the top of the result; several come as a list. */
-function shape(report: TaskReport, frame: RunFrame): RepairResult {
+function shape(report: RepairReport, frame: RunFrame, resumed: ResumedWorkers): RepairResult {
   const common = {
     run_id: frame.runId,
     dry_run: frame.dryRun,
     workers_stopped: frame.stopped,
-    workers_resumed: frame.resumed,
+    ...resumed,
     backup_path: report.backup_path,
     duration_ms: Math.round(performance.now() - frame.startedAt),
   };

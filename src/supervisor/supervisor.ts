@@ -1,21 +1,30 @@
 import { Change } from '../base/change.js';
 import type { Config } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import { type FromWorker, type RepairRound, type WorkerKind, workerKinds } from '../base/ipc.js';
+import {
+  type FromWorker,
+  type IndexExchanges,
+  type LogLevel,
+  type RepairRound,
+  type WorkerKind,
+  workerKinds,
+  type WorkerOptions,
+} from '../base/ipc.js';
+import type { Work } from '../base/progress.js';
 import type { WorkerType } from '../contract/fields.js';
+import { contract } from '../contract/index.js';
+import type { MethodDefinition } from '../contract/method.js';
 import { FreshnessBoard } from './freshness-board.js';
-import { heldBack, type Hold } from './hold.js';
+import { Hold } from './hold.js';
+import { Fleet } from './lifecycle/fleet.js';
 import { workerProgram } from './lifecycle/launch.js';
-import { LogFiles } from './logs/log-files.js';
-import { type StopOutcome, stopWorkerProcess } from './lifecycle/stop-worker.js';
-import type { EventSink } from './subscriptions.js';
-import { publishState } from './worker-events.js';
-import type { RequestOptions, WorkerProcess } from './lifecycle/worker-process.js';
-import { WorkerProcesses } from './lifecycle/fleet.js';
+import type { StopOutcome } from './lifecycle/stop-worker.js';
+import type { WorkerProcess } from './lifecycle/worker-process.js';
 import { type SlotOwner, WorkerSlot } from './lifecycle/worker-slot.js';
-
-/** Workers that are started and stopped by request; index_service is the supervisor's own. */
-export const workerTypes: readonly WorkerType[] = ['file_watcher', 'vectorization', 'repair'];
+import { LogFiles } from './logs/log-files.js';
+import { Reconciles } from './reconciles.js';
+import type { EventSink } from './subscriptions.js';
+import { Tasks } from './tasks.js';
 
 export interface SupervisorOptions {
   stateDir: string;
@@ -23,6 +32,10 @@ export interface SupervisorOptions {
   config: Config;
   events: EventSink;
 }
+
+type Slots = { readonly [K in WorkerKind]: WorkerSlot<K> };
+
+const noRound: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
 
 /**
  * Owns every worker process. It never opens the index and never walks a project: whatever could block is in
@@ -32,14 +45,16 @@ export class Supervisor {
   readonly config: Config;
   readonly stateDir: string;
   readonly logs: LogFiles;
-  repairRound: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
+  readonly hold = new Hold();
+  readonly slots: Slots;
+  readonly tasks: Tasks;
+  readonly reconciles: Reconciles;
+  repairRound = noRound;
   readonly #events: EventSink;
   readonly #freshness: FreshnessBoard;
-  readonly #slots: Record<WorkerKind, WorkerSlot>;
-  readonly #tasks = new Set<WorkerProcess>();
-  readonly #processes: WorkerProcesses;
-  readonly #stateChange = new Change();
-  #hold: Hold | null = null;
+  readonly #fleet: Fleet;
+  readonly #change = new Change();
+  #isStarted = false;
 
   constructor({ stateDir, logsDir, config, events }: SupervisorOptions) {
     this.stateDir = stateDir;
@@ -47,52 +62,81 @@ export class Supervisor {
     this.#events = events;
     this.#freshness = new FreshnessBoard(events);
     this.logs = new LogFiles(logsDir, config.log_level);
-    this.#processes = new WorkerProcesses({
+    this.#fleet = new Fleet({
       stateDir,
       config,
       program: workerProgram,
       log: (source, level, message) => this.logs.write(source, level, message),
     });
     const owner = this.#slotOwner();
-    this.#slots = {
+    this.slots = {
       index_service: new WorkerSlot('index_service', owner),
       file_watcher: new WorkerSlot('file_watcher', owner),
       vectorization: new WorkerSlot('vectorization', owner),
       repair: new WorkerSlot('repair', owner),
     };
+    this.tasks = new Tasks({
+      startTimeoutMs: owner.startTimeoutMs,
+      stopTimeoutMs: this.stopTimeoutMs,
+      fork: (kind, task) => {
+        this.hold.assertNotEnding();
+        const start = { options: {}, watcherRunning: this.#isWatching, task };
+        return this.#fleet.fork(kind, start, (message) => this.#onMessage(kind, message));
+      },
+    });
+    this.reconciles = new Reconciles(this.hold, this.slots.file_watcher, this.tasks);
   }
 
-  slot(kind: WorkerKind): WorkerSlot {
-    return this.#slots[kind];
+  get stopTimeoutMs(): number {
+    return this.config.worker_stop_timeout * 1_000;
   }
 
   /**
    * Ends what an earlier supervisor left, then starts index_service and waits for it, however often it has to
-   * be started: nothing else may open the index before it has brought the schema up to date.
+   * be started: nothing else may open the index before it has brought the schema up to date. Only the end of the
+   * daemon interrupts it.
    * @param onUseful called once index_service is ready or has failed for the first time
    */
   async begin(onUseful: () => void): Promise<void> {
-    await this.#processes.begin();
-    this.#assertNotHeld();
-    const slot = this.#slots.index_service;
+    await this.#fleet.begin();
+    this.hold.assertNotEnding();
+    const slot = this.slots.index_service;
     await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
     onUseful();
     // By now the first answers have gone out.
     await this.logs.open();
     while (slot.state !== 'ready') {
-      this.#assertNotHeld();
-      await this.#stateChange.next(60_000);
+      this.hold.assertNotEnding();
+      await this.#change.next(60_000);
+    }
+  }
+
+  /** The schema is up to date and no repair is left half done: from here on a client's repair may begin. */
+  started(): void {
+    this.#isStarted = true;
+    this.#change.notify();
+  }
+
+  /**
+   * Waits until the start is complete.
+   * @throws CodekeepError INDEX_UNAVAILABLE where it cannot be as long as nobody mends something; the signal's reason
+   */
+  async whenStarted(signal: AbortSignal): Promise<void> {
+    while (!this.#isStarted) {
+      this.hold.assertNotEnding();
+      if (this.slots.index_service.state === 'failed') await this.slots.index_service.whenReady(signal);
+      await this.#change.next(60_000, signal);
     }
   }
 
   /** Repairs that were cut off when the index was opened. */
   get unfinishedRepairs(): number {
-    return Number(this.#slots.index_service.info['unfinished_repairs'] ?? 0);
+    return this.slots.index_service.info.unfinishedRepairs ?? 0;
   }
 
   async autostart(): Promise<void> {
     // A repair that was asked for meanwhile goes first.
-    while (this.#hold?.reason === 'REPAIR_IN_PROGRESS') await this.#stateChange.next(200);
+    while (this.hold.isRepairing) await this.hold.change.next(60_000);
     const started = this.config.autostart.map(async (type) => {
       try {
         await this.startWorker(type, {});
@@ -105,146 +149,103 @@ export class Supervisor {
 
   /** A worker that was not ready yet when the daemon was stopped did not fail. */
   #logStartFailure(error: unknown): void {
-    this.log(this.isEnding ? 'info' : 'error', messageOf(error));
-  }
-
-  /** @throws CodekeepError WORKER_START_ERROR, or REPAIR_IN_PROGRESS while workers are held back */
-  async startWorker(type: WorkerType, options: Record<string, unknown>): Promise<WorkerProcess> {
-    this.#assertNotHeld();
-    // Nothing else may open the index before index_service has brought the schema up to date.
-    await this.readyProcess(this.#slots.index_service);
-    this.#assertNotHeld();
-    if (type === 'repair') this.repairRound = { rounds: 0, lastRound: null, haltedReason: null };
-    const watching = this.#slots.file_watcher.state === 'ready';
-    return await this.#slots[type].start(
-      type === 'repair' ? { ...options, watcher_running: watching } : options,
-    );
-  }
-
-  async stopWorker(type: WorkerType, timeoutMs: number, force: boolean): Promise<StopOutcome | null> {
-    return await this.#slots[type].stop(timeoutMs, force);
-  }
-
-  /** Stops the given workers at the same time: the whole takes one timeout, not their sum. */
-  async stopWorkers(
-    types: readonly WorkerType[],
-    timeoutMs: number,
-  ): Promise<{ type: WorkerType; outcome: StopOutcome }[]> {
-    const outcomes = await Promise.all([
-      ...types.map(async (type) => ({ type, outcome: await this.stopWorker(type, timeoutMs, false) })),
-      // A comparison of its own that runs because no watcher does.
-      ...[...this.#tasks].map(async (task) => ({
-        type: 'file_watcher' as const,
-        outcome: await stopWorkerProcess(task, timeoutMs, false),
-      })),
-    ]);
-    return outcomes.filter(
-      (entry): entry is { type: WorkerType; outcome: StopOutcome } => entry.outcome !== null,
-    );
-  }
-
-  /** Keeps every worker from being started until the returned function is called. */
-  holdWorkers(): () => void {
-    this.#assertNotHeld();
-    const hold: Hold = { reason: 'REPAIR_IN_PROGRESS' };
-    this.#hold = hold;
-    return () => {
-      if (this.#hold === hold) this.#hold = null;
-    };
-  }
-
-  #assertNotHeld(): void {
-    if (this.#hold !== null) throw heldBack(this.#hold);
-  }
-
-  /** True once the daemon is being stopped. */
-  get isEnding(): boolean {
-    return this.#hold?.reason === 'shutdown';
-  }
-
-  get isHeld(): boolean {
-    return this.#hold !== null;
+    this.log(this.hold.isEnding ? 'info' : 'error', messageOf(error));
   }
 
   /**
-   * Asks index_service. A read that was in flight when it crashed is asked once more.
-   * @throws what it answers; CodekeepError INDEX_UNAVAILABLE
+   * @returns isNew: false for one that runs already
+   * @throws CodekeepError WORKER_START_ERROR, or REPAIR_IN_PROGRESS while workers are held back
    */
-  async askIndex(
-    method: string,
-    params: unknown,
-    isRead: boolean,
-    options: RequestOptions = {},
-  ): Promise<unknown> {
-    const request = { params, freshness: this.#freshness.asRecord() };
-    const slot = this.#slots.index_service;
-    const ask = async (): Promise<unknown> =>
-      await (await this.readyProcess(slot)).request(method, request, options);
+  async startWorker(
+    type: WorkerType,
+    options: WorkerOptions,
+  ): Promise<{ worker: WorkerProcess; isNew: boolean }> {
+    this.hold.assertFree();
+    const index = this.slots.index_service;
+    // Whoever asks for a worker has mended what was wrong with the index, too.
+    if (index.state === 'failed') await index.start({});
+    // Nothing else may open the index before index_service has brought the schema up to date.
+    await this.#index();
+    this.hold.assertFree();
+    if (type === 'repair' && !this.slots.repair.isWanted) this.repairRound = noRound;
+    return await this.slots[type].start(options);
+  }
+
+  /**
+   * Stops these workers and every task of theirs at the same time: the whole takes one timeout, not their sum.
+   * @returns an outcome for each process that there was
+   */
+  async stopWorkers<K extends WorkerKind>(
+    types: readonly K[],
+    timeoutMs: number,
+  ): Promise<{ type: K; outcome: StopOutcome }[]> {
+    const stopping = types.flatMap((type) => [
+      this.slots[type].stop(timeoutMs).then((outcome) => (outcome === null ? [] : [{ type, outcome }])),
+      this.tasks.stop(timeoutMs, type).then((outcomes) => outcomes.map((outcome) => ({ type, outcome }))),
+    ]);
+    return (await Promise.all(stopping)).flat();
+  }
+
+  /**
+   * Asks index_service. What the contract says of a method that writes holds here, for whoever asks. A read that was
+   * in flight when the process crashed is asked once more.
+   * @throws what it answers; CodekeepError INDEX_UNAVAILABLE, REPAIR_IN_PROGRESS; the signal's reason
+   */
+  async askIndex<N extends keyof IndexExchanges>(
+    name: N,
+    params: IndexExchanges[N]['params'],
+    work: Partial<Work> = {},
+  ): Promise<IndexExchanges[N]['result']> {
+    const isWrite = writes(name);
+    const ask = async (): Promise<IndexExchanges[N]['result']> => {
+      const worker = await this.#index(work.signal);
+      const question = { params, freshness: this.#freshness.asRecord() };
+      if (!isWrite) return await worker.request(name, question, work);
+      // A write goes on when its caller goes away: half of it would be worse than all of it.
+      return await this.hold.write(() => worker.request(name, question));
+    };
+    if (isWrite) this.hold.assertFree();
     try {
       return await ask();
     } catch (error) {
       const isCrash = error instanceof CodekeepError && error.code === 'INDEX_UNAVAILABLE';
-      if (!isCrash || !isRead || options.signal?.aborted === true) throw error;
+      if (!isCrash || isWrite || work.signal?.aborted === true) throw error;
       return await ask();
     }
   }
 
-  /** Waits for a worker that is starting or about to be started again, bounded by the start timeout. */
-  async readyProcess(slot: WorkerSlot): Promise<WorkerProcess> {
-    const giveUpAt = performance.now() + this.config.worker_start_timeout * 1_000;
-    // index_service is not there in the first instants, but never because somebody stopped it.
-    const isExpected = (): boolean => slot.isWanted || (slot.kind === 'index_service' && !this.isEnding);
-    while (isExpected() && slot.state !== 'failed' && performance.now() < giveUpAt) {
-      const worker = slot.process;
-      if (worker !== null && slot.state === 'ready') return worker;
-      await this.#stateChange.next(giveUpAt - performance.now());
-    }
-    throw new CodekeepError(
-      'INDEX_UNAVAILABLE',
-      `${slot.kind} is ${slot.state}${slot.lastExit === null ? '' : `: it ${slot.lastExit.reason}`}.`,
-      'Call again in a moment; view_worker_logs has the cause.',
-    );
+  /** index_service is not there in the first instants, but never because somebody stopped it. */
+  async #index(signal?: AbortSignal): Promise<WorkerProcess<'index_service'>> {
+    return await this.slots.index_service.whenReady(signal, () => !this.hold.isEnding);
+  }
+
+  /** Processes that could not be ended, for health. */
+  stuck(): { kind: WorkerKind; pid: number }[] {
+    return this.#fleet.stuck();
   }
 
   /**
-   * Runs one task in a process of its own and waits until that process is gone.
-   * @throws what the task answers; CodekeepError WORKER_START_ERROR, INDEX_UNAVAILABLE
+   * Stops everything: nothing is started any more, and no process is left when this resolves, but for those that it
+   * gives.
    */
-  async runTask(
-    kind: WorkerKind,
-    method: string,
-    params: unknown,
-    options: RequestOptions,
-  ): Promise<unknown> {
-    if (this.#hold !== null && this.isEnding) throw heldBack(this.#hold);
-    const onMessage = (message: FromWorker): void => this.#onMessage(kind, message);
-    const worker = this.#processes.fork(kind, {}, { method, params }, onMessage);
-    this.#tasks.add(worker);
-    try {
-      const result = worker.taskResult(options);
-      result.catch(() => undefined);
-      await worker.ready;
-      return await result;
-    } finally {
-      await stopWorkerProcess(worker, this.config.worker_stop_timeout * 1_000, false);
-      this.#tasks.delete(worker);
-    }
-  }
-
-  /** Stops everything: nothing is started any more, and no process is left when this resolves. */
-  async end(): Promise<void> {
-    this.#hold = { reason: 'shutdown' };
-    const timeoutMs = this.config.worker_stop_timeout * 1_000;
-    await Promise.all([
-      ...workerKinds.map((kind) => this.#slots[kind].stop(timeoutMs, false)),
-      ...[...this.#tasks].map((task) => stopWorkerProcess(task, timeoutMs, false)),
-    ]);
-    this.#processes.end();
+  async end(): Promise<{ kind: WorkerKind; pid: number }[]> {
+    this.hold.takeForShutdown();
+    this.#change.notify();
+    await this.stopWorkers(workerKinds, this.stopTimeoutMs);
+    const left = this.stuck();
+    for (const { kind, pid } of left) this.log('error', `${kind}: process ${pid} cannot be ended`);
+    this.#fleet.end();
     this.log('info', 'stopped');
     await this.logs.close();
+    return left;
   }
 
-  log(level: 'error' | 'warn' | 'info' | 'debug', message: string): void {
+  /** Somebody cannot wait for the stop that is under way: every worker is killed now. */
+  hurry(): void {
+    void this.stopWorkers(workerKinds, 0);
+  }
+
+  log(level: LogLevel, message: string): void {
     this.logs.write('supervisor', level, message);
   }
 
@@ -252,11 +253,18 @@ export class Supervisor {
     return {
       startTimeoutMs: this.config.worker_start_timeout * 1_000,
       failedRetryMs: this.config.worker_retry_interval * 1_000,
-      fork: (kind, options, onMessage) => this.#processes.fork(kind, options, null, onMessage),
+      // A watcher reconciles what was asked of a process of its own.
+      makeWay: (kind) => (this.tasks.has(kind) ? this.tasks.stop(this.stopTimeoutMs, kind) : null),
+      fork: (kind, options, onMessage) =>
+        this.#fleet.fork(kind, { options, watcherRunning: this.#isWatching, task: null }, onMessage),
       onState: (slot) => this.#onState(slot),
       onMessage: (slot, message) => this.#onMessage(slot.kind, message),
       log: (kind, level, message) => this.logs.write(kind, level, message),
     };
+  }
+
+  get #isWatching(): boolean {
+    return this.slots.file_watcher.state === 'ready';
   }
 
   #onState(slot: WorkerSlot): void {
@@ -265,10 +273,17 @@ export class Supervisor {
       this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
     if (kind === 'file_watcher') {
       if (state !== 'ready') this.#freshness.clear();
-      this.#slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });
+      this.slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });
     }
-    publishState(this.#events, slot);
-    this.#stateChange.notify();
+    this.#events.publish('worker', () => ({
+      topic: 'worker',
+      type: 'state',
+      worker_type: kind,
+      state,
+      pid: worker?.pid ?? null,
+      reason: state === 'backoff' || state === 'failed' ? (slot.lastExit?.reason ?? null) : null,
+    }));
+    this.#change.notify();
   }
 
   #onMessage(kind: WorkerKind, message: FromWorker): void {
@@ -278,7 +293,9 @@ export class Supervisor {
       case 'freshness':
         return this.#freshness.note(message.project);
       case 'chunks_changed':
-        return this.#slots.vectorization.process?.send({ type: 'nudge', about: 'chunks' });
+        return this.slots.vectorization.process?.send({ type: 'nudge', about: 'chunks' });
+      case 'projects_changed':
+        return this.#projectsChanged();
       case 'repair_round':
         this.repairRound = message.round;
         return;
@@ -286,10 +303,15 @@ export class Supervisor {
     }
   }
 
-  /** Projects were added or removed. */
-  projectsChanged(): void {
+  #projectsChanged(): void {
     this.#events.publish('index', () => ({ topic: 'index', type: 'projects' }));
-    this.#slots.file_watcher.process?.send({ type: 'nudge', about: 'projects' });
-    this.#slots.vectorization.process?.send({ type: 'nudge', about: 'projects' });
+    this.slots.file_watcher.process?.send({ type: 'nudge', about: 'projects' });
+    this.slots.vectorization.process?.send({ type: 'nudge', about: 'projects' });
   }
+}
+
+/** What the supervisor itself asks the index is no method, and only reads. */
+function writes(name: string): boolean {
+  const methods: Readonly<Record<string, MethodDefinition>> = contract;
+  return methods[name]?.writes === true;
 }

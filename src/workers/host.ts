@@ -1,14 +1,19 @@
-import { CodekeepError, type ErrorShape, messageOf } from '../base/errors.js';
+import { cancelled, CodekeepError, type ErrorShape, messageOf } from '../base/errors.js';
 import {
   type Activity,
   type FromWorker,
   type LogLevel,
+  type RequestName,
+  type RequestParams,
+  type RequestResult,
   taskRequestId,
   type ToWorker,
+  type WorkerInfo,
+  type WorkerKind,
   type WorkerStart,
 } from '../base/ipc.js';
+import { throttled, throttledProgress, type Work } from '../base/progress.js';
 import { isDiskFull } from '../store/index-database.js';
-import { type ProgressListener, throttled, throttledProgress } from '../base/progress.js';
 
 /** A worker whose supervisor is gone has so long (ms) to end in order. */
 const orphanGraceMs = 1_000;
@@ -17,21 +22,24 @@ const parentCheckMs = 500;
 /** Progress goes out at most this often (ms). */
 const activityEveryMs = 100;
 
-/** What a request handler may use while it works. */
-export interface RequestCall {
-  /** Aborts when the request is cancelled or the worker has to stop. */
-  signal: AbortSignal;
-  progress: ProgressListener;
+/** What a request handler may use; its signal aborts when the request is cancelled or the worker has to stop. */
+export interface RequestCall extends Work {
   longStep: WorkerHost['longStep'];
 }
 
-export type RequestHandler = (method: string, params: unknown, call: RequestCall) => Promise<unknown>;
+/** One function for each request that this kind of worker can be asked. */
+export type RequestHandlers<K extends WorkerKind> = {
+  [N in RequestName<K>]: (
+    params: RequestParams<K, N>,
+    call: RequestCall,
+  ) => Promise<RequestResult<K, N>> | RequestResult<K, N>;
+};
 
 /** What one kind of worker does: `run` resolves when the worker has nothing left to do or has to stop. */
-export interface WorkerBody {
+export interface WorkerBody<K extends WorkerKind = WorkerKind> {
   /** Goes to the supervisor with "ready". */
-  info?: Record<string, unknown>;
-  onRequest?: RequestHandler;
+  info?: WorkerInfo;
+  requests: RequestHandlers<K>;
   onNudge?: (about: 'projects' | 'chunks') => void;
   onWatcherRunning?: (running: boolean) => void;
   run(): Promise<void>;
@@ -123,7 +131,7 @@ export class WorkerHost {
       case 'stop':
         return this.#stopping.abort();
       case 'cancel':
-        return this.#requests.get(message.id)?.abort(cancelled());
+        return this.#requests.get(message.id)?.abort(cancelled('The work'));
       case 'nudge':
         return body.onNudge?.(message.about);
       case 'ping':
@@ -158,8 +166,7 @@ export class WorkerHost {
       longStep: (longestMs, work) => this.longStep(longestMs, work),
     };
     try {
-      if (body.onRequest === undefined) throw new Error(`this worker answers no requests (${method})`);
-      this.send({ type: 'reply', id, result: await body.onRequest(method, params, call) });
+      this.send({ type: 'reply', id, result: await handlerOf(body, method)(params, call) });
     } catch (error) {
       this.send({ type: 'failure', id, ...failureOf(error, call.signal) });
     } finally {
@@ -177,13 +184,15 @@ function endAtOnce(): void {
   process.kill(process.pid, 'SIGTERM');
 }
 
-/** Somebody asked for the end of one piece of work; when the whole worker ends, there is no such reason. */
-function cancelled(): CodekeepError {
-  return new CodekeepError(
-    'CANCELLED',
-    'The work was cancelled.',
-    'What was done so far is complete; call again for the rest.',
-  );
+/** The channel carries names and JSON; the supervisor sends what RequestHandlers declares, and nothing else. */
+function handlerOf(
+  { requests }: WorkerBody,
+  method: string,
+): (params: unknown, call: RequestCall) => unknown {
+  const handlers = requests as Record<string, (params: unknown, call: RequestCall) => unknown>;
+  const handler = Object.hasOwn(handlers, method) ? handlers[method] : undefined;
+  if (handler === undefined) throw new Error(`this worker is not asked for ${method}`);
+  return handler;
 }
 
 function diskFull(): CodekeepError {
@@ -196,7 +205,7 @@ function diskFull(): CodekeepError {
 
 function failureOf(error: unknown, signal: AbortSignal): { error: ErrorShape | null; defect: string } {
   if (error instanceof CodekeepError) return { error: error.toShape(), defect: '' };
-  if (signal.aborted) return { error: cancelled().toShape(), defect: '' };
+  if (signal.aborted) return { error: cancelled('The work').toShape(), defect: '' };
   if (isDiskFull(error)) return { error: diskFull().toShape(), defect: '' };
   return { error: null, defect: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) };
 }

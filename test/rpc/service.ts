@@ -17,7 +17,7 @@ const number = z.number();
 const nothing = z.strictObject({});
 
 function method<P extends z.ZodObject, R extends z.ZodType>(name: string, params: P, result: R) {
-  return defineMethod({ name, owner: 'supervisor', summary: `Test ${name}.`, params, result });
+  return defineMethod({ owner: 'supervisor', summary: `Test ${name}.`, params, result });
 }
 
 /** The methods of the specification's examples, and some that misbehave. */

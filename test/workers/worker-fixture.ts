@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { configSchema } from '#src/base/config.js';
-import type { FromWorker, ToWorker, WorkerKind } from '#src/base/ipc.js';
+import type { FromWorker, ToWorker, WorkerKind, WorkerOptions } from '#src/base/ipc.js';
 import { until } from '../base/temporary.js';
 
 export const workerFile = fileURLToPath(import.meta.resolve('#src/worker.js'));
@@ -17,7 +17,8 @@ export class TestWorker {
     t: Pick<TestContext, 'after'>,
     kind: WorkerKind,
     stateDir: string,
-    options: Record<string, unknown> = {},
+    options: WorkerOptions = {},
+    watcherRunning = false,
   ) {
     this.process = fork(workerFile, [kind, '--instance=test'], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -25,7 +26,7 @@ export class TestWorker {
     t.after(() => this.process.kill('SIGKILL'));
     this.process.on('message', (message: FromWorker) => this.messages.push(message));
     const config = configSchema.parse({ reconcile_interval: 3_600 });
-    this.send({ type: 'start', start: { stateDir, config, options, task: null } });
+    this.send({ type: 'start', start: { stateDir, config, options, watcherRunning, task: null } });
   }
 
   send(message: ToWorker): void {

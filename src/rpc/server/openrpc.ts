@@ -45,18 +45,18 @@ export function openRpcDocument(version: string, methods: ContractShape = contra
       description: 'Keeps a code index true to the files on disk, and mends both when they part.',
       version,
     },
-    methods: Object.values(methods).map(describeMethod),
+    methods: Object.entries(methods).map(([name, definition]) => describeMethod(name, definition)),
     components: { errors: describeErrors() },
   };
 }
 
-function describeMethod(definition: MethodDefinition): Method {
+function describeMethod(name: string, definition: MethodDefinition): Method {
   return {
-    name: definition.name,
+    name,
     summary: definition.summary,
     paramStructure: 'either',
-    params: Object.entries(definition.params.shape).map(([name, field]) => describeParam(name, field)),
-    result: { name: `${definition.name}_result`, schema: schemaOf(definition.result, 'output') },
+    params: Object.entries(definition.params.shape).map(([param, field]) => describeParam(param, field)),
+    result: { name: `${name}_result`, schema: schemaOf(definition.result, 'output') },
   };
 }
 

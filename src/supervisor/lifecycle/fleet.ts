@@ -4,11 +4,11 @@ import type { Config } from '../../base/config.js';
 import type { FromWorker, LogLevel, WorkerKind, WorkerStart } from '../../base/ipc.js';
 import { findParentDeath, type Launcher } from './launch.js';
 import { diagnose, lookEveryMs } from './liveness.js';
-import { stopWorkerProcess } from './stop-worker.js';
+import { isAlive } from './process-table.js';
 import { endLeftovers, WorkerRecords } from './takeover.js';
 import { WorkerProcess } from './worker-process.js';
 
-export interface WorkerProcessesOptions {
+export interface FleetOptions {
   stateDir: string;
   config: Config;
   /** What each process runs. */
@@ -17,16 +17,17 @@ export interface WorkerProcessesOptions {
 }
 
 /** Every process that this supervisor has forked: started in one way, written down, and looked at while it lives. */
-export class WorkerProcesses {
-  readonly #options: WorkerProcessesOptions;
+export class Fleet {
+  readonly #options: FleetOptions;
   readonly #launcher: Launcher;
   readonly #recordPath: string;
   readonly #records: WorkerRecords;
-  readonly #living = new Set<WorkerProcess>();
+  /** Those that live, and those of which something is left. */
+  readonly #all = new Set<WorkerProcess>();
   #marks = 0;
   #looking: NodeJS.Timeout | undefined;
 
-  constructor(options: WorkerProcessesOptions) {
+  constructor(options: FleetOptions) {
     const { stateDir, config, program, log } = options;
     this.#options = options;
     this.#launcher = {
@@ -53,43 +54,54 @@ export class WorkerProcesses {
     this.#looking = setInterval(() => this.#look(), lookEveryMs).unref();
   }
 
-  fork(
-    kind: WorkerKind,
-    options: Record<string, unknown>,
-    task: WorkerStart['task'],
+  fork<K extends WorkerKind>(
+    kind: K,
+    start: Omit<WorkerStart, 'stateDir' | 'config'>,
     onMessage: (message: FromWorker) => void,
-  ): WorkerProcess {
+  ): WorkerProcess<K> {
     const { stateDir, config, log } = this.#options;
     const worker = new WorkerProcess({
       kind,
-      start: { stateDir, config, options, task },
+      start: { stateDir, config, ...start },
       launcher: this.#launcher,
       mark: `${this.#launcher.instance}/${++this.#marks}`,
       onMessage,
       onOutput: (stream, line) => log(kind, stream === 'stderr' ? 'error' : 'info', line),
     });
     if (worker.identity !== null) this.#records.add(worker.identity, worker.mark);
-    this.#living.add(worker);
-    void worker.exited.then(() => this.#living.delete(worker));
+    this.#all.add(worker);
+    void worker.exited.then(() => {
+      // What a stop could not end is still to be told of.
+      if (worker.remaining.length === 0) this.#all.delete(worker);
+    });
     return worker;
   }
 
-  /** Call it when every worker has ended in order. */
+  /** Processes that could not be ended and are still there, each with the kind of worker that it belongs to. */
+  stuck(): { kind: WorkerKind; pid: number }[] {
+    const stuck = [...this.#all].map((worker) => ({ worker, left: worker.remaining.filter(isAlive) }));
+    for (const { worker, left } of stuck) if (worker.hasExited && left.length === 0) this.#all.delete(worker);
+    return stuck.flatMap(({ worker, left }) => left.map(({ pid }) => ({ kind: worker.kind, pid })));
+  }
+
+  /** Call it after the last stop: what could not be ended stays written down for the next supervisor. */
   end(): void {
+    // What an earlier supervisor left, and could not be ended at the start, stays written down.
+    if (this.#looking === undefined) return;
     clearInterval(this.#looking);
-    this.#records.clear();
+    this.#records.retain([...this.#all].filter((worker) => worker.remaining.some(isAlive)));
   }
 
   /** Ends each one that hangs or has grown too large; what runs for good is started again where it is owned. */
   #look(): void {
     const { config, log } = this.#options;
-    for (const worker of this.#living) {
-      if (worker.condemned !== null) continue;
+    for (const worker of this.#all) {
+      if (worker.hasExited || worker.condemned !== null) continue;
       const reason = diagnose(worker.look(), config.worker_memory_max_bytes);
       if (reason === null) continue;
       worker.condemn(reason);
       log(worker.kind, 'error', `process ${worker.pid} is ended: it ${reason}`);
-      void stopWorkerProcess(worker, 0, true).then(({ error }) => {
+      void worker.stop(0).then(({ error }) => {
         if (error !== null) log(worker.kind, 'error', `process ${worker.pid}: ${error}`);
       });
     }

@@ -1,7 +1,8 @@
 import treeKill from 'tree-kill';
-import { sleep, within } from '../../base/waiting.js';
+import { sleep, unlessAborted } from '../../base/waiting.js';
 import { familyOf, hasPs, isAlive, type ProcessIdentity, signalProcess } from './process-table.js';
-import { describeExit, type WorkerExit, type WorkerProcess } from './worker-process.js';
+import { describeExit, isInOrder, type WorkerExit } from './worker-exit.js';
+import type { WorkerProcess } from './worker-process.js';
 
 /** How a worker ended. */
 export interface StopOutcome {
@@ -11,7 +12,9 @@ export interface StopOutcome {
   /** How it ended, for people. */
   how: string;
   durationMs: number;
-  /** Set when a process is still there after SIGKILL, which only the kernel can cause. */
+  /** What is still there after SIGKILL: only the kernel, or a right that is missing, can cause it. */
+  remaining: readonly ProcessIdentity[];
+  /** `remaining` for people; null when everything is gone. */
   error: string | null;
 }
 
@@ -20,41 +23,60 @@ const killPatienceMs = 3_000;
 const pollMs = 10;
 
 /**
- * Stops one worker: IPC stop and SIGTERM → wait for its exit → SIGKILL for its whole family → verify in the
- * process table that every one of them is gone. Nothing that the worker did not start is signalled.
+ * The stop of one worker: IPC stop and SIGTERM → wait for its exit → SIGKILL for its whole family at the deadline →
+ * verify in the process table that every one of them is gone. Nothing that the worker did not start is signalled.
+ *
+ * Invariant: there is one deadline, and whoever asks later can only bring it nearer.
  */
-export async function stopWorkerProcess(
-  worker: WorkerProcess,
-  timeoutMs: number,
-  force: boolean,
-): Promise<StopOutcome> {
+export class WorkerStop {
+  readonly outcome: Promise<StopOutcome>;
+  readonly #deadline = new AbortController();
+  #deadlineAt = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param timeoutMs until SIGKILL; 0 sends nothing else */
+  constructor(worker: WorkerProcess, timeoutMs: number) {
+    this.shorten(timeoutMs);
+    this.outcome = stop(worker, this.#deadline.signal).finally(() => clearTimeout(this.#timer));
+  }
+
+  /** @param timeoutMs from now */
+  shorten(timeoutMs: number): void {
+    const at = performance.now() + timeoutMs;
+    if (at >= this.#deadlineAt) return;
+    this.#deadlineAt = at;
+    clearTimeout(this.#timer);
+    if (timeoutMs <= 0) this.#deadline.abort();
+    else this.#timer = setTimeout(() => this.#deadline.abort(), timeoutMs);
+  }
+}
+
+async function stop(worker: WorkerProcess, deadline: AbortSignal): Promise<StopOutcome> {
   const startedAt = performance.now();
   const { identity } = worker;
-  if (identity === null) return { pid: 0, graceful: true, how: 'never ran', durationMs: 0, error: null };
+  if (identity === null)
+    return { pid: 0, graceful: true, how: 'never ran', durationMs: 0, remaining: [], error: null };
   // Taken before anything dies: a child whose parent exits first is no descendant any more.
   const known = familyOf(identity, worker.mark);
   let exit: WorkerExit | null = null;
-  if (!force) {
+  if (!deadline.aborted) {
     worker.send({ type: 'stop' });
     signalProcess(identity, 'SIGTERM');
-    exit = await within(timeoutMs, worker.exited);
+    exit = await unlessAborted(worker.exited, deadline).catch(() => null);
   }
   if (exit === null) await killTree(identity);
-  const left = await killFamily(worker, identity, await known);
-  const durationMs = Math.round(performance.now() - startedAt);
-  const pids = left.remaining.map(({ pid }) => pid).join(', ');
+  const { killed, remaining } = await killFamily(worker, identity, await known);
   return {
     pid: identity.pid,
-    graceful: exit !== null && isInOrder(exit) && left.killed === 0,
-    how: describeStop(exit, left.killed),
-    durationMs,
-    error: left.remaining.length === 0 ? null : `still alive after SIGKILL: ${pids}`,
+    graceful: exit !== null && isInOrder(exit) && killed === 0,
+    how: describeStop(exit, killed),
+    durationMs: Math.round(performance.now() - startedAt),
+    remaining,
+    error:
+      remaining.length === 0
+        ? null
+        : `still alive after SIGKILL: ${remaining.map(({ pid }) => pid).join(', ')}`,
   };
-}
-
-/** One that was told to stop before it could listen has nothing to end yet: the signal itself ends it. */
-function isInOrder({ code, signal }: WorkerExit): boolean {
-  return code === 0 || signal === 'SIGTERM';
 }
 
 function describeStop(exit: WorkerExit | null, killed: number): string {

@@ -41,9 +41,11 @@ export class WorkerRecords {
     this.#write();
   }
 
-  /** Every worker has ended in order. */
-  clear(): void {
+  /** Every worker has ended, but for these. */
+  retain(left: readonly { identity: ProcessIdentity | null; mark: string }[]): void {
     this.#workers.clear();
+    for (const { identity, mark } of left)
+      if (identity !== null) this.#workers.set(identity.pid, { ...identity, mark });
     this.#write();
   }
 

@@ -5,15 +5,22 @@ import type { Readable } from 'node:stream';
 import { CodekeepError } from '../../base/errors.js';
 import {
   type FromWorker,
+  type RequestName,
+  type RequestParams,
+  type RequestResult,
   taskRequestId,
   type ToWorker,
+  type WorkerInfo,
   type WorkerKind,
   type WorkerStart,
 } from '../../base/ipc.js';
-import { within } from '../../base/waiting.js';
+import type { Work } from '../../base/progress.js';
+import { unlessAborted, within } from '../../base/waiting.js';
 import { type Launcher, launch } from './launch.js';
 import { lookEveryMs, residentBytes, type Vitals } from './liveness.js';
 import { identify, type ProcessIdentity } from './process-table.js';
+import { type StopOutcome, WorkerStop } from './stop-worker.js';
+import { reasonOf, startFailure, type WorkerExit } from './worker-exit.js';
 
 /** Lines of stderr kept to explain why a worker ended. */
 const stderrLinesKept = 20;
@@ -22,26 +29,14 @@ const lastWordsMaxMs = 200;
 /** Requests under way in one worker: a worker that does not answer must not fill the supervisor's memory. */
 const requestsMax = 2_000;
 
-export interface WorkerExit {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  /** Last lines of stderr. */
-  stderr: string[];
-}
-
-export interface RequestOptions {
-  signal?: AbortSignal | undefined;
-  onProgress?: ((phase: string, done: number, total: number) => void) | undefined;
-}
-
 interface PendingRequest {
   resolve: (result: unknown) => void;
   reject: (error: unknown) => void;
-  onProgress: RequestOptions['onProgress'];
+  onProgress: Work['progress'] | undefined;
 }
 
-export interface WorkerProcessOptions {
-  kind: WorkerKind;
+export interface WorkerProcessOptions<K extends WorkerKind> {
+  kind: K;
   start: WorkerStart;
   launcher: Launcher;
   /** Unique for this process; its descendants inherit it. */
@@ -51,17 +46,18 @@ export interface WorkerProcessOptions {
 }
 
 /** The parent half of a worker; the child half is workers/host.ts. */
-export class WorkerProcess {
-  readonly kind: WorkerKind;
+export class WorkerProcess<K extends WorkerKind = WorkerKind> {
+  readonly kind: K;
   readonly mark: string;
   readonly startedAt = Date.now();
   /** Null only when the process could not be started at all. */
   readonly identity: ProcessIdentity | null;
   /** Resolves with what the worker said about itself; rejects when it ends before. */
-  readonly ready: Promise<Record<string, unknown>>;
+  readonly ready: Promise<WorkerInfo>;
   readonly exited: Promise<WorkerExit>;
   readonly #child: ChildProcess;
   readonly #pending = new Map<number, PendingRequest>();
+  #unsent = 0;
   #nextId = taskRequestId + 1;
   #hasExited = false;
   #isReady = false;
@@ -70,8 +66,12 @@ export class WorkerProcess {
   #silentLooks = 0;
   #longestStepMs: number;
   #condemned: string | null = null;
+  #stop: WorkerStop | null = null;
+  #remaining: readonly ProcessIdentity[] = [];
+  /** Resolves when the channel has taken what was sent last; null while it takes everything at once. */
+  #backlog: Promise<void> | null = null;
 
-  constructor(options: WorkerProcessOptions) {
+  constructor(options: WorkerProcessOptions<K>) {
     this.kind = options.kind;
     this.mark = options.mark;
     this.#longestStepMs = options.start.config.worker_hang_timeout * 1_000;
@@ -104,6 +104,38 @@ export class WorkerProcess {
     this.#condemned = reason;
   }
 
+  /** What was still there when it could not be stopped; empty otherwise. */
+  get remaining(): readonly ProcessIdentity[] {
+    return this.#remaining;
+  }
+
+  /**
+   * Waits until it says that it is ready; one that takes longer than `timeoutMs` is ended.
+   * @throws CodekeepError WORKER_START_ERROR with the end of its stderr
+   */
+  async becomeReady(timeoutMs: number): Promise<WorkerInfo> {
+    const info = await within(timeoutMs, this.ready);
+    if (info !== null) return info;
+    const why = `was not ready within ${timeoutMs / 1_000} s`;
+    this.condemn(why);
+    await this.stop(0);
+    throw startFailure(this.kind, why, []);
+  }
+
+  /**
+   * Stops it, whatever it is doing, as WorkerStop says. Whoever asks while a stop is under way can only bring its
+   * deadline nearer; one that failed is tried again.
+   * @param timeoutMs until SIGKILL; 0: at once
+   */
+  async stop(timeoutMs: number): Promise<StopOutcome> {
+    if (this.#stop === null) this.#stop = new WorkerStop(this, timeoutMs);
+    else this.#stop.shorten(timeoutMs);
+    const outcome = await this.#stop.outcome;
+    this.#remaining = outcome.remaining;
+    if (outcome.error !== null) this.#stop = null;
+    return outcome;
+  }
+
   /** Counts the looks since it last said anything, and asks it for a sign of life; call it every lookEveryMs. */
   look(): Vitals {
     this.#silentLooks = this.#isAsked && !this.#hasSpoken ? this.#silentLooks + 1 : 0;
@@ -123,42 +155,69 @@ export class WorkerProcess {
 
   /** Sends a message unless the channel is closed: what it was for is gone then, too. */
   send(message: ToWorker): void {
-    if (this.#child.connected) this.#child.send(message, () => undefined);
+    if (!this.#child.connected) return;
+    let hasRoom = true;
+    const taken = new Promise<void>((resolve) => {
+      hasRoom = this.#child.send(message, () => resolve());
+    });
+    if (hasRoom) return;
+    const backlog = taken.then(() => {
+      if (this.#backlog === backlog) this.#backlog = null;
+    });
+    this.#backlog = backlog;
   }
 
   /**
    * Asks the worker and waits for its answer.
-   * @throws what the worker answered; CodekeepError INDEX_UNAVAILABLE when it ends before it answers
+   * @throws what the worker answered; CodekeepError INDEX_UNAVAILABLE when it ends before it answers; the signal's
+   * reason where it aborts before the request could be sent
    */
-  async request(method: string, params: unknown, options: RequestOptions = {}): Promise<unknown> {
-    if (this.#pending.size >= requestsMax) {
+  async request<N extends RequestName<K>>(
+    method: N,
+    params: RequestParams<K, N>,
+    work: Partial<Work> = {},
+  ): Promise<RequestResult<K, N>> {
+    if (this.#pending.size + this.#unsent >= requestsMax) {
       throw new CodekeepError(
         'LIMIT_EXCEEDED',
         `${requestsMax} requests wait for ${this.kind}.`,
         'Wait for replies before you send more.',
       );
     }
+    await this.#room(work.signal);
     const id = this.#nextId++;
     this.send({ type: 'request', id, method, params });
-    return await this.#answer(id, options);
+    return (await this.#answer(id, work)) as RequestResult<K, N>;
+  }
+
+  /** What is sent to a process that does not read is kept without bound: so no more than one backlog of it is. */
+  async #room(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    this.#unsent += 1;
+    try {
+      while (this.#backlog !== null && !this.#hasExited)
+        await unlessAborted(Promise.race([this.#backlog, this.exited]), signal);
+    } finally {
+      this.#unsent -= 1;
+    }
   }
 
   /** The result of the task that the worker was started with. */
-  async taskResult(options: RequestOptions = {}): Promise<unknown> {
-    return await this.#answer(taskRequestId, options);
+  async taskResult<N extends RequestName<K>>(work: Partial<Work> = {}): Promise<RequestResult<K, N>> {
+    return (await this.#answer(taskRequestId, work)) as RequestResult<K, N>;
   }
 
-  async #answer(id: number, options: RequestOptions): Promise<unknown> {
+  async #answer(id: number, { signal, progress }: Partial<Work>): Promise<unknown> {
     const cancel = (): void => this.send({ type: 'cancel', id });
-    options.signal?.addEventListener('abort', cancel, { once: true });
-    if (options.signal?.aborted === true) cancel();
+    signal?.addEventListener('abort', cancel, { once: true });
+    if (signal?.aborted === true) cancel();
     try {
       return await new Promise((resolve, reject) => {
         if (this.#hasExited) reject(this.#endedEarly());
-        else this.#pending.set(id, { resolve, reject, onProgress: options.onProgress });
+        else this.#pending.set(id, { resolve, reject, onProgress: progress });
       });
     } finally {
-      options.signal?.removeEventListener('abort', cancel);
+      signal?.removeEventListener('abort', cancel);
       this.#pending.delete(id);
     }
   }
@@ -185,14 +244,17 @@ export class WorkerProcess {
     }
   }
 
-  async #whenReady(): Promise<Record<string, unknown>> {
+  async #whenReady(): Promise<WorkerInfo> {
     return await new Promise((resolve, reject) => {
       this.#child.on('message', (message: FromWorker) => {
         if (message.type !== 'ready') return;
         this.#isReady = true;
         resolve(message.info);
       });
-      void this.exited.then((exit) => reject(startFailure(this.kind, exit)));
+      void this.exited.then((exit) => {
+        const why = this.#condemned ?? `was not ready when it ${reasonOf(exit)}`;
+        reject(startFailure(this.kind, why, exit.stderr));
+      });
     });
   }
 
@@ -225,7 +287,7 @@ export class WorkerProcess {
   async #followOutput(
     name: 'stdout' | 'stderr',
     stream: Readable | null,
-    options: WorkerProcessOptions,
+    { onOutput }: Pick<WorkerProcessOptions<K>, 'onOutput'>,
     tail: string[] = [],
   ): Promise<void> {
     if (stream === null) return;
@@ -233,32 +295,8 @@ export class WorkerProcess {
     lines.on('line', (line) => {
       tail.push(line);
       if (tail.length > stderrLinesKept) tail.shift();
-      options.onOutput(name, line);
+      onOutput(name, line);
     });
     await once(lines, 'close');
   }
-}
-
-export function describeExit({ code, signal }: Pick<WorkerExit, 'code' | 'signal'>): string {
-  if (signal !== null) return `was ended by ${signal}`;
-  return code === null ? 'could not be started' : `ended with exit status ${code}`;
-}
-
-/** The line in which Node or V8 says what is fatal; around it are source, stack and fields of the error. */
-const fatalLine = /^(?:FATAL ERROR|Error \[\w+\]|\w*Error)\b[^:]*: /;
-
-/** How it ended and, where its stderr says so, why. */
-export function reasonOf(exit: WorkerExit): string {
-  const lines = exit.stderr.filter((line) => line.trim() !== '');
-  const said = lines.findLast((line) => fatalLine.test(line)) ?? lines.at(-1);
-  return said === undefined ? describeExit(exit) : `${describeExit(exit)}: ${said}`;
-}
-
-function startFailure(kind: WorkerKind, exit: WorkerExit): CodekeepError {
-  return new CodekeepError(
-    'WORKER_START_ERROR',
-    `${kind} was not ready when it ${reasonOf(exit)}`,
-    'Look into its log with view_worker_logs, mend the cause, then call start_worker.',
-    { stderr: exit.stderr },
-  );
 }

@@ -1,8 +1,13 @@
+import { Change } from '../../base/change.js';
 import { CodekeepError, messageOf } from '../../base/errors.js';
-import type { Activity, FromWorker, WorkerKind } from '../../base/ipc.js';
+import type { Activity, FromWorker, WorkerInfo, WorkerKind, WorkerOptions } from '../../base/ipc.js';
 import { decideRestart, relevantExits, type UnexpectedExit } from './restart-policy.js';
-import { type StopOutcome, stopWorkerProcess } from './stop-worker.js';
-import { describeExit, reasonOf, type WorkerExit, type WorkerProcess } from './worker-process.js';
+import type { StopOutcome } from './stop-worker.js';
+import { describeExit, reasonOf, type WorkerExit } from './worker-exit.js';
+import type { WorkerProcess } from './worker-process.js';
+
+/** Requests that may wait for one worker to be ready. */
+const waitingMax = 2_000;
 
 export type SlotState = 'stopped' | 'starting' | 'ready' | 'stopping' | 'backoff' | 'failed';
 
@@ -20,11 +25,13 @@ export interface LastExit {
 export interface SlotOwner {
   startTimeoutMs: number;
   failedRetryMs: number;
-  fork(
-    kind: WorkerKind,
-    options: Record<string, unknown>,
+  /** Ends what else does this worker's job, before each fork; null where nothing does. */
+  makeWay(kind: WorkerKind): Promise<unknown> | null;
+  fork<K extends WorkerKind>(
+    kind: K,
+    options: WorkerOptions,
     onMessage: (message: FromWorker) => void,
-  ): WorkerProcess;
+  ): WorkerProcess<K>;
   onState(slot: WorkerSlot): void;
   onMessage(slot: WorkerSlot, message: FromWorker): void;
   log(kind: WorkerKind, level: 'error' | 'warn' | 'info', message: string): void;
@@ -36,28 +43,32 @@ const idle: Activity = { operation: null, done: 0, total: 0 };
  * The lifecycle of one kind of worker: stopped → starting → ready → stopping → stopped; a crash goes to
  * backoff and starting again, crashes in a row to failed, which heals by a slow timer or by `start`.
  */
-export class WorkerSlot {
-  readonly kind: WorkerKind;
+export class WorkerSlot<K extends WorkerKind = WorkerKind> {
+  readonly kind: K;
   restarts = 0;
   lastExit: LastExit | null = null;
   activity: Activity = idle;
   /** When it last said how far it is; milliseconds since 1970. */
   lastProgressAt: number | null = null;
   /** What the worker said about itself when it became ready. */
-  info: Record<string, unknown> = {};
+  info: WorkerInfo = {};
   readonly #owner: SlotOwner;
+  readonly #change = new Change();
   #state: SlotState = 'stopped';
-  #process: WorkerProcess | null = null;
-  #options: Record<string, unknown> = {};
+  #process: WorkerProcess<K> | null = null;
+  #options: WorkerOptions = {};
+  #waiting = 0;
   #exits: UnexpectedExit[] = [];
   #timer: NodeJS.Timeout | null = null;
   #stopping: Promise<StopOutcome | null> | null = null;
+  /** From the wish for a process to its being there. */
+  #forking: Promise<WorkerProcess<K>> | null = null;
   /** How often a stop was asked for. */
   #stops = 0;
   /** Ends what a crashed worker had started, before another one takes its place. */
   #cleanup: Promise<unknown> = Promise.resolve();
 
-  constructor(kind: WorkerKind, owner: SlotOwner) {
+  constructor(kind: K, owner: SlotOwner) {
     this.kind = kind;
     this.#owner = owner;
   }
@@ -66,12 +77,12 @@ export class WorkerSlot {
     return this.#state;
   }
 
-  get options(): Record<string, unknown> {
+  get options(): WorkerOptions {
     return this.#options;
   }
 
   /** The process, while there is one that has not ended. */
-  get process(): WorkerProcess | null {
+  get process(): WorkerProcess<K> | null {
     return this.#process;
   }
 
@@ -82,45 +93,76 @@ export class WorkerSlot {
 
   /**
    * Starts the worker and waits until it says that it is ready.
+   * @returns isNew: false for one that runs already, which need not be ready yet
    * @throws CodekeepError WORKER_START_ERROR with the end of its stderr
    */
-  async start(options: Record<string, unknown>): Promise<WorkerProcess> {
+  async start(options: WorkerOptions): Promise<{ worker: WorkerProcess<K>; isNew: boolean }> {
     const stopsBefore = this.#stops;
     await this.#stopping;
     await this.#cleanup;
     // Whoever asked for a stop since then has been told that nothing runs.
     if (this.#stops !== stopsBefore) throw this.#stoppedMeanwhile();
-    if (this.#process !== null) {
-      throw new CodekeepError('WORKER_START_ERROR', `${this.kind} runs already.`, 'Stop it first.');
-    }
+    if (this.#forking !== null) return { worker: await this.#forking, isNew: false };
+    if (this.#process !== null && this.isWanted) return { worker: this.#process, isNew: false };
+    if (this.#process !== null) throw this.#cannotEnd(this.#process);
     this.#options = options;
     this.#clearTimer();
     // Whoever asks for it has mended what was wrong.
     this.#exits = [];
-    return await this.#spawn();
+    return { worker: await this.#spawn(), isNew: true };
   }
 
-  /** Stops it, whatever it is doing; null when there was no process. Blocks every respawn. */
-  async stop(timeoutMs: number, force: boolean): Promise<StopOutcome | null> {
+  /**
+   * The process, once it is ready: waits for one that starts or is about to be started again, bounded by the start
+   * timeout.
+   * @param isExpected whether to wait also while nobody has asked for it
+   * @throws CodekeepError INDEX_UNAVAILABLE, LIMIT_EXCEEDED; the signal's reason
+   */
+  async whenReady(signal?: AbortSignal, isExpected = () => this.isWanted): Promise<WorkerProcess<K>> {
+    const giveUpAt = performance.now() + this.#owner.startTimeoutMs;
+    this.#waiting += 1;
+    try {
+      if (this.#waiting > waitingMax) throw this.#tooManyWait();
+      while (isExpected() && this.#state !== 'failed') {
+        signal?.throwIfAborted();
+        if (this.#process?.hasExited === false && this.#state === 'ready') return this.#process;
+        const leftMs = giveUpAt - performance.now();
+        if (leftMs <= 0) break;
+        await this.#change.next(leftMs, signal);
+      }
+    } finally {
+      this.#waiting -= 1;
+    }
+    throw this.#unavailable();
+  }
+
+  /**
+   * Stops it, whatever it is doing; null when there was no process. Blocks every respawn. While a stop is under way
+   * another one only brings its deadline nearer.
+   * @param timeoutMs until SIGKILL; 0: at once
+   */
+  async stop(timeoutMs: number): Promise<StopOutcome | null> {
     this.#stops += 1;
-    this.#stopping ??= this.#stop(timeoutMs, force).finally(() => {
+    if (this.#stopping !== null) void this.#process?.stop(timeoutMs);
+    this.#stopping ??= this.#stop(timeoutMs).finally(() => {
       this.#stopping = null;
     });
     return await this.#stopping;
   }
 
-  async #stop(timeoutMs: number, force: boolean): Promise<StopOutcome | null> {
+  async #stop(timeoutMs: number): Promise<StopOutcome | null> {
     this.#clearTimer();
     this.#exits = [];
     // From here on nothing respawns, also what was about to.
     this.#enter('stopping');
+    await this.#forking?.catch(() => undefined);
     const worker = this.#process;
     if (worker === null) {
       await this.#cleanup;
       this.#enter('stopped');
       return null;
     }
-    const outcome = await stopWorkerProcess(worker, timeoutMs, force);
+    const outcome = await worker.stop(timeoutMs);
     if (outcome.error !== null) this.#owner.log(this.kind, 'error', `stop: ${outcome.error}`);
     // What cannot be killed is still stopping; it is stopped when it has ended after all.
     if (outcome.error === null || worker.hasExited) this.#becomeStopped();
@@ -132,27 +174,30 @@ export class WorkerSlot {
     this.#enter('stopped');
   }
 
-  async #spawn(): Promise<WorkerProcess> {
+  async #spawn(): Promise<WorkerProcess<K>> {
+    this.#forking = this.#fork().finally(() => {
+      this.#forking = null;
+    });
+    const worker = await this.#forking;
+    this.info = await worker.becomeReady(this.#owner.startTimeoutMs);
+    if (this.#process === worker && this.#state === 'starting') this.#enter('ready');
+    else throw this.#stoppedMeanwhile();
+    return worker;
+  }
+
+  async #fork(): Promise<WorkerProcess<K>> {
+    const other = this.#owner.makeWay(this.kind);
+    if (other !== null) {
+      // Said before it is true of a process: who asks meanwhile is to wait for that.
+      this.#enter('starting');
+      await other;
+      if (this.#state !== 'starting') throw this.#stoppedMeanwhile();
+    }
     const worker = this.#owner.fork(this.kind, this.#options, (message) => this.#receive(message));
     this.#process = worker;
     this.#enter('starting');
     void worker.exited.then((exit) => this.#onExit(worker, exit));
-    await this.#becomeReady(worker);
     return worker;
-  }
-
-  async #becomeReady(worker: WorkerProcess): Promise<void> {
-    const timer = setTimeout(() => {
-      this.#owner.log(this.kind, 'error', `not ready after ${this.#owner.startTimeoutMs} ms`);
-      void stopWorkerProcess(worker, 0, true);
-    }, this.#owner.startTimeoutMs);
-    try {
-      this.info = await worker.ready;
-    } finally {
-      clearTimeout(timer);
-    }
-    if (this.#process === worker && this.#state === 'starting') this.#enter('ready');
-    else throw this.#stoppedMeanwhile();
   }
 
   #stoppedMeanwhile(): CodekeepError {
@@ -163,6 +208,31 @@ export class WorkerSlot {
     );
   }
 
+  #cannotEnd({ pid }: WorkerProcess<K>): CodekeepError {
+    return new CodekeepError(
+      'WORKER_START_ERROR',
+      `The ${this.kind} process before (pid ${pid}) cannot be ended.`,
+      'End it by hand; then start it again.',
+    );
+  }
+
+  #tooManyWait(): CodekeepError {
+    return new CodekeepError(
+      'LIMIT_EXCEEDED',
+      `${waitingMax} requests wait for ${this.kind} to be ready.`,
+      'Call again once some of them are answered.',
+    );
+  }
+
+  #unavailable(): CodekeepError {
+    const why = this.lastExit === null ? '' : `: it ${this.lastExit.reason}`;
+    return new CodekeepError(
+      'INDEX_UNAVAILABLE',
+      `${this.kind} is ${this.#state}${why}.`,
+      'Call again in a moment; view_worker_logs has the cause.',
+    );
+  }
+
   #receive(message: FromWorker): void {
     if (message.type === 'activity') {
       this.activity = message.activity;
@@ -170,7 +240,7 @@ export class WorkerSlot {
     } else this.#owner.onMessage(this, message);
   }
 
-  #onExit(worker: WorkerProcess, exit: WorkerExit): void {
+  #onExit(worker: WorkerProcess<K>, exit: WorkerExit): void {
     const now = Date.now();
     this.activity = idle;
     const isStopped = this.#state === 'stopping' || this.#process !== worker;
@@ -191,7 +261,7 @@ export class WorkerSlot {
       `${worker.condemned ?? describeExit(exit)}; ${decision.state}, next start in ${decision.delayMs} ms`,
     );
     this.#enter(decision.state);
-    this.#cleanup = stopWorkerProcess(worker, 0, true);
+    this.#cleanup = worker.stop(0);
     this.#timer = setTimeout(() => void this.#respawn(), decision.delayMs);
   }
 
@@ -214,5 +284,6 @@ export class WorkerSlot {
   #enter(state: SlotState): void {
     this.#state = state;
     this.#owner.onState(this);
+    this.#change.notify();
   }
 }

@@ -1,10 +1,9 @@
-import { workerKinds } from '../../base/ipc.js';
+import { type IndexExchanges, workerKinds } from '../../base/ipc.js';
 import { contract, type Contract, type IndexMethod, type Result } from '../../contract/index.js';
 import type { Problem } from '../../contract/system.js';
 import type { CallContext } from '../../rpc/server/calls.js';
 import type { Handlers } from '../../rpc/server/dispatch.js';
 import { openRpcDocument } from '../../rpc/server/openrpc.js';
-import { repairInProgress } from '../hold.js';
 import type { Jobs } from '../jobs.js';
 import { logMethods } from './log-methods.js';
 import { projectMethods } from './project-methods.js';
@@ -28,16 +27,6 @@ export interface ServiceParts {
   problems: () => Problem[];
   shutDown: () => void;
 }
-
-/** Index methods that write: refused while a repair has the index to itself. */
-const indexWrites: ReadonlySet<IndexMethod> = new Set<IndexMethod>([
-  'add_project',
-  'remove_project',
-  'delete_file',
-  'restore_deleted_files',
-  'check_database',
-  'backup_database',
-]);
 
 /** What each method of the contract does. */
 export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
@@ -64,18 +53,17 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
       return { stopping: true };
     },
     async repair_database({ wait, ...params }, { cancelled }) {
-      // Refused at once, and not as a job that fails later.
-      if (!params.dry_run && supervisor.isHeld) throw repairInProgress();
-      const job = jobs.run('repair_database', (call) => repair.run(params, call));
+      if (!params.dry_run) repair.assertFree();
+      const job = jobs.run('repair_database', (work) => repair.run(params, work), !params.dry_run);
       return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
   };
 }
 
 function health({ supervisor, repair, version, startedAt, ...parts }: ServiceParts): Result<'health'> {
-  const states = workerKinds.map((kind) => [kind, supervisor.slot(kind).state] as const);
-  const workerProblems = workerKinds.flatMap((kind) => problemOf(supervisor.slot(kind)) ?? []);
-  const problems = [...workerProblems, ...parts.problems()];
+  const states = workerKinds.map((kind) => [kind, supervisor.slots[kind].state] as const);
+  const workerProblems = workerKinds.flatMap((kind) => problemOf(supervisor.slots[kind]) ?? []);
+  const problems = [...workerProblems, ...supervisor.stuck().map(stuckProblem), ...parts.problems()];
   const { progress } = repair;
   return {
     status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
@@ -91,11 +79,7 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
 /** Why a worker that should run does not. */
 function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Problem | null {
   const condemned = worker?.condemned ?? null;
-  if (condemned !== null) {
-    const hint =
-      'It is being ended. Where that takes long, it hangs in the kernel: see to its disks and mounts.';
-    return { source: kind, reason: condemned, hint };
-  }
+  if (condemned !== null) return { source: kind, reason: condemned, hint: 'It is being ended.' };
   if (state !== 'failed' && state !== 'backoff') return null;
   const hint =
     state === 'backoff'
@@ -104,23 +88,23 @@ function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Prob
   return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };
 }
 
+function stuckProblem({ kind, pid }: { kind: string; pid: number }): Problem {
+  return {
+    source: kind,
+    reason: `process ${pid} cannot be ended`,
+    hint: 'It hangs in the kernel (see to its disks and mounts), or the daemon may not signal it: end it by hand.',
+  };
+}
+
 /** Every method that the contract gives to the index is forwarded; params are validated already. */
 function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMethod> {
   const forward =
     <N extends IndexMethod>(name: N) =>
-    async (params: unknown, call: Pick<CallContext, 'signal'>): Promise<Result<N>> => {
-      const isWrite = indexWrites.has(name);
-      if (isWrite && supervisor.isHeld) throw repairInProgress();
-      // A write goes on when its caller goes away: half of it would be worse than all of it.
-      const result = await supervisor.askIndex(
-        name,
-        params,
-        !isWrite,
-        isWrite ? {} : { signal: call.signal },
-      );
-      if (name === 'add_project' || name === 'remove_project') supervisor.projectsChanged();
-      return result as Result<N>;
-    };
+    async (
+      params: IndexExchanges[N]['params'],
+      { signal }: Pick<CallContext, 'signal'>,
+    ): Promise<IndexExchanges[N]['result']> =>
+      await supervisor.askIndex(name, params, { signal });
   return {
     add_project: forward('add_project'),
     list_projects: forward('list_projects'),

@@ -1,29 +1,10 @@
 import { CodekeepError } from '../../base/errors.js';
-import { within } from '../../base/waiting.js';
+import type { ProjectReference, Reconciled } from '../../base/ipc.js';
 import type { Params, Result } from '../../contract/index.js';
 import type { CallContext } from '../../rpc/server/calls.js';
-import { repairInProgress } from '../hold.js';
-import type { JobCall, Jobs } from '../jobs.js';
+import type { Jobs, SharedJob } from '../jobs.js';
 import type { Supervisor } from '../supervisor.js';
 
-/** What a comparison gives; see reconcile/reconcile-project.ts. */
-interface Reconciled {
-  added: number;
-  changed: number;
-  deleted: number;
-  unchanged: number;
-  skipped: number;
-  /** Paths that changed each time they were read. */
-  unsettled: string[];
-}
-
-/** What the watcher is asked to compare; see workers/file-watcher/file-watcher.ts. */
-interface UpdatedProject {
-  projectId: string;
-  isNew: boolean;
-}
-
-type Reference = Pick<Params<'update_indexes'>, 'root_dir' | 'project_id'>;
 type ProjectMethodName = 'update_indexes' | 'wait_until_fresh';
 type ProjectMethods = {
   [N in ProjectMethodName]: (
@@ -31,45 +12,71 @@ type ProjectMethods = {
     call: Pick<CallContext, 'signal' | 'cancelled'>,
   ) => Promise<Result<N>>;
 };
+type Updated = Extract<Result<'update_indexes'>, { files_added: number }>;
 
-/** Methods over a project that the watcher answers, or a process of its own where no watcher runs. */
+/** Methods that reconcile a project: the watcher does it, or a process of its own where no watcher runs. */
 export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMethods {
+  /** By project id, jobs whose reconcile has not begun: whoever asks meanwhile has the same one. */
+  const queued = new Map<string, SharedJob<Updated>>();
+
+  /** Joins the job that waits for its turn, or begins one. */
+  const updateJob = (projectId: string): SharedJob<Updated> => {
+    const known = queued.get(projectId);
+    if (known !== undefined) return known;
+    const begun = (): void => {
+      if (queued.get(projectId) === job) queued.delete(projectId);
+    };
+    const job = jobs.share<Updated>('update_indexes', async ({ signal, progress }) => {
+      const startedAt = performance.now();
+      try {
+        const reconciled = await supervisor.reconciles.run({ projectId }, { signal, progress }, begun);
+        return { ...wireTally(projectId, reconciled), duration_ms: sinceMs(startedAt) };
+      } finally {
+        begun();
+      }
+    });
+    queued.set(projectId, job);
+    return job;
+  };
+
   return {
-    async update_indexes({ wait, ...reference }, { cancelled }) {
-      const job = jobs.run('update_indexes', (call) => updateIndexes(supervisor, reference, call));
-      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
+    async update_indexes({ wait, ...reference }, { signal, cancelled }) {
+      const job = updateJob(await register(supervisor, reference, signal));
+      return wait ? await job.outcome(cancelled) : { job_id: job.keep() };
     },
     async wait_until_fresh({ timeout, ...reference }, { signal }) {
       const startedAt = performance.now();
-      const stop = new AbortController();
-      signal.addEventListener('abort', () => stop.abort(signal.reason), { once: true });
-      const call: JobCall = { signal: stop.signal, progress: () => undefined };
-      const outcome = await within(timeout * 1_000, compareNow(supervisor, reference, call));
-      if (outcome !== null) {
-        const freshness = outcome.unsettled.length === 0 ? 'fresh' : 'stale';
-        return { freshness, waited_ms: Math.round(performance.now() - startedAt) };
+      const patience = new AbortController();
+      const timer = setTimeout(() => patience.abort(notFresh(timeout)), timeout * 1_000);
+      const ended = AbortSignal.any([signal, patience.signal]);
+      try {
+        const { projectId } = await supervisor.askIndex('resolve_project', reference, { signal: ended });
+        const work = { signal: ended, progress: () => undefined };
+        const { unsettled } = await supervisor.reconciles.run({ projectId }, work);
+        return { freshness: unsettled.length === 0 ? 'fresh' : 'stale', waited_ms: sinceMs(startedAt) };
+      } finally {
+        clearTimeout(timer);
       }
-      stop.abort();
-      throw new CodekeepError(
-        'TIMEOUT',
-        `The project was not fresh after ${timeout} s.`,
-        'get_project_status says how far it is; call again with a longer timeout.',
-      );
     },
   };
 }
 
-async function updateIndexes(
+/** The project's id; a root_dir that is new is registered. */
+async function register(
   supervisor: Supervisor,
-  reference: Reference,
-  call: JobCall,
-): Promise<Extract<Result<'update_indexes'>, { files_added: number }>> {
-  const startedAt = performance.now();
-  const { projectId, added, changed, deleted, unchanged, skipped } = await compareNow(
-    supervisor,
-    reference,
-    call,
-  );
+  { root_dir, project_id }: ProjectReference,
+  signal: AbortSignal,
+): Promise<string> {
+  if (project_id === undefined && root_dir !== undefined) {
+    return (await supervisor.askIndex('add_project', { root_dir }, { signal })).project_id;
+  }
+  return (await supervisor.askIndex('resolve_project', { root_dir, project_id }, { signal })).projectId;
+}
+
+function wireTally(
+  projectId: string,
+  { added, changed, deleted, unchanged, skipped }: Reconciled,
+): Omit<Updated, 'duration_ms'> {
   return {
     project_id: projectId,
     files_added: added,
@@ -77,50 +84,17 @@ async function updateIndexes(
     files_deleted: deleted,
     files_unchanged: unchanged,
     files_skipped: skipped,
-    duration_ms: Math.round(performance.now() - startedAt),
   };
 }
 
-/** Compares the whole tree, beginning after this call: what was written before it is indexed when it is done. */
-async function compareNow(
-  supervisor: Supervisor,
-  reference: Reference,
-  call: JobCall,
-): Promise<Reconciled & { projectId: string }> {
-  const project = await resolveProject(supervisor, reference, call.signal);
-  return { projectId: project.projectId, ...(await reconcile(supervisor, project, call)) };
+function sinceMs(startedAt: number): number {
+  return Math.round(performance.now() - startedAt);
 }
 
-/** The project's id; a root_dir that is new is registered. */
-async function resolveProject(
-  supervisor: Supervisor,
-  reference: Reference,
-  signal: AbortSignal,
-): Promise<UpdatedProject> {
-  if (reference.project_id === undefined) {
-    const added = (await supervisor.askIndex('add_project', { root_dir: reference.root_dir }, false, {
-      signal,
-    })) as Result<'add_project'>;
-    // The comparison that follows makes the watcher look for new projects itself.
-    return { projectId: added.project_id, isNew: added.created };
-  }
-  const status = (await supervisor.askIndex('get_project_status', reference, true, {
-    signal,
-  })) as Result<'get_project_status'>;
-  return { projectId: status.project_id, isNew: false };
-}
-
-async function reconcile(
-  supervisor: Supervisor,
-  project: UpdatedProject,
-  call: JobCall,
-): Promise<Reconciled> {
-  if (supervisor.isHeld) throw repairInProgress();
-  const options = { signal: call.signal, onProgress: call.progress };
-  const watcher = supervisor.slot('file_watcher');
-  if (watcher.isWanted && watcher.state !== 'failed') {
-    const worker = await supervisor.readyProcess(watcher);
-    return (await worker.request('update', project, options)) as Reconciled;
-  }
-  return (await supervisor.runTask('file_watcher', 'update', project, options)) as Reconciled;
+function notFresh(seconds: number): CodekeepError {
+  return new CodekeepError(
+    'TIMEOUT',
+    `The project was not fresh after ${seconds} s.`,
+    'get_project_status says how far it is; call again with a longer timeout.',
+  );
 }

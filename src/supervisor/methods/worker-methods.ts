@@ -1,9 +1,8 @@
 import { CodekeepError } from '../../base/errors.js';
-import { workerKinds } from '../../base/ipc.js';
-import type { Params, Result } from '../../contract/index.js';
+import { type WorkerKind, workerKinds, type WorkerOptions } from '../../base/ipc.js';
 import type { WorkerType } from '../../contract/fields.js';
-import type { StopResult } from '../../contract/workers.js';
-import { repairInProgress } from '../hold.js';
+import type { Params, Result } from '../../contract/index.js';
+import type { StopResult, WorkerStatus } from '../../contract/workers.js';
 import type { StopOutcome } from '../lifecycle/stop-worker.js';
 import type { Supervisor } from '../supervisor.js';
 import { statusOf, type UsageSampler } from './worker-status.js';
@@ -18,8 +17,8 @@ type WorkerMethodName =
 type WorkerMethods = { [N in WorkerMethodName]: (params: Params<N>) => Promise<Result<N>> };
 
 export function workerMethods(supervisor: Supervisor, sampler: UsageSampler): WorkerMethods {
-  const status = async (kind: (typeof workerKinds)[number]): Promise<Awaited<ReturnType<typeof statusOf>>> =>
-    await statusOf(supervisor.slot(kind), supervisor.logs, sampler);
+  const status = async (kind: WorkerKind): Promise<WorkerStatus> =>
+    await statusOf(supervisor.slots[kind], supervisor.logs, sampler);
   return {
     start_worker: async ({ worker_type, ...options }) => await startWorker(supervisor, worker_type, options),
     stop_worker: async ({ worker_type, timeout, force }) =>
@@ -40,37 +39,24 @@ export function workerMethods(supervisor: Supervisor, sampler: UsageSampler): Wo
 async function startWorker(
   supervisor: Supervisor,
   type: WorkerType,
-  options: Record<string, unknown>,
+  options: WorkerOptions,
 ): Promise<Result<'start_worker'>> {
-  const slot = supervisor.slot(type);
-  const running = slot.process;
-  if (running !== null && !running.hasExited && slot.state !== 'stopping') {
-    return {
-      success: false,
-      worker_type: type,
-      pid: running.pid,
-      message: `${type} runs already (pid ${running.pid}).`,
-    };
-  }
-  await checkProject(supervisor, type, options);
-  const worker = await supervisor.startWorker(type, options);
-  return {
-    success: true,
-    worker_type: type,
-    pid: worker.pid,
-    message: `${type} is ready (pid ${worker.pid}).`,
-  };
+  const running = supervisor.slots[type];
+  if (running.process === null || running.state === 'stopping') await checkProject(supervisor, type, options);
+  const { worker, isNew } = await supervisor.startWorker(type, options);
+  const { pid } = worker;
+  const message = isNew ? `${type} is ready (pid ${pid}).` : `${type} runs already (pid ${pid}).`;
+  return { success: isNew, worker_type: type, pid, message };
 }
 
 /** A repair loop over a project that is not registered would never do anything: say so at once. */
 async function checkProject(
   supervisor: Supervisor,
   type: WorkerType,
-  options: Record<string, unknown>,
+  { root_dir, project_id }: WorkerOptions,
 ): Promise<void> {
-  const { root_dir, project_id } = options;
   if (type !== 'repair' || (root_dir === undefined && project_id === undefined)) return;
-  await supervisor.askIndex('get_project_status', { root_dir, project_id }, true);
+  await supervisor.askIndex('resolve_project', { root_dir, project_id });
 }
 
 async function stopWorker(
@@ -79,8 +65,8 @@ async function stopWorker(
   timeout: number,
   force: boolean,
 ): Promise<StopResult> {
-  if (supervisor.isHeld) throw repairInProgress();
-  const outcome = await supervisor.stopWorker(type, timeout * 1_000, force);
+  supervisor.hold.assertFree();
+  const outcome = await supervisor.slots[type].stop(force ? 0 : timeout * 1_000);
   if (outcome === null) return { success: true, message: `${type} was not running.`, killed: [], failed: [] };
   if (outcome.error !== null) throw cannotStop(type, outcome);
   const { pid, graceful, how, durationMs } = outcome;

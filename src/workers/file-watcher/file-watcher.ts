@@ -1,6 +1,7 @@
 import { CodekeepError } from '../../base/errors.js';
+import type { ReconcileRequest } from '../../base/ipc.js';
 import { Serial } from '../../base/serial.js';
-import { sleep } from '../../base/waiting.js';
+import { sleep, unlessAborted } from '../../base/waiting.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project, projectById } from '../../store/projects.js';
 import { createParser } from '../../syntax/parser.js';
@@ -13,14 +14,8 @@ import { indexPath } from '../state-paths.js';
 /** The list of projects is read again this often (ms), should a nudge get lost. */
 const projectsEveryMs = 30_000;
 
-/** A comparison that is asked for; a project that was added by the same call is new. */
-export interface UpdateRequest {
-  projectId: string;
-  isNew: boolean;
-}
-
 /** Keeps files, trees, entities and chunks of all projects true to disk. */
-export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
+export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'file_watcher'>> {
   const { stateDir } = host.start;
   const index = IndexDatabase.open(indexPath(stateDir));
   const parser = createParser();
@@ -66,15 +61,12 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
     for (const [id, project] of projects) if (!watchers.has(id)) watchProject(project);
   };
 
-  /** A comparison that somebody waits for: by the project's watcher, or once where nothing watches (a task). */
-  const update = async (
-    { projectId, isNew }: UpdateRequest,
-    call: RequestCall,
-  ): Promise<ReconcileOutcome> => {
+  /** For somebody who waits: by the project's watcher, or once where nothing watches (a task). */
+  const reconcile = async ({ projectId }: ReconcileRequest, call: RequestCall): Promise<ReconcileOutcome> => {
     const progress = (done: number, total: number): void => call.progress('index', done, total);
     if (host.start.task === null) await followProjects();
     const watcher = watchers.get(projectId);
-    if (watcher !== undefined) return await unlessAborted(watcher.reconcileNow(isNew, progress), call.signal);
+    if (watcher !== undefined) return await unlessAborted(watcher.reconcileNow(progress), call.signal);
     const project = projectById(index, projectId);
     if (project === undefined)
       throw new CodekeepError('PROJECT_NOT_FOUND', `No project ${projectId}.`, 'Call list_projects.');
@@ -86,13 +78,12 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
   };
 
   return {
-    async onRequest(method, params, call) {
-      if (method === 'drain') {
+    requests: {
+      reconcile: async (request, call) => assertNotHalted(await reconcile(request, call)),
+      async drain() {
         for (const watcher of watchers.values()) await watcher.drain();
-        return {};
-      }
-      if (method !== 'update') throw new Error(`unknown request ${method}`);
-      return assertNotHalted(await update(params as UpdateRequest, call));
+        return null;
+      },
     },
     onNudge: () => wake.abort(),
     async run() {
@@ -111,16 +102,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody> {
   };
 }
 
-/** Stops waiting when the caller does; the work itself goes on, because it is not only the caller's. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  return await new Promise<T>((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    work.then(resolve, reject);
-  });
-}
-
-/** @throws CodekeepError ROOT_UNAVAILABLE where the brake stopped a comparison that somebody asked for */
+/** @throws CodekeepError ROOT_UNAVAILABLE where the brake stopped a reconcile that somebody asked for */
 function assertNotHalted(outcome: ReconcileOutcome): ReconcileOutcome {
   if (outcome.halted === null) return outcome;
   throw new CodekeepError(

@@ -61,7 +61,6 @@ export class ProjectWatcher {
   readonly #listeners = new Set<IndexProgress>();
   /** A comparison that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
-  #begun: Promise<ReconcileOutcome> | null = null;
   #comparing = false;
   /** Paths that are being indexed now. */
   #following = 0;
@@ -103,18 +102,13 @@ export class ProjectWatcher {
   /**
    * Compares the whole tree, beginning after this call: what was written before it is indexed when this
    * resolves. Everybody who asks before a comparison begins gets that one.
-   * @param joinsRunning take one that has begun already, too: for a project that was only just added
    */
-  async reconcileNow(joinsRunning = false, progress?: IndexProgress): Promise<ReconcileOutcome> {
+  async reconcileNow(progress?: IndexProgress): Promise<ReconcileOutcome> {
     if (progress !== undefined) this.#listeners.add(progress);
     try {
-      if (joinsRunning && this.#begun !== null) return await this.#begun;
       this.#queued ??= this.#options.serial.run(() => {
         this.#queued = null;
-        this.#begun = this.#whole().finally(() => {
-          this.#begun = null;
-        });
-        return this.#begun;
+        return this.#whole();
       });
       return await this.#queued;
     } finally {

@@ -1,27 +1,22 @@
-import type { ProjectFreshness } from '../../base/ipc.js';
+import type { IndexQuestion } from '../../base/ipc.js';
 import type { IndexMethod } from '../../contract/index.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { unfinishedRuns } from '../../store/journal.js';
+import { requireProject } from '../../store/projects.js';
 import { createParser } from '../../syntax/parser.js';
-import type { RequestCall, WorkerBody, WorkerHost } from '../host.js';
+import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
+import { planDatabase } from '../repair/task.js';
+import { indexPath } from '../state-paths.js';
 import { codeMethods } from './code-methods.js';
 import { databaseMethods } from './database-methods.js';
 import { fileMethods } from './files-methods.js';
 import { projectMethods } from './projects-methods.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
-import { planDatabase, type RepairRequest } from '../repair/task.js';
-import { indexPath } from '../state-paths.js';
-
-/** What the supervisor sends with each request. */
-export interface IndexRequest {
-  params: unknown;
-  freshness: Record<string, ProjectFreshness>;
-}
 
 const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is not running' } as const;
 
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
-export function openIndexService(host: WorkerHost): Promise<WorkerBody> {
+export function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
   const index = IndexDatabase.open(indexPath(host.start.stateDir));
   const parser = createParser();
   const context: IndexContext = { index, host };
@@ -32,18 +27,15 @@ export function openIndexService(host: WorkerHost): Promise<WorkerBody> {
     ...databaseMethods(context),
   };
   return Promise.resolve({
-    info: { unfinished_repairs: unfinishedRuns(index).length },
-    async onRequest(method: string, request: unknown, requestCall: RequestCall) {
-      const { params, freshness } = request as IndexRequest;
+    info: { unfinishedRepairs: unfinishedRuns(index).length },
+    requests: {
+      ...answering(methods),
+      resolve_project({ params }) {
+        const { id, rootDir } = requireProject(index, params);
+        return { projectId: id, rootDir };
+      },
       // The dry run of repair_database only reads, and this process is there already.
-      if (method === 'plan_repair')
-        return await planDatabase(index.path, params as RepairRequest, requestCall);
-      const { signal } = requestCall;
-      const call: IndexCall = { signal, freshnessOf: (projectId) => freshness[projectId] ?? unwatched };
-      if (!Object.hasOwn(methods, method)) throw new Error(`unknown request ${method}`);
-      // The supervisor has validated params against the same declaration that types the method.
-      const handler = methods[method as IndexMethod] as (params: unknown, call: IndexCall) => unknown;
-      return await handler(params, call);
+      plan_repair: async ({ params }, call) => await planDatabase(index.path, params, call),
     },
     async run() {
       await new Promise<void>((resolve) =>
@@ -55,4 +47,16 @@ export function openIndexService(host: WorkerHost): Promise<WorkerBody> {
       index.close();
     },
   });
+}
+
+/** Hands each method its params and what the watcher last said. */
+function answering(methods: IndexMethods): Pick<RequestHandlers<'index_service'>, IndexMethod> {
+  const handlers = Object.entries(methods).map(([name, method]) => {
+    // Every entry takes the params of its own name; a list of them all has no type that says so.
+    const answer = method as (params: unknown, call: IndexCall) => unknown;
+    const handler = ({ params, freshness }: IndexQuestion<unknown>, call: RequestCall): unknown =>
+      answer(params, { signal: call.signal, freshnessOf: (projectId) => freshness[projectId] ?? unwatched });
+    return [name, handler];
+  });
+  return Object.fromEntries(handlers) as Pick<RequestHandlers<'index_service'>, IndexMethod>;
 }

@@ -29,12 +29,14 @@ export function projectMethods({ index, host }: IndexContext): ProjectMethods {
     async add_project({ root_dir, version_dir, name }) {
       const project = inspectNewProject(root_dir, version_dir, name, host.start.stateDir);
       const created = await register(index, project);
+      if (created) host.send({ type: 'projects_changed' });
       return { ...wireProject(requireProject(index, { root_dir: project.rootDir })), created };
     },
     list_projects: () => ({ projects: listProjects(index).map(wireProject) }),
     async remove_project(reference) {
       const { id } = requireProject(index, reference);
       await index.write(() => deleteProject(index, id));
+      host.send({ type: 'projects_changed' });
       return { removed: true, project_id: id };
     },
     get_project_status(reference, call) {

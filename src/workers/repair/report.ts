@@ -1,3 +1,4 @@
+import type { RepairReport } from '../../base/ipc.js';
 import type { ApplyOutcome } from '../../reconcile/repair/apply.js';
 import type { Action, Plan } from '../../reconcile/repair/plan.js';
 import { type PlannedRepair, summaryOf } from '../../reconcile/repair/repair-project.js';
@@ -5,31 +6,7 @@ import { type PlannedRepair, summaryOf } from '../../reconcile/repair/repair-pro
 /** A result's lists end here; get_repair pages through the rest. */
 const listMax = 1_000;
 
-/** The wire's fields of one project's repair. */
-export interface ProjectReport {
-  project_id: string;
-  root_dir: string;
-  version_dir: string;
-  files_in_project_restored: { id: number; path: string }[];
-  files_in_versions_marked_deleted: { id: number; path: string }[];
-  files_restored_from_cst: {
-    id: number;
-    path: string;
-    targets: ('versions' | 'project')[];
-    sha256: string;
-  }[];
-  unrestorable: { id: number; path: string; reason: string }[];
-  conflicts: { id: number; path: string; reason: string }[];
-  unknown: { id: number; path: string; reason: string }[];
-  errors: string[];
-  totals: Record<string, number>;
-  message: string;
-}
-
-export interface RepairReport {
-  backup_path: string | null;
-  projects: ProjectReport[];
-}
+type ProjectReport = RepairReport['projects'][number];
 
 /** What was planned (outcome null), or what was done of it. */
 export function reportOf({ project, plan }: PlannedRepair, outcome: ApplyOutcome | null): ProjectReport {

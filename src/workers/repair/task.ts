@@ -1,29 +1,19 @@
 import { CodekeepError, messageOf } from '../../base/errors.js';
+import type { RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
 import type { PlanOptions, PlannedRepair, RepairOptions } from '../../reconcile/repair/repair-project.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { executeRepair, planRepair } from '../../reconcile/repair/repair-project.js';
 import { withVersionDir } from '../../reconcile/version-store.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { backup, checkStepMs, checkStructure, recordMaintenance } from '../../store/maintenance.js';
-import { namedProjects, type Project, type ProjectReference } from '../../store/projects.js';
+import { namedProjects, type Project } from '../../store/projects.js';
 import type { RequestCall } from '../host.js';
-import { type ProjectReport, type RepairReport, reportOf } from './report.js';
-
-/** What repair_database was asked for. */
-export interface RepairRequest extends ProjectReference {
-  version_dir?: string | undefined;
-  force: boolean;
-}
-
-export interface RepairRunRequest extends RepairRequest {
-  run_id: string;
-  origin: 'command' | 'recovery';
-}
+import { reportOf } from './report.js';
 
 /** The dry run: observe and plan over a connection that cannot write. */
 export async function planDatabase(
   databasePath: string,
-  request: RepairRequest,
+  request: RepairScope,
   call: RequestCall,
 ): Promise<RepairReport> {
   const index = IndexDatabase.openReadOnly(databasePath);
@@ -47,7 +37,7 @@ export async function planDatabase(
  */
 export async function repairDatabase(
   index: IndexDatabase,
-  request: RepairRunRequest,
+  request: RepairRequest,
   call: RequestCall,
 ): Promise<RepairReport> {
   const options: RepairOptions = {
@@ -65,12 +55,12 @@ export async function repairDatabase(
   const planned = await planAll(options, projects);
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
   const backupPath = hasActions ? await secure(options, call) : null;
-  const reports: ProjectReport[] = [];
+  const reports: RepairReport['projects'] = [];
   for (const one of planned) reports.push(reportOf(one, await executeRepair(options, one)));
   return { backup_path: backupPath, projects: reports };
 }
 
-function chosenProjects(index: IndexDatabase, request: RepairRequest): Project[] {
+function chosenProjects(index: IndexDatabase, request: RepairScope): Project[] {
   const projects = namedProjects(index, request);
   return projects.map((project) => withVersionDir(project, request.version_dir));
 }

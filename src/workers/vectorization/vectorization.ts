@@ -26,7 +26,7 @@ interface ProjectMemory {
 }
 
 /** Turns chunks into vectors, all projects, one after the other. */
-export async function openVectorization(host: WorkerHost): Promise<WorkerBody> {
+export async function openVectorization(host: WorkerHost): Promise<WorkerBody<'vectorization'>> {
   const index = await Promise.resolve(IndexDatabase.open(indexPath(host.start.stateDir)));
   const memories = new Map<string, ProjectMemory>();
   let wake = new AbortController();
@@ -63,6 +63,7 @@ export async function openVectorization(host: WorkerHost): Promise<WorkerBody> {
   };
 
   return {
+    requests: {},
     onNudge: () => wake.abort(),
     async run() {
       while (!host.signal.aborted) {

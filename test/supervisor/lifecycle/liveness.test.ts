@@ -6,8 +6,9 @@ import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { type Config, configSchema } from '#src/base/config.js';
 import { diagnose, residentBytes } from '#src/supervisor/lifecycle/liveness.js';
-import { WorkerProcesses } from '#src/supervisor/lifecycle/fleet.js';
-import type { WorkerExit, WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
+import { Fleet } from '#src/supervisor/lifecycle/fleet.js';
+import type { WorkerExit } from '#src/supervisor/lifecycle/worker-exit.js';
+import type { WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
 import { within } from '../../harness/waiting.js';
 import { type FixtureName, fixtureProgram } from './worker-fixture.js';
 
@@ -52,22 +53,23 @@ async function watched(
 ): Promise<{ worker: WorkerProcess; log: string[]; done: Promise<string> }> {
   const stateDir = mkdtempSync(join(tmpdir(), 'codekeep-liveness-'));
   const log: string[] = [];
-  const processes = new WorkerProcesses({
+  const fleet = new Fleet({
     stateDir,
     program: fixtureProgram(name),
     config: { ...configSchema.parse({}), ...config },
     log: (_, __, message) => log.push(message),
   });
-  await processes.begin();
+  await fleet.begin();
   let ended: (operation: string) => void;
   const done = new Promise<string>((resolve) => (ended = resolve));
-  const worker = processes.fork('vectorization', {}, null, (message) => {
+  const start = { options: {}, watcherRunning: false, task: null };
+  const worker = fleet.fork('vectorization', start, (message) => {
     if (message.type === 'activity' && message.activity.operation === null) ended('done');
   });
   t.after(async () => {
     if (!worker.hasExited) process.kill(worker.pid, 'SIGKILL');
     await worker.exited;
-    processes.end();
+    fleet.end();
     rmSync(stateDir, { recursive: true });
   });
   await worker.ready;

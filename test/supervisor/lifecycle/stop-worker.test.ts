@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { workerMark } from '#src/supervisor/lifecycle/process-table.js';
-import { stopWorkerProcess } from '#src/supervisor/lifecycle/stop-worker.js';
 import type { WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
 import { isAlive, stateOf } from '../../harness/processes.js';
 import { waitFor } from '../../harness/waiting.js';
@@ -19,7 +18,7 @@ function assertGone(worker: WorkerProcess): void {
 test('a healthy worker ends in order, at once', async (t) => {
   const worker = forkFixture(t, 'ends-in-order');
   await worker.ready;
-  const { graceful, how, error, pid } = await stopWorkerProcess(worker, timeoutMs, false);
+  const { graceful, how, error, pid } = await worker.stop(timeoutMs);
   assert.deepEqual(
     { graceful, how, error, pid },
     { graceful: true, how: 'ended in order', error: null, pid: worker.pid },
@@ -31,7 +30,7 @@ for (const name of ['ignores-stop', 'spins'] satisfies FixtureName[]) {
   test(`one that ${name} is killed after the timeout`, async (t) => {
     const worker = forkFixture(t, name);
     await worker.ready;
-    const { graceful, how, error, durationMs } = await stopWorkerProcess(worker, timeoutMs, false);
+    const { graceful, how, error, durationMs } = await worker.stop(timeoutMs);
     assert.deepEqual({ graceful, how, error }, { graceful: false, how: 'was killed', error: null });
     assert.ok(durationMs >= timeoutMs);
     assertGone(worker);
@@ -43,14 +42,14 @@ test('one that is stopped by SIGSTOP is killed after the timeout', async (t) => 
   await worker.ready;
   process.kill(worker.pid, 'SIGSTOP');
   await waitFor('it is stopped', () => stateOf(worker.pid) === 'T');
-  const { graceful, error } = await stopWorkerProcess(worker, timeoutMs, false);
+  const { graceful, error } = await worker.stop(timeoutMs);
   assert.deepEqual([graceful, error], [false, null]);
   assertGone(worker);
 });
 
 test('one that never becomes ready ends by the signal', async (t) => {
   const worker = forkFixture(t, 'never-ready');
-  const { graceful, error } = await stopWorkerProcess(worker, timeoutMs, false);
+  const { graceful, error } = await worker.stop(timeoutMs);
   assert.deepEqual([graceful, error], [true, null]);
   assertGone(worker);
   await assert.rejects(worker.ready, { code: 'WORKER_START_ERROR' });
@@ -59,7 +58,7 @@ test('one that never becomes ready ends by the signal', async (t) => {
 test('one that crashes during its stop is reported so', async (t) => {
   const worker = forkFixture(t, 'crashes-when-stopped');
   await worker.ready;
-  const { graceful, how, error } = await stopWorkerProcess(worker, timeoutMs, false);
+  const { graceful, how, error } = await worker.stop(timeoutMs);
   assert.deepEqual(
     { graceful, how, error },
     { graceful: false, how: 'ended with exit status 3', error: null },
@@ -69,14 +68,14 @@ test('one that crashes during its stop is reported so', async (t) => {
 test('one that has crashed already is no trouble', async (t) => {
   const worker = forkFixture(t, 'crashes-at-start');
   await assert.rejects(worker.ready, /exit status 7.*the grammar is missing/s);
-  const { error } = await stopWorkerProcess(worker, timeoutMs, false);
+  const { error } = await worker.stop(timeoutMs);
   assert.equal(error, null);
 });
 
 test('one that is killed by somebody else during its stop is gone all the same', async (t) => {
   const worker = forkFixture(t, 'ignores-stop');
   await worker.ready;
-  const stopping = stopWorkerProcess(worker, 30_000, false);
+  const stopping = worker.stop(30_000);
   process.kill(worker.pid, 'SIGKILL');
   const { graceful, how, error, durationMs } = await stopping;
   assert.deepEqual({ graceful, how, error }, { graceful: false, how: 'was ended by SIGKILL', error: null });
@@ -102,7 +101,7 @@ for (const force of [false, true]) {
       [],
       'all are there',
     );
-    const { graceful, error, how } = await stopWorkerProcess(worker, timeoutMs, force);
+    const { graceful, error, how } = await worker.stop(force ? 0 : timeoutMs);
     assert.deepEqual(
       Object.entries(members).filter(([, pid]) => isAlive(pid)),
       [],
@@ -123,7 +122,7 @@ test('many are stopped at the same time within one timeout', async (t) => {
   ];
   const workers = names.map((name) => forkFixture(t, name));
   await Promise.all(workers.map(({ ready }) => ready));
-  const outcomes = await Promise.all(workers.map((worker) => stopWorkerProcess(worker, timeoutMs, false)));
+  const outcomes = await Promise.all(workers.map((worker) => worker.stop(timeoutMs)));
   assert.deepEqual(
     outcomes.map(({ graceful }) => graceful),
     [true, false, false, false, false],
@@ -144,7 +143,7 @@ test('processes that only look like a family are left alone', async (t) => {
   t.after(() => decoys.forEach((decoy) => decoy.kill('SIGKILL')));
   const worker = forkFixture(t, 'has-family');
   await worker.ready;
-  await stopWorkerProcess(worker, timeoutMs, true);
+  await worker.stop(0);
   assert.deepEqual(
     decoys.filter(({ pid }) => !isAlive(pid ?? 0)),
     [],

@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url';
 import { type Config, configSchema } from '#src/base/config.js';
 import type { FromWorker } from '#src/base/ipc.js';
 import { findParentDeath } from '#src/supervisor/lifecycle/launch.js';
-import { stopWorkerProcess } from '#src/supervisor/lifecycle/stop-worker.js';
 import { WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
 
 export type FixtureName =
@@ -39,6 +38,7 @@ export function forkFixture(
       stateDir: '',
       config: { ...configSchema.parse({}), ...config },
       options: {},
+      watcherRunning: false,
       task: null,
     },
     launcher: { program: fixtureProgram(name), parentDeath, memoryMaxBytes: 2 ** 31, instance },
@@ -46,6 +46,6 @@ export function forkFixture(
     onMessage,
     onOutput: () => undefined,
   });
-  t.after(() => stopWorkerProcess(worker, 0, true));
+  t.after(() => worker.stop(0));
   return worker;
 }

@@ -40,7 +40,7 @@ test('rounds mend what is safe, count what is not, and a second round has nothin
 
 test('missing files are left to a watcher that runs', async (t) => {
   const project = await brokenProject(t);
-  const worker = new TestWorker(t, 'repair', project.stateDir, { ...often, watcher_running: true });
+  const worker = new TestWorker(t, 'repair', project.stateDir, often, true);
   await worker.said(() => worker.of('repair_round').length >= 2);
   assert.equal(project.has('missing'), false);
   assert.equal(project.row('marked').deleted, 0);

@@ -27,7 +27,10 @@ function start(stateDir: string): RunningWorker {
   const messages: FromWorker[] = [];
   child.on('message', (message: FromWorker) => messages.push(message));
   const send = (message: ToWorker): void => void child.send(message);
-  send({ type: 'start', start: { stateDir, config: configSchema.parse({}), options: {}, task: null } });
+  send({
+    type: 'start',
+    start: { stateDir, config: configSchema.parse({}), options: {}, watcherRunning: false, task: null },
+  });
   return { child, messages, send };
 }
 

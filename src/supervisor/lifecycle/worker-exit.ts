@@ -1,0 +1,40 @@
+import type { WorkerKind } from '../../base/ipc.js';
+import { CodekeepError } from '../../base/errors.js';
+
+/** How a worker's process ended. */
+export interface WorkerExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** Last lines of stderr. */
+  stderr: string[];
+}
+
+/** One that was told to stop before it could listen has nothing to end yet: the signal itself ends it. */
+export function isInOrder({ code, signal }: WorkerExit): boolean {
+  return code === 0 || signal === 'SIGTERM';
+}
+
+export function describeExit({ code, signal }: Pick<WorkerExit, 'code' | 'signal'>): string {
+  if (signal !== null) return `was ended by ${signal}`;
+  return code === null ? 'could not be started' : `ended with exit status ${code}`;
+}
+
+/** The line in which Node or V8 says what is fatal; around it are source, stack and fields of the error. */
+const fatalLine = /^(?:FATAL ERROR|Error \[\w+\]|\w*Error)\b[^:]*: /;
+
+/** How it ended and, where its stderr says so, why. */
+export function reasonOf(exit: WorkerExit): string {
+  const lines = exit.stderr.filter((line) => line.trim() !== '');
+  const said = lines.findLast((line) => fatalLine.test(line)) ?? lines.at(-1);
+  return said === undefined ? describeExit(exit) : `${describeExit(exit)}: ${said}`;
+}
+
+/** @param why a clause: "was not ready within 30 s" */
+export function startFailure(kind: WorkerKind, why: string, stderr: readonly string[]): CodekeepError {
+  return new CodekeepError(
+    'WORKER_START_ERROR',
+    `${kind} ${why}`,
+    'Look into its log with view_worker_logs, mend the cause, then call start_worker.',
+    { stderr },
+  );
+}
