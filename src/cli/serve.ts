@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { type LocationFlags, locate } from '../base/locations.js';
 import { sleep } from '../base/waiting.js';
 import { type Client, connect } from '../rpc/client/client.js';
-import { describeError } from './output.js';
+import { describeError, exitStatus } from './output.js';
 
 /** How often the progress of indexing is looked at (ms). */
 const lookEveryMs = 200;
@@ -18,7 +18,7 @@ export async function serve(flags: LocationFlags & { project: string[] }): Promi
   process.on('unhandledRejection', (error) => daemon.reportDefect(error));
   process.on('uncaughtException', (error) => {
     daemon.reportDefect(error);
-    process.exitCode = 1;
+    process.exitCode = exitStatus.failed;
     daemon.stop();
   });
   // A terminal that goes away must not take the daemon with it.
@@ -27,7 +27,10 @@ export async function serve(flags: LocationFlags & { project: string[] }): Promi
   process.on('SIGINT', () => daemon.stop());
   process.stdout.write(`listening on ${locations.socket}\n`);
   const shown = showProgress(locations.socket, projects, daemon.stopping).catch(() => undefined);
-  await daemon.ended;
+  for (const { kind, pid } of await daemon.ended) {
+    process.stderr.write(`process ${pid} (${kind}) could not be ended\n`);
+    process.exitCode = exitStatus.failed;
+  }
   await shown;
 }
 

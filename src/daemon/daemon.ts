@@ -16,7 +16,7 @@ import { Subscriptions } from '../supervisor/subscriptions.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { serviceNotify } from './service-notify.js';
 import { UsageSampler } from '../supervisor/methods/worker-status.js';
-import { workerKinds } from '../base/ipc.js';
+import { type WorkerKind, workerKinds } from '../base/ipc.js';
 
 export interface DaemonOptions {
   locations: Locations;
@@ -31,8 +31,8 @@ const stopMarginMs = 15_000;
 
 /** A running daemon. */
 export interface Daemon {
-  /** Resolves when every worker is gone and the socket is closed. */
-  readonly ended: Promise<void>;
+  /** Resolves when every worker is gone and the socket is closed, with the processes that could not be ended. */
+  readonly ended: Promise<{ kind: WorkerKind; pid: number }[]>;
   /** Aborts when the stop begins, whoever asked for it. */
   readonly stopping: AbortSignal;
   /** Stops in order; safe to call more than once. */
@@ -121,8 +121,9 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     notify?.stopping(config.worker_stop_timeout * 1_000 + stopMarginMs);
     sampler.stop();
     try {
-      await supervisor.end();
+      const left = await supervisor.end();
       await begun;
+      return left;
     } finally {
       await server.close();
       lock.release();
@@ -152,6 +153,8 @@ async function begin(
     }
   }
   supervisor.started();
+  // A repair that waited for this goes first.
+  await repair.idle();
   await supervisor.autostart();
   await sampler.sampleAll();
 }

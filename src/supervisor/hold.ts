@@ -6,8 +6,7 @@ import { CodekeepError } from '../base/errors.js';
  * and nothing is written for anybody else.
  */
 export class Hold {
-  /** Heard when a repair lets go, and when the daemon begins to end. */
-  readonly change = new Change();
+  readonly #quiet = new Change();
   #holder: 'nobody' | 'repair' | 'shutdown' = 'nobody';
   #writes = 0;
 
@@ -16,8 +15,8 @@ export class Hold {
     return this.#holder === 'shutdown';
   }
 
-  get isRepairing(): boolean {
-    return this.#holder === 'repair';
+  get isFree(): boolean {
+    return this.#holder === 'nobody';
   }
 
   /** @throws CodekeepError REPAIR_IN_PROGRESS, or CANCELLED while the daemon ends */
@@ -39,7 +38,7 @@ export class Hold {
       return await work();
     } finally {
       this.#writes -= 1;
-      this.change.notify();
+      this.#quiet.notify();
     }
   }
 
@@ -52,7 +51,6 @@ export class Hold {
     this.#holder = 'repair';
     return () => {
       if (this.#holder === 'repair') this.#holder = 'nobody';
-      this.change.notify();
     };
   }
 
@@ -60,13 +58,12 @@ export class Hold {
   async quiet(maxMs: number, signal: AbortSignal): Promise<void> {
     const giveUpAt = performance.now() + maxMs;
     while (this.#writes > 0 && performance.now() < giveUpAt)
-      await this.change.next(giveUpAt - performance.now(), signal);
+      await this.#quiet.next(giveUpAt - performance.now(), signal);
   }
 
   /** For good: the daemon ends. */
   takeForShutdown(): void {
     this.#holder = 'shutdown';
-    this.change.notify();
   }
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Change } from '../base/change.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import { unlessAborted } from '../base/waiting.js';
 import type { RepairReport, WorkerOptions } from '../base/ipc.js';
@@ -30,6 +31,7 @@ export class RepairCommand {
   #track: RepairTrack | null = null;
   /** A client's repair runs, or waits for the end of the start. */
   #isTaken = false;
+  readonly #change = new Change();
 
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
@@ -50,6 +52,11 @@ export class RepairCommand {
     if (this.#isTaken) throw repairInProgress();
   }
 
+  /** Resolves when no client's repair runs or waits. */
+  async idle(): Promise<void> {
+    while (this.#isTaken) await this.#change.next(60_000);
+  }
+
   /**
    * A repair that comes while the daemon starts waits until that is complete.
    * @throws CodekeepError REPAIR_IN_PROGRESS, WORKER_STOP_ERROR (then nothing was repaired), and what the
@@ -66,6 +73,7 @@ export class RepairCommand {
       return await this.#realRun(params, work, 'command');
     } finally {
       this.#isTaken = false;
+      this.#change.notify();
     }
   }
 
@@ -95,7 +103,8 @@ export class RepairCommand {
     const release = this.#supervisor.hold.takeForRepair();
     const track = new RepairTrack(frame.runId, this.#events);
     this.#track = track;
-    const resumable = params.resume_workers ? this.#running() : [];
+    const running = origin === 'command' ? this.#running() : [];
+    const resumable = params.resume_workers ? running : [];
     try {
       work.progress('stop', 0, 0);
       const stopped = await this.#stopAll(work.signal);
@@ -127,11 +136,12 @@ export class RepairCommand {
     }
   }
 
+  /** What runs, and what was about to be started with the daemon. */
   #running(): { type: WorkerType; options: WorkerOptions }[] {
+    const due = this.#supervisor.takeAutostart().map((type) => ({ type, options: {} }));
     const slots = workerType.options.map((type) => ({ type, slot: this.#supervisor.slots[type] }));
-    return slots
-      .filter(({ slot }) => slot.isWanted)
-      .map(({ type, slot }) => ({ type, options: slot.options }));
+    const wanted = slots.filter(({ slot }) => slot.isWanted);
+    return [...due, ...wanted.map(({ type, slot }) => ({ type, options: slot.options }))];
   }
 
   async #stopAll(signal: AbortSignal): Promise<WorkersStopped> {

@@ -54,11 +54,13 @@ export class Supervisor {
   readonly #freshness: FreshnessBoard;
   readonly #fleet: Fleet;
   readonly #change = new Change();
+  readonly #toStart: WorkerType[];
   #isStarted = false;
 
   constructor({ stateDir, logsDir, config, events }: SupervisorOptions) {
     this.stateDir = stateDir;
     this.config = config;
+    this.#toStart = [...config.autostart];
     this.#events = events;
     this.#freshness = new FreshnessBoard(events);
     this.logs = new LogFiles(logsDir, config.log_level);
@@ -111,7 +113,10 @@ export class Supervisor {
     }
   }
 
-  /** The schema is up to date and no repair is left half done: from here on a client's repair may begin. */
+  /**
+   * What an earlier supervisor left is ended, the schema is up to date, and no repair is left half done: from here on a
+   * client's repair may begin.
+   */
   started(): void {
     this.#isStarted = true;
     this.#change.notify();
@@ -134,10 +139,13 @@ export class Supervisor {
     return this.slots.index_service.info.unfinishedRepairs ?? 0;
   }
 
+  /** The workers that are to start with the daemon and have not been started yet; whoever takes them starts them. */
+  takeAutostart(): WorkerType[] {
+    return this.#toStart.splice(0);
+  }
+
   async autostart(): Promise<void> {
-    // A repair that was asked for meanwhile goes first.
-    while (this.hold.isRepairing) await this.hold.change.next(60_000);
-    const started = this.config.autostart.map(async (type) => {
+    const started = this.takeAutostart().map(async (type) => {
       try {
         await this.startWorker(type, {});
       } catch (error) {
@@ -147,9 +155,9 @@ export class Supervisor {
     await Promise.all(started);
   }
 
-  /** A worker that was not ready yet when the daemon was stopped did not fail. */
+  /** A worker that was not ready yet when a repair or the end of the daemon stopped it did not fail. */
   #logStartFailure(error: unknown): void {
-    this.log(this.hold.isEnding ? 'info' : 'error', messageOf(error));
+    this.log(this.hold.isFree ? 'error' : 'info', messageOf(error));
   }
 
   /**

@@ -70,10 +70,10 @@ export class Fleet {
     });
     if (worker.identity !== null) this.#records.add(worker.identity, worker.mark);
     this.#all.add(worker);
-    void worker.exited.then(() => {
-      // What a stop could not end is still to be told of.
-      if (worker.remaining.length === 0) this.#all.delete(worker);
-    });
+    // However it ends, what it started ends with it; what cannot be ended is still to be told of.
+    void worker.exited
+      .then(() => worker.stop(0))
+      .then(({ remaining }) => remaining.length > 0 || this.#all.delete(worker));
     return worker;
   }
 

@@ -178,8 +178,11 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
     this.#forking = this.#fork().finally(() => {
       this.#forking = null;
     });
+    const stopsBefore = this.#stops;
     const worker = await this.#forking;
-    this.info = await worker.becomeReady(this.#owner.startTimeoutMs);
+    this.info = await worker.becomeReady(this.#owner.startTimeoutMs).catch((error: unknown) => {
+      throw this.#stops === stopsBefore ? error : this.#stoppedMeanwhile();
+    });
     if (this.#process === worker && this.#state === 'starting') this.#enter('ready');
     else throw this.#stoppedMeanwhile();
     return worker;

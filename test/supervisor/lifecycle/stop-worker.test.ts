@@ -55,6 +55,30 @@ test('one that never becomes ready ends by the signal', async (t) => {
   await assert.rejects(worker.ready, { code: 'WORKER_START_ERROR' });
 });
 
+test('one that is not ready in time is ended, and the failure says that', async (t) => {
+  const worker = forkFixture(t, 'never-ready');
+  await assert.rejects(worker.becomeReady(300), /vectorization was not ready within 0.3 s/);
+  assertGone(worker);
+});
+
+test('one that becomes ready in time says what it is', async (t) => {
+  const worker = forkFixture(t, 'ends-in-order');
+  assert.deepEqual(await worker.becomeReady(10_000), {});
+});
+
+test('a later stop brings the deadline nearer, and never puts it off', async (t) => {
+  const worker = forkFixture(t, 'ignores-stop');
+  await worker.ready;
+  const startedAt = performance.now();
+  const lenient = worker.stop(600_000);
+  const strict = worker.stop(timeoutMs);
+  const late = worker.stop(300_000);
+  for (const { graceful, error } of await Promise.all([lenient, strict, late]))
+    assert.deepEqual([graceful, error], [false, null]);
+  assert.ok(performance.now() - startedAt >= timeoutMs);
+  assertGone(worker);
+});
+
 test('one that crashes during its stop is reported so', async (t) => {
   const worker = forkFixture(t, 'crashes-when-stopped');
   await worker.ready;

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { connect } from '#src/rpc/client/client.js';
+import { addLostRows, type Daemon } from '../harness/daemon.js';
+import { childrenOf } from '../harness/processes.js';
+import { manyFiles, Sandbox } from '../harness/sandbox.js';
+import { waitFor, within } from '../harness/waiting.js';
+
+/** The most watcher processes that there ever were at once while `work` went on. */
+async function mostWatchers(daemon: Daemon, work: Promise<unknown>): Promise<number> {
+  let most = 0;
+  let isOver = false;
+  const watched = work.finally(() => {
+    isOver = true;
+  });
+  watched.catch(() => undefined);
+  await waitFor(
+    'the work is done',
+    () => {
+      const now = childrenOf(daemon.pid).filter(({ commandLine }) => commandLine.includes('file_watcher'));
+      most = Math.max(most, now.length);
+      return isOver;
+    },
+    60_000,
+  );
+  await work;
+  return most;
+}
+
+test('without a watcher those who ask for the same reconcile share one process, also while a watcher is started', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(600));
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(root);
+  writeFileSync(join(root, 'new.py'), 'new = 1\n');
+  const asked = Array.from({ length: 8 }, () => daemon.call('update_indexes', { project_id }));
+  const fresh = Array.from({ length: 40 }, () => daemon.call('wait_until_fresh', { project_id }));
+  const started = daemon.call('start_worker', { worker_type: 'file_watcher' });
+  const most = await mostWatchers(daemon, Promise.all([...asked, ...fresh, started]));
+  assert.equal(most, 1);
+  for (const { freshness } of await Promise.all(fresh)) assert.equal(freshness, 'fresh');
+  assert.ok((await daemon.paths(project_id)).includes('new.py'));
+  const { jobs } = await daemon.call('list_jobs');
+  assert.ok(jobs.length <= 4, `${jobs.length} jobs: one that runs and one that waits, twice at most`);
+});
+
+test('what was written just before the call is indexed, whatever reconcile is under way', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(300));
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(root);
+  for (let round = 0; round < 5; round += 1) {
+    const asked: Promise<unknown>[] = [];
+    for (let number = 0; number < 4; number += 1) {
+      const path = `late-${round}-${number}.py`;
+      writeFileSync(join(root, path), `late = ${number}\n`);
+      asked.push(
+        daemon.call('wait_until_fresh', { project_id }).then(async () => {
+          const { sha256 } = await daemon.call('get_file', { project_id, path });
+          assert.equal(sha256.length, 64);
+        }),
+      );
+    }
+    await Promise.all(asked);
+  }
+});
+
+test('a caller that leaves takes its own wait with it, and nobody else’s', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(300));
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(root);
+  const leaving = new AbortController();
+  const left = daemon.client.call('update_indexes', { project_id }, { signal: leaving.signal });
+  const stays = daemon.call('update_indexes', { project_id });
+  leaving.abort();
+  await assert.rejects(left);
+  assert.ok('files_unchanged' in (await stays));
+});
+
+test('wait_until_fresh of an unknown root is PROJECT_NOT_FOUND, and registers nothing', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  assert.equal((await daemon.refusal('wait_until_fresh', { root_dir: root })).code, 'PROJECT_NOT_FOUND');
+  assert.deepEqual((await daemon.call('list_projects')).projects, []);
+});
+
+test('update_indexes of a new root tells everybody that projects have changed', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon();
+  const heard: string[] = [];
+  const subscription = await daemon.client.subscribe(['index'], ({ type }) => heard.push(type));
+  await daemon.call('update_indexes', { root_dir: root });
+  await waitFor('the event', () => heard.includes('projects'));
+  await subscription.end();
+});
+
+test('a repair keeps out what writes, before anything is written, and whoever waits hears why', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(40));
+  const other = await sandbox.project({ 'b.py': 'b = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const project = await daemon.addProject(root);
+  addLostRows(daemon, project, 900);
+  const repairing = daemon.repair({ root_dir: root });
+  await waitFor('it is at work', async () => (await daemon.call('health')).repair?.phase === 'apply');
+  for (const [method, params] of [
+    ['add_project', { root_dir: other }],
+    ['update_indexes', { root_dir: other }],
+    ['update_indexes', { root_dir: root }],
+    ['wait_until_fresh', { root_dir: root }],
+    ['remove_project', { root_dir: root }],
+    ['delete_file', { root_dir: root, path: 'folder0/file0.py' }],
+    ['restore_deleted_files', { root_dir: root, paths: ['folder0/file0.py'] }],
+  ] as const) {
+    const error = await daemon.failure(method, params);
+    assert.match(error.message, /A repair is running/, method);
+  }
+  assert.equal((await daemon.call('list_projects')).projects.length, 1, 'nothing was registered on the way');
+  assert.deepEqual((await repairing).errors, []);
+});
+
+test('a repair is told to whoever waits for a reconcile that it ends', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(3_000));
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  await daemon.call('add_project', { root_dir: root });
+  const waiting = daemon.failure('update_indexes', { root_dir: root });
+  await waitFor('its process is at work', async () => {
+    const { jobs } = await daemon.call('list_jobs');
+    return (jobs[0]?.progress.done ?? 0) > 0;
+  });
+  const report = await daemon.repair({ root_dir: root });
+  assert.equal(report.workers_stopped.stopped_count, 1);
+  assert.match((await waiting).message, /A repair is running/);
+});
+
+test('no number of jobs keeps a repair out, and theirs end', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({
+    config: { autostart: ['file_watcher'], worker_stop_timeout: 1 },
+  });
+  daemon.mayLogErrors = true;
+  const roots = await Promise.all(Array.from({ length: 33 }, () => sandbox.project({ 'a.py': 'a = 1\n' })));
+  for (const root_dir of roots) await daemon.call('add_project', { root_dir });
+  const pid = (await daemon.workerPid('file_watcher')) ?? assert.fail('no watcher');
+  process.kill(pid, 'SIGSTOP');
+  const outcomes: (string | undefined)[] = [];
+  for (const root_dir of roots) {
+    const asked = await daemon.client.callAny('update_indexes', { root_dir, wait: false }).catch(codeOf);
+    outcomes.push(typeof asked === 'string' ? asked : undefined);
+  }
+  assert.deepEqual(outcomes.at(-1), 'LIMIT_EXCEEDED');
+  const report = await daemon.call('repair_database', {});
+  assert.ok('projects' in report);
+  const { jobs } = await daemon.call('list_jobs');
+  assert.deepEqual(
+    jobs.filter(({ state }) => state === 'running'),
+    [],
+  );
+});
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
+test('a request that waits for a worker to be ready can be cancelled', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  await daemon.call('list_projects');
+  daemon.sql((db) => db.pragma('user_version = 999'));
+  const index = childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('index_service'));
+  process.kill(index?.pid ?? assert.fail('no index_service'), 'SIGKILL');
+  await waitFor(
+    'it is not there',
+    async () => (await daemon.call('health')).workers['index_service'] === 'backoff',
+  );
+  const client = await connect({ socket: daemon.socket });
+  const leaving = new AbortController();
+  const waiting = client.call('list_projects', {}, { signal: leaving.signal });
+  leaving.abort();
+  await assert.rejects(within('its end', waiting, 2_000));
+  client.close();
+});

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { addLostRows } from '../harness/daemon.js';
+import { manyFiles, Sandbox } from '../harness/sandbox.js';
+import { filesOf } from '../harness/trees.js';
+import { waitFor } from '../harness/waiting.js';
+
+test('a repair that is the first request of a start waits for it, and everything runs afterwards', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(100));
+  const before = await sandbox.startDaemon();
+  const project = await before.addProject(root);
+  const lost = addLostRows(before, project, 5);
+  await before.stop('SIGKILL');
+
+  const daemon = await sandbox.startDaemon();
+  const report = await daemon.repair({ root_dir: root });
+  assert.deepEqual(report.errors, []);
+  const files = filesOf(root, ['data']);
+  for (const [path, source] of lost) assert.deepEqual(files.get(path), files.get(source), path);
+  await waitFor('every worker runs', async () => {
+    const { status, workers } = await daemon.call('health');
+    return status === 'ok' && workers['file_watcher'] === 'ready' && workers['vectorization'] === 'ready';
+  });
+});
+
+test('one that comes while a cut-off repair is finished waits as well; a second one is refused', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(40));
+  const before = await sandbox.startDaemon();
+  const project = await before.addProject(root);
+  const lost = addLostRows(before, project, 900);
+  before.repair({ root_dir: root }).catch(() => undefined);
+  await waitFor('the repair is in the middle of its work', async () => {
+    const { repair } = await before.call('health');
+    return repair?.phase === 'apply' && repair.done > 0;
+  });
+  await before.stop('SIGKILL');
+
+  const daemon = await sandbox.startDaemon();
+  const first = daemon.repair({ root_dir: root });
+  const { code } = await daemon.refusal('repair_database', { root_dir: root });
+  assert.equal(code, 'REPAIR_IN_PROGRESS');
+  assert.deepEqual((await first).errors, []);
+  const files = filesOf(root, ['data']);
+  for (const [path, source] of lost) assert.deepEqual(files.get(path), files.get(source), path);
+  const { runs } = await daemon.call('list_repairs', { root_dir: root });
+  assert.deepEqual(
+    runs.map(({ origin, state }) => [origin, state]),
+    [
+      ['command', 'done'],
+      ['recovery', 'done'],
+      ['command', 'interrupted'],
+    ],
+  );
+  await waitFor('every worker runs', async () => (await daemon.call('health')).status === 'ok');
+});
+
+test('a stop ends a start that is not complete', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon();
+  daemon.call('repair_database', {}).catch(() => undefined);
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+});
