@@ -14,7 +14,7 @@ const contentBytes = 200_000;
 
 /** Each transaction adds one project and one file of it: in a consistent copy there are as many of both. */
 const writer = `
-  import { addFile, addProject } from './index-fixture.js';
+  import { addFile, addProject } from './../store/index-fixture.js';
   import { IndexDatabase } from '#src/store/index-database.js';
   const index = IndexDatabase.open(process.argv[1]);
   console.log('writing');
