@@ -64,7 +64,7 @@ export const configSchema = z.strictObject({
     .number()
     .positive()
     .default(300)
-    .describe('Seconds between full comparisons of a project with the index'),
+    .describe('Seconds between two reconciles of a project that nothing asked for'),
   log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   socket_group: z
     .string()

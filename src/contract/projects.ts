@@ -52,7 +52,8 @@ export const removeProject = defineMethod({
 export const updateIndexes = defineMethod({
   owner: 'supervisor',
   writes: true,
-  summary: 'Compare a project with the index now and index what differs; registers root_dir if it is new.',
+  summary:
+    'Reconcile a project with its index now: what differs is indexed; registers root_dir if it is new.',
   params: z
     .strictObject({
       ...projectFields,

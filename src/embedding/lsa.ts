@@ -6,10 +6,11 @@
  * Method: tf-idf of each chunk (corpus.ts), truncated singular value decomposition (truncated-svd.ts), and for any
  * text, known or new, the sum of its words' vectors ("folding in"), scaled to unit length.
  */
+import type { Work } from '../base/progress.js';
 import { Slicer } from '../base/waiting.js';
 import { Corpus } from './corpus.js';
 import { decodeModel, encodeModel, type LsaModel, quantize } from './lsa-state.js';
-import type { Document, Embedder, EmbeddingProvider, TrainedModel, TrainingWatch } from './provider.js';
+import type { Document, Embedder, EmbeddingProvider, TrainedModel } from './provider.js';
 import { addScaled, type SparseMatrix } from './sparse-matrix.js';
 import { truncatedSvd } from './truncated-svd.js';
 import { countQueryWords, countWords, termWeight } from './word-counts.js';
@@ -22,8 +23,8 @@ const trainingDocumentsMax = 20_000;
 
 export const lsa: EmbeddingProvider = { name: 'lsa', trainingDocumentsMax, train, open };
 
-async function train(documents: AsyncIterable<Document>, watch: TrainingWatch): Promise<TrainedModel> {
-  const slicer = new Slicer(watch.signal);
+async function train(documents: AsyncIterable<Document>, work: Work): Promise<TrainedModel> {
+  const slicer = new Slicer(work.signal);
   const pause = (): Promise<void> => slicer.breathe();
   const corpus = new Corpus();
   for await (const document of documents) {
@@ -32,7 +33,8 @@ async function train(documents: AsyncIterable<Document>, watch: TrainingWatch): 
     if (corpus.size >= trainingDocumentsMax) break;
   }
   const { words, idf, matrix } = await corpus.weigh(pause);
-  const { termVectors } = await truncatedSvd(matrix, dimensionsFor(matrix), pause, watch.progress);
+  const progress = (done: number, total: number): void => work.progress('learn', done, total);
+  const { termVectors } = await truncatedSvd(matrix, dimensionsFor(matrix), pause, progress);
   const model = quantize(words, idf, termVectors);
   return { dimensions: model.dimensions, state: encodeModel(model) };
 }

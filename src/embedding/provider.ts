@@ -1,3 +1,5 @@
+import type { Work } from '../base/progress.js';
+
 /** A piece of a project as a provider sees it. */
 export interface Document {
   /** Qualified name of the entity it is of, '' where there is none. */
@@ -5,11 +7,6 @@ export interface Document {
   /** Relative to the project's root, '/'-separated. */
   readonly path: string;
   readonly text: string;
-}
-
-export interface TrainingWatch {
-  readonly signal: AbortSignal;
-  readonly progress: (done: number, total: number) => void;
 }
 
 /** What training gives. */
@@ -40,7 +37,7 @@ export interface EmbeddingProvider {
   /** `train` reads at most so many documents: the caller gives an even sample of a bigger project. */
   readonly trainingDocumentsMax: number;
   /** Rejects with the signal's reason once it aborts, within 500 ms. */
-  train(documents: AsyncIterable<Document>, watch: TrainingWatch): Promise<TrainedModel>;
+  train(documents: AsyncIterable<Document>, work: Work): Promise<TrainedModel>;
   /** @throws UnusableModelError */
   open(state: Buffer): Embedder;
 }

@@ -4,11 +4,11 @@ import type { FilePlacer } from '../base/file-placer.js';
 import { relativePathProblem } from '../base/paths.js';
 import { isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
-import { renderContent } from '../store/contents.js';
 import { type FileRow, forgetFile, markDeleted, requireFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import type { IgnoreRules } from './ignore-rules.js';
+import { imageOf } from './image.js';
 import { indexPaths, type IndexingContext } from './index-paths.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
 import { VersionStore } from './version-store.js';
@@ -17,10 +17,6 @@ import { isSameStamp, stampOf } from './stamp.js';
 /** What became of rows whose files a walk did not find. */
 export interface MissingTally {
   deleted: number;
-  /** There after all, but ignored by now: the row goes, the content stays. */
-  forgotten: number;
-  /** Neither there nor provably gone. */
-  unknown: number;
   /** What could not be kept in versions because something is in the way there; the index has it. */
   problems: string[];
 }
@@ -37,18 +33,16 @@ export async function retireMissing(
   rows: readonly FileRow[],
   rules: IgnoreRules,
 ): Promise<MissingTally> {
-  const tally: MissingTally = { deleted: 0, forgotten: 0, unknown: 0, problems: [] };
+  const tally: MissingTally = { deleted: 0, problems: [] };
   const observed = new TreePresence(context.project.rootDir);
   const gone: FileRow[] = [];
   for (const row of rows) {
     // A path that is not canonical is never handed to the file system.
     const presence = relativePathProblem(row.path) === null ? observed.at(row.path) : 'unknown:path';
-    if (isUnknown(presence)) tally.unknown += 1;
-    else if (isGone(presence)) gone.push(row);
-    else if (rules.ignoresPath(row.path, false)) {
+    if (isGone(presence)) gone.push(row);
+    // There after all, but ignored by now: the row goes, the content stays.
+    else if (presence === 'file' && rules.ignoresPath(row.path, false))
       await context.index.write(() => forgetFile(context.index, row.id), context.signal);
-      tally.forgotten += 1;
-    }
   }
   for (let start = 0; start < gone.length; start += batchRows) {
     tally.deleted += await retireBatch(context, gone.slice(start, start + batchRows), tally.problems);
@@ -105,9 +99,9 @@ async function keepFromIndex(
   row: FileRow,
   now: number,
 ): Promise<boolean> {
-  const rendering = renderContent(index, row.sha256);
-  if ('problem' in rendering || row.sha256 === null) return false;
-  await versions.keep(placer, row.path, { bytes: rendering.bytes, sha256: row.sha256, mode: row.mode }, now);
+  const image = imageOf(index, row);
+  if ('problem' in image) return false;
+  await versions.keep(placer, row.path, image, now);
   return true;
 }
 
@@ -125,7 +119,7 @@ export async function deleteFile(context: IndexingContext, path: string): Promis
     );
   const absolute = `${project.rootDir}/${path}`;
   assertDeletable(project, path);
-  await indexPaths(context, [path], project.generation);
+  await indexPaths(context, [path]);
   const row = requireFile(index, project.id, path);
   const versions = new VersionStore(project);
   const placer = await versions.openPlacer();

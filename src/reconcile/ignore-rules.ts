@@ -27,7 +27,7 @@ const builtIn = [
 /** Never content, whatever the rules say: version control's own files. */
 const neverNames = new Set(['.git', '.hg', '.svn', '.jj']);
 
-/** Files whose change means that the whole tree has to be compared again. */
+/** Files whose change asks for a reconcile. */
 const ruleFiles = ['.gitignore', '.codekeepignore'];
 
 export function isRuleFile(path: string): boolean {
@@ -36,7 +36,7 @@ export function isRuleFile(path: string): boolean {
 
 /**
  * Which paths of a project are content. The one implementation for every walker: the watcher, the
- * comparison of a whole tree and single events all ask here.
+ * reconcile and single events all ask here.
  *
  * A folder's rule files apply to what is below it; deeper rules beat higher ones, and what is below an
  * ignored folder is ignored (gitignore(5)). Rule files are read once; make a new object after a change.

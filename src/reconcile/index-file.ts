@@ -161,13 +161,12 @@ export function commitFile(
   index: IndexDatabase,
   project: { id: string; rootDir: string },
   prepared: PreparedFile,
-  generation: number,
   now: number,
 ): boolean {
   const current = stampOf(`${project.rootDir}/${prepared.file.path}`);
   if (current === null || !isSameStamp(current, prepared.file)) return false;
   if (prepared.content !== null) (prepared.heals ? healContent : putContent)(index, prepared.content, now);
-  const id = upsertFile(index, project.id, prepared.file, generation, now);
+  const id = upsertFile(index, project.id, prepared.file, now);
   replaceDerived(index, id, prepared.file.path, prepared.derived);
   return true;
 }

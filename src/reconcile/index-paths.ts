@@ -44,7 +44,6 @@ export type IndexProgress = (done: number, total: number) => void;
 export async function indexPaths(
   context: IndexingContext,
   paths: readonly string[],
-  generation: number,
   progress?: IndexProgress,
 ): Promise<IndexTally> {
   const tally: IndexTally = { added: 0, changed: 0, skipped: 0, unsettled: [], problems: [] };
@@ -52,7 +51,7 @@ export async function indexPaths(
   let batch: Pending[] = [];
   let bytes = 0;
   const flush = async (): Promise<void> => {
-    if (batch.length > 0) await commitBatch(context, batch, generation, tally);
+    if (batch.length > 0) await commitBatch(context, batch, tally);
     batch = [];
     bytes = 0;
   };
@@ -122,14 +121,13 @@ function isSound(index: IndexDatabase, row: FileRow | undefined): boolean {
 async function commitBatch(
   context: IndexingContext,
   batch: readonly Pending[],
-  generation: number,
   tally: IndexTally,
 ): Promise<void> {
   const { index, project } = context;
   const outcomes = await index.write(
     () =>
       batch.map(({ row, prepared, restamp }) => {
-        if (prepared !== null) return commitFile(index, project, prepared, generation, context.now());
+        if (prepared !== null) return commitFile(index, project, prepared, context.now());
         if (row !== undefined && restamp !== null) restampFile(index, row.id, restamp, context.now());
         return true;
       }),

@@ -32,7 +32,7 @@ export interface ReconcileOutcome {
   unsettled: string[];
   /** What could not be read or parsed, for the log. */
   problems: string[];
-  /** Set when the brake stopped the comparison: why nothing was marked. */
+  /** Set when the brake stopped the reconcile: why nothing was marked. */
   halted: string | null;
 }
 
@@ -98,11 +98,10 @@ export async function reconcileProject(
     return { ...nothing(), halted: brakeReason(root, missing.length, active) };
   }
   await acceptRoot(context, root);
-  const generation = project.generation + 1;
-  const tally = await indexSettling(context, toIndex, generation, progress);
+  const tally = await indexSettling(context, toIndex, progress);
   const retired = await retireMissing(context, missing, rules);
   const skipped = walk.skippedCount + tally.skipped;
-  await index.write(() => setVerified(index, project.id, generation, skipped, context.now()), signal);
+  await index.write(() => setVerified(index, project.id, skipped, context.now()), signal);
   const problems = [
     ...walk.skipped.map(({ path, reason }) => `${path}: ${reason}`),
     ...tally.problems,
@@ -131,13 +130,12 @@ const settlePauseMs = 100;
 async function indexSettling(
   context: IndexingContext,
   paths: readonly string[],
-  generation: number,
   progress?: IndexProgress,
 ): Promise<IndexTally> {
-  const total = await indexPaths(context, paths, generation, progress);
+  const total = await indexPaths(context, paths, progress);
   for (let tries = 1; tries < settleTries && total.unsettled.length > 0; tries += 1) {
     await sleep(settlePauseMs, context.signal);
-    const again = await indexPaths(context, total.unsettled, generation);
+    const again = await indexPaths(context, total.unsettled);
     total.added += again.added;
     total.changed += again.changed;
     total.skipped += again.skipped;
@@ -156,9 +154,9 @@ async function acceptRoot(context: IndexingContext, root: RootState): Promise<vo
   project.rootIno = root.ino;
 }
 
-/** What a batch of changed paths came to; `needsWhole` asks for a comparison of the whole tree instead. */
+/** What a batch of changed paths came to; `needsReconcile` asks for a reconcile of the whole project instead. */
 export interface PathsOutcome extends ReconcileOutcome {
-  needsWhole: boolean;
+  needsReconcile: boolean;
 }
 
 /**
@@ -171,10 +169,10 @@ export async function reconcilePaths(
   paths: readonly string[],
 ): Promise<PathsOutcome> {
   const { index, project } = context;
-  if (paths.some(isRuleFile)) return { ...nothing(), needsWhole: true };
+  if (paths.some(isRuleFile)) return { ...nothing(), needsReconcile: true };
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
-  if (root.kind === 'replaced') return { ...nothing(), needsWhole: true };
+  if (root.kind === 'replaced') return { ...nothing(), needsReconcile: true };
   const rules = new IgnoreRules(project.rootDir, excluded);
   const present = new Set<string>();
   const missing = new Map<string, FileRow>();
@@ -182,12 +180,12 @@ export async function reconcilePaths(
   for (const path of paths) await sortPath(context, rules, observed, path, present, missing);
   const { active } = countFiles(index, project.id);
   if (isBraked(root, missing.size, active)) {
-    return { ...nothing(), needsWhole: false, halted: brakeReason(root, missing.size, active) };
+    return { ...nothing(), needsReconcile: false, halted: brakeReason(root, missing.size, active) };
   }
-  const tally = await indexSettling(context, [...present], project.generation);
+  const tally = await indexSettling(context, [...present]);
   const retired = await retireMissing(context, [...missing.values()], rules);
   const problems = [...tally.problems, ...retired.problems];
-  return { ...nothing(), ...tally, deleted: retired.deleted, problems, needsWhole: false };
+  return { ...nothing(), ...tally, deleted: retired.deleted, problems, needsReconcile: false };
 }
 
 async function sortPath(

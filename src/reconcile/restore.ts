@@ -5,10 +5,10 @@ import { FilePlacer } from '../base/file-placer.js';
 import { assertRelativePath } from '../base/paths.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { TreePresence } from '../base/presence.js';
-import { renderContent } from '../store/contents.js';
 import { clearDeleted, type FileRow, pageOfFiles, requireFile, restampFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
+import { imageOf } from './image.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
 import { stampOf } from './stamp.js';
 
@@ -61,11 +61,11 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
     assertRelativePath(row.path);
     const presence = observed.at(row.path);
     if (presence !== 'absent') throw refusal(row.path, presence);
-    const rendering = renderContent(index, row.sha256);
-    if ('problem' in rendering) {
+    const image = imageOf(index, row);
+    if ('problem' in image) {
       throw new CodekeepError(
         'FILE_NOT_FOUND',
-        `${row.path} cannot be restored: ${rendering.problem}.`,
+        `${row.path} cannot be restored: ${image.problem}.`,
         'Leave it out; nothing was restored.',
         { path: row.path },
       );
@@ -107,13 +107,9 @@ export async function restoreDeleted(
   const placed: { path: string; ino: string }[] = [];
   try {
     for (const row of rows) {
-      const rendering = renderContent(index, row.sha256);
-      if ('problem' in rendering || row.sha256 === null) throw new Error(`${row.path} no longer renders`);
-      await placer.place(
-        row.path,
-        { bytes: rendering.bytes, sha256: row.sha256, mode: row.mode },
-        randomUUID(),
-      );
+      const image = imageOf(index, row);
+      if ('problem' in image) throw new Error(`${row.path} no longer renders: ${image.problem}`);
+      await placer.place(row.path, image, randomUUID());
       placed.push({ path: row.path, ino: stampOf(`${project.rootDir}/${row.path}`)?.ino ?? '' });
     }
     await index.write(() => {

@@ -32,7 +32,7 @@ export function healContent(index: IndexDatabase, content: StoredContent, now: n
 }
 
 /** Bytes that were rendered from the stored tree and have the hash asked for, or why there are none. */
-export type Rendering = { tree: GreenTree; bytes: Buffer } | { problem: string };
+export type Rendering = { tree: GreenTree; bytes: Buffer; sha256: string } | { problem: string };
 
 /**
  * Reads a content and proves it: nothing is ever given out that does not have its hash.
@@ -51,7 +51,7 @@ export function renderStored(stored: Buffer, hash: string): Rendering {
     const bytes = render(tree);
     if (sha256(bytes) !== hash)
       return { problem: 'its stored tree renders to other bytes than were indexed' };
-    return { tree, bytes };
+    return { tree, bytes, sha256: hash };
   } catch (error) {
     if (error instanceof TreeFormatError) return { problem: `its stored tree is damaged: ${error.message}` };
     throw error;

@@ -145,21 +145,14 @@ export interface FileUpsert extends FileStamp {
 }
 
 /** Writes what a file is now, present and not deleted; gives its id. */
-export function upsertFile(
-  index: IndexDatabase,
-  projectId: string,
-  file: FileUpsert,
-  generation: number,
-  now: number,
-): number {
+export function upsertFile(index: IndexDatabase, projectId: string, file: FileUpsert, now: number): number {
   const row = index
     .sql<unknown[], { id: number }>(
-      `INSERT INTO files (project_id, path, size, mtime_ns, ino, mode, language, sha256, skip_reason, generation, updated_at)
-       VALUES (?, ?, ?, CAST(? AS INTEGER), CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?)
+      `INSERT INTO files (project_id, path, size, mtime_ns, ino, mode, language, sha256, skip_reason, updated_at)
+       VALUES (?, ?, ?, CAST(? AS INTEGER), CAST(? AS INTEGER), ?, ?, ?, ?, ?)
        ON CONFLICT (project_id, path) DO UPDATE SET deleted = 0, deleted_at = NULL, size = excluded.size,
          mtime_ns = excluded.mtime_ns, ino = excluded.ino, mode = excluded.mode, language = excluded.language,
-         sha256 = excluded.sha256, skip_reason = excluded.skip_reason, generation = excluded.generation,
-         updated_at = excluded.updated_at
+         sha256 = excluded.sha256, skip_reason = excluded.skip_reason, updated_at = excluded.updated_at
        RETURNING id`,
     )
     .get(
@@ -172,7 +165,6 @@ export function upsertFile(
       file.language,
       file.sha256,
       file.skipReason,
-      generation,
       now,
     );
   if (row === undefined) throw new Error('an upsert gave no row');

@@ -11,14 +11,13 @@ export interface Project {
   /** Identity of the root folder, as decimal text: 64-bit numbers do not fit a JavaScript number. */
   rootDev: string;
   rootIno: string;
-  generation: number;
   skipped: number;
-  /** Milliseconds since 1970, or null while no comparison has ended. */
+  /** Milliseconds since 1970, or null while no reconcile has ended. */
   lastVerifiedAt: number | null;
 }
 
 const columns = `id, root_dir AS rootDir, version_dir AS versionDir, name, CAST(root_dev AS TEXT) AS rootDev,
-  CAST(root_ino AS TEXT) AS rootIno, generation, skipped, last_verified_at AS lastVerifiedAt`;
+  CAST(root_ino AS TEXT) AS rootIno, skipped, last_verified_at AS lastVerifiedAt`;
 
 export function listProjects(index: IndexDatabase): Project[] {
   return index.sql<[], Project>(`SELECT ${columns} FROM projects ORDER BY root_dir`).all();
@@ -74,7 +73,7 @@ export function withoutTrailingSlash(path: string): string {
   return path.length > 1 ? path.replace(/\/+$/, '') : path;
 }
 
-export type NewProject = Omit<Project, 'generation' | 'skipped' | 'lastVerifiedAt'>;
+export type NewProject = Omit<Project, 'skipped' | 'lastVerifiedAt'>;
 
 export function insertProject(index: IndexDatabase, project: NewProject, now: number): void {
   index
@@ -104,15 +103,7 @@ export function deleteProject(index: IndexDatabase, id: string): void {
   index.sql('DELETE FROM projects WHERE id = ?').run(id);
 }
 
-/** Records the end of a comparison of the whole tree. */
-export function setVerified(
-  index: IndexDatabase,
-  id: string,
-  generation: number,
-  skipped: number,
-  now: number,
-): void {
-  index
-    .sql('UPDATE projects SET generation = ?, skipped = ?, last_verified_at = ? WHERE id = ?')
-    .run(generation, skipped, now, id);
+/** Records the end of a reconcile. */
+export function setVerified(index: IndexDatabase, id: string, skipped: number, now: number): void {
+  index.sql('UPDATE projects SET skipped = ?, last_verified_at = ? WHERE id = ?').run(skipped, now, id);
 }

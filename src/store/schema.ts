@@ -72,7 +72,7 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX chunks_by_file ON chunks(file_id);
 
-  -- Words of a chunk; rowid is chunks.id. Text is split by base/words.ts before it comes here.
+  -- Words of a chunk; rowid is chunks.id. Text is split by base/search-words.ts before it comes here.
   CREATE VIRTUAL TABLE chunk_words USING fts5(
     name, path, body, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
   );
@@ -134,5 +134,10 @@ export const migrations: readonly string[] = [
     at      INTEGER NOT NULL,
     outcome TEXT NOT NULL
   ) STRICT;
+  `,
+  // Reconciles were counted, and nothing was ever decided by it.
+  `
+  ALTER TABLE projects DROP COLUMN generation;
+  ALTER TABLE files DROP COLUMN generation;
   `,
 ];

@@ -31,8 +31,8 @@ function addRow(daemon: Daemon, { project_id }: Project, path: string, deleted: 
   daemon.sql((db) =>
     db
       .prepare(
-        `INSERT INTO files (project_id, path, deleted, size, mtime_ns, ino, mode, language, sha256, generation, updated_at)
-         SELECT project_id, ?, ?, size, mtime_ns, ino, mode, language, sha256, generation, updated_at
+        `INSERT INTO files (project_id, path, deleted, size, mtime_ns, ino, mode, language, sha256, updated_at)
+         SELECT project_id, ?, ?, size, mtime_ns, ino, mode, language, sha256, updated_at
          FROM files WHERE project_id = ? AND path = 'kept.py'`,
       )
       .run(path, deleted, project_id),

@@ -1,10 +1,11 @@
-import type { Document, TrainingWatch } from '#src/embedding/provider.js';
+import type { Work } from '#src/base/progress.js';
+import type { Document } from '#src/embedding/provider.js';
 
 export async function* streamOf(documents: readonly Document[]): AsyncGenerator<Document> {
   yield* await Promise.resolve(documents);
 }
 
-export const patient: TrainingWatch = { signal: new AbortController().signal, progress: () => undefined };
+export const patient: Work = { signal: new AbortController().signal, progress: () => undefined };
 
 export function documentOf(text: string, name = '', path = 'a.ts'): Document {
   return { name, path, text };

@@ -204,8 +204,8 @@ export function addLostRows(daemon: Daemon, { project_id }: Project, count: numb
       )
       .all(project_id);
     const insert = db.prepare(
-      `INSERT INTO files (project_id, path, size, mtime_ns, ino, mode, language, sha256, generation, updated_at)
-       SELECT project_id, ?, size, mtime_ns, ino, mode, language, sha256, generation, updated_at FROM files WHERE id = ?`,
+      `INSERT INTO files (project_id, path, size, mtime_ns, ino, mode, language, sha256, updated_at)
+       SELECT project_id, ?, size, mtime_ns, ino, mode, language, sha256, updated_at FROM files WHERE id = ?`,
     );
     const lost = new Map<string, string>();
     db.transaction(() => {

@@ -228,7 +228,7 @@ test('an event about a folder brings everything below it', async (t) => {
   for (const path of ['d/a', 'd/e/b', 'd/.gitignore']) project.write(path, 'x');
   await project.follow('d');
   assert.deepEqual(project.marks().active, ['d/.gitignore', 'd/a', 'd/e/b']);
-  assert.equal((await project.follow('d/.gitignore')).needsWhole, true);
+  assert.equal((await project.follow('d/.gitignore')).needsReconcile, true);
 });
 
 test('a file that is ignored from now on is forgotten, and its content kept', async (t) => {

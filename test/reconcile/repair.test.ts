@@ -152,8 +152,8 @@ test('rows with paths that lead elsewhere are conflicts, for a repair and for a 
   for (const path of evil) {
     index
       .sql(
-        `INSERT INTO files (project_id, path, size, mtime_ns, ino, mode, sha256, generation, updated_at)
-         SELECT project_id, ?, size, mtime_ns, ino, mode, sha256, generation, updated_at FROM files WHERE path = 'a'`,
+        `INSERT INTO files (project_id, path, size, mtime_ns, ino, mode, sha256, updated_at)
+         SELECT project_id, ?, size, mtime_ns, ino, mode, sha256, updated_at FROM files WHERE path = 'a'`,
       )
       .run(path);
   }

@@ -69,7 +69,6 @@ export class FixtureIndex {
       this.index,
       projectId,
       { path, language, sha256: null, skipReason: null, ...stamp },
-      1,
       tick(),
     );
     const chunkWords = chunks.map(({ text }) => wordsOf(text).join(' '));

@@ -52,7 +52,7 @@ export function addFile(
     skipReason: null,
     ...given,
   };
-  return upsertFile(index, projectId, file, 1, 1);
+  return upsertFile(index, projectId, file, 1);
 }
 
 /** Flips one bit of a stored tree. */

@@ -4,11 +4,11 @@ import { FilePlacer } from '../../base/file-placer.js';
 import { sha256 } from '../../base/hash.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { forEachLimited } from '../../base/waiting.js';
-import { renderContent } from '../../store/contents.js';
 import { clearDeleted, fileByPath, type FileRow, markDeleted, traceOf } from '../../store/files.js';
 import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import { type ActionState, recordIntent, recordOutcome, type RunKey } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
+import { imageOf } from '../image.js';
 import { markRestored, takeBack } from '../restore.js';
 import { VersionStore } from '../version-store.js';
 import { stampOf } from '../stamp.js';
@@ -160,9 +160,8 @@ async function restore(
   row: FileRow,
   token: string,
 ): Promise<void> {
-  const rendering = renderContent(context.index, row.sha256);
-  if ('problem' in rendering || row.sha256 === null) throw new Error('its stored tree no longer renders');
-  const image = { bytes: rendering.bytes, sha256: row.sha256, mode: row.mode };
+  const image = imageOf(context.index, row);
+  if ('problem' in image) throw new Error(image.problem);
   const placed: { absolute: string; ino: string }[] = [];
   try {
     for (const target of action.targets) {

@@ -4,7 +4,6 @@ import { FilePlacer, temporaryName } from '../../base/file-placer.js';
 import { relativePathProblem, splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { TreePresence } from '../../base/presence.js';
-import { renderContent } from '../../store/contents.js';
 import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
@@ -16,6 +15,7 @@ import {
   unfinishedRuns,
 } from '../../store/journal.js';
 import { type Project, projectById } from '../../store/projects.js';
+import { imageOf } from '../image.js';
 import { inspectRoot } from '../project-root.js';
 import { markRestored } from '../restore.js';
 import { VersionStore } from '../version-store.js';
@@ -73,11 +73,11 @@ async function finishRestore(
   if (row.sha256 !== intent.sha256 || !hasImage(kept, row.sha256, row.mode)) return;
   const presence = new TreePresence(project.rootDir).at(row.path);
   if (presence === 'absent') {
-    const rendering = renderContent(index, row.sha256);
-    if ('problem' in rendering) return;
+    const image = imageOf(index, row);
+    if ('problem' in image) return;
     const placer = new FilePlacer(await PinnedFolder.open(project.rootDir));
     try {
-      await placer.place(row.path, { bytes: rendering.bytes, sha256: row.sha256, mode: row.mode }, token);
+      await placer.place(row.path, image, token);
     } catch (error) {
       // As after any failed action nothing of it stays: the next plan begins it anew.
       unlinkSync(kept);

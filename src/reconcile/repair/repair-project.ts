@@ -1,4 +1,5 @@
 import { CodekeepError } from '../../base/errors.js';
+import type { Work } from '../../base/progress.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { beginRun, endRun, type RunOrigin } from '../../store/journal.js';
 import { type Project, setRootIdentity } from '../../store/projects.js';
@@ -7,15 +8,11 @@ import { applyPlan, type ApplyOutcome, verifyActions } from './apply.js';
 import { observeProject } from './observe.js';
 import { type Fact, type Plan, type PlanContext, planOf } from './plan.js';
 
-export type RepairPhase = 'observe' | 'backup' | 'apply' | 'verify';
-
 /** What planning needs: it only reads. */
-export interface PlanOptions {
+export interface PlanOptions extends Work {
   index: IndexDatabase;
   /** Go on although the root folder is not the one that was registered. */
   force: boolean;
-  signal: AbortSignal;
-  progress: (phase: RepairPhase, done: number, total: number) => void;
 }
 
 export interface RepairOptions extends PlanOptions {

@@ -17,11 +17,11 @@ const quietMs = 120;
 /** ... and at the latest after so long (ms), so that a file that is written all the time is still followed. */
 const burstMaxMs = 1_000;
 /**
- * More changed paths than this are looked at by a comparison of the whole tree: the kernel's queue holds
+ * More changed paths than this are looked at by a reconcile of the whole project: the kernel's queue holds
  * 16,384 events and drops the rest without telling the watcher.
  */
 const pathsMax = 4_000;
-/** After trouble, and where there are no events, the tree is compared this often (ms). */
+/** After trouble, and where there are no events, the project is reconciled this often (ms). */
 const troubleRetryMs = 5_000;
 /** How often the root is looked at while nothing else happens (ms). */
 const rootCheckMs = 2_000;
@@ -42,7 +42,7 @@ export interface ProjectWatcherOptions {
 
 /**
  * Keeps one project's index true. Events are hints that something may have changed; what is true is found
- * out by looking. Freshness says only what was proven: `fresh` means that the last comparison ended, that
+ * out by looking. Freshness says only what was proven: `fresh` means that the last reconcile ended, that
  * nothing is pending, and that the watch is alive.
  */
 export class ProjectWatcher {
@@ -55,13 +55,13 @@ export class ProjectWatcher {
   #wake: AbortController = new AbortController();
   #firstPendingAt = 0;
   #lastPendingAt = 0;
-  #wholeWanted = true;
+  #reconcileWanted = true;
   #verifiedOnce: boolean;
   #trouble: string | null = null;
   readonly #listeners = new Set<IndexProgress>();
-  /** A comparison that was asked for and has not begun. */
+  /** One that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
-  #comparing = false;
+  #reconciling = false;
   /** Paths that are being indexed now. */
   #following = 0;
 
@@ -72,7 +72,7 @@ export class ProjectWatcher {
     this.#watch = new TreeWatch({
       rootDir: options.context.project.rootDir,
       onPath: (path) => this.#note(path),
-      onDoubt: () => this.#wantWhole(),
+      onDoubt: () => this.#wantReconcile(),
       onLost: (reason) => this.#lostWatch(reason),
     });
     this.#context = { ...options.context, cover: this.#watch };
@@ -101,14 +101,14 @@ export class ProjectWatcher {
 
   /**
    * Compares the whole tree, beginning after this call: what was written before it is indexed when this
-   * resolves. Everybody who asks before a comparison begins gets that one.
+   * resolves. Everybody who asks before it begins gets the same one.
    */
   async reconcileNow(progress?: IndexProgress): Promise<ReconcileOutcome> {
     if (progress !== undefined) this.#listeners.add(progress);
     try {
       this.#queued ??= this.#options.serial.run(() => {
         this.#queued = null;
-        return this.#whole();
+        return this.#reconcile();
       });
       return await this.#queued;
     } finally {
@@ -122,7 +122,7 @@ export class ProjectWatcher {
   }
 
   async #step(): Promise<void> {
-    if (this.#wholeWanted) {
+    if (this.#reconcileWanted) {
       await this.reconcileNow();
     } else if (this.#pending.size > 0) {
       await this.#settle();
@@ -130,13 +130,13 @@ export class ProjectWatcher {
     }
   }
 
-  /** Sleeps until there is something to do, at most until the next periodic comparison. */
+  /** Sleeps until there is something to do, at most until the next periodic reconcile. */
   async #rest(): Promise<void> {
     if (this.#pending.size > 0 || this.#stop.signal.aborted) {
       if (this.#trouble !== null) await sleep(troubleRetryMs, this.#stop.signal);
       return;
     }
-    if (this.#wholeWanted && this.#trouble === null) return;
+    if (this.#reconcileWanted && this.#trouble === null) return;
     this.#wake = new AbortController();
     const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
     const isWell = this.#watch.isAlive && this.#trouble === null;
@@ -148,7 +148,7 @@ export class ProjectWatcher {
       // A root that was moved away sends no event, and must not be called fresh.
       if (isWell && inspectRoot(this.#context.project).kind !== 'verified') break;
     }
-    if (!wake.aborted) this.#wantWhole();
+    if (!wake.aborted) this.#wantReconcile();
   }
 
   async #settle(): Promise<void> {
@@ -160,30 +160,29 @@ export class ProjectWatcher {
     }
   }
 
-  async #whole(): Promise<ReconcileOutcome> {
+  async #reconcile(): Promise<ReconcileOutcome> {
     const { excluded } = this.#options;
     const context = this.#context;
-    this.#wholeWanted = false;
+    this.#reconcileWanted = false;
     this.#pending.clear();
-    this.#comparing = true;
+    this.#reconciling = true;
     this.#publish();
     try {
-      this.#watch.beginWhole();
+      this.#watch.beginReconcile();
       this.#watch.beginBurst();
       const outcome = await reconcileProject(context, excluded, (done, total) => {
         for (const listener of this.#listeners) listener(done, total);
       });
       if (outcome.halted === null) {
-        context.project.generation += 1;
         this.#verifiedOnce = true;
       }
       await this.#finish(outcome);
       return outcome;
     } catch (error) {
-      this.#wholeWanted = true;
+      this.#reconcileWanted = true;
       throw error;
     } finally {
-      this.#comparing = false;
+      this.#reconciling = false;
       this.#options.onIdle();
       this.#publish();
     }
@@ -195,17 +194,17 @@ export class ProjectWatcher {
     const paths = [...this.#pending];
     this.#pending.clear();
     this.#watch.beginBurst();
-    // After trouble only a whole comparison proves anything.
-    if (paths.length > pathsMax || this.#trouble !== null) this.#wholeWanted = true;
-    if (this.#wholeWanted || paths.length === 0) return;
+    // After trouble only a reconcile proves anything.
+    if (paths.length > pathsMax || this.#trouble !== null) this.#reconcileWanted = true;
+    if (this.#reconcileWanted || paths.length === 0) return;
     this.#following = paths.length;
     this.#publish();
     try {
       const outcome = await reconcilePaths(context, excluded, paths);
-      if (outcome.needsWhole) this.#wholeWanted = true;
+      if (outcome.needsReconcile) this.#reconcileWanted = true;
       else await this.#finish(outcome);
     } catch (error) {
-      this.#wholeWanted = true;
+      this.#reconcileWanted = true;
       throw error;
     } finally {
       this.#following = 0;
@@ -246,7 +245,7 @@ export class ProjectWatcher {
   }
 
   #note(path: string): void {
-    if (path === '') return this.#wantWhole();
+    if (path === '') return this.#wantReconcile();
     if (this.#pending.size === 0) this.#firstPendingAt = performance.now();
     this.#lastPendingAt = performance.now();
     this.#pending.add(path);
@@ -254,8 +253,8 @@ export class ProjectWatcher {
     this.#wake.abort();
   }
 
-  #wantWhole(): void {
-    this.#wholeWanted = true;
+  #wantReconcile(): void {
+    this.#reconcileWanted = true;
     this.#wake.abort();
     this.#publish();
   }
@@ -271,7 +270,7 @@ export class ProjectWatcher {
     const judged = judgeFreshness({
       trouble: this.#trouble,
       verifiedOnce: this.#verifiedOnce,
-      comparing: this.#comparing || this.#wholeWanted,
+      reconciling: this.#reconciling || this.#reconcileWanted,
       pending,
       watched: this.#watch.isAlive,
     });

@@ -8,7 +8,7 @@ export interface TreeWatchOptions {
   rootDir: string;
   /** A path below the root that may have changed; '' for the root itself. */
   onPath: (path: string) => void;
-  /** A branch was switched, or events may have got lost: compare everything. */
+  /** A branch was switched, or events may have got lost: reconcile. */
   onDoubt: () => void;
   /** Some folder cannot be watched; `reason` says what to do about it. */
   onLost: (reason: string) => void;
@@ -46,7 +46,7 @@ export class TreeWatch implements FolderCover {
   }
 
   /** A walk of the whole tree begins; it tries again what could not be watched. */
-  beginWhole(): void {
+  beginReconcile(): void {
     this.#problem = null;
     this.#headWatch ??= this.#watchHead();
   }

@@ -100,14 +100,13 @@ export function renderFile(index: IndexDatabase, project: Project, path: string)
   assertRelativePath(path);
   const row = requireFile(index, project.id, path);
   const rendering = renderContent(index, row.sha256);
-  if ('problem' in rendering || row.sha256 === null) {
-    const problem = 'problem' in rendering ? rendering.problem : 'its content was never stored';
+  if ('problem' in rendering) {
     throw new CodekeepError(
       'FILE_NOT_FOUND',
-      `The index cannot give ${path}: ${row.skipReason ?? problem}.`,
+      `The index cannot give ${path}: ${row.skipReason ?? rendering.problem}.`,
       'Read it from disk; check_database with deep=true lists damaged contents.',
     );
   }
-  const { tree, bytes } = rendering;
-  return { row, hash: row.sha256, tree, bytes, isText: tree.encoding === 'utf8' };
+  const { tree, bytes, sha256 } = rendering;
+  return { row, hash: sha256, tree, bytes, isText: tree.encoding === 'utf8' };
 }

@@ -1,3 +1,4 @@
+import type { Work } from '../../base/progress.js';
 import {
   type Document,
   type Embedder,
@@ -21,14 +22,13 @@ import {
 /** Chunks that are read, embedded and written at once: at most 1 MB of text, and a transaction of some 5 ms. */
 const batchChunks = 256;
 
-export interface VectorizationContext {
+/** Its progress has the operation, for people, as its phase. */
+export interface VectorizationContext extends Work {
   index: IndexDatabase;
   provider: EmbeddingProvider;
   project: Project;
   /** Milliseconds since 1970. */
   now: () => number;
-  signal: AbortSignal;
-  progress: (operation: string, done: number, total: number) => void;
 }
 
 /**
@@ -40,7 +40,7 @@ export async function trainProject(context: VectorizationContext): Promise<void>
   const ids = chunkIds(index, project.id);
   const trained = await provider.train(sampledDocuments(index, ids, provider.trainingDocumentsMax), {
     signal,
-    progress: (done, total) => context.progress(`learning ${project.rootDir}`, done, total),
+    progress: (_phase, done, total) => context.progress(`learning ${project.rootDir}`, done, total),
   });
   const model = { provider: provider.name, trainedOn: ids.length, ...trained };
   await index.write(() => {
