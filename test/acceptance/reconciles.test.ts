@@ -142,7 +142,7 @@ test('a repair is told to whoever waits for a reconcile that it ends', async (t)
 test('no number of jobs keeps a repair out, and theirs end', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon({
-    config: { autostart: ['file_watcher'], worker_stop_timeout: 1 },
+    config: { autostart: ['file_watcher'], worker_stop_timeout: 1, worker_hang_timeout: 600 },
   });
   daemon.mayLogErrors = true;
   const roots = await Promise.all(Array.from({ length: 33 }, () => sandbox.project({ 'a.py': 'a = 1\n' })));
