@@ -7,8 +7,9 @@ import type { WorkerType } from '#src/contract/fields.js';
 import type { Result } from '#src/contract/index.js';
 import type { WorkerStatus } from '#src/contract/workers.js';
 import type { Daemon } from '../harness/daemon.js';
+import { startTwice } from '../harness/double-start.js';
 import { environmentOf, isAlive } from '../harness/processes.js';
-import { program, Sandbox } from '../harness/sandbox.js';
+import { Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';
 
 const only: { autostart: WorkerType[] } = { autostart: ['vectorization'] };
@@ -169,31 +170,5 @@ test('of two supervisors started at the same instant one wins, the other names i
   const sandbox = await Sandbox.create(t);
   const stateDir = sandbox.path('state');
   mkdirSync(stateDir, { mode: 0o700 });
-  for (let round = 1; round <= 50; round += 1) {
-    const args = [program, 'serve', '--state-dir', stateDir];
-    const both = [0, 1].map(() => {
-      const child = sandbox.spawn(process.execPath, args);
-      const seen = { child, pid: child.pid ?? 0, stdout: '', stderr: '', code: once(child, 'close') };
-      child.stdout?.on('data', (text: Buffer) => (seen.stdout += text.toString()));
-      child.stderr?.on('data', (text: Buffer) => (seen.stderr += text.toString()));
-      return seen;
-    });
-    await waitFor(
-      'one listens and one has ended',
-      () => both.some(({ stdout }) => stdout !== '') && both.some(({ child }) => child.exitCode !== null),
-      20_000,
-    );
-    const winner = both.find(({ child }) => child.exitCode === null);
-    const loser = both.find(({ child }) => child.exitCode !== null);
-    assert.ok(winner !== undefined && loser !== undefined, `round ${round}: exactly one wins`);
-    await loser.code;
-    assert.equal(loser.child.exitCode, 3);
-    assert.match(
-      loser.stderr,
-      new RegExp(`${stateDir} is held by another codekeep supervisor \\(pid ${winner.pid}\\)`),
-    );
-    winner.child.kill('SIGTERM');
-    assert.deepEqual(await winner.code, [0, null]);
-    assert.equal(winner.stderr, '');
-  }
+  for (let round = 1; round <= 20; round += 1) await startTwice(sandbox, stateDir);
 });

@@ -26,9 +26,11 @@ const markName = 'CODEKEEP_TEST';
  */
 export class Sandbox {
   readonly folder: string;
-  readonly #mark = `${markName}=${randomUUID()}`;
+  /** In the environment of every process that was started in it. */
+  readonly mark = `${markName}=${randomUUID()}`;
   readonly #daemons: Daemon[] = [];
-  readonly #children: ChildProcess[] = [];
+  readonly #children = new Set<ChildProcess>();
+  #configs = 0;
   #projects = 0;
 
   private constructor(folder: string) {
@@ -43,7 +45,7 @@ export class Sandbox {
   }
 
   get environment(): NodeJS.ProcessEnv {
-    const [name = '', value] = this.#mark.split('=');
+    const [name = '', value] = this.mark.split('=');
     const inherited = Object.entries(process.env).filter(([key]) => !/^(NODE_|CODEKEEP_)/.test(key));
     return { ...Object.fromEntries(inherited), [name]: value };
   }
@@ -55,14 +57,15 @@ export class Sandbox {
   /** Starts any program; it is ended with the sandbox. */
   spawn(command: string, args: readonly string[], cwd = this.folder): ChildProcess {
     const child = spawn(command, args, { cwd, env: this.environment, stdio: ['pipe', 'pipe', 'pipe'] });
-    this.#children.push(child);
+    this.#children.add(child);
+    child.once('close', () => this.#children.delete(child));
     return child;
   }
 
   /** `codekeep serve` with its own state directory; resolves when it answers. */
   async startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
     const { stateDir = this.path('state'), config = {}, args = [], under = [] } = options;
-    const configPath = this.path(`config-${this.#children.length}.json`);
+    const configPath = this.path(`config-${++this.#configs}.json`);
     await writeFile(configPath, JSON.stringify(config));
     const flags = ['serve', '--state-dir', stateDir, '--config', configPath, ...args];
     const [command = '', ...words] = [...under, process.execPath, program, ...flags];
@@ -98,7 +101,7 @@ export class Sandbox {
       assert.equal(left, undefined, 'processes were left behind');
       for (const daemon of this.#daemons) await this.#assertQuiet(daemon);
     } finally {
-      for (const { pid } of processesWithEnvironment(this.#mark)) process.kill(pid, 'SIGKILL');
+      for (const { pid } of processesWithEnvironment(this.mark)) process.kill(pid, 'SIGKILL');
       await rm(this.folder, { recursive: true, force: true });
     }
   }
@@ -107,7 +110,7 @@ export class Sandbox {
     await waitFor(
       'every process of the test is gone',
       () => {
-        const left = processesWithEnvironment(this.#mark);
+        const left = processesWithEnvironment(this.mark);
         if (left.length > 0)
           throw new Error(left.map(({ pid, commandLine }) => `${pid} ${commandLine.join(' ')}`).join('; '));
         return true;
