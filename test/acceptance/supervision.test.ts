@@ -8,7 +8,7 @@ import type { Result } from '#src/contract/index.js';
 import type { WorkerStatus } from '#src/contract/workers.js';
 import type { Daemon } from '../harness/daemon.js';
 import { startTwice } from '../harness/double-start.js';
-import { environmentOf, isAlive } from '../harness/processes.js';
+import { childrenOf, environmentOf, isAlive } from '../harness/processes.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';
 
@@ -38,6 +38,17 @@ async function untilReady(daemon: Daemon, other = 0): Promise<WorkerStatus> {
 
 async function pidOf(daemon: Daemon): Promise<number> {
   return (await untilReady(daemon)).processes[0]?.pid ?? assert.fail('no worker');
+}
+
+async function untilFailed(daemon: Daemon, type: string): Promise<Result<'health'>> {
+  return await waitFor(
+    `${type} is failed`,
+    async () => {
+      const health = await daemon.call('health');
+      return health.workers[type] === 'failed' && health;
+    },
+    60_000,
+  );
 }
 
 /** Another schema version makes every worker crash that opens the index; index_service has it open already. */
@@ -75,23 +86,14 @@ test('index_service that hangs is replaced: reads wait and are answered', async 
   assert.equal(isAlive(pid), false);
 });
 
-test('a worker that crashes again and again is failed: health says why, and it heals by itself and by start_worker', async (t) => {
+test('a worker that crashes again and again is failed: health says why, and it heals by itself', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon({ config: { ...only, worker_retry_interval: 2 } });
   daemon.mayLogErrors = true;
   const first = await pidOf(daemon);
   const version = setSchemaVersion(daemon, 999);
   process.kill(first, 'SIGKILL');
-  const untilFailed = async (): Promise<Result<'health'>> =>
-    await waitFor(
-      'it is failed',
-      async () => {
-        const health = await daemon.call('health');
-        return health.workers['vectorization'] === 'failed' && health;
-      },
-      30_000,
-    );
-  const { status, problems } = await untilFailed();
+  const { status, problems } = await untilFailed(daemon, 'vectorization');
   assert.equal(status, 'degraded');
   const [problem] = problems;
   assert.ok(problem !== undefined && problem.source === 'vectorization' && problem.hint.length > 0);
@@ -102,22 +104,29 @@ test('a worker that crashes again and again is failed: health says why, and it h
   setSchemaVersion(daemon, version);
   await untilReady(daemon, first);
   assert.deepEqual((await daemon.call('health')).problems, []);
+});
 
-  setSchemaVersion(daemon, 999);
-  const refused = await waitFor('it is started by hand and fails', async () => {
-    await daemon.call('stop_worker', { worker_type: 'vectorization' });
-    return await daemon.refusal('start_worker', { worker_type: 'vectorization' });
-  });
+test('start_worker heals what is failed, index_service as well, and says what is still wrong', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: only });
+  daemon.mayLogErrors = true;
+  const worker = await pidOf(daemon);
+  const index = childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('index_service'));
+  const version = setSchemaVersion(daemon, 999);
+  for (const pid of [worker, index?.pid ?? assert.fail('no index_service')]) process.kill(pid, 'SIGKILL');
+  await Promise.all([untilFailed(daemon, 'index_service'), untilFailed(daemon, 'vectorization')]);
+  const unavailable = await daemon.refusal('list_projects');
+  assert.equal(unavailable.code, 'INDEX_UNAVAILABLE');
+  assert.match(unavailable.message, /index_service is failed: it .*schema version 999/);
+
+  const refused = await daemon.refusal('start_worker', { worker_type: 'vectorization' });
   assert.equal(refused.code, 'WORKER_START_ERROR');
   assert.match(refused.message, /schema version 999/);
-  await untilFailed();
   setSchemaVersion(daemon, version);
-  const started = await waitFor('start_worker', async () => {
-    const result = await daemon.call('start_worker', { worker_type: 'vectorization' });
-    return (result.success || /already/.test(result.message)) && result;
-  });
+  const started = await daemon.call('start_worker', { worker_type: 'vectorization' });
   assert.ok(isAlive(started.pid));
-  await untilReady(daemon);
+  assert.deepEqual((await daemon.call('list_projects')).projects, []);
+  assert.deepEqual((await daemon.call('health')).problems, []);
 });
 
 test('a stop blocks every respawn, also of a worker that dies meanwhile', async (t) => {
