@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import type { CodekeepError, RpcError } from '#src/rpc/client/client.js';
 import type { Daemon, Project } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { checkedReply, exchange, request } from '../rpc/service.js';
 
 suite('bad input', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let pids: (number | null)[];
@@ -17,13 +17,11 @@ suite('bad input', () => {
     Promise.all([daemon.workerPid('file_watcher'), daemon.workerPid('vectorization')]);
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
     daemon = await sandbox.startDaemon();
     project = await daemon.addProject(root);
     pids = await workers();
   });
-  after(() => sandbox.end());
 
   /** The reply to bytes that no client of ours would send. */
   async function reply(...bytes: (string | Buffer)[]): Promise<[unknown, number | undefined]> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { type Daemon, type Project, type RepairReport, versionPath } from '../harness/daemon.js';
 import { type FileSpec, Sandbox } from '../harness/sandbox.js';
 import { filesOf, type TreeEntry } from '../harness/trees.js';
@@ -81,20 +81,18 @@ const files: Record<string, FileSpec> = {
 };
 
 suite('every file is lost and restored exactly', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let original: Map<string, TreeEntry>;
   let report: RepairReport;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const root = await sandbox.project(files);
     original = filesOf(root);
     daemon = await sandbox.startDaemon({ config: { autostart: [] } });
     project = await daemon.addProject(root);
   });
-  after(() => sandbox.end());
 
   test('all are indexed, and rendered as they are on disk', async () => {
     const { project_id } = project;

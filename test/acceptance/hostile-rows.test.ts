@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { type Daemon, type Project, type RepairReport, versionPath } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { filesOf, treeHash } from '../harness/trees.js';
@@ -40,7 +40,7 @@ function addRow(daemon: Daemon, { project_id }: Project, path: string, deleted: 
 }
 
 suite('hostile rows', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let outside: string;
@@ -50,7 +50,6 @@ suite('hostile rows', () => {
   let absolute: string;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const root = await sandbox.project({
       'kept.py': 'kept = 1\n',
       'lost.py': 'lost = 1\n',
@@ -91,7 +90,6 @@ suite('hostile rows', () => {
     addRow(daemon, project, '../outside/deleted.py', 1);
     outsideBefore = treeHash(outside);
   });
-  after(() => sandbox.end());
 
   test('are found by a dry run', async () => {
     planned = await daemon.repair({ project_id: project.project_id, dry_run: true });

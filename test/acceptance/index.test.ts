@@ -1,27 +1,24 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import type { Daemon, Project } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { filesOf, sha256, type TreeEntry } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
 
 suite('the index of a real source tree', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let onDisk: Map<string, TreeEntry>;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const root = await sandbox.projectCopy();
     onDisk = filesOf(root);
     daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
     project = await daemon.addProject(root);
   });
-
-  after(() => sandbox.end());
 
   test('counts what an independent walk counts', async () => {
     assert.ok(onDisk.size >= 1_000, `a real tree has 1,000 files, this one ${onDisk.size}`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { RpcError } from '#src/rpc/client/client.js';
 import { addLostRows, type Daemon, type Project, type RepairReport } from '../harness/daemon.js';
 import { isAlive } from '../harness/processes.js';
@@ -12,7 +12,7 @@ import { waitFor } from '../harness/waiting.js';
 const types = ['file_watcher', 'vectorization', 'repair'] as const;
 
 suite('a repair while all three workers run', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let lost: Map<string, string>;
@@ -24,7 +24,6 @@ suite('a repair while all three workers run', () => {
   const pids = (): Promise<(number | null)[]> => Promise.all(types.map((type) => daemon.workerPid(type)));
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const root = await sandbox.project(manyFiles(40));
     daemon = await sandbox.startDaemon({
       config: { autostart: ['file_watcher', 'vectorization', 'repair'] },
@@ -36,7 +35,6 @@ suite('a repair while all three workers run', () => {
     lost = addLostRows(daemon, project, 900);
     earlier = await pids();
   });
-  after(() => sandbox.end());
 
   test('its workers are gone while it runs', async () => {
     repairing = daemon.repair({ project_id: project.project_id });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import type { Result } from '#src/contract/index.js';
 import {
   type Daemon,
@@ -38,7 +38,7 @@ function markDeleted(daemon: Daemon, project: Project, paths: readonly string[])
 }
 
 suite('repair_database of a real source tree', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let original: Map<string, TreeEntry>;
@@ -49,7 +49,6 @@ suite('repair_database of a real source tree', () => {
   let done: RepairReport;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const root = await sandbox.projectCopy();
     original = filesOf(root);
     daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
@@ -62,8 +61,6 @@ suite('repair_database of a real source tree', () => {
     for (const path of moved) await moveIntoVersions(project, path);
     markDeleted(daemon, project, marked);
   });
-
-  after(() => sandbox.end());
 
   test('a dry run lists exactly what was lost, and changes nothing', async () => {
     const state = (): unknown => [treeHash(project.root_dir), treeHash(project.version_dir), daemon.dump()];

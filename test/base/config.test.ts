@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { configSchema, parseConfig, readConfig } from '#src/base/config.js';
 import { CodekeepError } from '#src/base/errors.js';
-import { temporaryFolder } from './temporary.js';
+import { temporaryFolder } from '../harness/folder.js';
 
 const defaults = {
   autostart: ['file_watcher', 'vectorization'],

@@ -17,7 +17,7 @@ import { test } from 'node:test';
 import { type FileImage, FilePlacer, isTemporaryName, temporaryName } from '#src/base/file-placer.js';
 import { sha256 } from '#src/base/hash.js';
 import { PinnedFolder } from '#src/base/pinned-folder.js';
-import { asNobody, pathsBelow, temporaryFileSystem, temporaryFolder } from './temporary.js';
+import { asNobody, pathsBelow, temporaryFileSystem, temporaryFolder } from '../harness/folder.js';
 
 function imageOf(content: string | Buffer, mode = 0o644): FileImage {
   const bytes = Buffer.from(content);

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { isUnknown, type Presence, presenceAt, TreePresence } from '#src/base/presence.js';
-import { asNobody, temporaryFolder } from './temporary.js';
+import { asNobody, temporaryFolder } from '../harness/folder.js';
 
 function treeOfEveryKind(t: TestContext): string {
   const root = temporaryFolder(t);

@@ -9,7 +9,7 @@ import { isTemporaryName } from '#src/base/file-placer.js';
 import { markDeleted } from '#src/store/files.js';
 import { listRuns } from '#src/store/journal.js';
 import { checkContents, checkStructure } from '#src/store/maintenance.js';
-import { pathsBelow } from '../base/temporary.js';
+import { pathsBelow } from '../harness/folder.js';
 import { rowSummary, snapshot, TestProject } from '../reconcile/project-fixture.js';
 
 const child = join(import.meta.dirname, 'repair-child.js');

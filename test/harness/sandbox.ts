@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { after, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Daemon, type DaemonOptions } from './daemon.js';
+import { newFolder } from './folder.js';
 import { processesWithEnvironment } from './processes.js';
 import { waitFor } from './waiting.js';
 
@@ -37,10 +37,17 @@ export class Sandbox {
     this.folder = folder;
   }
 
-  /** Ended with the test `t`; without one, whoever made it ends it (a suite, in its `after`). */
+  /** Ended with the test `t`; without one, whoever made it ends it. */
   static async create(t?: TestContext): Promise<Sandbox> {
-    const sandbox = new Sandbox(await realpath(await mkdtemp(join(tmpdir(), 'codekeep-test-'))));
+    const sandbox = new Sandbox(newFolder());
     t?.after(() => sandbox.end());
+    return sandbox;
+  }
+
+  /** One for all tests of the suite in whose body this is called; ended after the last. */
+  static ofSuite(): Sandbox {
+    const sandbox = new Sandbox(newFolder());
+    after(() => sandbox.end());
     return sandbox;
   }
 

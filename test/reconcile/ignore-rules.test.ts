@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { IgnoreRules, isRuleFile } from '#src/reconcile/ignore-rules.js';
 import { walkTree } from '#src/reconcile/walk.js';
-import { pathsBelow, temporaryFolder } from '../base/temporary.js';
+import { pathsBelow, temporaryFolder } from '../harness/folder.js';
 
 /**
  * The walk shows what `git ls-files -co --exclude-standard` shows, except, on purpose:

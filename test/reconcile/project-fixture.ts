@@ -34,7 +34,7 @@ import { type FileRow, pageOfFiles } from '#src/store/files.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { insertProject, type Project, requireProject } from '#src/store/projects.js';
 import { createParser, type Parser } from '#src/syntax/parser.js';
-import { pathsBelow, temporaryFolder } from '../base/temporary.js';
+import { pathsBelow, temporaryFolder } from '../harness/folder.js';
 
 const parser = createParser();
 const neverAborts = new AbortController().signal;

@@ -15,7 +15,7 @@ import { sha256 } from '#src/base/hash.js';
 import { brakeReason, inspectRoot, isBraked, type RootState } from '#src/reconcile/project-root.js';
 import { renderContent } from '#src/store/contents.js';
 import { damageContent } from '../store/index-fixture.js';
-import { asNobody, pathsBelow } from '../base/temporary.js';
+import { asNobody, pathsBelow } from '../harness/folder.js';
 import { snapshot, TestProject } from './project-fixture.js';
 
 const hashOf = (content: string): string => sha256(Buffer.from(content));

@@ -9,7 +9,7 @@ import { renderContent } from '#src/store/contents.js';
 import { markDeleted } from '#src/store/files.js';
 import { listRuns, runById } from '#src/store/journal.js';
 import { damageContent } from '../store/index-fixture.js';
-import { pathsBelow } from '../base/temporary.js';
+import { pathsBelow } from '../harness/folder.js';
 import { snapshot, TestProject } from './project-fixture.js';
 
 /** How a file stands when the repair comes. */

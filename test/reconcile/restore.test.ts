@@ -12,7 +12,7 @@ import {
 } from '#src/reconcile/restore.js';
 import { renderContent } from '#src/store/contents.js';
 import { damageContent } from '../store/index-fixture.js';
-import { pathsBelow } from '../base/temporary.js';
+import { pathsBelow } from '../harness/folder.js';
 import { snapshot, TestProject } from './project-fixture.js';
 
 async function deletedFiles(t: TestContext, ...paths: string[]): Promise<TestProject> {

@@ -9,7 +9,7 @@ import { compareWalk } from '#src/reconcile/reconcile-project.js';
 import { stampOf } from '#src/reconcile/stamp.js';
 import { type WalkedFile, type WalkResult, walkTree } from '#src/reconcile/walk.js';
 import type { FileRow } from '#src/store/files.js';
-import { asNobody, temporaryFolder } from '../base/temporary.js';
+import { asNobody, temporaryFolder } from '../harness/folder.js';
 
 const deepName = 'n'.repeat(100);
 const walk = (root: string): Promise<WalkResult> => walkTree(root, '', new IgnoreRules(root, []));

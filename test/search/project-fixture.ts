@@ -1,6 +1,5 @@
 /** A real index in a temporary folder, with a project made of the given files. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { wordsOf } from '#src/base/search-words.js';
@@ -16,6 +15,7 @@ import { entitiesOf, type Entity } from '#src/syntax/entities.js';
 import { languageOf } from '#src/syntax/language.js';
 import { createParser } from '#src/syntax/parser.js';
 import { decodeSource } from '#src/syntax/source.js';
+import { newFolder } from '../harness/folder.js';
 
 export interface ParsedFile {
   path: string;
@@ -38,7 +38,7 @@ let clock = 1_000;
 export const tick = (): number => (clock += 1);
 
 export class FixtureIndex {
-  readonly folder = mkdtempSync(join(tmpdir(), 'codekeep-search-'));
+  readonly folder = newFolder();
   readonly index = IndexDatabase.open(join(this.folder, 'index.db'));
 
   [Symbol.dispose](): void {

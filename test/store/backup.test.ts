@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { backup, checkStructure, lastMaintenance, recordMaintenance } from '#src/store/maintenance.js';
-import { startScript } from '../base/temporary.js';
+import { startScript } from '../harness/folder.js';
 import { addContent, countRows, openIndex } from './index-fixture.js';
 
 /** Together more than a backup copies in one step: it is at work while the other process commits. */

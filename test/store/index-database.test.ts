@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { holdStateLock } from '#src/store/lock.js';
 import { migrations } from '#src/store/schema.js';
-import { startScript, temporaryFolder } from '../base/temporary.js';
+import { startScript, temporaryFolder } from '../harness/folder.js';
 import { addFile, addProject, countRows, openIndex } from './index-fixture.js';
 
 const versionOf = (index: IndexDatabase): unknown => index.db.pragma('user_version', { simple: true });

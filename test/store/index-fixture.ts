@@ -10,7 +10,7 @@ import { insertProject } from '#src/store/projects.js';
 import { oneTokenTree } from '#src/syntax/green-tree.js';
 import { decodeSource } from '#src/syntax/source.js';
 import { encodeTree } from '#src/syntax/tree-codec.js';
-import { temporaryFolder } from '../base/temporary.js';
+import { temporaryFolder } from '../harness/folder.js';
 
 export function openIndex(t: Pick<TestContext, 'after'>): IndexDatabase {
   const index = IndexDatabase.open(join(temporaryFolder(t), 'index.db'));

@@ -8,13 +8,12 @@ import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';
 
 suite('events', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let client: Client;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
     project = await daemon.addProject(await sandbox.project(manyFiles(200)));
     client = await connect({ socket: daemon.socket });

@@ -1,20 +1,18 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import type { Daemon } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 
 suite('logs and worker status', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const root = await sandbox.project({ 'a.py': 'a = 1\n' });
     daemon = await sandbox.startDaemon();
     await daemon.addProject(root);
   });
-  after(() => sandbox.end());
 
   test('the first status of a worker has its memory, its age and what it does', async () => {
     const status = await daemon.call('get_worker_status', { worker_type: 'file_watcher' });

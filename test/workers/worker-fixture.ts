@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { configSchema } from '#src/base/config.js';
 import type { FromWorker, ToWorker, WorkerKind, WorkerOptions } from '#src/base/ipc.js';
-import { until } from '../base/temporary.js';
+import { waitFor } from '../harness/waiting.js';
 
 export const workerFile = fileURLToPath(import.meta.resolve('#src/worker.js'));
 
@@ -40,7 +40,7 @@ export class TestWorker {
   }
 
   async said(holds: () => boolean): Promise<void> {
-    await until(() => {
+    await waitFor('what it should have said', () => {
       if (this.process.exitCode !== null) throw new Error(`the worker ended with ${this.process.exitCode}`);
       return holds();
     });

@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { type Config, configSchema } from '#src/base/config.js';
@@ -9,6 +6,7 @@ import { diagnose, residentBytes } from '#src/supervisor/lifecycle/liveness.js';
 import { Fleet } from '#src/supervisor/lifecycle/fleet.js';
 import type { WorkerExit } from '#src/supervisor/lifecycle/worker-exit.js';
 import type { WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
+import { temporaryFolder } from '../../harness/folder.js';
 import { within } from '../../harness/waiting.js';
 import { type FixtureName, fixtureProgram } from './worker-fixture.js';
 
@@ -51,7 +49,7 @@ async function watched(
   name: FixtureName,
   config: Partial<Config>,
 ): Promise<{ worker: WorkerProcess; log: string[]; done: Promise<string> }> {
-  const stateDir = mkdtempSync(join(tmpdir(), 'codekeep-liveness-'));
+  const stateDir = temporaryFolder(t);
   const log: string[] = [];
   const fleet = new Fleet({
     stateDir,
@@ -70,7 +68,6 @@ async function watched(
     if (!worker.hasExited) process.kill(worker.pid, 'SIGKILL');
     await worker.exited;
     fleet.end();
-    rmSync(stateDir, { recursive: true });
   });
   await worker.ready;
   return { worker, log, done };

@@ -14,7 +14,7 @@ import {
   withArgument,
   workerMark,
 } from '#src/supervisor/lifecycle/process-table.js';
-import { until } from '../../base/temporary.js';
+import { waitFor } from '../../harness/waiting.js';
 
 function startSleeper(t: TestContext, environment: Record<string, string> = {}): ChildProcess {
   const child = spawn('sleep', ['600'], { env: { ...process.env, ...environment }, stdio: 'ignore' });
@@ -61,7 +61,7 @@ test('a zombie is dead', async (t) => {
   t.after(() => parent.kill('SIGKILL'));
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const pid = Number(line.toString());
-  await until(() => stateOf(pid) === 'Z');
+  await waitFor('it is a zombie', () => stateOf(pid) === 'Z');
   assert.equal(process.kill(pid, 0), true, 'kill alone would call it alive');
   assert.equal(identify(pid), null);
 });
@@ -87,7 +87,7 @@ test('a family holds descendants, and a grandchild that left its parent and its 
   const stranger = startSleeper(t, { [workerMark]: randomUUID() });
   let printed = '';
   worker.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-  await until(() => printed.trim().split('\n').length === 2);
+  await waitFor('both have said their pids', () => printed.trim().split('\n').length === 2);
   const pid = worker.pid ?? -1;
   const leader = identityOf(pid);
   const commands = (family: readonly ProcessIdentity[]): string[] =>
@@ -96,7 +96,7 @@ test('a family holds descendants, and a grandchild that left its parent and its 
       .sort();
   const isWhole = async (): Promise<boolean> =>
     commands(await familyOf(leader, mark)).join() === 'sleep 600,sleep 601,sleep 602';
-  await until(isWhole);
+  await waitFor('the whole family', isWhole);
   const family = await familyOf(leader, mark);
   t.after(() => family.forEach((member) => signalProcess(member, 'SIGKILL')));
   assert.ok(!family.some((member) => [pid, process.pid, stranger.pid].includes(member.pid)));
@@ -119,8 +119,8 @@ test('an argument is found as a whole word only, and never in this process by ch
     stdio: 'ignore',
   });
   for (const one of [child, similar]) t.after(() => one.kill('SIGKILL'));
-  await until(async () => (await withArgument(`${token}x`)).length === 1);
-  await until(async () => (await withArgument(token)).length === 1);
+  await waitFor('the decoy', async () => (await withArgument(`${token}x`)).length === 1);
+  await waitFor('the process', async () => (await withArgument(token)).length === 1);
   assert.deepEqual(
     (await withArgument(token)).map(({ pid }) => pid),
     [child.pid],

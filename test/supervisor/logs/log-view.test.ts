@@ -11,7 +11,7 @@ import {
   type LogView,
   viewLogs,
 } from '#src/supervisor/logs/log-view.js';
-import { temporaryFolder } from '../../base/temporary.js';
+import { temporaryFolder } from '../../harness/folder.js';
 
 const start = Date.parse('2024-01-01T00:00:00.000Z');
 const levels = ['info', 'warn', 'error', 'debug'] as const;

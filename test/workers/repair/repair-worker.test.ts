@@ -7,7 +7,8 @@ import { listRuns } from '#src/store/journal.js';
 import { identify } from '#src/supervisor/lifecycle/process-table.js';
 import { TestProject } from '../../reconcile/project-fixture.js';
 import { damageContent } from '../../store/index-fixture.js';
-import { startScript, until } from '../../base/temporary.js';
+import { startScript } from '../../harness/folder.js';
+import { waitFor } from '../../harness/waiting.js';
 import { TestWorker, workerFile } from '../worker-fixture.js';
 
 /** One file of each kind: to be unmarked, missing, and missing without a whole tree. */
@@ -87,11 +88,11 @@ test('a worker does not outlive its supervisor', async (t) => {
   let printed = '';
   parent.stdout?.on('data', (chunk: Buffer) => (printed += chunk.toString()));
   parent.stdin?.write('pid?\n');
-  await until(() => printed.includes('\n'));
+  await waitFor('its pid', () => printed.includes('\n'));
   const pid = Number(printed);
   assert.ok(identify(pid));
   parent.kill('SIGKILL');
-  await until(() => identify(pid) === null);
+  await waitFor('it is gone', () => identify(pid) === null);
 });
 
 test('started by hand, a worker says what it is and ends', () => {

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { configSchema } from '#src/base/config.js';
 import type { FromWorker, ToWorker } from '#src/base/ipc.js';
@@ -11,6 +10,7 @@ import { search } from '#src/search/search.js';
 import { countChunks } from '#src/store/derived.js';
 import { currentModelIdentity } from '#src/store/vectors.js';
 import { FixtureIndex } from '../../search/project-fixture.js';
+import { waitFor } from '../../harness/waiting.js';
 
 const worker = fileURLToPath(import.meta.resolve('#src/worker.js'));
 
@@ -34,14 +34,6 @@ function start(stateDir: string): RunningWorker {
   return { child, messages, send };
 }
 
-async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const giveUpAt = performance.now() + 15_000;
-  while (!isTrue()) {
-    assert.ok(performance.now() < giveUpAt, `waited too long until ${what}`);
-    await delay(20);
-  }
-}
-
 const sourceOf = (name: string): string =>
   `export function ${name}(socket: Socket): void {\n  socket.${name}();\n}\n`;
 
@@ -57,7 +49,7 @@ test('the worker trains once the project rests, follows changes, survives a bad 
     };
     for (let i = 0; i < 10; i++) await fixture.put(id, `src/f${i}.ts`, sourceOf(`openWindow${i}`));
     send({ type: 'nudge', about: 'chunks' });
-    await until('all chunks have vectors', isComplete(10));
+    await waitFor('all chunks have vectors', isComplete(10));
     const first = currentModelIdentity(index, id);
     assert.equal(first?.trainedOn, 10);
     const request = { query: 'open window', mode: 'semantic', limit: 3, filter: {} } as const;
@@ -65,18 +57,18 @@ test('the worker trains once the project rests, follows changes, survives a bad 
 
     await fixture.put(id, 'src/one-more.ts', sourceOf('closeDoor'));
     send({ type: 'nudge', about: 'chunks' });
-    await until('the new chunk has one too', isComplete(11));
+    await waitFor('the new chunk has one too', isComplete(11));
     assert.deepEqual(currentModelIdentity(index, id), first, 'one chunk more is no reason to train again');
 
     for (let i = 0; i < 10; i++) await fixture.put(id, `lib/g${i}.ts`, sourceOf(`paintWall${i}`));
     send({ type: 'nudge', about: 'chunks' });
-    await until('a model of twice the size', () => currentModelIdentity(index, id)?.trainedOn === 21);
-    await until('all have vectors of it', isComplete(21));
+    await waitFor('a model of twice the size', () => currentModelIdentity(index, id)?.trainedOn === 21);
+    await waitFor('all have vectors of it', isComplete(21));
 
     index.sql("UPDATE embedding_models SET state = x'00', added_at = added_at + 1").run();
     send({ type: 'nudge', about: 'chunks' });
-    await until('a sound model', () => Number(index.sql<[], { n: number }>('SELECT max(length(state)) AS n FROM embedding_models').get()?.n) > 1); // prettier-ignore
-    await until('all have vectors of that', isComplete(21));
+    await waitFor('a sound model', () => Number(index.sql<[], { n: number }>('SELECT max(length(state)) AS n FROM embedding_models').get()?.n) > 1); // prettier-ignore
+    await waitFor('all have vectors of that', isComplete(21));
 
     assert.ok(
       messages.some((m) => m.type === 'activity' && m.activity.operation?.startsWith('embedding ') === true),

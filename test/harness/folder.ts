@@ -6,9 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
+/** A new folder below the system's own for such; whoever asks for it removes it. */
+export function newFolder(): string {
+  return realpathSync(mkdtempSync(join(tmpdir(), 'codekeep-test-')));
+}
+
 /** A folder of the test's own, readable by other users; removed with the test. */
 export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'codekeep-test-')));
+  const folder = newFolder();
   chmodSync(folder, 0o755);
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
@@ -31,7 +36,7 @@ export async function asNobody<T>(work: () => T | Promise<T>): Promise<T> {
 
 /** A folder that is a file system of `size` bytes of its own; null where mounting is not allowed. */
 export function temporaryFileSystem(t: Pick<TestContext, 'after'>, size: number): string | null {
-  const folder = mkdtempSync(join(realpathSync(tmpdir()), 'codekeep-mount-'));
+  const folder = newFolder();
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', folder], {
       stdio: 'ignore',
@@ -70,13 +75,4 @@ export async function startScript(
   t.after(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data', { signal: AbortSignal.timeout(20_000) });
   return child;
-}
-
-/** Waits until `holds` does; gives up with an error, for a test must not hang. */
-export async function until(holds: () => boolean | Promise<boolean>, patienceMs = 10_000): Promise<void> {
-  const giveUpAt = performance.now() + patienceMs;
-  while (!(await holds())) {
-    if (performance.now() > giveUpAt) throw new Error(`it did not become true in ${patienceMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
