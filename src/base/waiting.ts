@@ -39,8 +39,8 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | u
 
 /**
  * Keeps a long loop from holding the event loop: `await slicer.breathe()` yields once more than
- * `sliceMs` have passed since the last yield, and costs next to nothing in between. It rejects as soon as
- * `signal` has aborted.
+ * `sliceMs` have passed since the last yield, and costs next to nothing in between. An aborted signal is seen before
+ * the first step, and at each one: the constructor throws its reason, `breathe` rejects with it.
  */
 export class Slicer {
   readonly #signal: AbortSignal | undefined;
@@ -49,6 +49,7 @@ export class Slicer {
 
   /** @param sliceMs 20 by default: short enough for a stop to be noticed at once, long enough to be free. */
   constructor(signal?: AbortSignal, sliceMs = 20) {
+    signal?.throwIfAborted();
     this.#signal = signal;
     this.#sliceMs = sliceMs;
   }

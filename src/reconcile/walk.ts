@@ -46,6 +46,7 @@ export async function walkTree(
   const result: WalkResult = { files: [], skipped: [], skippedCount: 0 };
   const folders = [startFolder];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    if (slicer.isDue()) await slicer.breathe();
     onFolder?.(folder);
     for (const entry of listFolder(root, folder, result)) {
       const path = folder === '' ? entry.name : `${folder}/${entry.name}`;

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { cancelled, CodekeepError, type ErrorShape, messageOf } from '../base/errors.js';
 import {
   type Activity,
@@ -66,6 +67,11 @@ export class WorkerHost {
     this.start = start;
     this.#stopping = stopping;
     this.signal = stopping.signal;
+  }
+
+  /** The index in the state directory. */
+  get indexPath(): string {
+    return join(this.start.stateDir, 'index.db');
   }
 
   /** Waits for the start message, runs the body, and ends the process: by SIGTERM once all is done, 1 after a failure. */

@@ -96,9 +96,17 @@ test('a root that is away is an error and no empty project', async (t) => {
 
 test('a walk ends when it is aborted', async (t) => {
   const root = temporaryFolder(t);
-  for (let number = 0; number < 3_000; number += 1) writeFileSync(join(root, `f${number}`), '');
-  const aborted = AbortSignal.abort(new Error('stopped'));
-  await assert.rejects(walkTree(root, '', new IgnoreRules(root, []), aborted), /stopped/);
+  const rules = new IgnoreRules(root, []);
+  await assert.rejects(walkTree(root, '', rules, AbortSignal.abort(new Error('before it began'))), /before/);
+  for (const name of ['a', 'b', 'c']) mkdirSync(join(root, name));
+  const stop = new AbortController();
+  const walked: string[] = [];
+  const walking = walkTree(root, '', rules, stop.signal, (folder) => {
+    walked.push(folder);
+    if (walked.length === 2) stop.abort(new Error('in the middle'));
+  });
+  await assert.rejects(walking, /middle/);
+  assert.equal(walked.length, 2, 'no folder is begun after it');
 });
 
 test('a stamp is null for what is gone or no file, however it is gone', (t) => {

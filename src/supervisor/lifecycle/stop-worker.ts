@@ -1,8 +1,16 @@
 import treeKill from 'tree-kill';
+import type { ToWorker } from '../../base/ipc.js';
 import { sleep, unlessAborted } from '../../base/waiting.js';
 import { familyOf, hasPs, isAlive, type ProcessIdentity, signalProcess } from './process-table.js';
 import { describeExit, isInOrder, type WorkerExit } from './worker-exit.js';
-import type { WorkerProcess } from './worker-process.js';
+
+/** What a stop needs of a worker. */
+interface Stoppable {
+  readonly identity: ProcessIdentity | null;
+  readonly mark: string;
+  readonly exited: Promise<WorkerExit>;
+  send(message: ToWorker): void;
+}
 
 /** How a worker ended. */
 export interface StopOutcome {
@@ -35,7 +43,7 @@ export class WorkerStop {
   #timer: NodeJS.Timeout | undefined;
 
   /** @param timeoutMs until SIGKILL; 0 sends nothing else */
-  constructor(worker: WorkerProcess, timeoutMs: number) {
+  constructor(worker: Stoppable, timeoutMs: number) {
     this.shorten(timeoutMs);
     this.outcome = stop(worker, this.#deadline.signal).finally(() => clearTimeout(this.#timer));
   }
@@ -51,7 +59,7 @@ export class WorkerStop {
   }
 }
 
-async function stop(worker: WorkerProcess, deadline: AbortSignal): Promise<StopOutcome> {
+async function stop(worker: Stoppable, deadline: AbortSignal): Promise<StopOutcome> {
   const startedAt = performance.now();
   const { identity } = worker;
   if (identity === null)
@@ -93,7 +101,7 @@ async function killTree(identity: ProcessIdentity): Promise<void> {
 }
 
 async function killFamily(
-  worker: WorkerProcess,
+  worker: Stoppable,
   identity: ProcessIdentity,
   known: readonly ProcessIdentity[],
 ): Promise<{ killed: number; remaining: ProcessIdentity[] }> {

@@ -9,7 +9,6 @@ import type { IndexingContext } from '../../reconcile/index-paths.js';
 import { reconcileProject, type ReconcileOutcome } from '../../reconcile/reconcile-project.js';
 import type { RequestCall, WorkerBody, WorkerHost } from '../host.js';
 import { ProjectWatcher } from './project-watcher.js';
-import { indexPath } from '../state-paths.js';
 
 /** The list of projects is read again this often (ms), should a nudge get lost. */
 const projectsEveryMs = 30_000;
@@ -17,7 +16,7 @@ const projectsEveryMs = 30_000;
 /** Keeps files, trees, entities and chunks of all projects true to disk. */
 export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'file_watcher'>> {
   const { stateDir } = host.start;
-  const index = IndexDatabase.open(indexPath(stateDir));
+  const index = IndexDatabase.open(host.indexPath);
   const parser = createParser();
   const serial = new Serial();
   const watchers = new Map<string, ProjectWatcher>();

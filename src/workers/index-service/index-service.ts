@@ -6,7 +6,6 @@ import { requireProject } from '../../store/projects.js';
 import { createParser } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
 import { planDatabase } from '../repair/task.js';
-import { indexPath } from '../state-paths.js';
 import { codeMethods } from './code-methods.js';
 import { databaseMethods } from './database-methods.js';
 import { fileMethods } from './files-methods.js';
@@ -17,7 +16,7 @@ const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is n
 
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
 export function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
-  const index = IndexDatabase.open(indexPath(host.start.stateDir));
+  const index = IndexDatabase.open(host.indexPath);
   const parser = createParser();
   const context: IndexContext = { index, host };
   const methods: IndexMethods = {

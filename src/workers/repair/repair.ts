@@ -6,7 +6,6 @@ import { withVersionDir } from '../../reconcile/version-store.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { namedProjects } from '../../store/projects.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
-import { indexPath } from '../state-paths.js';
 import { repairRound } from './round.js';
 import { repairDatabase } from './task.js';
 
@@ -14,7 +13,7 @@ import { repairDatabase } from './task.js';
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
   const { start } = host;
   const { options } = start;
-  const index = IndexDatabase.open(indexPath(start.stateDir));
+  const index = IndexDatabase.open(host.indexPath);
   const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
   const remembered = new Map<number, string>();
   let watcherRunning = start.watcherRunning;

@@ -5,7 +5,6 @@ import { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project } from '../../store/projects.js';
 import { chunkIds, currentModelIdentity, type ModelIdentity } from '../../store/vectors.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
-import { indexPath } from '../state-paths.js';
 import { isSettled, needsTraining, type Settling, settlingNow } from './training.js';
 import { embedProject, openModel, trainProject, type VectorizationContext } from './project.js';
 
@@ -27,7 +26,7 @@ interface ProjectMemory {
 
 /** Turns chunks into vectors, all projects, one after the other. */
 export async function openVectorization(host: WorkerHost): Promise<WorkerBody<'vectorization'>> {
-  const index = await Promise.resolve(IndexDatabase.open(indexPath(host.start.stateDir)));
+  const index = await Promise.resolve(IndexDatabase.open(host.indexPath));
   const memories = new Map<string, ProjectMemory>();
   let wake = new AbortController();
 
