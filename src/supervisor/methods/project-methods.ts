@@ -15,6 +15,8 @@ interface Reconciled {
   skipped: number;
   /** Paths that changed each time they were read. */
   unsettled: string[];
+  /** Why there is nothing to index. */
+  allIgnored: string | null;
 }
 
 /** What the watcher is asked to compare; see workers/file-watcher/file-watcher.ts. */
@@ -65,7 +67,7 @@ async function updateIndexes(
   call: JobCall,
 ): Promise<Extract<Result<'update_indexes'>, { files_added: number }>> {
   const startedAt = performance.now();
-  const { projectId, added, changed, deleted, unchanged, skipped } = await compareNow(
+  const { projectId, added, changed, deleted, unchanged, skipped, allIgnored } = await compareNow(
     supervisor,
     reference,
     call,
@@ -77,6 +79,7 @@ async function updateIndexes(
     files_deleted: deleted,
     files_unchanged: unchanged,
     files_skipped: skipped,
+    reason: allIgnored,
     duration_ms: Math.round(performance.now() - startedAt),
   };
 }

@@ -58,6 +58,7 @@ export class ProjectWatcher {
   #wholeWanted = true;
   #verifiedOnce: boolean;
   #trouble: string | null = null;
+  #allIgnored: string | null = null;
   readonly #listeners = new Set<IndexProgress>();
   /** A comparison that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
@@ -182,6 +183,7 @@ export class ProjectWatcher {
       if (outcome.halted === null) {
         context.project.generation += 1;
         this.#verifiedOnce = true;
+        this.#allIgnored = outcome.allIgnored;
       }
       await this.#finish(outcome);
       return outcome;
@@ -229,6 +231,7 @@ export class ProjectWatcher {
     }
     this.#trouble = null;
     const { added, changed, deleted } = outcome;
+    if (added > 0) this.#allIgnored = null;
     if (added + changed + deleted > 0) {
       log('info', `${context.project.rootDir}: ${added} added, ${changed} changed, ${deleted} deleted`);
       this.#options.onIndexed();
@@ -280,6 +283,7 @@ export class ProjectWatcher {
       comparing: this.#comparing || this.#wholeWanted,
       pending,
       watched: this.#watch.isAlive,
+      allIgnored: this.#allIgnored,
     });
     this.#options.onFreshness({ projectId: this.#context.project.id, pending, ...judged });
   }
