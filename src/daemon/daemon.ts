@@ -5,7 +5,7 @@ import { readConfig } from '../base/config.js';
 import { messageOf } from '../base/errors.js';
 import { version } from '../base/version.js';
 import type { Locations } from '../base/locations.js';
-import { contract } from '../contract/index.js';
+import { contract, type Result } from '../contract/index.js';
 import type { Problem } from '../contract/system.js';
 import { createRpcServer } from '../rpc/server/server.js';
 import { holdStateLock } from '../store/lock.js';
@@ -16,7 +16,8 @@ import { Subscriptions } from '../supervisor/subscriptions.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { serviceNotify } from './service-notify.js';
 import { UsageSampler } from '../supervisor/methods/worker-status.js';
-import { workerKinds } from '../base/ipc.js';
+import { type Activity, workerKinds } from '../base/ipc.js';
+import { endAllNow } from './force.js';
 
 export interface DaemonOptions {
   locations: Locations;
@@ -35,10 +36,24 @@ export interface Daemon {
   readonly ended: Promise<void>;
   /** Aborts when the stop begins, whoever asked for it. */
   readonly stopping: AbortSignal;
+  /** Resolves once everything was started, with what became of the projects that were named; none where it failed. */
+  readonly started: Promise<readonly NamedProject[]>;
   /** Stops in order; safe to call more than once. */
   stop(): void;
+  /** Kills every worker with all that it started, in the middle of whatever it does; the caller exits then. */
+  force(): number;
+  /** How far the index of a project is, and what its watcher does. */
+  lookAt(projectId: string): Promise<ProjectProgress>;
   /** Logs an error that nothing in the program caught. */
   reportDefect(error: unknown): void;
+}
+
+/** A project that was named at the start; it goes on without those that could not be registered. */
+export type NamedProject = { root: string } & ({ projectId: string } | { error: unknown });
+
+export interface ProjectProgress {
+  status: Result<'get_project_status'>;
+  watcher: Activity;
 }
 
 /**
@@ -109,12 +124,16 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   });
   notify?.starting(config.worker_start_timeout * 1_000 + startMarginMs);
   const begun = begin(supervisor, repair, sampler, projects, () => notify?.ready())
-    .then(() => notify?.look())
-    .catch((error: unknown) => {
+    .then(async (named) => {
+      await notify?.look();
+      return named;
+    })
+    .catch((error: unknown): NamedProject[] => {
       // Stopped before everything was started: there is nothing to mend.
-      if (supervisor.isEnding) return;
+      if (supervisor.isEnding) return [];
       problems.set('start', { source: 'start', reason: messageOf(error), hint: startHint });
       onDefect(error, 'start');
+      return [];
     });
   const ended = once(stopping.signal, 'abort').then(async () => {
     supervisor.log('info', 'stopping');
@@ -129,7 +148,19 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       await notify?.end();
     }
   });
-  return { ended, stopping: stopping.signal, stop, reportDefect: (error) => onDefect(error, 'uncaught') };
+  return {
+    ended,
+    stopping: stopping.signal,
+    started: begun,
+    stop,
+    force: endAllNow,
+    async lookAt(projectId) {
+      const status = await supervisor.askIndex('get_project_status', { project_id: projectId }, true);
+      const watcher = supervisor.slot('file_watcher').activity;
+      return { status: status as ProjectProgress['status'], watcher };
+    },
+    reportDefect: (error) => onDefect(error, 'uncaught'),
+  };
 }
 
 async function begin(
@@ -138,21 +169,27 @@ async function begin(
   sampler: UsageSampler,
   projects: readonly string[],
   onUseful: () => void,
-): Promise<void> {
+): Promise<NamedProject[]> {
   await supervisor.begin(onUseful);
   if (supervisor.unfinishedRepairs > 0) {
     supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
     await repair.recover();
   }
-  for (const root of projects) {
-    try {
-      await supervisor.askIndex('add_project', { root_dir: root }, false);
-    } catch (error) {
-      supervisor.log('error', `${root} was not added: ${messageOf(error)}`);
-    }
-  }
+  const named: NamedProject[] = [];
+  for (const root of projects) named.push(await register(supervisor, root));
   await supervisor.autostart();
   await sampler.sampleAll();
+  return named;
+}
+
+async function register(supervisor: Supervisor, root: string): Promise<NamedProject> {
+  try {
+    const added = await supervisor.askIndex('add_project', { root_dir: root }, false);
+    return { root, projectId: (added as Result<'add_project'>).project_id };
+  } catch (error) {
+    if (!supervisor.isEnding) supervisor.log('error', `${root} was not added: ${messageOf(error)}`);
+    return { root, error };
+  }
 }
 
 function workerPids(supervisor: Supervisor): number[] {
