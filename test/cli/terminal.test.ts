@@ -12,8 +12,13 @@ const evil = '\u001b]0;pwned\u0007\u001b[31m\u009b32m\u202e\nsecond\rline\t';
 /** What a terminal carries out, besides the line breaks and tabs that the program itself prints. */
 const carriedOut = /[^\P{Cc}\n\t]|[\p{Bidi_Control}]/u;
 
-/** From saving the cursor to clearing the line: the program's own. */
-const progressBar = /^\u001b7[^]*\u001b\[1G\u001b\[2K/u;
+/** What the program's own progress bar ends with: to the first column, clear the line. */
+const barCleared = '\u001b[1G\u001b[2K';
+
+function withoutBar(text: string): string {
+  const end = text.lastIndexOf(barCleared);
+  return end < 0 ? text : text.slice(end + barCleared.length);
+}
 
 suite('what comes from disk is shown, and not carried out', () => {
   let sandbox: Sandbox;
@@ -48,7 +53,7 @@ suite('what comes from disk is shown, and not carried out', () => {
       const shown = await onTerminal(sandbox, ...args(), '--socket', daemon.socket);
       const piped = await codekeep(sandbox, ...args(), '--socket', daemon.socket);
       for (const [where, text] of [
-        ['terminal', shown.stdout.replace(progressBar, '').replaceAll('\r\n', '\n')],
+        ['terminal', withoutBar(shown.stdout).replaceAll('\r\n', '\n')],
         ['pipe', piped.stdout],
         ['stderr', piped.stderr],
       ] as const) {
