@@ -148,7 +148,7 @@ suite('at the end of input the bridge', () => {
     const idle = sandbox.spawn(process.execPath, args);
     const ended = once(idle, 'close');
     let hello = '';
-    idle.stdout?.setEncoding('utf8').on('data', (text: string) => (hello += text));
+    idle.stdout?.setEncoding('utf8').on('data', (chunk: string) => (hello += chunk));
     idle.stdin?.write(lines());
     await waitFor('its first answer', () => hello.includes('"id":1'));
     idle.stdin?.end();

@@ -19,7 +19,8 @@ export async function run(
   const result: CommandResult = { status: null, stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (result.stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (result.stderr += text));
-  child.stdin?.end(input);
+  // It may end before it has read all of its input.
+  child.stdin?.on('error', () => undefined).end(input);
   const [status] = (await within([command, ...args].join(' '), once(child, 'close'), 30_000)) as [
     number | null,
   ];
