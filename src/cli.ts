@@ -1,24 +1,38 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
 import { interrupt } from './cli/interrupt.js';
-import { describeError, exitStatus, exitStatusOf } from './cli/output.js';
+import { beQuiet, CommandError, describeError, exitStatus, exitStatusOf } from './cli/output.js';
+import { asUsage } from './cli/usage.js';
+import { messageOf } from './base/errors.js';
 import { isJournal, journalLines } from './base/journald.js';
 import type { LocationFlags } from './base/locations.js';
 import { version } from './base/version.js';
 
 /** The program `codekeep`: the supervisor in the foreground, and a command per task over its socket. */
-function locationOptions(command: Command): Command {
-  return command
-    .option('--state-dir <dir>', "the supervisor's state directory")
-    .option('--socket <path>', "the supervisor's socket");
-}
-
 const program = new Command('codekeep')
   .description('Keeps a code index true to the files on disk, and mends both when they part.')
   .version(version)
-  .showHelpAfterError('(add --help for more)');
+  // Throws instead of exiting, as do all commands that are made after this: one place maps errors to exit statuses.
+  .exitOverride()
+  // Declared once: commander takes a program's options before and after the name of a command.
+  .option('-C <dir>', 'run as if started in this directory')
+  .option('--state-dir <dir>', "the supervisor's state directory")
+  .option('--socket <path>', "the supervisor's socket")
+  .option('--json', 'print JSON, for scripts')
+  .option('--quiet', 'print errors only')
+  .configureHelp({ showGlobalOptions: true })
+  .showHelpAfterError('(add --help for more)')
+  .addHelpText(
+    'after',
+    `
+Exit status: 0 done, 1 it failed or nothing was found, 2 wrong usage, 3 no supervisor
+reachable, 4 done but something is left that a person must look at, 130 interrupted.`,
+  )
+  .hook('preAction', (_program, command) => prepare(command));
 
-locationOptions(program.command('serve').description('Run the supervisor in the foreground'))
+program
+  .command('serve')
+  .description('Run the supervisor in the foreground')
   .option('--config <file>', 'the configuration file')
   .addOption(
     new Option(
@@ -33,49 +47,66 @@ locationOptions(program.command('serve').description('Run the supervisor in the 
     await (await import('./cli/serve.js')).serve(flags);
   });
 
-locationOptions(program.command('mcp').description('Serve the tools to an agent over MCP on stdio')).action(
-  async (flags: LocationFlags) => {
+program
+  .command('mcp')
+  .description('Serve the tools to an agent over MCP on stdio')
+  .action(async (flags: LocationFlags) => {
     await (await import('./cli/mcp.js')).serveMcp(flags);
-  },
-);
-
-// The daemon has to answer soon after its start, and needs none of this.
-const name = process.argv[2];
-if (name !== 'serve' && name !== 'mcp') {
-  const { addClientCommands } = await import('./cli/commands.js');
-  addClientCommands(program, (command) =>
-    locationOptions(command).option('--json', 'print JSON, for scripts'),
-  );
-}
+  });
 
 function collect(value: string, previous: string[]): string[] {
   return [...previous, value];
 }
 
-/** Throws instead of exiting, for every command and subcommand: one place maps errors to exit statuses. */
-function throwInsteadOfExit(command: Command): void {
-  command.exitOverride();
-  for (const subcommand of command.commands) throwInsteadOfExit(subcommand);
-}
+/** The command that runs, for what it may have to say. */
+let running: Command | null = null;
 
-async function main(): Promise<number> {
-  throwInsteadOfExit(program);
-  if (name !== 'serve' && name !== 'mcp') {
-    process.on('SIGINT', interrupt);
-    // Its reader has seen enough, as head has after some lines.
-    process.stdout.on('error', () => process.exit(exitStatus.done));
-  }
+/** Before a command runs: it gets the options that all of them take, and the directory that it runs in. */
+function prepare(command: Command): void {
+  running = command;
+  const { C: directory, ...common } = program.opts<{ C?: string; quiet?: boolean }>();
+  for (const [name, value] of Object.entries(common)) command.setOptionValue(name, value);
+  if (common.quiet === true) beQuiet();
+  if (directory === undefined) return;
   try {
-    await program.parseAsync();
-    // The doctor has looked at everything, and something is wrong.
-    return process.exitCode === exitStatus.failed ? exitStatus.failed : exitStatus.done;
+    process.chdir(directory);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
-    const asJson = process.argv.includes('--json');
-    const text = describeError(error, asJson);
-    process.stderr.write(isJournal(process.env, 2) ? journalLines('error', text) : `${text}\n`);
-    return exitStatusOf(error, name === 'serve');
+    throw new CommandError(
+      `-C ${directory}: ${messageOf(error)}`,
+      'Give a folder that is there.',
+      exitStatus.usage,
+    );
   }
 }
 
-process.exitCode = await main();
+/** The daemon has to answer soon after its start, and the bridge too: they need none of the other commands. */
+function isService(): boolean {
+  const [name] = program.parseOptions(process.argv.slice(2)).operands;
+  return name === 'serve' || name === 'mcp';
+}
+
+async function main(): Promise<void> {
+  try {
+    if (!isService()) {
+      const { addClientCommands } = await import('./cli/commands.js');
+      addClientCommands(program);
+      process.on('SIGINT', interrupt);
+      // Its reader has seen enough, as head has after some lines.
+      process.stdout.on('error', () => process.exit(exitStatus.done));
+    }
+    await program.parseAsync();
+  } catch (error) {
+    process.exitCode = statusOfFailure(error);
+  }
+}
+
+/** Says what went wrong, unless commander has. */
+function statusOfFailure(thrown: unknown): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitStatus.done : exitStatus.usage;
+  const error = asUsage(thrown, running);
+  const text = describeError(error, program.opts()['json'] === true);
+  process.stderr.write(isJournal(process.env, 2) ? journalLines('error', text) : `${text}\n`);
+  return exitStatusOf(error, running?.name() === 'serve');
+}
+
+await main();

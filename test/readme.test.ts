@@ -3,7 +3,8 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { run } from './harness/command.js';
-import { Sandbox } from './harness/sandbox.js';
+import { program, Sandbox } from './harness/sandbox.js';
+import { waitFor } from './harness/waiting.js';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
@@ -12,6 +13,59 @@ function shellBelow(heading: string): string {
   const section = readme.split(/^## /m).find((part) => part.startsWith(heading)) ?? assert.fail(heading);
   return [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block).join('\n');
 }
+
+/** The project that the README shows. */
+const shown = {
+  'lib/retry.py': `def retry_delay(attempt):
+    """Seconds to wait before the next attempt: doubles each time, a minute at most."""
+    return min(2 ** attempt, 60)
+`,
+  'main.py': 'from lib.retry import retry_delay\n\n\ndef main():\n    print(retry_delay(3))\n',
+};
+
+/** The commands of the README's console block, each with what it prints. */
+function consoleBlock(): { command: string; output: string }[] {
+  const [, block = ''] = /```console\n([\s\S]*?)```/.exec(readme) ?? [];
+  return block
+    .split(/^\$ /m)
+    .slice(1)
+    .map((part) => {
+      const [command = '', ...lines] = part.trimEnd().split('\n');
+      return { command, output: lines.map((line) => `${line}\n`).join('') };
+    });
+}
+
+/** Without what differs from one run and one machine to the next: numbers of two digits and more, and times. */
+function withoutFigures(text: string): string {
+  return text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME').replaceAll(/\d+\.\d|\d{2,}/g, 'N');
+}
+
+test('the commands of the README print what it shows', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(shown);
+  const daemon = await sandbox.startDaemon({ args: ['--project', root] });
+  await waitFor('it is ready', () => daemon.stdout.includes('ready: '), 60_000);
+  await waitFor('vectors', async () => {
+    const { chunks } = await daemon.call('get_project_status', { root_dir: root });
+    return chunks.vectorized === chunks.total;
+  });
+  const own = (text: string): string =>
+    text.replace(daemon.socket, '/run/user/1000/codekeep/codekeep.sock').replaceAll(root, '/home/me/src/app');
+  const [serve, ...commands] = consoleBlock();
+  assert.equal(withoutFigures(own(daemon.stdout)), withoutFigures(serve?.output ?? ''));
+  assert.equal(commands.length, 7);
+  for (const { command, output } of commands) {
+    const script = `codekeep() { '${process.execPath}' '${program}' --socket '${daemon.socket}' "$@"; }; ${command}`;
+    const result = await run(sandbox, 'bash', ['-c', script], { cwd: root });
+    assert.deepEqual([result.status, result.stderr], [0, ''], command);
+    assert.equal(withoutFigures(own(result.stdout)), withoutFigures(output), command);
+    if (command === 'rm lib/retry.py')
+      await waitFor('it is noticed', async () => {
+        const { files } = await daemon.call('list_deleted_files', { root_dir: root });
+        return files.length === 1;
+      });
+  }
+});
 
 test('the recipes of the README work as printed, with the real socat and jq', async () => {
   const sandbox = await Sandbox.create();

@@ -43,6 +43,8 @@ export interface Reconciled {
   skipped: number;
   /** Paths that changed each time they were read. */
   unsettled: string[];
+  /** Why there is nothing to index; null where there is something. */
+  allIgnored: string | null;
 }
 
 /** What a repair is to look at. */

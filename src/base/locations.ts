@@ -1,4 +1,5 @@
-import { homedir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { homedir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CodekeepError } from './errors.js';
 
@@ -47,6 +48,33 @@ export function locate(flags: LocationFlags, environment: Environment): Location
   assertSocketPathFits(socket);
   const logs = hasOwnState(flags, env) ? undefined : first(env['LOGS_DIRECTORY']);
   return { stateDir, socket, config, logs: resolve(logs ?? join(stateDir, 'logs')) };
+}
+
+/** Below it systemd's system units have each user's socket; see systemd/system/codekeep@.socket. */
+const systemSockets = '/run/codekeep';
+
+/**
+ * The socket that a client connects to: the user's own, or that of the system unit where only this one is there.
+ * One that was named is taken as it is.
+ * @throws CodekeepError LIMIT_EXCEEDED for a path longer than 107 bytes
+ */
+export function clientSocket(flags: LocationFlags, environment: Environment): string {
+  const { socket } = locate(flags, environment);
+  const env = withoutEmpty(environment);
+  const isNamed = flags.socket !== undefined || env['CODEKEEP_SOCKET'] !== undefined;
+  if (isNamed || hasOwnState(flags, env) || existsSync(socket)) return socket;
+  const user = userName();
+  const ofUnit = user === null ? null : join(systemSockets, user, 'codekeep.sock');
+  return ofUnit !== null && existsSync(ofUnit) ? ofUnit : socket;
+}
+
+/** Null for a user id without a name, as containers have them. */
+function userName(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
 }
 
 /** @throws CodekeepError LIMIT_EXCEEDED for a path longer than 107 bytes */

@@ -4,11 +4,11 @@ import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { readConfig } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import { type LocationFlags, type Locations, locate } from '../base/locations.js';
+import { clientSocket, type Locations, locate } from '../base/locations.js';
 import { version } from '../base/version.js';
 import type { Result } from '../contract/index.js';
 import { type Client, connect, UnreachableError } from '../rpc/client/client.js';
-import type { Common } from './client-command.js';
+import type { CommonFlags } from './client-command.js';
 import { askAboutDatabase, askAboutProjects } from './doctor/ask.js';
 import { type Finding, fail, ok, warn } from './doctor/finding.js';
 import {
@@ -28,34 +28,33 @@ import {
   lookAtInotify,
   lookAtPath,
 } from './doctor/look.js';
-import { exitStatus, print, printJson, table } from './output.js';
+import { exitStatus, print, printJson } from './output.js';
+import { tableLines } from './text.js';
 
 /** health answers within 10 ms; who does not within this does not answer. */
 const healthMaxMs = 5_000;
 
-interface DoctorFlags extends LocationFlags {
-  json?: boolean;
+interface DoctorFlags extends CommonFlags {
   proc: string;
 }
 
 /** A supervisor that answers, or why there is none. */
 type Supervisor = { client: Client; health: Result<'health'> } | { client: null; problem: string };
 
-export function addDoctor(program: Command, common: Common): void {
-  common(
-    program
-      .command('doctor')
-      .description('Look for what keeps the daemon from working, and say how to mend it'),
-  )
+export function addDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('Look for what keeps the daemon from working, and say how to mend it')
     .option('--config <file>', 'the configuration file')
     .addOption(new Option('--proc <dir>', 'where procfs is mounted').default('/proc').hideHelp())
     .action(async (flags: DoctorFlags) => {
-      const locations = locate(flags, process.env);
+      const socket = clientSocket(flags, process.env);
+      const locations = { ...locate(flags, process.env), socket };
       const findings = await examine(locations, flags.proc);
       const isWell = findings.every(({ verdict }) => verdict !== 'fail');
       if (flags.json === true) printJson({ ok: isWell, findings });
       else show(findings);
-      if (!isWell) process.exitCode = exitStatus.failed;
+      if (!isWell) process.exitCode = exitStatus.left;
     });
 }
 
@@ -190,13 +189,12 @@ function ownUid(): number {
 }
 
 function show(findings: readonly Finding[]): void {
-  const rows = findings.map(({ verdict, check, message }) => [verdict, check, message.replaceAll('\n', ' ')]);
-  const lines = table(rows).split('\n');
+  const lines = tableLines(findings.map(({ verdict, check, message }) => [verdict, check, message]));
   findings.forEach(({ fix }, index) => {
-    print(lines[index] ?? '');
-    if (fix !== null) print(`      ${fix}`);
+    print`${lines[index] ?? ''}`;
+    if (fix !== null) print`      ${fix}`;
   });
   const count = (verdict: Finding['verdict']): number =>
     findings.filter((finding) => finding.verdict === verdict).length;
-  print(`${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failed`);
+  print`${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failed`;
 }

@@ -1,59 +1,60 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { type Common, type CommonFlags, withClient } from './client-command.js';
-import { print, table } from './output.js';
+import { type CommonFlags, withClient } from './client-command.js';
+import { print, printTable } from './output.js';
+import { pathInProject, shownPath } from './paths.js';
 
-export function addFileCommands(program: Command, common: Common): void {
-  common(program.command('deleted').description('List files marked deleted'))
+export function addFileCommands(program: Command): void {
+  program
+    .command('deleted')
+    .description('List files marked deleted')
     .argument('[dir]', "the project's root folder", '.')
-    .option('--prefix <path>', 'only paths that start with this')
+    .option('--prefix <path>', 'only paths in the project that start with this')
     .action(async (dir: string, flags: CommonFlags & { prefix?: string }) => {
       const params = { root_dir: resolve(dir), path_prefix: flags.prefix, limit: 1000 };
       await withClient(
         flags,
         (client) => client.call('list_deleted_files', params),
         ({ files, next_cursor }) => {
-          if (files.length === 0) print('no file is marked deleted');
-          else
-            print(
-              table(
-                files.map((file) => [
-                  file.deleted_at ?? '',
-                  file.restorable ? '' : 'not restorable',
-                  file.path,
-                ]),
-              ),
-            );
-          if (next_cursor !== null) print('... and more; narrow it with --prefix');
+          // A list, and none is the best it can be: no failure, as an empty folder is none to ls.
+          if (files.length === 0) print`no file is marked deleted`;
+          printTable(
+            files.map(({ deleted_at, restorable, path }) => [
+              deleted_at ?? '',
+              restorable ? '' : 'not restorable',
+              shownPath(params.root_dir, path),
+            ]),
+          );
+          if (next_cursor !== null) print`... and more; narrow it with --prefix`;
         },
       );
     });
-  common(program.command('restore').description('Bring deleted files back, all of them or none'))
-    .argument('[paths...]', 'relative to the project')
+  program
+    .command('restore')
+    .description('Bring deleted files back, all of them or none')
+    .argument('[paths...]', 'as "deleted" shows them, or relative to the project')
     .option('--project <dir>', "the project's root folder", '.')
-    .option('--prefix <path>', 'every deleted path that starts with this')
+    .option('--prefix <path>', 'every deleted path in the project that starts with this')
     .option('--dry-run', 'only say what would be done')
     .action(
       async (
         paths: string[],
         flags: CommonFlags & { project: string; prefix?: string; dryRun?: boolean },
       ) => {
+        const root_dir = resolve(flags.project);
         const params = {
-          root_dir: resolve(flags.project),
-          paths: paths.length === 0 ? undefined : paths,
+          root_dir,
+          paths: paths.length === 0 ? undefined : paths.map((path) => pathInProject(root_dir, path)),
           path_prefix: flags.prefix,
           dry_run: flags.dryRun ?? false,
         };
         await withClient(
           flags,
           (client) => client.call('restore_deleted_files', params),
-          ({ restored, dry_run }) =>
-            print(
-              [
-                ...restored.map(({ path }) => path),
-                `${restored.length} ${dry_run ? 'to be restored' : 'restored'}`,
-              ].join('\n'),
-            ),
+          ({ restored, dry_run }) => {
+            for (const { path } of restored) print`${shownPath(root_dir, path)}`;
+            print`${restored.length} ${dry_run ? 'to be restored' : 'restored'}`;
+          },
         );
       },
     );

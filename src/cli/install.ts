@@ -49,8 +49,7 @@ function scopeOptions(command: Command): Command {
       new Option('--user', "units of this user's sessions (the default unless root)").conflicts('system'),
     )
     .option('--system', 'units of the machine, one instance for each user (the default for root)')
-    .option('--dry-run', 'only say what would be done')
-    .option('--json', 'print JSON, for scripts');
+    .option('--dry-run', 'only say what would be done');
 }
 
 async function install(flags: InstallFlags): Promise<ServiceReport> {
@@ -232,9 +231,9 @@ function show(report: ServiceReport, { json }: InstallFlags): void {
   if (json === true) return printJson(report);
   const past: Record<string, string> = { write: 'written', replace: 'replaced', remove: 'removed' };
   for (const { path, action } of report.units)
-    print(`${report.dry_run && action in past ? `would ${action}` : (past[action] ?? action)}: ${path}`);
-  if (report.units.length === 0) print('nothing to do');
-  if (report.reloaded) print('systemd has read the change');
-  for (const note of report.notes) print(note);
-  print(`next: ${report.next.join('\n      ')}`);
+    print`${report.dry_run && action in past ? `would ${action}` : (past[action] ?? action)}: ${path}`;
+  if (report.units.length === 0) print`nothing to do`;
+  if (report.reloaded) print`systemd has read the change`;
+  for (const note of report.notes) print`${note}`;
+  report.next.forEach((command, index) => print`${index === 0 ? 'next:' : '     '} ${command}`);
 }

@@ -1,12 +1,25 @@
-import { type CallToolResult, McpServer } from '@modelcontextprotocol/server';
+import {
+  type CallToolResult,
+  McpServer,
+  type ServerContext,
+  type StandardSchemaWithJSON,
+} from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { z } from 'zod';
-import { type LocationFlags, locate } from '../base/locations.js';
+import { clientSocket, type LocationFlags } from '../base/locations.js';
 import { version } from '../base/version.js';
-import { describeError } from './output.js';
+import { describeError, exitStatus } from './output.js';
 import { contract } from '../contract/index.js';
 import type { MethodDefinition } from '../contract/method.js';
-import { connect } from '../rpc/client/client.js';
+import { type CallProgress, type Client, connect, type LongMethod } from '../rpc/client/client.js';
+import { callLong } from './long-call.js';
+import { PatientTransport } from './mcp-transport.js';
+
+/** What an agent should know before it looks at any tool. */
+const instructions = `codekeep keeps an index of the code in registered projects, true to the files on disk, and can bring lost files back byte for byte.
+Use search to find code by words and by meaning; each hit has root_dir and path. "freshness" other than "fresh" means that the answer may be behind the files.
+Before repair_database changes anything, call it with dry_run=true and tell the user what it would do; it stops the workers while it runs. Nothing that exists is ever overwritten.
+Errors say what was wrong and what to do about it.`;
 
 /** The methods of the contract that are offered as tools: few, because agents choose better among few. */
 const tools = Object.entries<MethodDefinition>(contract).filter(([, method]) => method.tool !== undefined);
@@ -16,32 +29,38 @@ const tools = Object.entries<MethodDefinition>(contract).filter(([, method]) => 
  * contract. Each call connects anew, so that the bridge outlives a restart of the daemon.
  */
 export async function serveMcp(flags: LocationFlags): Promise<void> {
-  const { socket } = locate(flags, process.env);
-  const handle = serveStdio(() => createServer(socket), {
+  const wire = new PatientTransport();
+  // Whoever ends the bridge has not cancelled anything: a repair goes on, as after any client that hangs up.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.once(signal, () => process.exit(exitStatus.done));
+  serveStdio(() => createServer(flags, wire), {
+    transport: wire,
     // stdout belongs to the protocol.
     onerror: (error) => process.stderr.write(`${error.message}\n`),
   });
-  await new Promise<void>((resolve) => {
-    process.stdin.once('end', resolve);
-    process.stdin.once('close', resolve);
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
-  });
-  await handle.close();
+  await wire.closed;
+  // Where stdout broke there may be calls that nobody waits for.
+  process.exit();
 }
 
-function createServer(socket: string): McpServer {
-  const server = new McpServer({ name: 'codekeep', version });
-  for (const [name, method] of tools) registerTool(server, name, method, socket);
+function createServer(flags: LocationFlags, wire: PatientTransport): McpServer {
+  const server = new McpServer({ name: 'codekeep', version }, { instructions });
+  for (const [name, method] of tools) registerTool(server, name, method, flags, wire);
   return server;
 }
 
-function registerTool(server: McpServer, name: string, method: MethodDefinition, socket: string): void {
-  const { summary, params, result, tool } = method;
+function registerTool(
+  server: McpServer,
+  name: string,
+  method: MethodDefinition,
+  flags: LocationFlags,
+  wire: PatientTransport,
+): void {
+  const { result, tool } = method;
   const config = {
     title: tool?.title ?? name,
-    description: summary,
-    inputSchema: params,
+    description: describe(method),
+    inputSchema: inputOf(method),
     annotations: {
       title: tool?.title ?? name,
       readOnlyHint: tool?.readOnly ?? false,
@@ -51,29 +70,89 @@ function registerTool(server: McpServer, name: string, method: MethodDefinition,
       openWorldHint: false,
     },
     // MCP wants an object at the top of an output schema; results of several shapes go without one.
-    ...(result instanceof z.ZodObject ? { outputSchema: result } : {}),
+    ...(result instanceof z.ZodObject ? { outputSchema: openSchema(result) } : {}),
   };
-  server.registerTool(
-    name,
-    config,
-    async (args: unknown): Promise<CallToolResult> => await callTool(socket, name, args),
+  server.registerTool(name, config, async (args: unknown, context): Promise<CallToolResult> => {
+    try {
+      const client = await connect({ socket: clientSocket(flags, process.env) });
+      try {
+        const answer = await callTool(client, name, args as Record<string, unknown>, context, wire);
+        return {
+          content: [{ type: 'text', text: JSON.stringify(answer) }],
+          structuredContent: answer as Record<string, unknown>,
+        };
+      } finally {
+        client.close();
+      }
+    } catch (error) {
+      // The agent reads what was wrong and how to mend it, and can try again.
+      return { isError: true, content: [{ type: 'text', text: describeError(error, false) }] };
+    }
+  });
+}
+
+/** What changes files can be looked at before it is done, and an agent is told to. */
+function describe({ summary, params }: MethodDefinition): string {
+  if (!('dry_run' in params.shape)) return summary;
+  return `${summary} Dry run first: call it with dry_run=true, look at the plan, then call it without.`;
+}
+
+/** Without `wait`: an agent always waits, since it has no tool that reads jobs. The daemon checks what belongs together. */
+function inputOf({ params }: MethodDefinition): z.ZodObject {
+  const { wait: _wait, ...shape } = params.shape;
+  return z.strictObject(shape);
+}
+
+/**
+ * The same schema with fields that it does not name allowed, however deep: a newer daemon may add some. zod allows them
+ * in what goes into a schema, and forbids them in what comes out of it, which is what MCP shows to clients.
+ */
+function openSchema(schema: z.ZodObject): StandardSchemaWithJSON {
+  const standard = schema['~standard'];
+  const { input } = standard.jsonSchema;
+  return { '~standard': { ...standard, jsonSchema: { input, output: input } } };
+}
+
+async function callTool(
+  client: Client,
+  name: string,
+  args: Record<string, unknown>,
+  { mcpReq }: ServerContext,
+  wire: PatientTransport,
+): Promise<unknown> {
+  const cancelled = new AbortController();
+  // The end of the connection aborts, too, and is no wish to cancel.
+  mcpReq.signal.addEventListener('abort', () => {
+    if (!wire.isClosed) cancelled.abort();
+  });
+  if (!isLong(name)) return await client.callAny(name, args, { signal: cancelled.signal });
+  const { _meta: meta } = mcpReq;
+  const steps = new RisingProgress();
+  return await callLong(client, name, args, cancelled.signal, (progress) => {
+    if (meta?.progressToken === undefined) return;
+    const params = { progressToken: meta.progressToken, ...steps.next(progress) };
+    // Progress that does not arrive is no reason to end the call.
+    mcpReq.notify({ method: 'notifications/progress', params }).catch(() => undefined);
+  });
+}
+
+function isLong(name: string): name is LongMethod {
+  return Object.entries<MethodDefinition>(contract).some(
+    ([method, { params }]) => method === name && 'wait' in params.shape,
   );
 }
 
-async function callTool(socket: string, name: string, args: unknown): Promise<CallToolResult> {
-  try {
-    const client = await connect({ socket });
-    try {
-      const result = await client.callAny(name, args);
-      return {
-        content: [{ type: 'text', text: JSON.stringify(result) }],
-        structuredContent: result as Record<string, unknown>,
-      };
-    } finally {
-      client.close();
-    }
-  } catch (error) {
-    // The agent reads what was wrong and how to mend it, and can try again.
-    return { isError: true, content: [{ type: 'text', text: describeError(error, false) }] };
+/** MCP wants progress to rise with each notification; the phases of a repair each begin at 0. */
+class RisingProgress {
+  #last = 0;
+  #phase = '';
+  /** Where the phase began. */
+  #base = 0;
+
+  next({ message, done, total }: CallProgress): { progress: number; total: number; message: string } {
+    if (message !== this.#phase) this.#base = this.#last;
+    this.#phase = message;
+    this.#last = Math.max(this.#last + 1, this.#base + done);
+    return { progress: this.#last, total: Math.max(this.#last, this.#base + total), message };
   }
 }

@@ -1,13 +1,26 @@
 import { type ErrorCode } from '../base/errors.js';
 import { CodekeepError, RpcError, UnreachableError } from '../rpc/client/client.js';
+import { jsonText, manyLines, oneLine, tableLines } from './text.js';
 
-/** Exit statuses of every command, fixed by the contract. */
-export const exitStatus = { done: 0, failed: 1, usage: 2, unreachable: 3, interrupted: 130 } as const;
+/**
+ * Exit statuses of every command, fixed by the contract. notFound is as grep has it: a search without a hit.
+ * left: it is done, but something is left that a person must look at.
+ */
+export const exitStatus = {
+  done: 0,
+  failed: 1,
+  notFound: 1,
+  usage: 2,
+  unreachable: 3,
+  left: 4,
+  interrupted: 130,
+} as const;
+export type ExitStatus = (typeof exitStatus)[keyof typeof exitStatus];
 
 /** The state directory or the socket is taken: like "no supervisor reachable", nothing was started. */
 const takenCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['INDEX_UNAVAILABLE', 'TARGET_FILE_EXISTS']);
 
-export function exitStatusOf(error: unknown, isServe: boolean): number {
+export function exitStatusOf(error: unknown, isServe: boolean): ExitStatus {
   if (error instanceof UnreachableError) return exitStatus.unreachable;
   if (error instanceof CommandError) return error.status;
   if (isServe && error instanceof CodekeepError && takenCodes.has(error.code)) return exitStatus.unreachable;
@@ -19,9 +32,9 @@ export class CommandError extends Error {
   /** What the reader can do about it, as a full sentence. */
   readonly hint: string;
   /** The exit status of the program. */
-  readonly status: number;
+  readonly status: ExitStatus;
 
-  constructor(message: string, hint: string, status: number = exitStatus.failed) {
+  constructor(message: string, hint: string, status: ExitStatus = exitStatus.failed) {
     super(message);
     this.name = 'CommandError';
     this.hint = hint;
@@ -37,9 +50,9 @@ export function describeError(error: unknown, asJson: boolean): string {
     const code =
       error instanceof CodekeepError ? error.code : error instanceof RpcError ? error.number : null;
     const details = error instanceof CodekeepError ? error.details : {};
-    return JSON.stringify({ error: { code, message, hint, ...details } });
+    return jsonText({ error: { code, message, hint, ...details } });
   }
-  return hint === null ? `codekeep: ${message}` : `codekeep: ${message}\n  ${hint}`;
+  return manyLines(hint === null ? `codekeep: ${message}` : `codekeep: ${message}\n  ${hint}`);
 }
 
 function hintOf(error: unknown): string | null {
@@ -48,23 +61,37 @@ function hintOf(error: unknown): string | null {
   return null;
 }
 
-export function print(text: string): void {
-  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+let isQuiet = false;
+
+/** From now on nothing is written to stdout: errors and the exit status say it all (--quiet). */
+export function beQuiet(): void {
+  isQuiet = true;
+}
+
+/** True where progress may be drawn. */
+export function isTalkative(): boolean {
+  return !isQuiet && process.stderr.isTTY;
+}
+
+/** The one place that writes to stdout for people; what comes here has been escaped. */
+function write(line: string): void {
+  if (!isQuiet) process.stdout.write(`${line}\n`);
+}
+
+/** Prints one line: the words of the template are the program's own, and everything put into it is data. */
+export function print(words: TemplateStringsArray, ...data: (string | number)[]): void {
+  write(words.reduce((line, part, index) => `${line}${oneLine(data[index - 1] ?? '')}${part}`));
+}
+
+/** Prints text of several lines, such as a snippet, each behind `indent`. */
+export function printText(text: string, indent = ''): void {
+  for (const line of manyLines(text).split('\n')) write(`${indent}${line}`);
+}
+
+export function printTable(rows: readonly (readonly (string | number)[])[]): void {
+  for (const line of tableLines(rows)) write(line);
 }
 
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0));
-}
-
-/** Rows under aligned columns; the last column is not padded. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows)
-    row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-      .join('  '),
-  );
-  return lines.join('\n');
+  write(jsonText(value, process.stdout.isTTY ? 2 : 0));
 }

@@ -1,10 +1,10 @@
 import { SingleBar } from 'cli-progress';
-import type { Input, Result } from '../contract/index.js';
+import type { Input } from '../contract/index.js';
 import { type CallProgress, type Client, CodekeepError, type LongMethod } from '../rpc/client/client.js';
 import { onInterrupt } from './interrupt.js';
-import { CommandError, exitStatus } from './output.js';
-
-type Waited<N extends LongMethod> = Exclude<Result<N>, { job_id: string }>;
+import { callLong, type Waited } from './long-call.js';
+import { CommandError, exitStatus, isTalkative } from './output.js';
+import { oneLine } from './text.js';
 
 /**
  * Calls a method that can take minutes: shows its progress on a terminal, and cancels it at Ctrl-C.
@@ -16,25 +16,16 @@ export async function callWithProgress<N extends LongMethod>(
   params: Input<N>,
 ): Promise<Waited<N>> {
   const display = showProgress();
-  let jobId: string | null = null;
-  let release = (): void => undefined;
-  let wasInterrupted = false;
-  const onProgress = (progress: CallProgress): void => {
-    display.show(progress);
-    if (jobId !== null) return;
-    jobId = progress.job_id;
-    // What the call ends with is still waited for: it stops at a safe point.
-    release = onInterrupt(() => {
-      wasInterrupted = true;
-      process.stderr.write('cancelling; Ctrl-C again hangs up at once\n');
-      client.call('cancel_job', { job_id: progress.job_id }).catch(() => undefined);
-    });
-  };
+  const interrupted = new AbortController();
+  const release = onInterrupt(() => {
+    process.stderr.write('cancelling; Ctrl-C again hangs up at once\n');
+    interrupted.abort();
+  });
   try {
-    const result = await client.call(name, params, { onProgress });
-    return result as Waited<N>;
+    return await callLong(client, name, params, interrupted.signal, (progress) => display.show(progress));
   } catch (error) {
-    if (!wasInterrupted || !(error instanceof CodekeepError) || error.code !== 'CANCELLED') throw error;
+    const isCancelled = error instanceof CodekeepError && error.code === 'CANCELLED';
+    if (!interrupted.signal.aborted || !isCancelled) throw error;
     throw new CommandError(
       `${name} was cancelled.`,
       'What was done so far is complete; start it again for the rest.',
@@ -52,7 +43,7 @@ interface Display {
 }
 
 function showProgress(): Display {
-  if (!process.stderr.isTTY) return { show: () => undefined, end: () => undefined };
+  if (!isTalkative()) return { show: () => undefined, end: () => undefined };
   const bar = new SingleBar({
     format: '{phase} [{bar}] {value}/{total}',
     stream: process.stderr,
@@ -62,7 +53,7 @@ function showProgress(): Display {
   return {
     show({ done, total, message }) {
       bar.setTotal(total);
-      bar.update(done, { phase: message });
+      bar.update(done, { phase: oneLine(message) });
     },
     end: () => bar.stop(),
   };

@@ -1,29 +1,50 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
-import { print, table } from './output.js';
+import { type CommonFlags, withClient } from './client-command.js';
+import { type ExitStatus, exitStatus, print, printTable } from './output.js';
+import { shownPath } from './paths.js';
+import { callWithProgress } from './progress.js';
 
 /** Paths shown of each list; --json and get_repair have all. */
 const shownMax = 20;
 
-type RepairReport = Exclude<Result<'repair_database'>, { job_id: string }>;
-type ProjectReport = Extract<RepairReport, { project_id: string }>;
-
-/** What a repair did, or would do, for people. */
-export function printReport(report: RepairReport): void {
-  const projects: readonly Omit<ProjectReport, keyof Frame>[] =
-    'projects' in report ? report.projects : [report];
-  for (const project of projects) printProject(project, report.dry_run);
-  const { stopped_workers } = report.workers_stopped;
-  for (const { type, pid, how, duration_ms } of stopped_workers) {
-    print(`${type} (pid ${pid}) ${how} in ${duration_ms} ms`);
-  }
-  for (const { type, pid } of report.workers_resumed) print(`started ${type} again (pid ${pid})`);
-  for (const { type, error } of report.workers_not_resumed) print(`${type} was not started again: ${error}`);
-  if (report.backup_path !== null) print(`backup of the index: ${report.backup_path}`);
-  print(`${report.dry_run ? 'dry run, nothing was changed: ' : ''}${report.message}`);
+interface RepairFlags extends CommonFlags {
+  dryRun?: boolean;
+  force?: boolean;
+  resume: boolean;
+  versionDir?: string;
 }
 
+export function addRepair(program: Command): void {
+  program
+    .command('repair')
+    .description('Stop the workers and mend index and project; all projects without DIR')
+    .argument('[dir]', "the project's root folder")
+    .option('--dry-run', 'only say what would be done')
+    .option('--force', 'go on although the root folder is not the one that was registered')
+    .option('--no-resume', 'leave the workers stopped afterwards')
+    .option('--version-dir <dir>', "look for versions here instead of the project's own folder")
+    .action(async (dir: string | undefined, flags: RepairFlags) => {
+      const params = {
+        root_dir: dir === undefined ? undefined : resolve(dir),
+        version_dir: flags.versionDir,
+        dry_run: flags.dryRun ?? false,
+        force: flags.force ?? false,
+        resume_workers: flags.resume,
+      };
+      await withClient(
+        flags,
+        (client) => callWithProgress(client, 'repair_database', params),
+        printReport,
+        statusOf,
+      );
+    });
+}
+
+type RepairReport = Exclude<Result<'repair_database'>, { job_id: string }>;
 type Frame = Pick<
-  ProjectReport,
+  RepairReport,
   | 'run_id'
   | 'dry_run'
   | 'workers_stopped'
@@ -33,25 +54,61 @@ type Frame = Pick<
   | 'message'
   | 'duration_ms'
 >;
+type ProjectReport = Omit<Extract<RepairReport, { project_id: string }>, keyof Frame>;
 
-function printProject(project: Omit<ProjectReport, keyof Frame>, isDry: boolean): void {
-  print(project.root_dir);
-  const will = isDry ? 'to be ' : '';
-  printList(`${will}unmarked, because present`, project.files_in_project_restored);
-  printList(`${will}marked deleted, because only in versions`, project.files_in_versions_marked_deleted);
-  printList(
-    `${will}restored from the syntax tree`,
-    project.files_restored_from_cst.map(({ path, targets }) => ({ path, reason: targets.join(' and ') })),
-  );
-  printList('not restorable', project.unrestorable);
-  printList('in conflict', project.conflicts);
-  printList('unknown', project.unknown);
-  for (const error of project.errors) print(`  failed: ${error}`);
+function projectsOf(report: RepairReport): readonly ProjectReport[] {
+  return 'projects' in report ? report.projects : [report];
 }
 
-function printList(title: string, entries: readonly { path: string; reason?: string }[]): void {
+/** A dry run foresees what would be left. */
+function statusOf(report: RepairReport): ExitStatus {
+  const left = projectsOf(report).flatMap(({ unrestorable, conflicts, unknown, errors }) => [
+    ...unrestorable,
+    ...conflicts,
+    ...unknown,
+    ...errors,
+  ]);
+  const workers = report.workers_stopped.errors.length + report.workers_not_resumed.length;
+  return left.length + workers > 0 ? exitStatus.left : exitStatus.done;
+}
+
+/** What a repair did, or would do, for people. */
+function printReport(report: RepairReport): void {
+  for (const project of projectsOf(report)) printProject(project, report.dry_run);
+  for (const { type, pid, how, duration_ms } of report.workers_stopped.stopped_workers)
+    print`${type} (pid ${pid}) ${how} in ${duration_ms} ms`;
+  for (const { type, pid } of report.workers_resumed) print`started ${type} again (pid ${pid})`;
+  for (const { type, error } of report.workers_not_resumed) print`${type} was not started again: ${error}`;
+  if (report.backup_path !== null) print`backup of the index: ${report.backup_path}`;
+  print`${report.dry_run ? 'dry run, nothing was changed: ' : ''}${report.message}`;
+}
+
+function printProject(project: ProjectReport, isDry: boolean): void {
+  const { root_dir } = project;
+  print`${root_dir}`;
+  const will = isDry ? 'to be ' : '';
+  const restored = project.files_restored_from_cst.map(({ path, targets }) => ({
+    path,
+    reason: `into ${targets.join(' and ')}`,
+  }));
+  printList(root_dir, `${will}unmarked, because present`, project.files_in_project_restored);
+  printList(
+    root_dir,
+    `${will}marked deleted, because only in versions`,
+    project.files_in_versions_marked_deleted,
+  );
+  printList(root_dir, `${will}restored from the syntax tree`, restored);
+  printList(root_dir, 'not restorable', project.unrestorable);
+  printList(root_dir, 'in conflict', project.conflicts);
+  printList(root_dir, 'unknown', project.unknown);
+  for (const error of project.errors) print`  failed: ${error}`;
+}
+
+function printList(root: string, title: string, entries: readonly { path: string; reason?: string }[]): void {
   if (entries.length === 0) return;
-  print(`  ${title}: ${entries.length}`);
-  print(table(entries.slice(0, shownMax).map(({ path, reason }) => [`    ${path}`, reason ?? ''])));
-  if (entries.length > shownMax) print(`    ... and ${entries.length - shownMax} more (--json lists them)`);
+  print`  ${title}: ${entries.length}`;
+  printTable(
+    entries.slice(0, shownMax).map(({ path, reason }) => [`    ${shownPath(root, path)}`, reason ?? '']),
+  );
+  if (entries.length > shownMax) print`    ... and ${entries.length - shownMax} more (--json lists them)`;
 }

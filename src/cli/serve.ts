@@ -1,13 +1,14 @@
 import { resolve } from 'node:path';
 import { type LocationFlags, locate } from '../base/locations.js';
 import { sleep } from '../base/waiting.js';
-import { type Client, connect } from '../rpc/client/client.js';
-import { describeError, exitStatus } from './output.js';
+import type { Daemon } from '../daemon/daemon.js';
+import { describeError, exitStatus, print } from './output.js';
+import { oneLine } from './text.js';
 
 /** How often the progress of indexing is looked at (ms). */
 const lookEveryMs = 200;
 
-/** `codekeep serve`: the supervisor in the foreground, until SIGTERM or SIGINT. */
+/** `codekeep serve`: the supervisor in the foreground, until SIGTERM, SIGINT or SIGHUP. */
 export async function serve(flags: LocationFlags & { project: string[] }): Promise<void> {
   // Only this command needs the server's half of the program.
   const { startDaemon } = await import('../daemon/daemon.js');
@@ -21,67 +22,66 @@ export async function serve(flags: LocationFlags & { project: string[] }): Promi
     process.exitCode = exitStatus.failed;
     daemon.stop();
   });
-  // A terminal that goes away must not take the daemon with it.
-  process.stdout.on('error', () => undefined);
-  process.on('SIGTERM', () => daemon.stop());
-  process.on('SIGINT', () => daemon.stop());
-  process.stdout.write(`listening on ${locations.socket}\n`);
-  const shown = showProgress(locations.socket, projects, daemon.stopping).catch(() => undefined);
+  stopBySignals(daemon);
+  print`listening on ${locations.socket}`;
+  if (projects.length > 0) await showProgress(daemon).catch(complain);
   for (const { kind, pid } of await daemon.ended) {
     process.stderr.write(`process ${pid} (${kind}) could not be ended\n`);
     process.exitCode = exitStatus.failed;
   }
-  await shown;
+}
+
+function stopBySignals(daemon: Daemon): void {
+  // A terminal that goes away must not take the daemon's order with it: what is said to it then is lost.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => daemon.stop());
+  process.on('SIGINT', () => {
+    if (!daemon.stopping.aborted) return daemon.stop();
+    process.stderr.write('forced: every worker is killed\n');
+    process.exitCode = exitStatus.interrupted;
+    daemon.hurry();
+  });
+}
+
+function complain(error: unknown): void {
+  process.stderr.write(`${describeError(error, false)}\n`);
 }
 
 /** Follows the first indexing of the projects that were named, for whoever sits before the terminal. */
-async function showProgress(socket: string, projects: readonly string[], signal: AbortSignal): Promise<void> {
-  if (projects.length === 0) return;
-  const client = await connect({ socket });
-  try {
-    for (const root of projects) {
-      try {
-        await followProject(client, root, signal);
-      } catch (error) {
-        // The daemon goes on: the folder may be mounted later, and other projects are there.
-        if (!signal.aborted) process.stderr.write(`${describeError(error, false)}\n`);
-      }
-    }
-    if (!signal.aborted)
-      process.stdout.write('ready: try "codekeep search" or "codekeep status" in another terminal\n');
-  } finally {
-    client.close();
+async function showProgress(daemon: Daemon): Promise<void> {
+  const startedAt = performance.now();
+  for (const project of await daemon.started) {
+    if (daemon.stopping.aborted) return;
+    if ('projectId' in project) await followProject(daemon, project.projectId, startedAt);
+    // The daemon goes on: the folder may be mounted later, and other projects are there.
+    else complain(project.error);
   }
+  if (!daemon.stopping.aborted) print`ready: try "codekeep search" or "codekeep status" in another terminal`;
 }
 
-async function followProject(client: Client, root: string, signal: AbortSignal): Promise<void> {
-  const { project_id } = await client.call('add_project', { root_dir: root });
-  const startedAt = performance.now();
+async function followProject(daemon: Daemon, projectId: string, startedAt: number): Promise<void> {
   const { SingleBar } = await import('cli-progress');
   const bar = process.stdout.isTTY
-    ? new SingleBar({ format: `indexing ${root} [{bar}] {value}/{total}`, clearOnComplete: true })
+    ? new SingleBar({ format: 'indexing {root} [{bar}] {value}/{total}', clearOnComplete: true })
     : null;
-  bar?.start(0, 0);
+  bar?.start(0, 0, { root: '' });
   try {
-    while (!signal.aborted) {
-      const [status, worker] = await Promise.all([
-        client.call('get_project_status', { project_id }),
-        client.call('get_worker_status', { worker_type: 'file_watcher' }),
-      ]);
-      if (status.last_verified_at !== null && status.freshness === 'fresh') {
+    while (!daemon.stopping.aborted) {
+      const { status, watcher } = await daemon.lookAt(projectId);
+      const { root_dir, files, chunks, freshness, reason } = status;
+      if (status.last_verified_at !== null && freshness === 'fresh') {
         bar?.stop();
         const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
-        process.stdout.write(
-          `indexed ${root}: ${status.files.active} files, ${status.chunks.total} chunks, after ${seconds} s\n`,
-        );
+        print`indexed ${root_dir}: ${files.active} files, ${chunks.total} chunks, after ${seconds} s${reason === null ? '' : `; ${reason}`}`;
         return;
       }
-      if ('progress' in worker && worker.progress !== null) {
-        bar?.setTotal(worker.progress.total);
-        bar?.update(worker.progress.done);
-      }
-      await sleep(lookEveryMs, signal);
+      bar?.setTotal(watcher.total);
+      bar?.update(watcher.done, { root: oneLine(root_dir) });
+      await sleep(lookEveryMs, daemon.stopping);
     }
+  } catch (error) {
+    // The stop came while it was looked at, or the project was removed: there is nothing to follow any more.
+    if (!daemon.stopping.aborted) process.stderr.write(`${describeError(error, false)}\n`);
   } finally {
     bar?.stop();
   }

@@ -66,6 +66,7 @@ export const search = defineMethod({
     results: z.array(
       z.object({
         project_id: z.string(),
+        root_dir: z.string(),
         path: z.string(),
         start_line: line,
         end_line: line,

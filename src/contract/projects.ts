@@ -68,6 +68,10 @@ export const updateIndexes = defineMethod({
       files_deleted: count,
       files_unchanged: count,
       files_skipped: count,
+      reason: z
+        .string()
+        .nullable()
+        .describe('Why there is nothing to index: what ignores it; null otherwise'),
       duration_ms: durationMs,
     }),
     z.object({ job_id: z.string() }),

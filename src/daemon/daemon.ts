@@ -5,7 +5,7 @@ import { readConfig } from '../base/config.js';
 import { messageOf } from '../base/errors.js';
 import { version } from '../base/version.js';
 import type { Locations } from '../base/locations.js';
-import { contract } from '../contract/index.js';
+import { contract, type Result } from '../contract/index.js';
 import type { Problem } from '../contract/system.js';
 import { createRpcServer } from '../rpc/server/server.js';
 import { holdStateLock } from '../store/lock.js';
@@ -16,7 +16,7 @@ import { Subscriptions } from '../supervisor/subscriptions.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { serviceNotify } from './service-notify.js';
 import { UsageSampler } from '../supervisor/methods/worker-status.js';
-import { type WorkerKind, workerKinds } from '../base/ipc.js';
+import { type Activity, type WorkerKind, workerKinds } from '../base/ipc.js';
 
 export interface DaemonOptions {
   locations: Locations;
@@ -35,10 +35,24 @@ export interface Daemon {
   readonly ended: Promise<{ kind: WorkerKind; pid: number }[]>;
   /** Aborts when the stop begins, whoever asked for it. */
   readonly stopping: AbortSignal;
+  /** Resolves once everything was started, with what became of the projects that were named; none where it failed. */
+  readonly started: Promise<readonly NamedProject[]>;
   /** Stops in order; safe to call more than once. */
   stop(): void;
+  /** For a stop that is under way: kills every worker now, in the middle of whatever it does. */
+  hurry(): void;
+  /** How far the index of a project is, and what its watcher does. */
+  lookAt(projectId: string): Promise<ProjectProgress>;
   /** Logs an error that nothing in the program caught. */
   reportDefect(error: unknown): void;
+}
+
+/** A project that was named at the start; it goes on without those that could not be registered. */
+export type NamedProject = { root: string } & ({ projectId: string } | { error: unknown });
+
+export interface ProjectProgress {
+  status: Result<'get_project_status'>;
+  watcher: Activity;
 }
 
 /**
@@ -109,12 +123,16 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   });
   notify?.starting(config.worker_start_timeout * 1_000 + startMarginMs);
   const begun = begin(supervisor, repair, sampler, projects, () => notify?.ready())
-    .then(() => notify?.look())
-    .catch((error: unknown) => {
+    .then(async (named) => {
+      await notify?.look();
+      return named;
+    })
+    .catch((error: unknown): NamedProject[] => {
       // Stopped before everything was started: there is nothing to mend.
-      if (supervisor.hold.isEnding) return;
+      if (supervisor.hold.isEnding) return [];
       problems.set('start', { source: 'start', reason: messageOf(error), hint: startHint });
       onDefect(error, 'start');
+      return [];
     });
   const ended = once(stopping.signal, 'abort').then(async () => {
     supervisor.log('info', 'stopping');
@@ -130,7 +148,18 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       await notify?.end();
     }
   });
-  return { ended, stopping: stopping.signal, stop, reportDefect: (error) => onDefect(error, 'uncaught') };
+  return {
+    ended,
+    stopping: stopping.signal,
+    started: begun,
+    stop,
+    hurry: () => supervisor.hurry(),
+    async lookAt(projectId) {
+      const status = await supervisor.askIndex('get_project_status', { project_id: projectId });
+      return { status, watcher: supervisor.slots.file_watcher.activity };
+    },
+    reportDefect: (error) => onDefect(error, 'uncaught'),
+  };
 }
 
 async function begin(
@@ -139,24 +168,30 @@ async function begin(
   sampler: UsageSampler,
   projects: readonly string[],
   onUseful: () => void,
-): Promise<void> {
+): Promise<NamedProject[]> {
   await supervisor.begin(onUseful);
   if (supervisor.unfinishedRepairs > 0) {
     supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
     await repair.recover();
   }
-  for (const root of projects) {
-    try {
-      await supervisor.askIndex('add_project', { root_dir: root });
-    } catch (error) {
-      supervisor.log('error', `${root} was not added: ${messageOf(error)}`);
-    }
-  }
+  const named: NamedProject[] = [];
+  for (const root of projects) named.push(await register(supervisor, root));
   supervisor.started();
   // A repair that waited for this goes first.
   await repair.idle();
   await supervisor.autostart();
   await sampler.sampleAll();
+  return named;
+}
+
+async function register(supervisor: Supervisor, root: string): Promise<NamedProject> {
+  try {
+    const { project_id } = await supervisor.askIndex('add_project', { root_dir: root });
+    return { root, projectId: project_id };
+  } catch (error) {
+    if (!supervisor.hold.isEnding) supervisor.log('error', `${root} was not added: ${messageOf(error)}`);
+    return { root, error };
+  }
 }
 
 function workerPids(supervisor: Supervisor): number[] {

@@ -22,7 +22,7 @@ export type IgnoreVerdict = 'ignored' | 'included' | null;
 export class IgnoreList {
   readonly #rules: readonly Rule[];
 
-  /** @param text of the rule files for one folder, the strongest last */
+  /** @param text of the rule file, the strongest rule last */
   constructor(text: string) {
     const lines = bytesOf(text).split('\n');
     this.#rules = lines.map(parseRule).filter((rule) => rule !== null);

@@ -27,11 +27,23 @@ const builtIn = [
 /** Never content, whatever the rules say: version control's own files. */
 const neverNames = new Set(['.git', '.hg', '.svn', '.jj']);
 
+/** What the built-in rules are called where a rule file would be named. */
+const builtInName = 'the built-in rules';
+
+/** Stands for a rule file where no rule is asked: version control's files, the program's own. */
+export const neverContent = 'never content';
+
 /** Files whose change asks for a reconcile. */
 const ruleFiles = ['.gitignore', '.codekeepignore'];
 
 export function isRuleFile(path: string): boolean {
   return ruleFiles.includes(path.slice(path.lastIndexOf('/') + 1));
+}
+
+interface RuleSource {
+  /** A rule file's path in the project, or the built-in rules. */
+  name: string;
+  rules: IgnoreList;
 }
 
 /**
@@ -44,7 +56,7 @@ export function isRuleFile(path: string): boolean {
 export class IgnoreRules {
   readonly #root: string;
   readonly #excluded: readonly string[];
-  readonly #byFolder = new Map<string, IgnoreList | null>();
+  readonly #byFolder = new Map<string, readonly RuleSource[]>();
   readonly #environments = new Map<string, boolean>();
 
   /** @param excluded absolute folders that are never content: the versions and state directories */
@@ -55,19 +67,24 @@ export class IgnoreRules {
 
   /** True when the entry itself is ignored, given that the folder it is in is not. */
   ignoresEntry(path: string, isDirectory: boolean): boolean {
+    return this.ignoredBy(path, isDirectory) !== null;
+  }
+
+  /** What ignores the entry itself: a rule file's path, the built-in rules, neverContent; null for content. */
+  ignoredBy(path: string, isDirectory: boolean): string | null {
     const name = path.slice(path.lastIndexOf('/') + 1);
-    if (neverNames.has(name) || isTemporaryName(name)) return true;
+    if (neverNames.has(name) || isTemporaryName(name)) return neverContent;
     if (this.#excluded.length > 0) {
       const absolute = `${this.#root}/${path}`;
-      if (this.#excluded.some((folder) => isWithin(folder, absolute))) return true;
+      if (this.#excluded.some((folder) => isWithin(folder, absolute))) return neverContent;
     }
     for (let folder = parentOf(path); ; folder = parentOf(folder)) {
-      const rules = this.#rulesOf(folder);
-      if (rules !== null) {
-        const verdict = rules.verdict(folder === '' ? path : path.slice(folder.length + 1), isDirectory);
-        if (verdict !== null) return verdict === 'ignored';
+      const below = folder === '' ? path : path.slice(folder.length + 1);
+      for (const source of this.#rulesOf(folder)) {
+        const verdict = source.rules.verdict(below, isDirectory);
+        if (verdict !== null) return verdict === 'ignored' ? source.name : null;
       }
-      if (folder === '') return isDirectory && this.#isVirtualEnvironment(path);
+      if (folder === '') return isDirectory && this.#isVirtualEnvironment(path) ? builtInName : null;
     }
   }
 
@@ -89,7 +106,8 @@ export class IgnoreRules {
     return isOne;
   }
 
-  #rulesOf(folder: string): IgnoreList | null {
+  /** The strongest first. */
+  #rulesOf(folder: string): readonly RuleSource[] {
     const known = this.#byFolder.get(folder);
     if (known !== undefined) return known;
     const rules = this.#readRules(folder);
@@ -97,12 +115,14 @@ export class IgnoreRules {
     return rules;
   }
 
-  #readRules(folder: string): IgnoreList | null {
-    const sources = folder === '' ? [join('.git', 'info', 'exclude'), ...ruleFiles] : ruleFiles;
-    const texts = sources.map((name) => readOptional(join(this.#root, folder, name)));
-    if (folder === '') texts.unshift(builtIn.join('\n'));
-    const rules = new IgnoreList(texts.map((text) => text.replace(/^\uFEFF/u, '')).join('\n'));
-    return rules.isEmpty ? null : rules;
+  #readRules(folder: string): readonly RuleSource[] {
+    const names = folder === '' ? [join('.git', 'info', 'exclude'), ...ruleFiles] : ruleFiles;
+    const sources = names.map((name) => {
+      const text = readOptional(join(this.#root, folder, name));
+      return { name: join(folder, name), rules: new IgnoreList(text.replace(/^\uFEFF/u, '')) };
+    });
+    if (folder === '') sources.unshift({ name: builtInName, rules: new IgnoreList(builtIn.join('\n')) });
+    return sources.filter(({ rules }) => !rules.isEmpty).reverse();
   }
 }
 

@@ -34,6 +34,8 @@ export interface ReconcileOutcome {
   problems: string[];
   /** Set when the brake stopped the reconcile: why nothing was marked. */
   halted: string | null;
+  /** Why there is nothing to index; null where there is something, or nothing at all. */
+  allIgnored: string | null;
 }
 
 function nothing(): ReconcileOutcome {
@@ -46,6 +48,7 @@ function nothing(): ReconcileOutcome {
     unsettled: [],
     problems: [],
     halted: null,
+    allIgnored: null,
   };
 }
 
@@ -119,7 +122,17 @@ export async function reconcileProject(
     unsettled: tally.unsettled,
     problems,
     halted: null,
+    allIgnored: walk.files.length === 0 ? describeIgnored(walk.ignored) : null,
   };
+}
+
+/** A project without files looks like a mistake of codekeep's; mostly a rule of the project's own says so. */
+function describeIgnored(ignored: ReadonlyMap<string, number>): string | null {
+  if (ignored.size === 0) return null;
+  const parts = [...ignored].map(
+    ([source, count]) => `${count} ${count === 1 ? 'entry' : 'entries'} by ${source}`,
+  );
+  return `nothing is left to index: ignored are ${parts.join(', ')}`;
 }
 
 /** A file that changes while it is read is looked at again so often, with a pause in between (ms). */

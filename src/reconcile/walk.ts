@@ -4,7 +4,7 @@ import { relativePathProblem } from '../base/paths.js';
 import { kindOf } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileStamp } from '../store/files.js';
-import type { IgnoreRules } from './ignore-rules.js';
+import { type IgnoreRules, neverContent } from './ignore-rules.js';
 import { stampOf } from './stamp.js';
 
 export interface WalkedFile extends FileStamp {
@@ -16,6 +16,8 @@ export interface WalkResult {
   /** Entries that are neither folders nor indexable files, with the reason; bounded, see `skippedCount`. */
   skipped: { path: string; reason: string }[];
   skippedCount: number;
+  /** How many entries each rule file ignores; what is below an ignored folder is not counted. */
+  ignored: Map<string, number>;
 }
 
 const skippedListMax = 1_000;
@@ -43,7 +45,7 @@ export async function walkTree(
   onFolder?: (folder: string) => void,
 ): Promise<WalkResult> {
   const slicer = new Slicer(signal);
-  const result: WalkResult = { files: [], skipped: [], skippedCount: 0 };
+  const result: WalkResult = { files: [], skipped: [], skippedCount: 0, ignored: new Map() };
   const folders = [startFolder];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     if (slicer.isDue()) await slicer.breathe();
@@ -80,7 +82,11 @@ function visit(
   result: WalkResult,
 ): void {
   const isDirectory = entry.isDirectory();
-  if (rules.ignoresEntry(path, isDirectory)) return;
+  const ignoredBy = rules.ignoredBy(path, isDirectory);
+  if (ignoredBy !== null) {
+    if (ignoredBy !== neverContent) result.ignored.set(ignoredBy, (result.ignored.get(ignoredBy) ?? 0) + 1);
+    return;
+  }
   if (isDirectory) {
     folders.push(path);
     return;

@@ -11,7 +11,7 @@ import { type Figure, inMb, inMs, median, percentile, Service } from './service.
 import { measureStop } from './stop.js';
 
 /**
- * `npm run bench`: the figures of the README. Each is set against a floor or a peer in the same run, because
+ * `npm run bench`: the figures of test/README.md. Each is set against a floor or a peer in the same run, because
  * the ratio is what holds on another machine. CODEKEEP_BENCH=start,peer,stop and the like chooses parts.
  */
 const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,peer,limits,index,stop,restore,dry_run').split(',');

@@ -101,8 +101,14 @@ suite('the command line', () => {
     const nowhere = ['--socket', sandbox.path('none.sock')];
     for (const args of [
       ['status'],
+      ['stop'],
       ['call', 'health'],
       ['add', root],
+      ['remove', root],
+      ['check'],
+      ['backup'],
+      ['jobs'],
+      ['events'],
       ['update', root],
       ['repair'],
       ['deleted', root],
@@ -243,7 +249,6 @@ suite('the command line', () => {
       (results as { path: string }[]).map(({ path }) => path),
       ['a.py'],
     );
-    assert.match(await done('search', 'zzzznowhere', '--mode', 'fulltext'), /nothing found/);
   });
 
   test('logs', async () => {

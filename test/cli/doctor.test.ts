@@ -60,7 +60,7 @@ test('for people: each finding in a line, how to mend it below', async (t) => {
   await writeFile(sandbox.path('file'), '');
   const args = ['--state-dir', sandbox.path('state'), '--socket', sandbox.path('file')];
   const { status, stdout } = await codekeep(sandbox, 'doctor', ...args);
-  assert.equal(status, 1);
+  assert.equal(status, 4);
   assert.match(stdout, /^ok +node +20|^ok +node/m);
   assert.match(stdout, /^fail +socket .*is not a socket\n {6}Move it away/m);
   assert.match(stdout, /\d+ ok, \d+ warnings, 1 failed\n$/);
@@ -79,7 +79,7 @@ test('a socket that others may use fails', async (t) => {
   const daemon = await sandbox.startDaemon();
   await chmod(daemon.socket, 0o666);
   const report = await doctor(sandbox, '--state-dir', daemon.stateDir);
-  assert.equal(report.status, 1);
+  assert.equal(report.status, 4);
   const { verdict, fix } = verdictOf(report, 'socket');
   assert.equal(verdict, 'fail');
   assert.match(fix ?? '', /chmod 600 /);
@@ -90,7 +90,7 @@ test('a configuration that is wrong fails, with the key', async (t) => {
   await writeFile(sandbox.path('config.json'), '{"log_level": "loud"}');
   const args = ['--state-dir', sandbox.path('state'), '--config', sandbox.path('config.json')];
   const report = await doctor(sandbox, ...args);
-  assert.equal(report.status, 1);
+  assert.equal(report.status, 4);
   assert.match(verdictOf(report, 'configuration').message, /log_level/);
 });
 
@@ -103,7 +103,7 @@ test('limits of inotify below what the projects need fail', async (t) => {
   const daemon = await sandbox.startDaemon();
   await daemon.addProject(await sandbox.project({ 'a/a.py': 'a = 1\n', 'b/b.py': 'b = 1\n' }));
   const report = await doctor(sandbox, '--state-dir', daemon.stateDir, '--proc', proc);
-  assert.equal(report.status, 1);
+  assert.equal(report.status, 4);
   assert.match(verdictOf(report, 'inotify watches').message, /3 folders are indexed, 2 are allowed/);
   assert.equal(verdictOf(report, 'inotify instances').verdict, 'ok');
 });
@@ -144,6 +144,6 @@ test('a state directory that cannot be read and written fails', async (t) => {
   const [command = '', ...rest] = [...withoutPrivileges(), ...args];
   const { status, stdout } = await run(sandbox, command, rest);
   const report = { status, ...(JSON.parse(stdout) as Omit<Report, 'status'>) };
-  assert.equal(status, 1);
+  assert.equal(status, 4);
   assert.match(verdictOf(report, 'state directory').message, /cannot be read and written by user \d+/);
 });

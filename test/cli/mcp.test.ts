@@ -1,53 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test, type TestContext } from 'node:test';
-import { Client } from '@modelcontextprotocol/client';
-import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { type Agent, callTool, startBridge } from '../harness/agent.js';
 import type { Daemon, Project } from '../harness/daemon.js';
-import { program, Sandbox } from '../harness/sandbox.js';
-
-interface Agent {
-  client: Client;
-  stderr: () => string;
-}
-
-/** `codekeep mcp` as an agent starts it, by the official client. */
-async function startBridge(sandbox: Sandbox, socket: string): Promise<Agent> {
-  const env = Object.entries(sandbox.environment).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
-  );
-  const transport = new StdioClientTransport({
-    command: process.execPath,
-    args: [program, 'mcp', '--socket', socket],
-    env: Object.fromEntries(env),
-    stderr: 'pipe',
-  });
-  let stderr = '';
-  transport.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const client = new Client({ name: 'codekeep-test', version: '0' });
-  await client.connect(transport);
-  return { client, stderr: () => stderr };
-}
-
-interface ToolResult {
-  isError: boolean;
-  text: string;
-  structured: Record<string, unknown> | undefined;
-}
-
-async function callTool(
-  { client }: Agent,
-  name: string,
-  args: Record<string, unknown> = {},
-): Promise<ToolResult> {
-  const { isError, content, structuredContent } = await client.callTool({ name, arguments: args });
-  const [first] = content;
-  assert.ok(first?.type === 'text');
-  return {
-    isError: isError === true,
-    text: first.text,
-    structured: structuredContent as Record<string, unknown> | undefined,
-  };
-}
+import { Sandbox } from '../harness/sandbox.js';
 
 suite('the tools of codekeep mcp', () => {
   let sandbox: Sandbox;
@@ -90,6 +45,27 @@ suite('the tools of codekeep mcp', () => {
       .filter(({ annotations }) => annotations?.readOnlyHint === true)
       .map(({ name }) => name);
     assert.deepEqual(readOnly.sort(), ['repair_worker_status', 'search']);
+  });
+
+  test('an agent is told to look before it changes anything', async () => {
+    assert.match(agent.client.getInstructions() ?? '', /dry_run=true/);
+    const { tools } = await agent.client.listTools();
+    for (const { name, description, inputSchema } of tools)
+      assert.equal(
+        /dry run first/i.test(description ?? ''),
+        'dry_run' in (inputSchema.properties ?? {}),
+        name,
+      );
+    assert.ok(tools.some(({ description }) => /dry run first/i.test(description ?? '')));
+  });
+
+  test('nothing gives a job that no tool reads', async () => {
+    const { tools } = await agent.client.listTools();
+    for (const { name, inputSchema } of tools)
+      assert.equal('wait' in (inputSchema.properties ?? {}), false, name);
+    const refused = await callTool(agent, 'repair_database', { dry_run: true, wait: false });
+    assert.equal(refused.isError, true);
+    assert.match(refused.text, /wait/);
   });
 
   test('a dry run of repair_database answers with the plan', async () => {

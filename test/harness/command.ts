@@ -13,17 +13,24 @@ export async function run(
   sandbox: Sandbox,
   command: string,
   args: readonly string[],
-  input = '',
+  { input = '', cwd = sandbox.folder }: { input?: string; cwd?: string } = {},
 ): Promise<CommandResult> {
-  const child = sandbox.spawn(command, args);
+  const child = sandbox.spawn(command, args, cwd);
   const result: CommandResult = { status: null, stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (result.stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (result.stderr += text));
-  child.stdin?.end(input);
+  // It may end before it has read all of its input.
+  child.stdin?.on('error', () => undefined).end(input);
   const [status] = (await within([command, ...args].join(' '), once(child, 'close'), 30_000)) as [
     number | null,
   ];
   return { ...result, status };
+}
+
+/** `codekeep ARGS` on a terminal of its own, by script(1) of util-linux; stderr is on it, too. */
+export async function onTerminal(sandbox: Sandbox, ...args: string[]): Promise<CommandResult> {
+  const words = [process.execPath, program, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+  return await run(sandbox, 'script', ['--quiet', '--return', '--command', words.join(' '), '/dev/null']);
 }
 
 /** `codekeep ARGS` as a user runs it. */

@@ -75,7 +75,7 @@ async function register(
 
 function wireTally(
   projectId: string,
-  { added, changed, deleted, unchanged, skipped }: Reconciled,
+  { added, changed, deleted, unchanged, skipped, allIgnored }: Reconciled,
 ): Omit<Updated, 'duration_ms'> {
   return {
     project_id: projectId,
@@ -84,6 +84,7 @@ function wireTally(
     files_deleted: deleted,
     files_unchanged: unchanged,
     files_skipped: skipped,
+    reason: allIgnored,
   };
 }
 

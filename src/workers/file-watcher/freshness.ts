@@ -12,6 +12,8 @@ export interface WatchState {
   pending: number;
   /** File events arrive. */
   watched: boolean;
+  /** Why the project has no files, where a rule says so; null otherwise. */
+  allIgnored: string | null;
 }
 
 /**
@@ -26,5 +28,5 @@ export function judgeFreshness(state: WatchState): Pick<ProjectFreshness, 'fresh
   if (state.reconciling) return { freshness: 'stale', reason: 'being reconciled with the disk' };
   if (state.pending > 0) return { freshness: 'stale', reason: `${state.pending} changes are being followed` };
   if (!state.watched) return { freshness: 'stale', reason: 'no file events: reconciled every few seconds' };
-  return { freshness: 'fresh', reason: null };
+  return { freshness: 'fresh', reason: state.allIgnored };
 }

@@ -58,6 +58,7 @@ export class ProjectWatcher {
   #reconcileWanted = true;
   #verifiedOnce: boolean;
   #trouble: string | null = null;
+  #allIgnored: string | null = null;
   readonly #listeners = new Set<IndexProgress>();
   /** One that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
@@ -175,6 +176,7 @@ export class ProjectWatcher {
       });
       if (outcome.halted === null) {
         this.#verifiedOnce = true;
+        this.#allIgnored = outcome.allIgnored;
       }
       await this.#finish(outcome);
       return outcome;
@@ -222,6 +224,7 @@ export class ProjectWatcher {
     }
     this.#trouble = null;
     const { added, changed, deleted } = outcome;
+    if (added > 0) this.#allIgnored = null;
     if (added + changed + deleted > 0) {
       log('info', `${context.project.rootDir}: ${added} added, ${changed} changed, ${deleted} deleted`);
       this.#options.onIndexed();
@@ -273,6 +276,7 @@ export class ProjectWatcher {
       reconciling: this.#reconciling || this.#reconcileWanted,
       pending,
       watched: this.#watch.isAlive,
+      allIgnored: this.#allIgnored,
     });
     this.#options.onFreshness({ projectId: this.#context.project.id, pending, ...judged });
   }

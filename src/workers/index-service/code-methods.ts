@@ -28,6 +28,7 @@ export function codeMethods({ index }: IndexContext): CodeMethods {
     async search({ query, mode, limit, path_prefix, language, kind, ...reference }, call) {
       const startedAt = performance.now();
       const projects = namedProjects(index, reference);
+      const roots = new Map(projects.map(({ id, rootDir }) => [id, rootDir]));
       const filter = { pathPrefix: path_prefix, language, kind };
       const hits = await search(
         index,
@@ -38,6 +39,7 @@ export function codeMethods({ index }: IndexContext): CodeMethods {
       return {
         results: hits.map((hit) => ({
           project_id: hit.projectId,
+          root_dir: roots.get(hit.projectId) ?? '',
           path: hit.path,
           start_line: hit.startLine,
           end_line: hit.endLine,

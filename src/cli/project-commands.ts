@@ -1,0 +1,50 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { type CommonFlags, withClient } from './client-command.js';
+import { print } from './output.js';
+import { callWithProgress } from './progress.js';
+
+export function addProjectCommands(program: Command): void {
+  program
+    .command('add')
+    .description('Register a folder as a project')
+    .argument('[dir]', "the project's root folder", '.')
+    .option('--version-dir <dir>', 'where deleted files go (data/versions below the project by default)')
+    .option('--name <name>', "for people; the folder's name by default")
+    .action(async (dir: string, flags: CommonFlags & { versionDir?: string; name?: string }) => {
+      const params = { root_dir: resolve(dir), version_dir: flags.versionDir, name: flags.name };
+      await withClient(
+        flags,
+        (client) => client.call('add_project', params),
+        ({ created, root_dir, project_id }) =>
+          print`${created ? 'added' : 'known already'}: ${root_dir} (${project_id})`,
+      );
+    });
+  program
+    .command('remove')
+    .description('Forget a project; every file and every version stays on disk')
+    .argument('[dir]', "the project's root folder", '.')
+    .action(async (dir: string, flags: CommonFlags) => {
+      await withClient(
+        flags,
+        (client) => client.call('remove_project', { root_dir: resolve(dir) }),
+        ({ project_id }) =>
+          print`removed: ${resolve(dir)} (${project_id}); its files and versions stay where they are`,
+      );
+    });
+  program
+    .command('update')
+    .description('Reconcile a project with its index now; registers it if it is new')
+    .argument('[dir]', "the project's root folder", '.')
+    .action(async (dir: string, flags: CommonFlags) => {
+      await withClient(
+        flags,
+        (client) => callWithProgress(client, 'update_indexes', { root_dir: resolve(dir) }),
+        (result) => {
+          const { files_added, files_changed, files_deleted, files_unchanged, files_skipped } = result;
+          print`${files_added} added, ${files_changed} changed, ${files_deleted} deleted, ${files_unchanged} unchanged, ${files_skipped} skipped in ${result.duration_ms} ms`;
+          if (result.reason !== null) print`${result.reason}`;
+        },
+      );
+    });
+}

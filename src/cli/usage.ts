@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import { CodekeepError } from '../rpc/client/client.js';
+import { CommandError, exitStatus } from './output.js';
+
+/** Where the command line has another word for what the wire calls so; the rest is alike (batch_size, --batch-size). */
+const otherWords: Readonly<Record<string, readonly string[]>> = {
+  root_dir: ['dir', 'project'],
+  project_id: ['dir', 'project'],
+  path_prefix: ['prefix'],
+  worker_type: ['type'],
+  search_pattern: ['grep'],
+  log_levels: ['level'],
+  job_id: ['id'],
+};
+
+/**
+ * Params that the supervisor refused are wrong usage of the command that sent them; said in the command's own words.
+ * @returns the error as it came where it is another one, or where the user named method and params himself
+ */
+export function asUsage(error: unknown, command: Command | null): unknown {
+  if (!(error instanceof CodekeepError) || error.code !== 'INVALID_PARAMS') return error;
+  if (command === null || command.name() === 'call') return error;
+  const issues = issuesOf(error.details['issues']);
+  const message = issues.map(({ param, message: text }) => `${wordFor(command, param)}: ${text}`).join('; ');
+  const path = namesOf(command).join(' ');
+  return new CommandError(
+    message === '' ? error.message : message,
+    `"${path} --help" says what it takes.`,
+    exitStatus.usage,
+  );
+}
+
+interface Issue {
+  param: string;
+  message: string;
+}
+
+/** From a wire: anything else than issues is passed over. */
+function issuesOf(details: unknown): Issue[] {
+  const list: unknown[] = Array.isArray(details) ? details : [];
+  return list.filter(
+    (issue): issue is Issue =>
+      typeof issue === 'object' &&
+      issue !== null &&
+      'param' in issue &&
+      typeof issue.param === 'string' &&
+      'message' in issue &&
+      typeof issue.message === 'string',
+  );
+}
+
+/** The flag or argument that a param came from: `paths[0]` from <paths>. */
+function wordFor(command: Command, param: string): string {
+  const name = param.replace(/[[.].*$/u, '');
+  for (const word of otherWords[name] ?? [name.replaceAll('_', '-')]) {
+    const argument = command.registeredArguments.find((one) => one.name() === word);
+    if (argument !== undefined) return argument.required ? `<${word}>` : `[${word}]`;
+    const option = command.options.find((one) => one.long === `--${word}`);
+    if (option !== undefined) return `--${word}`;
+  }
+  return name;
+}
+
+function namesOf(command: Command): string[] {
+  return [...(command.parent === null ? [] : namesOf(command.parent)), command.name()];
+}

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { codekeep, type CommandResult } from '../harness/command.js';
+import type { Daemon } from '../harness/daemon.js';
+import { Sandbox } from '../harness/sandbox.js';
+
+suite('exit statuses', () => {
+  let sandbox: Sandbox;
+  let daemon: Daemon;
+  let root: string;
+
+  before(async () => {
+    sandbox = await Sandbox.create();
+    root = await sandbox.project({ 'a.py': 'def parse_header(text):\n    return text\n', 'b.py': 'b = 1\n' });
+    daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+    await daemon.addProject(root);
+  });
+  after(() => sandbox.end());
+
+  const at = (...args: string[]): Promise<CommandResult> =>
+    codekeep(sandbox, ...args, '--socket', daemon.socket);
+
+  test('1 where nothing was found, as grep has it; a list without entries is no search', async () => {
+    const nowhere = await at('search', 'zzzznowhere', '--mode', 'fulltext');
+    assert.deepEqual([nowhere.status, nowhere.stderr], [1, '']);
+    assert.match(nowhere.stdout, /^nothing found\n/);
+    assert.equal((await at('search', 'zzzznowhere', '--mode', 'fulltext', '--json')).status, 1);
+    assert.equal((await at('search', 'parse header', '--mode', 'fulltext')).status, 0);
+    assert.equal((await at('logs', 'supervisor', '--grep', 'zzzznowhere')).status, 1);
+    assert.equal((await at('logs', 'repair')).status, 0);
+    assert.equal((await at('deleted', root)).status, 0);
+  });
+
+  const wrong: [args: string[], says: RegExp][] = [
+    [['search', 'x', '--limit', '1000'], /^codekeep: --limit: /],
+    [['search', ''], /^codekeep: <query>: /],
+    [['logs', 'supervisor', '--level', 'loud'], /^codekeep: --level: /],
+    [['logs', 'supervisor', '--tail', '0'], /^codekeep: --tail: /],
+    [['worker', 'start', 'repair', '--batch-size', '0'], /^codekeep: --batch-size: /],
+    [['worker', 'stop', 'repair', '--timeout', '-1'], /^codekeep: --timeout: /],
+    [['jobs', '--cancel'], /^codekeep: --cancel /],
+    [['events', 'weather'], /topics/],
+    [['status', '-C', '/no/such/folder'], /^codekeep: -C \/no\/such\/folder: ENOENT/],
+  ];
+  for (const [args, says] of wrong) {
+    test(`2 for wrong usage, in words of the command line: ${args.join(' ')}`, async () => {
+      const { status, stdout, stderr } = await at(...args);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.match(stderr, says);
+      assert.doesNotMatch(stderr, /data\.issues|params|[a-z]_[a-z]/, 'nothing of the wire');
+    });
+  }
+
+  test('2 for a project that cannot be one', async () => {
+    const { status, stderr } = await at('add', join(root, 'a.py'));
+    assert.deepEqual([status, stderr.split('\n')[0]], [2, 'codekeep: [dir]: is not a folder']);
+    const asJson = await at('add', join(root, 'a.py'), '--json');
+    const { error } = JSON.parse(asJson.stderr) as { error: { message: string } };
+    assert.deepEqual([asJson.status, error.message], [2, '[dir]: is not a folder']);
+  });
+
+  test('call is about methods and params: it speaks their words, and a refusal is a call that failed', async () => {
+    const { status, stderr } = await at('call', 'search', '{"query": "x", "limit": 1000}');
+    assert.equal(status, 1);
+    assert.match(stderr, /limit[^]*data\.issues/);
+  });
+
+  test('4 where a repair leaves something that a person must look at, foreseen by the dry run', async () => {
+    const other = await sandbox.project({ 'lost.py': 'lost = 1\n' });
+    const project = await daemon.addProject(other);
+    assert.equal((await at('repair', other, '--dry-run')).status, 0);
+    await rm(join(other, 'lost.py'));
+    await mkdir(join(other, 'lost.py'));
+    for (const args of [['--dry-run'], ['--dry-run', '--json'], [], ['--json']]) {
+      const { status, stdout, stderr } = await at('repair', other, ...args);
+      assert.deepEqual([status, stderr], [4, ''], args.join(' '));
+      assert.match(stdout, /lost\.py/);
+    }
+    assert.equal((await at('remove', other)).status, 0);
+    assert.equal(
+      (await daemon.refusal('get_project_status', { project_id: project.project_id })).code,
+      'PROJECT_NOT_FOUND',
+    );
+  });
+
+  test('4 where check finds damage', async () => {
+    const whole = await at('check', '--deep');
+    assert.deepEqual([whole.status, whole.stderr], [0, '']);
+    assert.match(whole.stdout, /^the index is whole, \d+ contents checked, in \d+ ms\n$/);
+    daemon.sql((db) => db.exec("UPDATE contents SET tree = x'00' WHERE size = 6"));
+    const damaged = await at('check', '--deep');
+    assert.equal(damaged.status, 4, damaged.stdout);
+    assert.match(damaged.stdout, /1 problems/);
+    assert.equal((await at('check', '--deep', '--json')).status, 4);
+  });
+
+  test('the help says what they mean', async () => {
+    const { stdout } = await codekeep(sandbox, '--help');
+    for (const status of ['0 done', '2 wrong usage', '3 no supervisor', '4 done but', '130 interrupted'])
+      assert.ok(stdout.replaceAll(/\s+/g, ' ').includes(status), status);
+  });
+});

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { run } from '../harness/command.js';
+import type { Daemon } from '../harness/daemon.js';
+import { program, Sandbox } from '../harness/sandbox.js';
+
+suite('paths of several projects are those of the working directory', () => {
+  let sandbox: Sandbox;
+  let daemon: Daemon;
+  let one: string;
+  let two: string;
+
+  before(async () => {
+    sandbox = await Sandbox.create();
+    const files = { 'lib/f4.py': 'def parse_header():\n    return 4\n', 'gone.py': 'gone = 1\n' };
+    [one, two] = [await sandbox.project(files), await sandbox.project(files)];
+    daemon = await sandbox.startDaemon();
+    await daemon.addProject(one);
+    await daemon.addProject(two);
+    for (const root_dir of [one, two]) await daemon.call('delete_file', { root_dir, path: 'gone.py' });
+  });
+  after(() => sandbox.end());
+
+  async function at(cwd: string, ...args: string[]): Promise<string> {
+    const words = [program, ...args, '--socket', daemon.socket];
+    const { status, stdout, stderr } = await run(sandbox, process.execPath, words, { cwd });
+    assert.deepEqual([status, stderr], [0, ''], args.join(' '));
+    return stdout;
+  }
+
+  const hits = (text: string): string[] =>
+    [...text.matchAll(/^(\S+):\d+-\d+ /gmu)].map(([, path = '']) => path).sort();
+
+  test('search: relative to it, absolute where they are outside', async () => {
+    const query = ['search', 'parse header', '--mode', 'fulltext'];
+    assert.deepEqual(hits(await at(sandbox.folder, ...query)), [
+      'project-1/lib/f4.py',
+      'project-2/lib/f4.py',
+    ]);
+    assert.deepEqual(hits(await at(join(one, 'lib'), ...query)), [join(two, 'lib/f4.py'), 'f4.py'].sort());
+    assert.deepEqual(
+      hits(await at(two, '-C', one, ...query)),
+      [join(two, 'lib/f4.py'), 'lib/f4.py'].sort(),
+      'the directory of -C counts',
+    );
+  });
+
+  test('search: each hit has its root_dir', async () => {
+    const { results } = await daemon.call('search', { query: 'parse header', mode: 'fulltext' });
+    assert.deepEqual(results.map(({ root_dir }) => root_dir).sort(), [one, two]);
+  });
+
+  test('deleted and restore: what the one shows, the other takes', async () => {
+    assert.match(await at(sandbox.folder, 'deleted', one), / project-1\/gone\.py\n$/);
+    assert.match(await at(two, 'deleted', one), new RegExp(` ${one}/gone\\.py\n$`));
+    for (const path of ['project-1/gone.py', join(one, 'gone.py'), 'gone.py']) {
+      const text = await at(sandbox.folder, 'restore', '--dry-run', '--project', 'project-1', path);
+      assert.equal(text, 'project-1/gone.py\n1 to be restored\n');
+    }
+  });
+});

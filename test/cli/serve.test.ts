@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { childrenOf, isAlive, openFiles, stateOf } from '../harness/processes.js';
+import type { Daemon } from '../harness/daemon.js';
+import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
+import { waitFor, within } from '../harness/waiting.js';
+import { connect } from '#src/rpc/client/client.js';
+
+function family(pid: number): number[] {
+  return [pid, ...childrenOf(pid).map((child) => child.pid)];
+}
+
+async function untilAllRun(daemon: Daemon): Promise<number[]> {
+  await waitFor('the workers', async () => {
+    const { workers } = await daemon.call('health');
+    return workers['file_watcher'] === 'ready' && workers['vectorization'] === 'ready';
+  });
+  return family(daemon.pid);
+}
+
+/** A process's Unix sockets that bear a path: the one that listens, and an accepted one for each client. */
+function namedSockets(pid: number): number {
+  const own = new Set(openFiles(pid).map((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1]));
+  const lines = readFileSync('/proc/net/unix', 'latin1').trimEnd().split('\n').slice(1);
+  return lines.filter((line) => {
+    const [inode, path] = line.trim().split(/ +/).slice(6);
+    return path !== undefined && own.has(inode);
+  }).length;
+}
+
+suite('codekeep serve', () => {
+  test('shows the progress of its projects without being a client of itself', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project(manyFiles(500));
+    const daemon = await sandbox.startDaemon({ args: ['--project', root] });
+    let most = 0;
+    await waitFor(
+      '"ready"',
+      () => {
+        most = Math.max(most, namedSockets(daemon.pid));
+        return daemon.stdout.includes('\nready: ');
+      },
+      60_000,
+    );
+    assert.equal(most, 2, 'the one that listens, and the client of this test');
+    assert.match(
+      daemon.stdout,
+      new RegExp(`\nindexed ${root}: 500 files, \\d+ chunks, after [\\d.]+ s\nready: `),
+    );
+  });
+
+  test('a project that cannot be registered is named, and the others are indexed', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+    const daemon = await sandbox.startDaemon({ args: ['--project', '/no/such/folder', '--project', root] });
+    daemon.mayLogErrors = true;
+    await waitFor('"ready"', () => daemon.stdout.includes('\nready: '), 60_000);
+    assert.match(daemon.stderr, /^codekeep: \/no\/such\/folder cannot be read \(ENOENT\)\.\n {2}\S.*\n$/);
+    daemon.expectedStderr = daemon.stderr;
+    assert.match(daemon.stdout, new RegExp(`^indexed ${root}: 1 files`, 'm'));
+  });
+
+  test('SIGHUP stops it in order', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const daemon = await sandbox.startDaemon();
+    const processes = await untilAllRun(daemon);
+    assert.deepEqual(await daemon.stop('SIGHUP'), { code: 0, signal: null });
+    assert.deepEqual(processes.filter(isAlive), []);
+  });
+
+  test('a terminal that is closed stops it in order', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const state = sandbox.path('state');
+    const command = `exec '${process.execPath}' '${program}' serve --state-dir '${state}'`;
+    const terminal = sandbox.spawn('script', ['--quiet', '--command', command, '/dev/null']);
+    const client = await waitFor('it answers', () => connect({ socket: join(state, 'codekeep.sock') }));
+    const { pid } = await client.call('health');
+    await client.call('start_worker', { worker_type: 'repair' });
+    const processes = family(pid);
+    assert.ok(processes.length >= 3);
+    terminal.kill('SIGKILL');
+    await within('it hangs up', client.closed);
+    await waitFor('all of them are gone', () => !processes.some(isAlive));
+    const log = readFileSync(join(state, 'logs', 'supervisor.log'), 'utf8');
+    assert.match(log.trimEnd().split('\n').at(-1) ?? '', /"stopped"/, 'in order, to the last word');
+  });
+
+  test('a second Ctrl-C while it stops ends it at once, with every worker', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const daemon = await sandbox.startDaemon({ config: { worker_stop_timeout: 600 } });
+    const processes = await untilAllRun(daemon);
+    const stuck = (await daemon.workerPid('file_watcher')) ?? assert.fail('no watcher');
+    process.kill(stuck, 'SIGSTOP');
+    daemon.child.kill('SIGINT');
+    await waitFor('the others are gone', () => processes.filter(isAlive).length === 2);
+    assert.equal(stateOf(stuck), 'T', 'one is waited for');
+    daemon.child.kill('SIGINT');
+    assert.deepEqual(await within('it ends', daemon.exited, 2_000), { code: 130, signal: null });
+    assert.equal(daemon.stderr, 'forced: every worker is killed\n');
+    daemon.expectedStderr = daemon.stderr;
+    await waitFor('nothing is left', () => !processes.some(isAlive), 2_000);
+  });
+});

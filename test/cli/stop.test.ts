@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { codekeep } from '../harness/command.js';
+import { childrenOf, isAlive } from '../harness/processes.js';
+import { Sandbox } from '../harness/sandbox.js';
+import { waitFor, within } from '../harness/waiting.js';
+
+suite('codekeep stop', () => {
+  test('ends when the daemon and all its workers are gone', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const daemon = await sandbox.startDaemon();
+    await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+    const processes = [daemon.pid, ...childrenOf(daemon.pid).map(({ pid }) => pid)];
+    assert.equal(processes.length, 4);
+    const { status, stdout, stderr } = await codekeep(sandbox, 'stop', '--socket', daemon.socket);
+    assert.deepEqual(processes.filter(isAlive), []);
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.match(stdout, /^stopped: 4 processes, in \d+ ms\n$/);
+    assert.deepEqual(await within('its exit', daemon.exited), { code: 0, signal: null });
+    assert.equal((await codekeep(sandbox, 'stop', '--socket', daemon.socket)).status, 3, 'there is none now');
+  });
+
+  test('says what is left when its time is over', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const daemon = await sandbox.startDaemon({ config: { worker_stop_timeout: 600 } });
+    const watcher = await waitFor('the watcher', () => daemon.workerPid('file_watcher'));
+    process.kill(watcher, 'SIGSTOP');
+    try {
+      const { status, stdout, stderr } = await codekeep(
+        sandbox,
+        'stop',
+        '--timeout',
+        '0.5',
+        '--socket',
+        daemon.socket,
+      );
+      assert.deepEqual([status, stdout], [4, '']);
+      assert.match(
+        stderr,
+        new RegExp(`^codekeep: Still there after 0\\.5 s: .*file_watcher \\(pid ${watcher}\\)`),
+      );
+    } finally {
+      process.kill(watcher, 'SIGCONT');
+    }
+    await within('its exit', daemon.exited);
+  });
+});
