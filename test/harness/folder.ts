@@ -6,6 +6,33 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
+const endings = new WeakMap<object, (() => unknown)[]>();
+
+/**
+ * Does something at the end of the test, the last that was asked for first, and all of it even where some fails: what
+ * uses a folder ends before the folder goes. (The runner's own hooks run in the order of their making.)
+ */
+export function atEnd(t: Pick<TestContext, 'after'>, work: () => unknown): void {
+  const known = endings.get(t);
+  if (known !== undefined) {
+    known.push(work);
+    return;
+  }
+  const works = [work];
+  endings.set(t, works);
+  t.after(async () => {
+    const failures: unknown[] = [];
+    for (const last of works.reverse()) {
+      try {
+        await last();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  });
+}
+
 /** A new folder below the system's own for such; whoever asks for it removes it. */
 export function newFolder(): string {
   return realpathSync(mkdtempSync(join(tmpdir(), 'codekeep-test-')));
@@ -15,7 +42,7 @@ export function newFolder(): string {
 export function temporaryFolder(t: Pick<TestContext, 'after'>): string {
   const folder = newFolder();
   chmodSync(folder, 0o755);
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  atEnd(t, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -45,7 +72,7 @@ export function temporaryFileSystem(t: Pick<TestContext, 'after'>, size: number)
     rmSync(folder, { recursive: true });
     return null;
   }
-  t.after(() => {
+  atEnd(t, () => {
     execFileSync('umount', ['--lazy', folder]);
     rmSync(folder, { recursive: true });
   });
@@ -72,7 +99,15 @@ export async function startScript(
     cwd: import.meta.dirname,
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  t.after(() => child.kill('SIGKILL'));
+  atEnd(t, async () => await killed(child));
   await once(child.stdout, 'data', { signal: AbortSignal.timeout(20_000) });
   return child;
+}
+
+/** Kills a child process and waits until it is gone. */
+export async function killed(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
 }

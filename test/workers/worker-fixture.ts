@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { configSchema } from '#src/base/config.js';
 import type { FromWorker, ToWorker, WorkerKind, WorkerOptions } from '#src/base/ipc.js';
+import { atEnd, killed } from '../harness/folder.js';
 import { waitFor } from '../harness/waiting.js';
 
 export const workerFile = fileURLToPath(import.meta.resolve('#src/worker.js'));
@@ -23,7 +24,7 @@ export class TestWorker {
     this.process = fork(workerFile, [kind, '--instance=test'], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    t.after(() => this.process.kill('SIGKILL'));
+    atEnd(t, async () => await killed(this.process));
     this.process.on('message', (message: FromWorker) => this.messages.push(message));
     const config = configSchema.parse({ reconcile_interval: 3_600 });
     this.send({ type: 'start', start: { stateDir, config, options, watcherRunning, task: null } });

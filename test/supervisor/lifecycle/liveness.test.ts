@@ -6,7 +6,7 @@ import { diagnose, residentBytes } from '#src/supervisor/lifecycle/liveness.js';
 import { Fleet } from '#src/supervisor/lifecycle/fleet.js';
 import type { WorkerExit } from '#src/supervisor/lifecycle/worker-exit.js';
 import type { WorkerProcess } from '#src/supervisor/lifecycle/worker-process.js';
-import { temporaryFolder } from '../../harness/folder.js';
+import { atEnd, temporaryFolder } from '../../harness/folder.js';
 import { within } from '../../harness/waiting.js';
 import { type FixtureName, fixtureProgram } from './worker-fixture.js';
 
@@ -64,7 +64,7 @@ async function watched(
   const worker = fleet.fork('vectorization', start, (message) => {
     if (message.type === 'activity' && message.activity.operation === null) ended('done');
   });
-  t.after(async () => {
+  atEnd(t, async () => {
     if (!worker.hasExited) process.kill(worker.pid, 'SIGKILL');
     await worker.exited;
     fleet.end();
