@@ -155,6 +155,35 @@ test('no more than the backups that were asked for are kept', async (t) => {
   );
 });
 
+test('while a log is written, every rotation rotates, and each line is in one file, in order', async (t) => {
+  const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info');
+  await files.open();
+  const rotations = 20;
+  let written = 0;
+  const write = (): void => files.write('repair', 'info', `line ${written++}`);
+  const writing = setInterval(() => Array.from({ length: 50 }, write), 0);
+  t.after(() => clearInterval(writing));
+  for (let number = 1; number <= rotations; number += 1) {
+    write();
+    const rotating = files.rotate('repair', 100);
+    // The old file is being closed: this one belongs to the new file.
+    write();
+    const moved = await rotating;
+    assert.equal(moved.length, number, `rotation ${number}`);
+    write();
+  }
+  clearInterval(writing);
+  await files.close();
+  const listed = await files.list('repair');
+  assert.equal(listed.length, rotations + 1);
+  assert.ok(listed.some(({ path, size }) => path.endsWith('/repair.log') && size > 0));
+  const { entries } = await view(listed, { limit: 1_000_000 });
+  assert.deepEqual(
+    entries.map(({ message }) => message),
+    Array.from({ length: written }, (_, number) => `line ${number}`),
+  );
+});
+
 test('patterns without end on another engine are matched, many at once, while the loop stays free', async (t) => {
   const files = logFiles(t, text(Array.from({ length: 300 }, (_, n) => entry(n, `${'a'.repeat(2_000)}!`))));
   const held = monitorEventLoopDelay({ resolution: 1 });
