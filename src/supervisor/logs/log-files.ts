@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type winston from 'winston';
@@ -10,10 +10,13 @@ import { type LogType, logTypes } from '../../contract/logs.js';
 import { Serial } from '../../base/serial.js';
 import { within } from '../../base/waiting.js';
 
+/** A file that has become so large (bytes) is numbered on, with so many files before it. */
 const fileBytesMax = 10 * 1024 * 1024;
-const filesMax = 5;
-/** A longer entry is cut: one that is larger than a whole file stalls winston's transport. */
+const backupsMax = 4;
+/** A longer entry is cut: a defect must not fill the disk with one line. */
 const entryCharsMax = 16_384;
+/** Time, level and punctuation of an entry. */
+const entryOverheadChars = 70;
 /** How long the end of the daemon waits for the last entries to be written (ms). */
 const closePatienceMs = 2_000;
 
@@ -31,6 +34,8 @@ export interface LogActivity {
 interface OpenLog {
   logger: winston.Logger;
   transport: winston.transports.FileTransportInstance;
+  /** Size of the file, with what is on its way to it (bytes; characters of the entries). */
+  size: number;
   /** Entries that winston was given and has not passed on to the file. */
   unwritten: number;
   change: Change;
@@ -52,6 +57,7 @@ export interface LogFile {
 export class LogFiles {
   readonly folder: string;
   readonly #level: LogLevel;
+  readonly #fileBytesMax: number;
   readonly #loggers = new Map<LogType, OpenLog>();
   readonly #activity = new Map<LogType, LogActivity>();
   readonly #rotations = new Serial();
@@ -60,9 +66,11 @@ export class LogFiles {
   /** Entries of logs that are not to be written just now: before `open`, and while their files are numbered on. */
   readonly #held = new Map<LogType, winston.LogEntry[]>();
 
-  constructor(folder: string, level: LogLevel) {
+  /** @param fileBytes the size at which a file is numbered on; lower in tests */
+  constructor(folder: string, level: LogLevel, fileBytes = fileBytesMax) {
     this.folder = folder;
     this.#level = level;
+    this.#fileBytesMax = fileBytes;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (const type of logTypes) this.#held.set(type, []);
   }
@@ -176,26 +184,30 @@ export class LogFiles {
       this.#loggers.set(type, log);
     }
     log.unwritten += 1;
+    log.size += entry.message.length + entryOverheadChars;
     log.logger.log(entry);
+    if (log.size < this.#fileBytesMax) return;
+    // Once for this file. Winston's own rotation by size loses what is on its way.
+    log.size = 0;
+    void this.#rotateBySize(type);
+  }
+
+  async #rotateBySize(type: LogType): Promise<void> {
+    await this.rotate(type, backupsMax).catch((error: unknown) => sayOnStderr(error));
   }
 
   #openLog(type: LogType, loaded: typeof winston): OpenLog {
-    const transport = new loaded.transports.File({
-      filename: join(this.folder, `${type}.log`),
-      maxsize: fileBytesMax,
-      maxFiles: filesMax,
-      tailable: true,
-    });
+    const filename = join(this.folder, `${type}.log`);
+    const transport = new loaded.transports.File({ filename });
     const logger = loaded.createLogger({
       level: this.#level,
       format: loaded.format.json(),
       transports: [transport],
     });
     // A full disk must not take the daemon down; what cannot be logged is said where systemd can hear it.
-    logger.on('error', (error: unknown) =>
-      process.stderr.write(`the log cannot be written: ${messageOf(error)}\n`),
-    );
-    const log: OpenLog = { logger, transport, unwritten: 0, change: new Change() };
+    logger.on('error', sayOnStderr);
+    const size = statSync(filename, { throwIfNoEntry: false })?.size ?? 0;
+    const log: OpenLog = { logger, transport, size, unwritten: 0, change: new Change() };
     transport.on('logged', () => {
       log.unwritten -= 1;
       log.change.notify();
@@ -219,6 +231,10 @@ async function endOf(log: OpenLog): Promise<void> {
     log.transport.once('finish', () => resolve());
     log.logger.end();
   });
+}
+
+function sayOnStderr(error: unknown): void {
+  process.stderr.write(`the log cannot be written: ${messageOf(error)}\n`);
 }
 
 function isAtLeast(level: LogLevel, least: LogLevel): boolean {

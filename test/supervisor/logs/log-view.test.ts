@@ -155,6 +155,24 @@ test('no more than the backups that were asked for are kept', async (t) => {
   );
 });
 
+test('a file that has become large is numbered on by itself, and no line is lost or doubled', async (t) => {
+  const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info', 100_000);
+  await files.open();
+  const lines = 1_500;
+  for (let number = 0; number < lines; number += 1) {
+    files.write('repair', 'info', `line ${number} ${'x'.repeat(100)}`);
+    if (number % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await files.close();
+  const listed = await files.list('repair');
+  assert.ok(listed.length > 1 && listed.length <= 5, `${listed.length} files`);
+  const { entries } = await view(listed, { limit: lines });
+  assert.deepEqual(
+    entries.map(({ message }) => message.split(' ')[1]),
+    Array.from({ length: lines }, (_, number) => String(number)),
+  );
+});
+
 test('while a log is written, every rotation rotates, and each line is in one file, in order', async (t) => {
   const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info');
   await files.open();
