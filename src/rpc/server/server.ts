@@ -3,14 +3,17 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { CodekeepError } from '../../base/errors.js';
 import { groupId } from '../../base/group-id.js';
 import { sleep } from '../../base/waiting.js';
-import { Connection } from './connection.js';
+import { ByteBudget } from './byte-budget.js';
+import { Connection, pieceBytes, type Shared } from './connection.js';
 import { type ContractShape, type DefectListener, Dispatcher, type Handlers } from './dispatch.js';
 import { defaultLimits, type RpcLimits } from './limits.js';
 import { replyToFailure } from '../protocol.js';
 import { listenAt, removeSocketFile, type SocketFile, socketFileAt } from './socket-file.js';
+import { RunQueue } from './run-queue.js';
 import { watchSocketFile } from './socket-watch.js';
-import { Turn } from './turn.js';
 
+/** How often connections that are not being read are asked whether their clients still exist. */
+const goneProbeEveryMs = 1_000;
 /** How long, in milliseconds, a refused client has to read why. */
 const refusalMaxMs = 1_000;
 /**
@@ -53,9 +56,9 @@ export function createRpcServer<C extends ContractShape>(options: RpcServerOptio
 class SocketServer<C extends ContractShape> implements RpcServer {
   readonly #options: RpcServerOptions<C>;
   readonly #limits: RpcLimits;
-  readonly #dispatcher: Dispatcher<C>;
-  readonly #turn = new Turn();
+  readonly #shared: Shared;
   readonly #server: Server;
+  readonly #probing: NodeJS.Timeout;
   readonly #connections = new Set<Connection>();
   readonly #refused = new Set<Socket>();
   #lastId = 0;
@@ -66,9 +69,19 @@ class SocketServer<C extends ContractShape> implements RpcServer {
   constructor(options: RpcServerOptions<C>) {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
-    this.#dispatcher = new Dispatcher(options.contract, options.handlers, this.#limits, options.onDefect);
-    // Without allowHalfOpen Node closes our side at the client's end of input, and its replies are lost.
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
+    const { contract, handlers, onDefect } = options;
+    this.#shared = {
+      answerer: new Dispatcher(contract, handlers, this.#limits, onDefect),
+      limits: this.#limits,
+      queue: new RunQueue(),
+      budget: new ByteBudget(this.#limits.maxHeldBytes),
+      onDefect,
+    };
+    // Without allowHalfOpen Node closes our side at the client's end of input, and its replies are lost. With a low
+    // mark it reads on only when we do, so that the clients' input waits with them and not in our memory.
+    const readLate = { allowHalfOpen: true, highWaterMark: pieceBytes };
+    this.#server = createServer(readLate, (socket) => this.#accept(socket));
+    this.#probing = setInterval(() => this.#probe(), goneProbeEveryMs).unref();
   }
 
   async listen(): Promise<void> {
@@ -103,6 +116,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
     const grace = sleep(this.#limits.closeGraceMs, isClosed.signal);
     await Promise.race([closed, grace]);
     isClosed.abort();
+    clearInterval(this.#probing);
     for (const connection of this.#connections) connection.destroy();
     for (const socket of this.#refused) socket.destroy();
     await closed;
@@ -127,13 +141,13 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       return;
     }
     this.#lastId += 1;
-    const connection = new Connection(this.#lastId, socket, this.#dispatcher, {
-      limits: this.#limits,
-      turn: this.#turn,
-      onDefect: this.#options.onDefect,
-    });
+    const connection = new Connection(this.#lastId, socket, this.#shared);
     this.#connections.add(connection);
     socket.on('close', () => this.#connections.delete(connection));
+  }
+
+  #probe(): void {
+    for (const connection of this.#connections) connection.probe();
   }
 
   #refuse(socket: Socket): void {

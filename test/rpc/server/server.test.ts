@@ -179,7 +179,7 @@ test('a wrong header ends the connection after its error', async (t) => {
 });
 
 test('a client that never reads is no longer read and at last destroyed; others are served meanwhile', async (t) => {
-  const { socket, server } = await startService(t, { maxWriteBufferBytes: MiB, writeStallMaxMs: 300 });
+  const { socket, server } = await startService(t, { maxWriteBufferChars: MiB, writeStallMaxMs: 300 });
   const stuck = new RawClient(socket);
   stuck.socket.pause();
   stuck.send(Array.from({ length: 500 }, (_, id) => request(id, 'fill', { bytes: MiB / 4 })).join('\n'));
@@ -197,7 +197,7 @@ test('a client that never reads is no longer read and at last destroyed; others 
 });
 
 test('a client that reads late gets every reply', async (t) => {
-  const { socket } = await startService(t, { maxWriteBufferBytes: MiB });
+  const { socket } = await startService(t, { maxWriteBufferChars: MiB });
   const client = new RawClient(socket);
   client.socket.pause();
   client.send(Array.from({ length: 100 }, (_, id) => request(id, 'fill', { bytes: MiB / 4 })).join('\n'));
@@ -232,7 +232,7 @@ test('a client that left while it was not being read is noticed, too', async (t)
 });
 
 test('a client that reads no notifications is destroyed before they fill the memory', async (t) => {
-  const { socket, aborted } = await startService(t, { maxWriteBufferBytes: MiB });
+  const { socket, aborted } = await startService(t, { maxWriteBufferChars: MiB });
   const client = new RawClient(socket);
   client.socket.pause();
   client.send(request(1, 'flood'));
