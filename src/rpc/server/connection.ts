@@ -56,7 +56,7 @@ export class Connection {
   #partialTimer: NodeJS.Timeout | undefined;
   #pending = 0;
   #pendingBytes = 0;
-  /** Node waits for input of the client, and will see its end. */
+  /** All that came is read: Node waits for more of it, and will see its end. */
   #isRead = false;
   #input: 'open' | 'ended' | 'thrown_away' = 'open';
   #isEnding = false;
@@ -69,12 +69,15 @@ export class Connection {
     this.#lane = queue.lane(() => this.#safeStep());
     this.#inbox = new Inbox(limits);
     const stall = { chars: limits.maxWriteBufferChars, maxMs: limits.writeStallMaxMs };
-    this.#outbox = new Outbox(socket, stall, () => this.#lane.wake());
+    this.#outbox = new Outbox(socket, stall, () => this.#goOn());
     this.#calls = new PendingCalls(id, {
       notify: (method, params) => this.#notify(method, params),
-      onLetGo: () => this.#lane.wake(),
+      onLetGo: () => this.#goOn(),
     });
-    socket.on('readable', () => this.#lane.wake());
+    socket.on('readable', () => {
+      this.#isRead = false;
+      this.#lane.wake();
+    });
     socket.on('end', () => this.#endInput('ended'));
     // EPIPE, ECONNRESET and the like: the client is gone, and 'close' follows.
     socket.on('error', () => undefined);
@@ -114,15 +117,16 @@ export class Connection {
     }
   }
 
-  /** Begins the next request, or reads a piece; false when there is nothing to do, or no room for it. */
+  /** Reads a piece and begins a request; false when there is nothing more to do, or no room for it. */
   #step(): boolean {
     if (this.#socket.destroyed) return false;
     clearTimeout(this.#partialTimer);
     if (this.#hasRoom()) {
-      if (this.#startNext()) return true;
-      if (!this.#read()) return this.#onDrained();
-      this.#startNext();
-      return true;
+      const isBegun = this.#startNext();
+      const isRefused = !isBegun && !this.#read();
+      if (!isBegun && !isRefused) this.#startNext();
+      // Said at once: who has nothing more to do is first again with the next small request.
+      return !this.#inbox.isEmpty || (!isRefused && !this.#isRead) || this.#onDrained();
     }
     if (this.#outbox.length > this.#limits.maxWriteBufferChars) return false;
     this.#cancelWaiting();
@@ -143,14 +147,11 @@ export class Connection {
     const complete = this.#inbox.waitingBytes + this.#pendingBytes;
     if (complete >= this.#limits.maxMessageBytes) return false;
     if (!this.#shared.budget.mayGrow(this, this.#inbox.heldBytes + this.#pendingBytes)) return false;
-    const ready = Math.min(pieceBytes, this.#socket.readableLength);
-    // With nothing ready it is asked all the same: that is how a stream reads on, and comes to its end.
-    const piece: unknown = ready > 0 ? this.#socket.read(ready) : this.#socket.read();
-    if (!Buffer.isBuffer(piece)) {
-      this.#isRead = true;
-      if (this.#inbox.isPartial && this.#input === 'open') this.#watchPartialMessage();
-      return false;
-    }
+    const isMore = this.#socket.readableLength > pieceBytes;
+    // With nothing there it is asked all the same: that is how a stream reads on, and comes to its end.
+    const piece: unknown = isMore ? this.#socket.read(pieceBytes) : this.#socket.read();
+    this.#isRead = !isMore;
+    if (!Buffer.isBuffer(piece)) return false;
     this.#inbox.push(piece);
     this.#noteHeld();
     return true;
@@ -186,8 +187,14 @@ export class Connection {
       this.#pending -= weight;
       this.#pendingBytes -= bytes;
       this.#noteHeld();
-      this.#lane.wake();
+      this.#goOn();
     }
+  }
+
+  /** There is room again; a step that would find nothing to do costs this client its place before others. */
+  #goOn(): void {
+    const isIdle = this.#input === 'open' && this.#isRead && this.#inbox.isEmpty;
+    if (!isIdle) this.#lane.wake();
   }
 
   /** There is no room for the requests that wait: what cancels them or others must not wait with them. */
@@ -201,12 +208,16 @@ export class Connection {
 
   /** Everything that came is begun; true where that gave something to do. */
   #onDrained(): boolean {
+    if (this.#input === 'open') {
+      if (this.#inbox.isPartial && this.#isRead) this.#watchPartialMessage();
+      return false;
+    }
     if (this.#input === 'ended' && this.#inbox.isPartial) {
       this.#inbox.end();
       return true;
     }
-    const isLast = this.#input !== 'open' && this.#pending === 0;
-    if (isLast && (this.#input === 'thrown_away' || !this.#calls.isKept)) this.#endOutput();
+    const isKept = this.#input === 'ended' && this.#calls.isKept;
+    if (this.#pending === 0 && !isKept) this.#endOutput();
     return false;
   }
 
