@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { type LocationFlags, locate } from '../base/locations.js';
+import { keepMemorySmall } from '../base/small-memory.js';
 import { sleep } from '../base/waiting.js';
 import { type Client, connect } from '../rpc/client/client.js';
 import { describeError } from './output.js';
@@ -9,6 +10,7 @@ const lookEveryMs = 200;
 
 /** `codekeep serve`: the supervisor in the foreground, until SIGTERM or SIGINT. */
 export async function serve(flags: LocationFlags & { project: string[] }): Promise<void> {
+  keepMemorySmall();
   // Only this command needs the server's half of the program.
   const { startDaemon } = await import('../daemon/daemon.js');
   const locations = locate(flags, process.env);
