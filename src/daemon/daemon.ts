@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfig } from '../base/config.js';
 import { messageOf } from '../base/errors.js';
+import { makePrivate } from '../base/umask.js';
 import { version } from '../base/version.js';
 import type { Locations } from '../base/locations.js';
 import { contract } from '../contract/index.js';
@@ -48,6 +49,7 @@ export interface Daemon {
  */
 export async function startDaemon({ locations, projects }: DaemonOptions): Promise<Daemon> {
   const startedAt = Date.now();
+  makePrivate();
   const config = readConfig(locations.config);
   mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
   const lock = holdStateLock(join(locations.stateDir, 'lock.db'));

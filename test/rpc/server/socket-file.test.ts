@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, lstat, mkdir, readdir, readFile, rename, symlink, unlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { CodekeepError } from '#src/base/errors.js';
+import type { RpcServer } from '#src/rpc/server/server.js';
 import { waitFor } from '../../harness/waiting.js';
 import {
   checkedReply,
@@ -70,6 +82,35 @@ test('a folder that exists keeps its mode', async (t) => {
   await second.listen();
   assert.equal(await modeOf(folder), 0o755);
   await second.close();
+});
+
+test('a folder that others may write is refused, unless it is sticky', async (t) => {
+  const service = await startService(t);
+  const folder = join(dirname(service.socket), 'open');
+  await mkdir(folder);
+  const second = (): RpcServer => serverFor({ ...service, socket: join(folder, 'test.sock') });
+  for (const mode of [0o777, 0o770, 0o702]) {
+    await chmod(folder, mode);
+    await assert.rejects(
+      second().listen(),
+      isCode('INVALID_PARAMS', /Others may write .*open/),
+      mode.toString(8),
+    );
+    assert.deepEqual(await readdir(folder), []);
+  }
+  await chmod(folder, 0o1777);
+  const sticky = second();
+  await sticky.listen();
+  await sticky.close();
+});
+
+test("another user's folder is refused", { skip: process.getuid?.() !== 0 && 'needs root' }, async (t) => {
+  const service = await startService(t);
+  const folder = join(dirname(service.socket), 'foreign');
+  await mkdir(folder, { mode: 0o755 });
+  await chown(folder, 12_345, 12_345);
+  const second = serverFor({ ...service, socket: join(folder, 'test.sock') });
+  await assert.rejects(second.listen(), isCode('INVALID_PARAMS', /another user \(12345\)/));
 });
 
 test('a dead socket is replaced', async (t) => {
@@ -153,7 +194,7 @@ test('a socket that was removed is listened at again, and those who are connecte
 });
 
 test('what answers in place of the socket is left alone and told, and the place taken again when it is gone', async (t) => {
-  const { socket, problems } = await startService(t, watchful);
+  const { socket, problems, server } = await startService(t, watchful);
   const foreign = createServer((client) => client.on('error', () => undefined).end('foreign'));
   foreign.listen(`${socket}.foreign`);
   await once(foreign, 'listening');
@@ -164,10 +205,11 @@ test('what answers in place of the socket is left alone and told, and the place 
   foreign.close();
   await waitFor('it answers again', () => answers(socket));
   await waitFor('it is said to be over', () => problems.at(-1) === null);
+  await server.close();
 });
 
 test('a file in place of the socket is left alone; a socket that nobody listens on is replaced', async (t) => {
-  const { socket, problems } = await startService(t, watchful);
+  const { socket, problems, server } = await startService(t, watchful);
   await unlink(socket);
   await writeFile(socket, 'precious');
   await waitFor('it is told', () => /not a socket/.test(problems.at(-1) ?? ''));
@@ -178,6 +220,7 @@ test('a file in place of the socket is left alone; a socket that nobody listens 
   await leaveDeadSocket(dead);
   await rename(dead, socket);
   await waitFor('it answers again', () => answers(socket));
+  await server.close();
 });
 
 /** Descriptor of a listening server; Node shows it only on its internal handle. */
