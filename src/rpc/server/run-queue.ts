@@ -81,6 +81,7 @@ export class Lane {
 }
 
 async function microtasksEnd(): Promise<void> {
-  // Node runs ticks when no microtask is left.
+  // Node runs what a microtask gives to nextTick when no microtask is left.
+  await Promise.resolve();
   await new Promise<void>((resolve) => process.nextTick(resolve));
 }

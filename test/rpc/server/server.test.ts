@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
+import { connect } from 'node:net';
 import { test } from 'node:test';
-import { exchange, outcome, parseLines, RawClient, request, startService } from '../service.js';
+import { exchange, exchangeText, outcome, parseLines, RawClient, request, startService } from '../service.js';
 
 const MiB = 1024 * 1024;
 
@@ -206,6 +207,31 @@ test('a client that reads late gets every reply', async (t) => {
   client.socket.resume();
   const replies = await client.closed();
   assert.equal(replies.length, 100);
+});
+
+test('a slow but steady reader is not cut off, however long its reply takes', async (t) => {
+  const stallMs = 400;
+  const { socket } = await startService(t, { maxWriteBufferChars: MiB, writeStallMaxMs: stallMs });
+  const client = connect(socket);
+  client.write(`${request(1, 'fill', { bytes: 8 * MiB })}\n`);
+  const startedAt = performance.now();
+  let bytes = 0;
+  for await (const chunk of client) {
+    assert.ok(Buffer.isBuffer(chunk));
+    bytes += chunk.length;
+    if (chunk.at(-1) === 0x0a) break;
+    // The reader's own pace: what is tested is that it takes longer than a stall.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.ok(bytes > 8 * MiB);
+  assert.ok(performance.now() - startedAt > 2 * stallMs);
+});
+
+test('headers with bare line feeds are answered', async (t) => {
+  const { socket } = await startService(t);
+  const body = request(1, 'get_data');
+  const reply = await exchangeText(socket, `Content-Length: ${body.length}\n\n${body}\n`);
+  assert.match(reply, /^Content-Length: \d+\r\n\r\n\{"jsonrpc":"2.0","id":1,"result":\["hello",5\]\}$/);
 });
 
 test('the signal of a call aborts when its client is gone, reset or closed', async (t) => {
