@@ -73,6 +73,12 @@ export const configSchema = z.strictObject({
     .describe(
       'A group whose members may use the socket, too: it becomes 0660, its folder 0750 if codekeep makes it',
     ),
+  socket_check_interval: z
+    .number()
+    .positive()
+    .max(3_600)
+    .default(2)
+    .describe("Seconds between looks whether the socket's name is still there; a lost one is made again"),
   max_message_bytes: z
     .int()
     .positive()

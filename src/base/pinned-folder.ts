@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { CodekeepError, errnoOf } from './errors.js';
+import { usualFolderMode } from './umask.js';
 
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
@@ -45,8 +46,11 @@ export class PinnedFolder {
 
   async #child(segment: string, create: boolean): Promise<PinnedFolder> {
     try {
-      if (create) await this.#makeChild(segment);
-      return new PinnedFolder(await open(this.at(segment), folderFlags));
+      const isMade = create && (await this.#makeChild(segment));
+      const handle = await open(this.at(segment), folderFlags);
+      const mode = isMade ? usualFolderMode() : null;
+      if (mode !== null) await handle.chmod(mode);
+      return new PinnedFolder(handle);
     } catch (error) {
       const errno = errnoOf(error);
       if (errno !== 'ENOTDIR' && errno !== 'ELOOP') throw error;
@@ -59,14 +63,16 @@ export class PinnedFolder {
     }
   }
 
-  async #makeChild(segment: string): Promise<void> {
+  /** False where it is there already. */
+  async #makeChild(segment: string): Promise<boolean> {
     try {
       await mkdir(this.at(segment));
     } catch (error) {
-      if (errnoOf(error) === 'EEXIST') return;
+      if (errnoOf(error) === 'EEXIST') return false;
       throw error;
     }
     await this.sync();
+    return true;
   }
 
   /** Makes what was linked into or unlinked from this folder durable. */
@@ -77,6 +83,10 @@ export class PinnedFolder {
   async identity(): Promise<{ dev: bigint; ino: bigint }> {
     const { dev, ino } = await this.#handle.stat({ bigint: true });
     return { dev, ino };
+  }
+
+  async stat(): Promise<{ mode: number; uid: number }> {
+    return await this.#handle.stat();
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { type LocationFlags, locate } from '../base/locations.js';
+import { keepMemorySmall } from '../base/small-memory.js';
 import { sleep } from '../base/waiting.js';
 import type { Daemon } from '../daemon/daemon.js';
 import { describeError, exitStatus, print } from './output.js';
@@ -10,6 +11,7 @@ const lookEveryMs = 200;
 
 /** `codekeep serve`: the supervisor in the foreground, until SIGTERM, SIGINT or SIGHUP. */
 export async function serve(flags: LocationFlags & { project: string[] }): Promise<void> {
+  keepMemorySmall();
   // Only this command needs the server's half of the program.
   const { startDaemon } = await import('../daemon/daemon.js');
   const locations = locate(flags, process.env);

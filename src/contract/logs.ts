@@ -28,7 +28,12 @@ export const viewWorkerLogs = defineMethod({
     from_time: timestamp.optional(),
     to_time: timestamp.optional(),
     log_levels: z.array(level).min(1).optional(),
-    search_pattern: z.string().min(1).max(1000).optional().describe('Regular expression on the message'),
+    search_pattern: z
+      .string()
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe('Regular expression (RE2: no lookaround, no backreferences) that the message has to match'),
     tail: z.int().min(1).max(10_000).optional().describe('Only the last so many of the entries that match'),
     limit: z.int().min(1).max(10_000).default(1000),
   }),

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfig } from '../base/config.js';
 import { messageOf } from '../base/errors.js';
+import { makePrivate } from '../base/umask.js';
 import { version } from '../base/version.js';
 import type { Locations } from '../base/locations.js';
 import { contract, type Result } from '../contract/index.js';
@@ -62,6 +63,7 @@ export interface ProjectProgress {
  */
 export async function startDaemon({ locations, projects }: DaemonOptions): Promise<Daemon> {
   const startedAt = Date.now();
+  makePrivate();
   const config = readConfig(locations.config);
   mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
   const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
@@ -101,10 +103,13 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     onDefect,
     onSocketProblem: (problem) => {
       if (problem === null) problems.delete('socket');
-      else problems.set('socket', { source: 'socket', reason: problem, hint: socketHint });
+      else problems.set('socket', { source: 'socket', reason: problem, hint: socketHint(process.env) });
       supervisor.log('warn', problem ?? 'the socket is where it was again');
     },
-    limits: { maxMessageBytes: config.max_message_bytes },
+    limits: {
+      maxMessageBytes: config.max_message_bytes,
+      socketCheckEveryMs: config.socket_check_interval * 1_000,
+    },
   });
   try {
     if (isActivated(process.env)) await server.listenFd(activatedFd);
@@ -201,8 +206,11 @@ function workerPids(supervisor: Supervisor): number[] {
 
 const startHint = 'Not everything was started. Mend the cause, then restart the daemon.';
 
-const socketHint =
-  'Nobody else can connect. Restart the daemon (SIGTERM, then codekeep serve) to have a socket again.';
+function socketHint(env: NodeJS.ProcessEnv): string {
+  return isActivated(env)
+    ? 'Nobody else can connect. Restart the socket unit (systemctl restart) to have it again.'
+    : 'Nobody else can connect. Move away what is there: it is listened there again as soon as that is possible.';
+}
 
 /** The first descriptor that systemd hands over; sd_listen_fds(3). */
 const activatedFd = 3;

@@ -11,6 +11,8 @@ export interface Subscriber {
   /** Aborts when the connection has ended. */
   readonly gone: AbortSignal;
   notify(method: string, params: Record<string, unknown>): void;
+  afterReply(act: () => void): void;
+  keepOpen(): () => void;
 }
 
 /** Where those who know something say it. */
@@ -23,7 +25,8 @@ interface Subscription {
   id: string;
   topics: readonly Topic[];
   subscriber: Subscriber;
-  /** Events that came before the reply to `subscribe` was written; null from then on. */
+  letGo: () => void;
+  /** Events that came before the reply to `subscribe` was on its way; null from then on. */
   held: ServiceEvent[] | null;
 }
 
@@ -34,7 +37,7 @@ export class Subscriptions implements EventSink {
   readonly #byConnection = new Map<number, Set<Subscription>>();
 
   /**
-   * Events begin with the end of this turn of the event loop: the reply with the id is written by then.
+   * Events begin after the reply with the id; the connection lasts as long as the client reads it.
    * @returns the subscription's id
    * @throws CodekeepError LIMIT_EXCEEDED
    */
@@ -47,23 +50,25 @@ export class Subscriptions implements EventSink {
         'End one with unsubscribe; one subscription can have several topics.',
       );
     }
+    const id = randomUUID();
+    // Its client left while the request was on its way.
+    if (subscriber.gone.aborted) return id;
     const subscription: Subscription = {
-      id: randomUUID(),
+      id,
       topics: [...new Set(wanted)],
       subscriber,
+      letGo: subscriber.keepOpen(),
       held: [],
     };
-    // Its client left while the request was on its way.
-    if (subscriber.gone.aborted) return subscription.id;
     own.add(subscription);
     this.#byId.set(subscription.id, subscription);
     for (const topic of subscription.topics) this.#byTopic.get(topic)?.add(subscription);
-    setImmediate(() => {
+    subscriber.afterReply(() => {
       const { held } = subscription;
       subscription.held = null;
       for (const event of held ?? []) send(subscription, event);
     });
-    return subscription.id;
+    return id;
   }
 
   /** @throws CodekeepError NOT_FOUND, also for an id of another connection */
@@ -109,6 +114,7 @@ export class Subscriptions implements EventSink {
     this.#byId.delete(subscription.id);
     for (const topic of subscription.topics) this.#byTopic.get(topic)?.delete(subscription);
     subscription.held = [];
+    subscription.letGo();
   }
 }
 

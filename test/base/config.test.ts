@@ -17,6 +17,7 @@ const defaults = {
   max_file_bytes: 2 * 1024 * 1024,
   reconcile_interval: 300,
   log_level: 'info',
+  socket_check_interval: 2,
   max_message_bytes: 1024 * 1024,
 };
 

@@ -49,7 +49,13 @@ test('a loop with a slicer lets others have their turn, and hears of an abort', 
   while (performance.now() < until) await slicer.breathe();
   isOver = true;
   assert.ok(turns >= 5, `${turns} turns`);
-  await assert.rejects(new Slicer(AbortSignal.abort(new Error('enough'))).breathe(), /enough/);
+  const stop = new AbortController();
+  const stopped = new Slicer(stop.signal, 60_000);
+  assert.equal(stopped.isDue(), false);
+  stop.abort(new Error('enough'));
+  assert.equal(stopped.isDue(), true);
+  await assert.rejects(stopped.breathe(), /enough/);
+  assert.throws(() => new Slicer(stop.signal), /enough/, 'before the first step');
 });
 
 test('a slicer costs no turn before its slice is over', async () => {

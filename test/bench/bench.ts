@@ -14,7 +14,10 @@ import { measureStop } from './stop.js';
  * `npm run bench`: the figures of test/README.md. Each is set against a floor or a peer in the same run, because
  * the ratio is what holds on another machine. CODEKEEP_BENCH=start,peer,stop and the like chooses parts.
  */
-const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,peer,limits,index,stop,restore,dry_run').split(',');
+const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,memory,peer,limits,index,stop,restore,dry_run').split(
+  ',',
+);
+const requests = 10_000;
 const folder = mkdtempSync(join(tmpdir(), 'codekeep-bench-data-'));
 
 function print(title: string, figures: readonly Figure[]): void {
@@ -54,6 +57,17 @@ async function measureStart(): Promise<Figure[]> {
   ];
 }
 
+/** What the supervisor holds once it has answered for a while, and nothing else was asked of it. */
+async function measureMemory(service: Service): Promise<Figure[]> {
+  await measureHealth(service, requests).stop();
+  return [
+    {
+      name: `memory of the supervisor after ${requests.toLocaleString('en')} requests`,
+      value: inMb(residentMb(service.pid)),
+    },
+  ];
+}
+
 async function measureIdle(service: Service): Promise<Figure[]> {
   const idle = await measureHealth(service, 2_000).stop();
   const memory: Figure[] = [{ name: 'memory of the supervisor', value: inMb(residentMb(service.pid)) }];
@@ -74,6 +88,7 @@ async function measureIdle(service: Service): Promise<Figure[]> {
 try {
   process.stdout.write(`node ${process.version}, ${availableParallelism()} cores\n`);
   if (chosen.includes('start')) print('start', await measureStart());
+  if (chosen.includes('memory')) print('memory', await withService(measureMemory));
   if (chosen.includes('index')) {
     const root = newFolder('sources');
     copySources(root);

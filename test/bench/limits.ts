@@ -14,6 +14,9 @@ const bursts: readonly [string, Kind, number][] = [
 const lasting: readonly [string, Kind, number][] = [
   ['a byte a second', 'slow', 1_000],
   ['a client that never reads', 'deaf', 10_000],
+  ['98 kB messages on 1 connection', 'bulk', 1],
+  ['98 kB messages on 100 connections', 'bulk', 100],
+  ['98 kB messages on 400 connections', 'bulk', 400],
 ];
 /** Health is asked at least so often in each situation, so that there is a p99. */
 const asksMin = 500;

@@ -14,7 +14,7 @@ export class Load {
   readonly #lines: AsyncIterator<string>;
 
   constructor(
-    kind: 'crowd' | 'large' | 'batch' | 'pipeline' | 'slow' | 'deaf',
+    kind: 'crowd' | 'large' | 'batch' | 'pipeline' | 'slow' | 'deaf' | 'bulk',
     socket: string,
     amount: number,
   ) {

@@ -69,6 +69,8 @@ export interface Service {
   calls: string[];
   /** What onDefect was told: [error, where]. */
   defects: [unknown, string][];
+  /** What was told about the socket's name. */
+  problems: (string | null)[];
   gate: Gate;
   /** Opens when a call of `hold` has begun, and when its signal has aborted. */
   held: Gate;
@@ -153,6 +155,7 @@ export async function startService(t: TestContext, limits: Partial<RpcLimits> = 
     socket: join(await temporaryFolder(t), 'run', 'test.sock'),
     calls: [],
     defects: [],
+    problems: [],
     gate: new Gate(),
     held: new Gate(),
     aborted: new Gate(),
@@ -173,6 +176,7 @@ export function serverFor(service: Omit<Service, 'server'>, limits: Partial<RpcL
     socketPath: service.socket,
     socketGroup: service.socketGroup,
     onDefect: (error, where) => service.defects.push([error, where]),
+    onSocketProblem: (problem) => service.problems.push(problem),
     limits,
   });
 }

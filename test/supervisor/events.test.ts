@@ -5,7 +5,12 @@ import { after, before, suite, test } from 'node:test';
 import { type Client, connect, type ServiceEvent, type Topic } from '#src/rpc/client/client.js';
 import { addLostRows, type Daemon, type Project } from '../harness/daemon.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
-import { waitFor } from '../harness/waiting.js';
+import { waitFor, within } from '../harness/waiting.js';
+import { RawClient, request } from '../rpc/service.js';
+
+function isEvent(line: unknown): boolean {
+  return typeof line === 'object' && line !== null && 'method' in line && line.method === 'event';
+}
 
 suite('events', () => {
   const sandbox = Sandbox.ofSuite();
@@ -150,6 +155,39 @@ suite('events', () => {
     const other = await connect({ socket: daemon.socket });
     await other.call('subscribe', { topics: ['worker'] });
     other.close();
+  });
+
+  test('events follow the reply to their subscribe, in a batch as well', async () => {
+    const batch = [
+      { jsonrpc: '2.0', id: 1, method: 'subscribe', params: { topics: ['job'] } },
+      {
+        jsonrpc: '2.0',
+        id: 2,
+        method: 'update_indexes',
+        params: { project_id: project.project_id },
+      },
+    ];
+    const raw = new RawClient(daemon.socket);
+    raw.send(`${JSON.stringify(batch)}\n`);
+    const [first, ...others] = await within('the reply and events', raw.lines(3));
+    assert.ok(Array.isArray(first), 'first the reply to the batch');
+    assert.ok(others.every(isEvent));
+    raw.socket.destroy();
+  });
+
+  test('a client that has only ended its input hears on until it hangs up', async () => {
+    const raw = new RawClient(daemon.socket);
+    raw.socket.end(request(1, 'subscribe', { topics: ['job'] }));
+    await within('the reply', raw.lines(1));
+    await client.call('update_indexes', { project_id: project.project_id });
+    const [, ...events] = await within('an event', raw.lines(2));
+    assert.ok(events.length > 0 && events.every(isEvent));
+    raw.socket.destroy();
+
+    const other = new RawClient(daemon.socket);
+    other.socket.end(request(1, 'health'));
+    const replies = await within('without a subscription it is closed', other.closed());
+    assert.equal(replies.length, 1);
   });
 
   test('no topic and unknown topics are wrong params', async () => {

@@ -1,6 +1,9 @@
 import { brokenFrame, ByteBuffer, type Frame, type FrameLimits, tooLargeFrame } from './frame.js';
 import { JsonScanner } from './json-scanner.js';
 
+const LF = 0x0a;
+const CR = 0x0d;
+
 /** Headers of one message, in bytes. Real ones are under 100. */
 const headerMaxBytes = 8 * 1024;
 
@@ -11,7 +14,8 @@ interface Body {
 }
 
 /**
- * Reads messages of the form `Content-Length: N\r\n...\r\n\r\n` + N bytes, as LSP clients send them.
+ * Reads messages of the form `Content-Length: N\r\n...\r\n\r\n` + N bytes, as LSP clients send them; a bare LF
+ * ends a line as well, since that is what a shell's printf and here-documents write.
  * A wrong body costs one error; a wrong header ends the connection, since nobody knows where the next one is.
  */
 export class ContentLengthReader {
@@ -27,6 +31,10 @@ export class ContentLengthReader {
 
   get isPartial(): boolean {
     return !this.#failed && (this.#body !== null || this.#header.length > 0);
+  }
+
+  get heldBytes(): number {
+    return this.#held.length;
   }
 
   push(chunk: Buffer): Frame[] {
@@ -48,20 +56,23 @@ export class ContentLengthReader {
   /** Takes header bytes off `chunk` and gives back the rest. */
   #readHeader(chunk: Buffer, frames: Frame[]): Buffer {
     const before = this.#header.length;
+    // Who ends lines with LF ends the body with one, too.
+    if (before === 0 && (chunk[0] === LF || chunk[0] === CR)) return chunk.subarray(1);
     this.#header.append(chunk.subarray(0, headerMaxBytes));
+    const bytes = this.#header.bytes();
     // The blank line may have begun up to three bytes before this chunk.
-    const end = this.#header.bytes().indexOf('\r\n\r\n', Math.max(0, before - 3));
-    if (end < 0) {
+    const end = endOfHeader(bytes, Math.max(0, before - 3));
+    if (end === null) {
       if (this.#header.length > headerMaxBytes) {
         this.#fail(`a header is longer than ${headerMaxBytes} bytes`, frames);
       }
       return chunk.subarray(headerMaxBytes);
     }
-    const length = contentLengthOf(this.#header.bytes().toString('latin1', 0, end));
+    const length = contentLengthOf(bytes.toString('latin1', 0, end));
     this.#header.clear();
     if (length === null) this.#fail('a header has no usable Content-Length', frames);
     else this.#beginBody(length, frames);
-    return chunk.subarray(end + 4 - before);
+    return chunk.subarray(end - before);
   }
 
   #beginBody(length: number, frames: Frame[]): void {
@@ -91,6 +102,15 @@ export class ContentLengthReader {
   }
 }
 
+/** Where the body begins: after the first blank line at or after `from`; null where there is none yet. */
+function endOfHeader(bytes: Buffer, from: number): number | null {
+  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
+    if (bytes[at + 1] === LF) return at + 2;
+    if (bytes[at + 1] === CR && bytes[at + 2] === LF) return at + 3;
+  }
+  return null;
+}
+
 /** The body's one JSON text; anything beside it makes the body wrong. */
 function frameOfBody(body: Buffer, limits: FrameLimits): Frame {
   const scanner = new JsonScanner(limits);
@@ -103,7 +123,7 @@ function frameOfBody(body: Buffer, limits: FrameLimits): Frame {
 /** The header's Content-Length in bytes, or null where it is missing, repeated or not a number. */
 function contentLengthOf(header: string): number | null {
   const lengths: string[] = [];
-  for (const line of header.split('\r\n')) {
+  for (const line of header.split('\n')) {
     const colon = line.indexOf(':');
     if (line.slice(0, colon).trim().toLowerCase() === 'content-length')
       lengths.push(line.slice(colon + 1).trim());

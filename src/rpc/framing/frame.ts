@@ -3,7 +3,7 @@ export type FrameProblem = 'not_json' | 'too_large' | 'too_deep' | 'too_many' | 
 
 /** One thing that the input held: a JSON text, or something that must be answered with one error. */
 export type Frame =
-  | { kind: 'message'; value: unknown }
+  | { kind: 'message'; value: unknown; bytes: number }
   /** `detail` is a clause for people. After a `fatal` one the rest of the input cannot be understood. */
   | { kind: 'error'; problem: FrameProblem; detail: string; fatal: boolean };
 
@@ -42,7 +42,7 @@ export function frameOfText(bytes: Uint8Array): Frame {
   }
   try {
     const value: unknown = JSON.parse(text);
-    return { kind: 'message', value };
+    return { kind: 'message', value, bytes: bytes.byteLength };
   } catch {
     return brokenFrame('not_json', 'a word, number or escape in it is not JSON');
   }

@@ -51,6 +51,10 @@ export class JsonScanner {
     return this.#mode !== 'between';
   }
 
+  get heldBytes(): number {
+    return this.#held.length;
+  }
+
   push(chunk: Buffer): Frame[] {
     const frames: Frame[] = [];
     this.#chunk = chunk;

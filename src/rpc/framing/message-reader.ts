@@ -31,6 +31,11 @@ export class MessageReader {
     return this.#reader === null ? this.#undecided.length > 0 : this.#reader.isPartial;
   }
 
+  /** Bytes that are kept of a message that has begun. */
+  get heldBytes(): number {
+    return this.#reader === null ? this.#undecided.length : this.#reader.heldBytes;
+  }
+
   push(chunk: Buffer): Frame[] {
     if (this.#reader !== null) return this.#reader.push(chunk);
     this.#undecided.append(this.#undecided.length > 0 ? chunk : withoutLeadingBlanks(chunk));

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { CodekeepError } from '../../base/errors.js';
-import { isRecord, type RequestId, type WireRequest } from '../protocol.js';
+import { isRecord, readRequest, type RequestId } from '../protocol.js';
 
 /** What a handler knows about the call besides its params. */
 export interface CallContext {
@@ -17,24 +17,39 @@ export interface CallContext {
   readonly connectionId: number;
   /** Sends a notification to this connection; does nothing when it is gone. */
   notify(method: string, params: Record<string, unknown>): void;
+  /** Calls `act` when the reply is on its way, that of the whole batch where the request is in one. */
+  afterReply(act: () => void): void;
+  /**
+   * Keeps the connection of a client that has ended its input: it is still to hear something.
+   * @returns the function that lets go of it, once
+   */
+  keepOpen(): () => void;
 }
 
 /** LSP's notification for the end of a request; libraries made for LSP send it for their cancellation tokens. */
 const cancelMethod = '$/cancelRequest';
 
-/** What the calls of a connection send notifications with. */
-type Notify = CallContext['notify'];
+/** What calls need of their connection. */
+export interface CallSite {
+  notify: CallContext['notify'];
+  /** Nobody keeps the connection open any more. */
+  onLetGo(): void;
+}
+
+/** What is to happen when the reply to a message is on its way. */
+export type AfterReply = (() => void)[];
 
 /** The calls of one connection that are not answered yet. */
 export class PendingCalls {
   readonly connectionId: number;
-  readonly notify: Notify;
+  readonly #site: CallSite;
   readonly #gone = new AbortController();
   readonly #pending = new Set<PendingCall>();
+  #keepers = 0;
 
-  constructor(connectionId: number, notify: Notify) {
+  constructor(connectionId: number, site: CallSite) {
     this.connectionId = connectionId;
-    this.notify = notify;
+    this.#site = site;
     // Every subscription may listen, and every pending call.
     setMaxListeners(0, this.#gone.signal);
   }
@@ -43,9 +58,29 @@ export class PendingCalls {
     return this.#gone.signal;
   }
 
+  /** Somebody wants to tell this client something, although it may have ended its input. */
+  get isKept(): boolean {
+    return this.#keepers > 0;
+  }
+
+  notify(method: string, params: Record<string, unknown>): void {
+    this.#site.notify(method, params);
+  }
+
+  keepOpen(): () => void {
+    let isKeeping = true;
+    this.#keepers += 1;
+    return () => {
+      if (!isKeeping) return;
+      isKeeping = false;
+      this.#keepers -= 1;
+      if (this.#keepers === 0) this.#site.onLetGo();
+    };
+  }
+
   /** @param id null and undefined (a notification) cannot be cancelled: nobody could say which is meant */
-  begin(id: RequestId | undefined): PendingCall {
-    const call = new PendingCall(this, id ?? null);
+  begin(id: RequestId | undefined, afterReply: AfterReply): PendingCall {
+    const call = new PendingCall(this, id ?? null, afterReply);
     this.#pending.add(call);
     return call;
   }
@@ -55,16 +90,12 @@ export class PendingCalls {
   }
 
   /**
-   * Carries out `$/cancelRequest`; false for any other message. The request is answered once its handler has
-   * ended: with CANCELLED, or with its result where it was too late or is not to be left half done. An id that
-   * is not pending is passed over: the reply and the cancellation have met on the way.
+   * Asks for the end of the calls of an id. Each is answered once its handler has ended: with CANCELLED, or with
+   * its result where it was too late or is not to be left half done. An id that is not pending is passed over:
+   * the reply and the cancellation have met on the way.
    */
-  takeCancellation({ method, id, params }: WireRequest): boolean {
-    if (method !== cancelMethod || id !== undefined) return false;
-    const wanted = isRecord(params) ? params['id'] : params?.[0];
-    if (wanted === null || wanted === undefined) return true;
-    for (const call of this.#pending) if (call.id === wanted) call.cancel();
-    return true;
+  cancel(id: RequestId): void {
+    for (const call of this.#pending) if (call.id === id) call.cancel();
   }
 
   /** The client is gone. */
@@ -78,12 +109,14 @@ export class PendingCalls {
 export class PendingCall implements CallContext {
   readonly id: RequestId;
   readonly #calls: PendingCalls;
+  readonly #afterReply: AfterReply;
   readonly #end: LazySignal = new LazySignal();
   readonly #cancel: LazySignal = new LazySignal();
 
-  constructor(calls: PendingCalls, id: RequestId) {
+  constructor(calls: PendingCalls, id: RequestId, afterReply: AfterReply) {
     this.#calls = calls;
     this.id = id;
+    this.#afterReply = afterReply;
   }
 
   get signal(): AbortSignal {
@@ -109,6 +142,14 @@ export class PendingCall implements CallContext {
 
   notify(method: string, params: Record<string, unknown>): void {
     this.#calls.notify(method, params);
+  }
+
+  afterReply(act: () => void): void {
+    this.#afterReply.push(act);
+  }
+
+  keepOpen(): () => void {
+    return this.#calls.keepOpen();
   }
 
   cancel(): void {
@@ -138,7 +179,21 @@ class LazySignal {
   }
 }
 
-function cancelled(): CodekeepError {
+/** The id that a `$/cancelRequest` names, null where it names none; undefined for any other message. */
+export function cancelledId(message: unknown): RequestId | undefined {
+  if (!isRecord(message) || message['method'] !== cancelMethod) return undefined;
+  const read = readRequest(message);
+  if ('refusal' in read || read.request.id !== undefined) return undefined;
+  const { params } = read.request;
+  const wanted: unknown = isRecord(params) ? params['id'] : params?.[0];
+  return typeof wanted === 'string' || typeof wanted === 'number' ? wanted : null;
+}
+
+export function isRequestOf(message: unknown, id: RequestId): boolean {
+  return isRecord(message) && message['id'] === id;
+}
+
+export function cancelled(): CodekeepError {
   return new CodekeepError(
     'CANCELLED',
     'The request was cancelled.',

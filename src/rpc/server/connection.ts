@@ -1,24 +1,34 @@
 import type { Socket } from 'node:net';
 import { CodekeepError } from '../../base/errors.js';
-import { PendingCalls } from './calls.js';
-import type { DefectListener } from './dispatch.js';
 import { encodeFrame, type Frame } from '../framing/frame.js';
-import { MessageReader } from '../framing/message-reader.js';
-import type { RpcLimits } from './limits.js';
 import { replyToBrokenInput, replyToFailure } from '../protocol.js';
-import type { Turn } from './turn.js';
+import type { ByteBudget } from './byte-budget.js';
+import { type AfterReply, cancelled, PendingCalls } from './calls.js';
+import type { DefectListener } from './dispatch.js';
+import { bytesOf, Inbox } from './inbox.js';
+import type { RpcLimits } from './limits.js';
+import { Outbox } from './outbox.js';
+import type { Lane, RunQueue } from './run-queue.js';
 
 /** What a connection needs of the dispatcher. */
 export interface Answerer {
   weightOf(message: unknown): number;
-  answer(message: unknown, calls: PendingCalls): Promise<string | null>;
+  answer(message: unknown, calls: PendingCalls, afterReply: AfterReply): Promise<string | null>;
 }
 
-/** How often a connection that is not being read is asked whether its client still exists. */
-const goneProbeEveryMs = 1_000;
+/** What all connections of a server share. */
+export interface Shared {
+  answerer: Answerer;
+  limits: RpcLimits;
+  queue: RunQueue;
+  budget: ByteBudget;
+  onDefect: DefectListener;
+}
 
-/** Input is taken to pieces of so many bytes, so that a turn can end between two of them. */
-const pieceBytes = 8 * 1024;
+/** Input is taken in pieces of so many bytes: what a step reads and scans takes a tenth of a millisecond. */
+export const pieceBytes = 8 * 1024;
+
+const nothing = Buffer.alloc(0);
 
 /** After the last reply, how long the client may take to close its side before it is closed for it. */
 const lingerMs = 500;
@@ -27,55 +37,48 @@ const lingerMs = 500;
 const destroyAtBuffers = 4;
 
 /**
- * One client. Input is read as long as the turn lasts and there is room for its requests and for their replies;
- * the rest waits in the kernel, that is, with the client. Its end of input is not its end: what is pending is
- * answered first.
+ * One client. All that is done for it is done in steps of the server's one queue: a piece of input is read, or a
+ * request begun. What is not read waits in the kernel, that is, with the client. Its end of input is not its end:
+ * what is pending is answered first, and who has subscribed goes on hearing.
  *
  * Invariants: every message gets its reply unless the client is gone or never reads; memory is bounded by one
- * chunk of frames, the write buffer and the replies to maxPendingRequests, which are never dropped for being
- * many at once, only for not being read; nothing here waits for another client, and no client's input is worked
- * on for longer than a turn.
+ * chunk of the socket, the share of the byte budget, the write buffer and the replies to maxPendingRequests, which
+ * are never dropped for being many at once, only for not being read; nothing here waits for another client.
  */
 export class Connection {
-  readonly id: number;
   readonly #socket: Socket;
-  readonly #answerer: Answerer;
+  readonly #shared: Shared;
   readonly #limits: RpcLimits;
-  readonly #turn: Turn;
-  readonly #onDefect: DefectListener;
-  readonly #reader: MessageReader;
+  readonly #lane: Lane;
+  readonly #inbox: Inbox;
+  readonly #outbox: Outbox;
   readonly #calls: PendingCalls;
-  /** Bytes that came in and are not taken to frames yet. */
-  #unread: Buffer = Buffer.alloc(0);
-  /** Frames of the last piece that are not started yet, from #next on. */
-  #frames: Frame[] = [];
-  #next = 0;
-  #pending = 0;
-  #inputEnded = false;
-  /** What the reader still holds counts as cut off, once everything before it is read. */
-  #cutOffIsDue = false;
-  #outputEnded = false;
-  #pumpIsDue = false;
   #partialTimer: NodeJS.Timeout | undefined;
-  #stallTimer: NodeJS.Timeout | undefined;
-  #probeTimer: NodeJS.Timeout | undefined;
+  #pending = 0;
+  #pendingBytes = 0;
+  /** All that came is read: Node waits for more of it, and will see its end. */
+  #isRead = false;
+  #input: 'open' | 'ended' | 'thrown_away' = 'open';
+  #isEnding = false;
 
-  constructor(
-    id: number,
-    socket: Socket,
-    answerer: Answerer,
-    { limits, turn, onDefect }: { limits: RpcLimits; turn: Turn; onDefect: DefectListener },
-  ) {
-    this.id = id;
-    this.#turn = turn;
+  constructor(id: number, socket: Socket, shared: Shared) {
+    const { limits, queue } = shared;
     this.#socket = socket;
-    this.#answerer = answerer;
+    this.#shared = shared;
     this.#limits = limits;
-    this.#onDefect = onDefect;
-    this.#reader = new MessageReader(limits);
-    this.#calls = new PendingCalls(id, (method, params) => this.#notify(method, params));
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('end', () => this.#endInput(true));
+    this.#lane = queue.lane(() => this.#safeStep());
+    this.#inbox = new Inbox(limits);
+    const stall = { chars: limits.maxWriteBufferChars, maxMs: limits.writeStallMaxMs };
+    this.#outbox = new Outbox(socket, stall, () => this.#goOn());
+    this.#calls = new PendingCalls(id, {
+      notify: (method, params) => this.#notify(method, params),
+      onLetGo: () => this.#goOn(),
+    });
+    socket.on('readable', () => {
+      this.#isRead = false;
+      this.#lane.wake();
+    });
+    socket.on('end', () => this.#endInput('ended'));
     // EPIPE, ECONNRESET and the like: the client is gone, and 'close' follows.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#onClose());
@@ -83,133 +86,161 @@ export class Connection {
 
   /** Reads no more, answers what came in, then ends. */
   finish(): void {
-    this.#endInput(false);
+    this.#endInput('thrown_away');
   }
 
   destroy(): void {
     this.#socket.destroy();
   }
 
-  #onData(chunk: Buffer): void {
-    if (this.#inputEnded) return;
-    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
-    this.#pump();
-    this.#watchPartialMessage();
+  /** It may read on: there is room again. */
+  wake(): void {
+    this.#lane.wake();
   }
 
-  /** @param isCutOff whether what the reader holds is a message that will never be whole */
-  #endInput(isCutOff: boolean): void {
-    if (this.#inputEnded) return;
-    this.#inputEnded = true;
-    this.#cutOffIsDue = isCutOff;
-    clearTimeout(this.#partialTimer);
-    // What still comes is thrown away, so that the client's own end is seen.
-    this.#socket.resume();
-    this.#schedulePump();
-    if (!this.#outputEnded) this.#watchForGoneClient();
+  /**
+   * A client that closed altogether looks like one that only ended its input, as socat does, and like one that is
+   * not read. An empty write tells them apart: it sends nothing, and fails with EPIPE where nobody can read any more.
+   */
+  probe(): void {
+    const isWatched = this.#isRead && this.#input === 'open';
+    if (!isWatched && this.#socket.writable && this.#outbox.isEmpty) this.#socket.write(nothing);
   }
 
-  /** Nobody knows where in what came in, or comes, the next message begins. */
-  #discardInput(): void {
-    this.#unread = Buffer.alloc(0);
-    this.#endInput(false);
-  }
-
-  /** Starts as many requests as there is room and time for; reads on, or ends, when there are no more. */
-  #pump(): void {
-    if (this.#socket.destroyed) return;
-    while (this.#hasRoom()) {
-      const frame = this.#nextFrame();
-      if (frame === null) return this.#onDrained();
-      if (frame !== 'later') this.#start(frame);
-      if (this.#turn.isOver()) {
-        this.#pauseInput();
-        return this.#schedulePump();
-      }
+  #safeStep(): boolean {
+    try {
+      return this.#step();
+    } catch (error) {
+      this.#shared.onDefect(error, 'connection');
+      this.#socket.destroy();
+      return false;
     }
-    this.#pauseInput();
   }
 
-  /** Null when all that came in is started; 'later' after a piece of input that completed no message. */
-  #nextFrame(): Frame | 'later' | null {
-    const frame = this.#frames[this.#next++];
-    if (frame !== undefined) return frame;
-    this.#next = 0;
-    this.#frames = [];
-    if (this.#unread.length > 0) {
-      this.#frames = this.#reader.push(this.#unread.subarray(0, pieceBytes));
-      this.#unread = this.#unread.subarray(pieceBytes);
-    } else if (this.#cutOffIsDue) {
-      this.#cutOffIsDue = false;
-      this.#frames = this.#reader.end();
-    } else return null;
-    return this.#frames[this.#next++] ?? 'later';
-  }
-
-  #onDrained(): void {
-    if (!this.#inputEnded) {
-      if (this.#socket.isPaused()) this.#resumeInput();
-    } else if (this.#pending === 0) this.#endOutput();
+  /** Reads a piece and begins a request; false when there is nothing more to do, or no room for it. */
+  #step(): boolean {
+    if (this.#socket.destroyed) return false;
+    clearTimeout(this.#partialTimer);
+    if (this.#hasRoom()) {
+      const isBegun = this.#startNext();
+      const isRefused = !isBegun && !this.#read();
+      if (!isBegun && !isRefused) this.#startNext();
+      // Said at once: who has nothing more to do is first again with the next small request.
+      return !this.#inbox.isEmpty || (!isRefused && !this.#isRead) || this.#onDrained();
+    }
+    if (this.#outbox.length > this.#limits.maxWriteBufferChars) return false;
+    this.#cancelWaiting();
+    return this.#read();
   }
 
   #hasRoom(): boolean {
     return (
       this.#pending < this.#limits.maxPendingRequests &&
-      this.#socket.writableLength <= this.#limits.maxWriteBufferBytes
+      this.#outbox.length <= this.#limits.maxWriteBufferChars
     );
   }
 
-  #pauseInput(): void {
-    // After its end input is thrown away, and must go on being so.
-    if (this.#inputEnded) return;
-    clearTimeout(this.#partialTimer);
-    this.#partialTimer = undefined;
-    this.#socket.pause();
-    this.#watchForGoneClient();
+  /** Takes a piece of what came in; false where there is none, or no room for it. */
+  #read(): boolean {
+    this.#isRead = false;
+    if (this.#input === 'thrown_away') return false;
+    const complete = this.#inbox.waitingBytes + this.#pendingBytes;
+    if (complete >= this.#limits.maxMessageBytes) return false;
+    if (!this.#shared.budget.mayGrow(this, this.#inbox.heldBytes + this.#pendingBytes)) return false;
+    const isMore = this.#socket.readableLength > pieceBytes;
+    // With nothing there it is asked all the same: that is how a stream reads on, and comes to its end.
+    const piece: unknown = isMore ? this.#socket.read(pieceBytes) : this.#socket.read();
+    this.#isRead = !isMore;
+    if (!Buffer.isBuffer(piece)) return false;
+    this.#inbox.push(piece);
+    this.#noteHeld();
+    return true;
   }
 
-  #resumeInput(): void {
-    this.#socket.resume();
-    this.#watchPartialMessage();
-  }
-
-  #start(frame: Frame): void {
+  #startNext(): boolean {
+    const frame = this.#inbox.next();
+    if (frame === null) return false;
     if (frame.kind === 'message') {
-      void this.#run(frame.value);
-      return;
+      void this.#run(frame.value, bytesOf(frame));
+      return true;
     }
+    this.#noteHeld();
     this.#send(JSON.stringify(replyToBrokenInput(frame.problem, frame.detail)));
-    if (frame.fatal) this.#discardInput();
+    // Nobody knows where in what came in, or comes, the next message begins.
+    if (frame.fatal) this.#endInput('thrown_away');
+    return true;
   }
 
-  async #run(message: unknown): Promise<void> {
-    const weight = this.#answerer.weightOf(message);
+  async #run(message: Extract<Frame, { kind: 'message' }>['value'], bytes: number): Promise<void> {
+    const weight = this.#shared.answerer.weightOf(message);
+    const afterReply: AfterReply = [];
     this.#pending += weight;
+    this.#pendingBytes += bytes;
     try {
-      const reply = await this.#answerer.answer(message, this.#calls);
+      const reply = await this.#shared.answerer.answer(message, this.#calls, afterReply);
       if (reply !== null) this.#send(reply);
+      for (const act of afterReply) act();
     } catch (error) {
-      this.#onDefect(error, 'connection');
+      this.#shared.onDefect(error, 'connection');
       this.#socket.destroy();
     } finally {
       this.#pending -= weight;
-      this.#schedulePump();
+      this.#pendingBytes -= bytes;
+      this.#noteHeld();
+      this.#goOn();
     }
   }
 
-  /** Not at once: a chunk of thousands of instant requests would keep the loop from everybody else. */
-  #schedulePump(): void {
-    if (this.#pumpIsDue) return;
-    this.#pumpIsDue = true;
-    setImmediate(() => {
-      this.#pumpIsDue = false;
-      this.#pump();
-    });
+  /** There is room again; a step that would find nothing to do costs this client its place before others. */
+  #goOn(): void {
+    const isIdle = this.#input === 'open' && this.#isRead && this.#inbox.isEmpty;
+    if (!isIdle) this.#lane.wake();
+  }
+
+  /** There is no room for the requests that wait: what cancels them or others must not wait with them. */
+  #cancelWaiting(): void {
+    for (const id of this.#inbox.takeCancellations()) {
+      this.#calls.cancel(id);
+      if (this.#inbox.takeRequests(id)) this.#send(JSON.stringify(replyToFailure(id, cancelled())));
+    }
+    this.#noteHeld();
+  }
+
+  /** Everything that came is begun; true where that gave something to do. */
+  #onDrained(): boolean {
+    if (this.#input === 'open') {
+      if (this.#inbox.isPartial && this.#isRead) this.#watchPartialMessage();
+      return false;
+    }
+    if (this.#input === 'ended' && this.#inbox.isPartial) {
+      this.#inbox.end();
+      return true;
+    }
+    const isKept = this.#input === 'ended' && this.#calls.isKept;
+    if (this.#pending === 0 && !isKept) this.#endOutput();
+    return false;
+  }
+
+  #endInput(how: 'ended' | 'thrown_away'): void {
+    if (this.#input === 'thrown_away' || this.#input === how) return;
+    this.#input = how;
+    clearTimeout(this.#partialTimer);
+    if (how === 'thrown_away') {
+      // It flows away, so that the client's own end is seen.
+      this.#socket.removeAllListeners('readable');
+      this.#socket.resume();
+    }
+    if (this.#pending > 0) this.probe();
+    this.#lane.wake();
+  }
+
+  #noteHeld(): void {
+    this.#shared.budget.note(this, this.#inbox.heldBytes + this.#pendingBytes);
   }
 
   /** Nobody asked for notifications, so nothing else holds them back from a client that does not read them. */
   #notify(method: string, params: Record<string, unknown>): void {
-    if (this.#socket.writableLength > destroyAtBuffers * this.#limits.maxWriteBufferBytes) {
+    if (this.#outbox.length > destroyAtBuffers * this.#limits.maxWriteBufferChars) {
       this.#socket.destroy();
       return;
     }
@@ -217,26 +248,10 @@ export class Connection {
   }
 
   #send(text: string): void {
-    if (!this.#socket.writable || this.#outputEnded) return;
-    this.#socket.write(encodeFrame(text, this.#reader.framing), () => this.#onWritten());
-    if (this.#socket.writableLength > this.#limits.maxWriteBufferBytes) this.#watchStalledWrites();
-  }
-
-  #onWritten(): void {
-    if (this.#socket.destroyed) return;
-    clearTimeout(this.#stallTimer);
-    this.#stallTimer = undefined;
-    if (this.#socket.writableLength > this.#limits.maxWriteBufferBytes) this.#watchStalledWrites();
-    else if (this.#socket.isPaused() || this.#inputEnded) this.#schedulePump();
-  }
-
-  #watchStalledWrites(): void {
-    this.#stallTimer ??= setTimeout(() => this.#socket.destroy(), this.#limits.writeStallMaxMs);
+    if (!this.#isEnding) this.#outbox.send(encodeFrame(text, this.#inbox.framing));
   }
 
   #watchPartialMessage(): void {
-    clearTimeout(this.#partialTimer);
-    if (!this.#reader.isPartial) return;
     this.#partialTimer = setTimeout(() => this.#giveUpPartialMessage(), this.#limits.partialMessageMaxMs);
   }
 
@@ -248,27 +263,13 @@ export class Connection {
       'Send whole messages; connect again.',
     );
     this.#send(JSON.stringify(replyToFailure(null, error)));
-    this.#discardInput();
-  }
-
-  /**
-   * A client that closed altogether looks like one that only ended its input, as socat does. An empty write
-   * tells them apart: it sends nothing, and fails with EPIPE where nobody can read any more.
-   */
-  #watchForGoneClient(): void {
-    if (this.#probeTimer !== undefined) return;
-    const probe = (): void => {
-      if (this.#socket.writable && this.#socket.writableLength === 0) this.#socket.write(Buffer.alloc(0));
-    };
-    this.#probeTimer = setInterval(probe, goneProbeEveryMs);
-    if (this.#pending > 0) probe();
+    this.#endInput('thrown_away');
   }
 
   #endOutput(): void {
-    if (this.#outputEnded) return;
-    this.#outputEnded = true;
-    clearInterval(this.#probeTimer);
-    this.#socket.end(() => {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.#outbox.end(() => {
       const linger = setTimeout(() => this.#socket.destroy(), lingerMs);
       this.#socket.once('close', () => clearTimeout(linger));
     });
@@ -276,11 +277,10 @@ export class Connection {
 
   #onClose(): void {
     clearTimeout(this.#partialTimer);
-    clearTimeout(this.#stallTimer);
-    clearInterval(this.#probeTimer);
-    this.#frames = [];
-    this.#next = 0;
-    this.#unread = Buffer.alloc(0);
+    this.#outbox.drop();
+    this.#inbox.clear();
+    this.#shared.budget.forget(this);
+    this.#noteHeld();
     this.#calls.close();
   }
 }

@@ -3,7 +3,13 @@ import type { z } from 'zod';
 import { CodekeepError } from '../../base/errors.js';
 import { forEachLimited, Slicer } from '../../base/waiting.js';
 import type { MethodDefinition } from '../../contract/method.js';
-import type { CallContext, PendingCall, PendingCalls } from './calls.js';
+import {
+  type AfterReply,
+  type CallContext,
+  cancelledId,
+  type PendingCall,
+  type PendingCalls,
+} from './calls.js';
 import type { RpcLimits } from './limits.js';
 import { nearestName } from './nearest.js';
 import { readParams } from './params.js';
@@ -62,9 +68,14 @@ export class Dispatcher<C extends ContractShape> {
       : 1;
   }
 
-  /** The reply as JSON text, or null where none is due. Never rejects. */
-  async answer(message: unknown, calls: PendingCalls): Promise<string | null> {
-    return Array.isArray(message) ? this.#answerBatch(message, calls) : this.#answerOne(message, calls);
+  /**
+   * The reply as JSON text, or null where none is due. Never rejects.
+   * @param afterReply gets what the calls want done once the reply is on its way
+   */
+  async answer(message: unknown, calls: PendingCalls, afterReply: AfterReply): Promise<string | null> {
+    return Array.isArray(message)
+      ? this.#answerBatch(message, calls, afterReply)
+      : this.#answerOne(message, calls, afterReply);
   }
 
   #bind(contract: C, handlers: Handlers<C>, name: Extract<keyof C, string>): void {
@@ -85,12 +96,16 @@ export class Dispatcher<C extends ContractShape> {
     });
   }
 
-  async #answerOne(message: unknown, calls: PendingCalls): Promise<string | null> {
+  async #answerOne(message: unknown, calls: PendingCalls, afterReply: AfterReply): Promise<string | null> {
+    const unwanted = cancelledId(message);
+    if (unwanted !== undefined) {
+      if (unwanted !== null) calls.cancel(unwanted);
+      return null;
+    }
     const read = readRequest(message);
     if ('refusal' in read) return JSON.stringify(read.refusal);
     const { request } = read;
-    if (calls.takeCancellation(request)) return null;
-    const call = calls.begin(request.id);
+    const call = calls.begin(request.id, afterReply);
     try {
       const reply = await this.#server.receive(request, call);
       return reply === null ? null : this.#textOf(reply, request.method);
@@ -110,7 +125,7 @@ export class Dispatcher<C extends ContractShape> {
   }
 
   /** An array of replies in the order of the requests; null when all were notifications. */
-  async #answerBatch(items: unknown[], calls: PendingCalls): Promise<string | null> {
+  async #answerBatch(items: unknown[], calls: PendingCalls, afterReply: AfterReply): Promise<string | null> {
     const { maxBatchConcurrency, maxBatchReplyBytes } = this.#limits;
     if (items.length === 0) return JSON.stringify(invalidRequest(null, 'a batch holds at least one request'));
     const replies = items.map((): string | null => null);
@@ -118,7 +133,8 @@ export class Dispatcher<C extends ContractShape> {
     let replyBytes = 0;
     await forEachLimited(items, maxBatchConcurrency, async (item, index) => {
       await slicer.breathe();
-      const reply = replyBytes > maxBatchReplyBytes ? replyTooMuch(item) : await this.#answerOne(item, calls);
+      const reply =
+        replyBytes > maxBatchReplyBytes ? replyTooMuch(item) : await this.#answerOne(item, calls, afterReply);
       replies[index] = reply;
       replyBytes += reply === null ? 0 : Buffer.byteLength(reply);
     });

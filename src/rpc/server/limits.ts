@@ -11,12 +11,20 @@ export interface RpcLimits {
   maxBatchConcurrency: number;
   /** Size of a batch's replies after which its remaining items are refused instead of run. */
   maxBatchReplyBytes: number;
-  /** Requests of one connection that may be unanswered; beyond it the socket is not read (backpressure). */
+  /**
+   * Requests of one connection that may be unanswered; the next ones wait. They are read as far as maxMessageBytes
+   * goes, so that a cancellation among them is seen; beyond it the socket is not read (backpressure).
+   */
   maxPendingRequests: number;
+  /**
+   * What the requests of all connections may hold together, in bytes: read in part, waiting and not answered.
+   * Beyond it only small ones are read, so that health answers.
+   */
+  maxHeldBytes: number;
   /** Clients at once; one more is told so and closed. */
   maxConnections: number;
-  /** Unread output, in bytes, beyond which no further request of that client is read or begun. */
-  maxWriteBufferBytes: number;
+  /** Unread output, in characters, beyond which no further request of that client is read or begun. */
+  maxWriteBufferChars: number;
   /** How long, in milliseconds, a client may take nothing of a full write buffer before it is destroyed. */
   writeStallMaxMs: number;
   /** How long, in milliseconds, a message may stay incomplete without a further byte. */
@@ -38,8 +46,9 @@ export const defaultLimits: RpcLimits = {
   maxBatchConcurrency: 16,
   maxBatchReplyBytes: 64 * MiB,
   maxPendingRequests: 256,
+  maxHeldBytes: 64 * MiB,
   maxConnections: 1_024,
-  maxWriteBufferBytes: 16 * MiB,
+  maxWriteBufferChars: 16 * MiB,
   writeStallMaxMs: 30_000,
   partialMessageMaxMs: 30_000,
   socketCheckEveryMs: 2_000,

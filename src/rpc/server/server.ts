@@ -3,14 +3,17 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { CodekeepError } from '../../base/errors.js';
 import { groupId } from '../../base/group-id.js';
 import { sleep } from '../../base/waiting.js';
-import { Connection } from './connection.js';
+import { ByteBudget } from './byte-budget.js';
+import { Connection, pieceBytes, type Shared } from './connection.js';
 import { type ContractShape, type DefectListener, Dispatcher, type Handlers } from './dispatch.js';
 import { defaultLimits, type RpcLimits } from './limits.js';
 import { replyToFailure } from '../protocol.js';
 import { listenAt, removeSocketFile, type SocketFile, socketFileAt } from './socket-file.js';
+import { RunQueue } from './run-queue.js';
 import { watchSocketFile } from './socket-watch.js';
-import { Turn } from './turn.js';
 
+/** How often connections that are not being read are asked whether their clients still exist. */
+const goneProbeEveryMs = 1_000;
 /** How long, in milliseconds, a refused client has to read why. */
 const refusalMaxMs = 1_000;
 /**
@@ -53,35 +56,77 @@ export function createRpcServer<C extends ContractShape>(options: RpcServerOptio
 class SocketServer<C extends ContractShape> implements RpcServer {
   readonly #options: RpcServerOptions<C>;
   readonly #limits: RpcLimits;
-  readonly #dispatcher: Dispatcher<C>;
-  readonly #turn = new Turn();
-  readonly #server: Server;
+  readonly #shared: Shared;
+  /** More than one only where the socket's name was lost: the one before serves until its clients are gone. */
+  readonly #servers = new Set<Server>();
+  readonly #probing: NodeJS.Timeout;
   readonly #connections = new Set<Connection>();
   readonly #refused = new Set<Socket>();
   #lastId = 0;
-  #stopWatching: () => void = () => undefined;
+  #stopWatching: () => Promise<void> = async () => undefined;
   #file: SocketFile | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(options: RpcServerOptions<C>) {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
-    this.#dispatcher = new Dispatcher(options.contract, options.handlers, this.#limits, options.onDefect);
-    // Without allowHalfOpen Node closes our side at the client's end of input, and its replies are lost.
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
+    const { contract, handlers, onDefect } = options;
+    this.#shared = {
+      answerer: new Dispatcher(contract, handlers, this.#limits, onDefect),
+      limits: this.#limits,
+      queue: new RunQueue(),
+      budget: new ByteBudget(this.#limits.maxHeldBytes),
+      onDefect,
+    };
+    this.#probing = setInterval(() => this.#probe(), goneProbeEveryMs).unref();
   }
 
   async listen(): Promise<void> {
-    const { socketPath, socketGroup } = this.#options;
+    const { socketGroup } = this.#options;
     const group = socketGroup === undefined ? null : await groupId(socketGroup);
-    this.#file = await listenAt(this.#server, socketPath, group);
-    this.#watch(this.#file);
+    this.#watch(await this.#listenAt(group), () => this.#listenAgain(group));
   }
 
   async listenFd(fd: number): Promise<void> {
-    this.#server.listen({ fd });
-    await once(this.#server, 'listening');
-    this.#watch(await socketFileAt(this.#options.socketPath));
+    const server = this.#newServer();
+    server.listen({ fd });
+    await once(server, 'listening');
+    // Its name is systemd's: whether it is there can only be told.
+    const file = await socketFileAt(this.#options.socketPath);
+    if (file !== null) this.#watch(file, null);
+  }
+
+  async #listenAt(group: number | null): Promise<SocketFile> {
+    const server = this.#newServer();
+    try {
+      this.#file = await listenAt(server, this.#options.socketPath, group);
+      return this.#file;
+    } catch (error) {
+      this.#servers.delete(server);
+      throw error;
+    }
+  }
+
+  /** The servers before let go of a socket that nobody can find any more; their connections live on. */
+  async #listenAgain(group: number | null): Promise<SocketFile> {
+    const earlier = [...this.#servers];
+    const file = await this.#listenAt(group);
+    for (const server of earlier) server.close();
+    return file;
+  }
+
+  #newServer(): Server {
+    // Without allowHalfOpen Node closes our side at the client's end of input, and its replies are lost. With a low
+    // mark it reads on only when we do, so that the clients' input waits with them and not in our memory.
+    const readLate = { allowHalfOpen: true, highWaterMark: pieceBytes };
+    const server = createServer(readLate, (socket) => this.#accept(socket));
+    // A failing accept (no file descriptors left) costs that client its connection and nobody else anything.
+    server.on('error', (error) => {
+      if (server.listening) this.#options.onDefect(error, 'accept');
+    });
+    server.on('close', () => this.#servers.delete(server));
+    this.#servers.add(server);
+    return server;
   }
 
   connectionCount(): number {
@@ -94,31 +139,26 @@ class SocketServer<C extends ContractShape> implements RpcServer {
   }
 
   async #close(): Promise<void> {
-    const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
-    this.#server.close();
-    this.#stopWatching();
+    await this.#stopWatching();
+    const closed = Promise.all([...this.#servers].map(closeServer));
     if (this.#file !== null) await removeSocketFile(this.#file);
     for (const connection of this.#connections) connection.finish();
     const isClosed = new AbortController();
     const grace = sleep(this.#limits.closeGraceMs, isClosed.signal);
     await Promise.race([closed, grace]);
     isClosed.abort();
+    clearInterval(this.#probing);
     for (const connection of this.#connections) connection.destroy();
     for (const socket of this.#refused) socket.destroy();
     await closed;
   }
 
-  #watch(file: SocketFile | null): void {
-    this.#watchServer();
-    if (file === null) return;
-    this.#stopWatching = watchSocketFile(file, this.#limits.socketCheckEveryMs, (problem) =>
-      this.#options.onSocketProblem?.(problem),
-    );
-  }
-
-  /** A failing accept (no file descriptors left) costs that client its connection and nobody else anything. */
-  #watchServer(): void {
-    this.#server.on('error', (error) => this.#options.onDefect(error, 'accept'));
+  #watch(file: SocketFile, heal: (() => Promise<SocketFile>) | null): void {
+    this.#stopWatching = watchSocketFile(file, {
+      everyMs: this.#limits.socketCheckEveryMs,
+      heal,
+      onChange: (problem) => this.#options.onSocketProblem?.(problem),
+    });
   }
 
   #accept(socket: Socket): void {
@@ -127,13 +167,13 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       return;
     }
     this.#lastId += 1;
-    const connection = new Connection(this.#lastId, socket, this.#dispatcher, {
-      limits: this.#limits,
-      turn: this.#turn,
-      onDefect: this.#options.onDefect,
-    });
+    const connection = new Connection(this.#lastId, socket, this.#shared);
     this.#connections.add(connection);
     socket.on('close', () => this.#connections.delete(connection));
+  }
+
+  #probe(): void {
+    for (const connection of this.#connections) connection.probe();
   }
 
   #refuse(socket: Socket): void {
@@ -156,4 +196,12 @@ class SocketServer<C extends ContractShape> implements RpcServer {
     // Unread requests would turn the client's end of input into a reset.
     socket.resume();
   }
+}
+
+/** Resolves when it has let go of its socket and its last connection has ended. */
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  // It may have been closed before, and still have connections: its event is still to come then.
+  server.close();
+  await closed;
 }

@@ -27,7 +27,8 @@ export interface SocketFile {
  * temporary one and never a socket that somebody else has put in our place.
  * @param group the number of a group that may use it, too: it becomes 0660, the folder 0750 if it is made here
  * @throws CodekeepError TARGET_FILE_EXISTS where the path is no socket or a live one, LIMIT_EXCEEDED where it is
- *   too long, INVALID_PARAMS where it cannot be given to the group; system errors (EACCES, ...) as they come
+ *   too long, INVALID_PARAMS where it cannot be given to the group or others may write its folder; system errors
+ *   (EACCES, ...) as they come
  */
 export async function listenAt(
   server: Server,
@@ -38,9 +39,10 @@ export async function listenAt(
   assertSocketPathFits(path);
   const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   if (made !== undefined && group !== null) await shareWith(group, dirname(path), 0o750);
-  await clearPath(path);
   const folder = await PinnedFolder.open(await realpath(dirname(path)));
   try {
+    assertOnlyOurs(await folder.stat(), dirname(path));
+    await clearPath(path);
     const temporary = folder.at(`.codekeep-${randomBytes(8).toString('hex')}.sock`);
     await bindPrivately(server, temporary);
     try {
@@ -57,6 +59,26 @@ export async function listenAt(
   } finally {
     await folder.close();
   }
+}
+
+/**
+ * Whoever may write the folder can put a socket of his own in the place of ours, and hear every request. A sticky
+ * folder (/tmp) is no such: there only root and the owners of folder and socket can.
+ */
+function assertOnlyOurs({ mode, uid }: { mode: number; uid: number }, folder: string): void {
+  const isOpen = (mode & 0o022) !== 0 && (mode & 0o1000) === 0;
+  const isForeign = uid !== 0 && uid !== process.getuid?.();
+  if (!isOpen && !isForeign) return;
+  throw new CodekeepError(
+    'INVALID_PARAMS',
+    isOpen
+      ? `Others may write ${folder} (mode ${(mode & 0o7777).toString(8)}), and with it replace the socket.`
+      : `${folder}, the folder of the socket, belongs to another user (${uid}), who may replace it.`,
+    isOpen
+      ? `Take the right away (chmod go-w ${folder}), or give another path with --socket or CODEKEEP_SOCKET.`
+      : 'Give another path with --socket or CODEKEEP_SOCKET.',
+    { path: folder },
+  );
 }
 
 async function shareWith(group: number, path: string, mode: number): Promise<void> {

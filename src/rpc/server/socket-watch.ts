@@ -1,31 +1,52 @@
 import { lstat } from 'node:fs/promises';
-import { errnoOf } from '../../base/errors.js';
+import { errnoOf, messageOf } from '../../base/errors.js';
+import { sleep } from '../../base/waiting.js';
 import type { SocketFile } from './socket-file.js';
+
+export interface SocketWatch {
+  everyMs: number;
+  /** Listens anew at the path; null where that is not ours to do (systemd listens). */
+  heal: (() => Promise<SocketFile>) | null;
+  /** Hears what is wrong, once, and null when it is right again. */
+  onChange: (problem: string | null) => void;
+}
 
 /**
  * Looks now and then whether the name still leads to our socket: where it was removed or replaced, those who are
- * connected notice nothing and nobody else can connect.
- * @param onChange hears what is wrong, once, and null when it is right again
- * @returns the function that ends the watch
+ * connected notice nothing and nobody else can connect. Then it is listened at the name again, by the same rules
+ * as at the start, as often as it takes.
+ * @returns the function that ends the watch and waits for what it has begun
  */
-export function watchSocketFile(
-  file: SocketFile,
-  everyMs: number,
-  onChange: (problem: string | null) => void,
-): () => void {
+export function watchSocketFile(file: SocketFile, watch: SocketWatch): () => Promise<void> {
+  const ending = new AbortController();
+  const watching = follow(file, watch, ending.signal);
+  return async () => {
+    ending.abort();
+    await watching;
+  };
+}
+
+async function follow(first: SocketFile, watch: SocketWatch, signal: AbortSignal): Promise<void> {
+  let file = first;
   let known: string | null = null;
-  let isEnded = false;
-  const look = async (): Promise<void> => {
-    const problem = await problemOf(file);
-    if (isEnded || problem === known) return;
+  for (;;) {
+    await sleep(watch.everyMs, signal);
+    let problem = await problemOf(file);
+    if (signal.aborted) return;
+    if (problem !== null && watch.heal !== null) {
+      try {
+        file = await watch.heal();
+        // Said although it is over: who was sent away meanwhile finds out why.
+        if (known === null) watch.onChange(`${problem}; it listens there again`);
+        known = problem;
+        problem = null;
+      } catch (error) {
+        problem = `${problem}, and it cannot be listened there again: ${messageOf(error)}`;
+      }
+    }
+    if (problem !== known) watch.onChange(problem);
     known = problem;
-    onChange(problem);
-  };
-  const timer = setInterval(() => void look(), everyMs).unref();
-  return () => {
-    isEnded = true;
-    clearInterval(timer);
-  };
+  }
 }
 
 async function problemOf({ path, dev, ino }: SocketFile): Promise<string | null> {

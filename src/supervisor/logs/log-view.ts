@@ -1,16 +1,16 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { createContext, Script } from 'node:vm';
-import { CodekeepError, messageOf } from '../../base/errors.js';
+import { Serial } from '../../base/serial.js';
 import { Slicer } from '../../base/waiting.js';
 import type { LogFile } from './log-files.js';
+import { LogPattern } from './log-pattern.js';
 
 /** Read from the end of a file in pieces of this size (bytes). */
 const pieceBytes = 64 * 1024;
 /** One view reads at most so much (bytes) before it says that older entries were left unread. */
 const readBytesMax = 64 * 1024 * 1024;
 
-/** A piece of a log is matched within a millisecond; one that takes so much longer (ms) never ends. */
-const matchMaxMs = 100;
+/** So long (ms) may a view hold the event loop: a third of what health may take. */
+const sliceMs = 3;
 
 export interface LogEntry {
   timestamp: string;
@@ -23,7 +23,7 @@ export interface LogFilter {
   from?: number | undefined;
   to?: number | undefined;
   levels?: readonly string[] | undefined;
-  pattern?: RegExp | undefined;
+  pattern?: string | undefined;
   limit: number;
 }
 
@@ -36,53 +36,40 @@ export interface LogView {
   truncated: boolean;
 }
 
-/** @throws CodekeepError LOG_VIEW_ERROR for a pattern that is no regular expression */
-export function compilePattern(pattern: string | undefined): RegExp | undefined {
-  if (pattern === undefined) return undefined;
-  try {
-    return new RegExp(pattern, 'u');
-  } catch (error) {
-    throw new CodekeepError(
-      'LOG_VIEW_ERROR',
-      `search_pattern is no regular expression: ${messageOf(error)}.`,
-      'Mend the pattern, or escape its special characters.',
-    );
-  }
-}
-
-const testAll = new Script('messages.map((message) => pattern.test(message))');
+/** Views run one after the other: several that search much share the time of one, and not the supervisor's. */
+const views = new Serial();
 
 /**
- * Which entries a pattern matches; empty without a pattern. Some patterns take for ever on some texts, and the
- * supervisor has others to answer: V8 can be interrupted while it matches, but only from inside a script of its own.
+ * The newest entries that match, read from the end of the newest file on; never a whole file in memory.
+ * @param signal ends the view, also while it waits for its turn
+ * @throws CodekeepError LOG_VIEW_ERROR; the signal's reason
  */
-function matching(pattern: RegExp | undefined, entries: readonly (LogEntry | null)[]): boolean[] {
-  if (pattern === undefined) return [];
-  const messages = entries.map((entry) => entry?.message ?? '');
-  try {
-    return testAll.runInContext(createContext({ messages, pattern }), { timeout: matchMaxMs }) as boolean[];
-  } catch {
-    throw new CodekeepError(
-      'LOG_VIEW_ERROR',
-      'search_pattern takes too long to match.',
-      'Leave out repetitions of repetitions such as (a+)+, or search for a plain word.',
-    );
-  }
+export async function viewLogs(
+  files: readonly LogFile[],
+  filter: LogFilter,
+  signal?: AbortSignal,
+): Promise<LogView> {
+  return await views.run(async () => {
+    signal?.throwIfAborted();
+    const pattern = filter.pattern === undefined ? null : await LogPattern.compile(filter.pattern);
+    return await readView(files, filter, pattern, new Slicer(signal, sliceMs));
+  });
 }
 
-/** The newest entries that match, read from the end of the newest file on; never a whole file in memory. */
-export async function viewLogs(files: readonly LogFile[], filter: LogFilter): Promise<LogView> {
+async function readView(
+  files: readonly LogFile[],
+  filter: LogFilter,
+  pattern: LogPattern | null,
+  slicer: Slicer,
+): Promise<LogView> {
   const view: LogView = { entries: [], totalLines: 0, filteredLines: 0, truncated: false };
-  const slicer = new Slicer();
   let readBytes = 0;
   for (const file of files) {
     for await (const lines of linesFromEnd(file.path)) {
-      const entries = lines.map(parseEntry);
-      const matches = matching(filter.pattern, entries);
-      for (const [position, line] of lines.entries()) {
+      for (const line of lines) {
         readBytes += line.length + 1;
-        const entry = entries[position] ?? null;
-        const isDone = entry !== null && take(view, filter, entry, matches[position] ?? true);
+        const entry = parseEntry(line);
+        const isDone = entry !== null && take(view, filter, entry, pattern);
         await slicer.breathe();
         if (isDone || readBytes > readBytesMax) {
           view.truncated = true;
@@ -97,13 +84,13 @@ export async function viewLogs(files: readonly LogFile[], filter: LogFilter): Pr
 }
 
 /** Adds a line if it matches; true when nothing older can be wanted. */
-function take(view: LogView, filter: LogFilter, entry: LogEntry, matches: boolean): boolean {
+function take(view: LogView, filter: LogFilter, entry: LogEntry, pattern: LogPattern | null): boolean {
   view.totalLines += 1;
   const at = Date.parse(entry.timestamp);
   if (filter.from !== undefined && at < filter.from) return true;
   if (filter.to !== undefined && at > filter.to) return false;
   if (filter.levels !== undefined && !filter.levels.includes(entry.level)) return false;
-  if (!matches) return false;
+  if (pattern !== null && !pattern.matches(entry.message)) return false;
   if (view.entries.length >= filter.limit) return true;
   view.filteredLines += 1;
   view.entries.push(entry);

@@ -1,10 +1,13 @@
 import type { Params, Result } from '../../contract/index.js';
 import { logTypes } from '../../contract/logs.js';
+import type { CallContext } from '../../rpc/server/calls.js';
 import type { LogFiles } from '../logs/log-files.js';
-import { compilePattern, viewLogs } from '../logs/log-view.js';
+import { viewLogs } from '../logs/log-view.js';
 
 type LogMethodName = 'list_worker_logs' | 'view_worker_logs' | 'rotate_worker_logs';
-type LogMethods = { [N in LogMethodName]: (params: Params<N>) => Promise<Result<N>> };
+type LogMethods = {
+  [N in LogMethodName]: (params: Params<N>, call: Pick<CallContext, 'signal'>) => Promise<Result<N>>;
+};
 
 export function logMethods(logs: LogFiles): LogMethods {
   return {
@@ -19,14 +22,15 @@ export function logMethods(logs: LogFiles): LogMethods {
         })),
       };
     },
-    async view_worker_logs({ worker_type, from_time, to_time, log_levels, search_pattern, tail, limit }) {
-      const view = await viewLogs(await logs.list(worker_type), {
-        from: timeOf(from_time),
-        to: timeOf(to_time),
-        levels: log_levels,
-        pattern: compilePattern(search_pattern),
+    async view_worker_logs({ worker_type, tail, limit, ...filter }, { signal }) {
+      const wanted = {
+        from: timeOf(filter.from_time),
+        to: timeOf(filter.to_time),
+        levels: filter.log_levels,
+        pattern: filter.search_pattern,
         limit: Math.min(tail ?? limit, limit),
-      });
+      };
+      const view = await viewLogs(await logs.list(worker_type), wanted, signal);
       return {
         entries: view.entries,
         total_lines: view.totalLines,

@@ -37,7 +37,13 @@ const stream = `{"a":"ä€😀 \\" } ] \\\\"}{"b":[1,{}]}[]
 
 const headers = 'Content-Length: 14\r\n\r\n{"a":"ä€x"}\r\ncontent-length:2\r\nX: y\r\n\r\n[]';
 
-for (const [name, text] of Object.entries({ stream, headers })) {
+const bareHeaders = 'Content-Length: 14\n\n{"a":"ä€x"}\ncontent-length:2\nX: y\r\n\n[]\n\n';
+
+test('headers whose lines end with a bare LF are read like others, with blank lines between messages', () => {
+  assert.deepEqual(readText(bareHeaders), [{ a: 'ä€x' }, []]);
+});
+
+for (const [name, text] of Object.entries({ stream, headers, bareHeaders })) {
   test(`${name}: the same frames wherever the bytes are cut`, () => {
     const bytes = Buffer.from(text);
     const whole = read([bytes]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CodekeepError, connect } from '#src/rpc/client/client.js';
-import { waitFor } from '../../harness/waiting.js';
+import { waitFor, within } from '../../harness/waiting.js';
 import { checkedReply, exchange, outcome, RawClient, request, startService } from '../service.js';
 
 const cancel = (id: unknown): string => request(undefined, '$/cancelRequest', { id });
@@ -99,4 +99,31 @@ test("the client's AbortSignal reaches the handler, and rejects at once", async 
   assert.deepEqual(calls, ['cancelled']);
   assert.deepEqual(await client.callAny('get_data'), ['hello', 5]);
   client.close();
+});
+
+test('at the pending limit a cancellation is still read, and makes room', async (t) => {
+  const { socket, calls } = await startService(t, { maxPendingRequests: 2 });
+  const client = new RawClient(socket);
+  client.send(`${[1, 2, 3, 4].map((id) => request(id, 'hold')).join('\n')}\n`);
+  for (const [index, id] of [1, 2, 3, 4].entries()) {
+    client.send(`${cancel(id)}\n`);
+    const replies = await within(`the end of ${id}`, client.lines(index + 1));
+    assert.deepEqual(outcome(replies.at(-1)), [id, -32012]);
+  }
+  assert.deepEqual(calls, ['cancelled', 'cancelled', 'cancelled', 'cancelled']);
+  client.socket.end();
+});
+
+test('a request that waits for room is cancelled without being begun', async (t) => {
+  const { socket, calls, gate } = await startService(t, { maxPendingRequests: 1 });
+  const client = new RawClient(socket);
+  client.send(`${request(1, 'gate')}\n${request(2, 'gate')}\n${request(3, 'gate')}\n${cancel(2)}\n`);
+  assert.deepEqual((await within('its reply', client.lines(1))).map(outcome), [[2, -32012]]);
+  gate.open();
+  assert.deepEqual((await client.lines(3)).slice(1).map(outcome), [
+    [1, 'ok'],
+    [3, 'ok'],
+  ]);
+  assert.deepEqual(calls, ['gate', 'gate']);
+  client.socket.end();
 });

@@ -89,3 +89,61 @@ test('several clients that send without end all get their turns, and so does one
   const ends = Promise.all(loads.map((load) => load.end()));
   for (const end of await askMeanwhile(service, ends)) assert.deepEqual(end, { replies: 20_000 });
 });
+
+test('beside 400 connections that send 98 kB messages without end, one small request is answered at once', async (t) => {
+  const service = await startService(t);
+  const load = start(t, service, 'bulk', service.socket, 400);
+  await load.isOn();
+  const client = new RawClient(service.socket);
+  const times: number[] = [];
+  for (let id = 1; id <= 100; id += 1) {
+    const askedAt = performance.now();
+    client.send(`${request(id, 'get_data')}\n`);
+    await within('the reply', client.lines(id));
+    times.push(performance.now() - askedAt);
+  }
+  client.socket.end();
+  const { answered } = (await load.end()) as { answered: number };
+  assert.ok(answered > 0, 'the others get their turns');
+  times.sort((a, b) => a - b);
+  // 5 ms on a machine that does nothing else; one that waits for all the others takes some hundred.
+  assert.ok((times[75] ?? Number.NaN) < 60, `three quarters within ${times[75]} ms`);
+});
+
+/** A request of so many bytes: blanks count as what they are. */
+function padded(id: number, name: string, bytes: number): string {
+  return `{"jsonrpc":"2.0","id":${id},"method":"${name}"${' '.repeat(bytes)}}\n`;
+}
+
+test('what requests of all connections hold is bounded, small ones are answered, and those of clients that left let go', async (t) => {
+  const service = await startService(t, { maxHeldBytes: 4 * MiB });
+  const crowd = Array.from({ length: 40 }, () => new RawClient(service.socket));
+  for (const client of crowd) client.send(padded(1, 'gate', 0.9 * MiB));
+  await waitFor('some have begun', () => service.calls.length >= 1);
+  await askMeanwhile(service, Promise.resolve());
+  assert.ok(service.calls.length <= 6, `${service.calls.length} have begun`);
+  for (const client of crowd) client.socket.destroy();
+  await waitFor('they are gone', () => service.server.connectionCount() === 0);
+  // Their work goes on, and holds what it holds, until it has ended.
+  service.gate.open();
+  const late = new RawClient(service.socket);
+  late.send(padded(2, 'get_data', 0.9 * MiB));
+  assert.deepEqual((await within('its reply', late.lines(1))).map(outcome), [[2, 'ok']]);
+  late.socket.end();
+});
+
+test('requests that wait for what does not come end with their clients, and what they held is free', async (t) => {
+  const service = await startService(t, { maxHeldBytes: 2 * MiB });
+  for (const round of [1, 2, 3]) {
+    const client = new RawClient(service.socket);
+    for (const id of [1, 2, 3]) client.send(padded(id, 'hold', 0.9 * MiB));
+    await waitFor('the first has begun', () => service.server.connectionCount() === 1);
+    const other = new RawClient(service.socket);
+    other.send(padded(round, 'get_data', 0.5 * MiB));
+    assert.deepEqual((await within('another large one', other.lines(1))).map(outcome), [[round, 'ok']]);
+    other.socket.destroy();
+    client.socket.destroy();
+    await waitFor('they are gone', () => service.server.connectionCount() === 0);
+  }
+  assert.deepEqual(service.defects, []);
+});

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
+import { connect } from 'node:net';
 import { test } from 'node:test';
-import { exchange, outcome, parseLines, RawClient, request, startService } from '../service.js';
+import { exchange, exchangeText, outcome, parseLines, RawClient, request, startService } from '../service.js';
 
 const MiB = 1024 * 1024;
 
@@ -179,7 +180,7 @@ test('a wrong header ends the connection after its error', async (t) => {
 });
 
 test('a client that never reads is no longer read and at last destroyed; others are served meanwhile', async (t) => {
-  const { socket, server } = await startService(t, { maxWriteBufferBytes: MiB, writeStallMaxMs: 300 });
+  const { socket, server } = await startService(t, { maxWriteBufferChars: MiB, writeStallMaxMs: 300 });
   const stuck = new RawClient(socket);
   stuck.socket.pause();
   stuck.send(Array.from({ length: 500 }, (_, id) => request(id, 'fill', { bytes: MiB / 4 })).join('\n'));
@@ -197,7 +198,7 @@ test('a client that never reads is no longer read and at last destroyed; others 
 });
 
 test('a client that reads late gets every reply', async (t) => {
-  const { socket } = await startService(t, { maxWriteBufferBytes: MiB });
+  const { socket } = await startService(t, { maxWriteBufferChars: MiB });
   const client = new RawClient(socket);
   client.socket.pause();
   client.send(Array.from({ length: 100 }, (_, id) => request(id, 'fill', { bytes: MiB / 4 })).join('\n'));
@@ -206,6 +207,31 @@ test('a client that reads late gets every reply', async (t) => {
   client.socket.resume();
   const replies = await client.closed();
   assert.equal(replies.length, 100);
+});
+
+test('a slow but steady reader is not cut off, however long its reply takes', async (t) => {
+  const stallMs = 400;
+  const { socket } = await startService(t, { maxWriteBufferChars: MiB, writeStallMaxMs: stallMs });
+  const client = connect(socket);
+  client.write(`${request(1, 'fill', { bytes: 8 * MiB })}\n`);
+  const startedAt = performance.now();
+  let bytes = 0;
+  for await (const chunk of client) {
+    assert.ok(Buffer.isBuffer(chunk));
+    bytes += chunk.length;
+    if (chunk.at(-1) === 0x0a) break;
+    // The reader's own pace: what is tested is that it takes longer than a stall.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.ok(bytes > 8 * MiB);
+  assert.ok(performance.now() - startedAt > 2 * stallMs);
+});
+
+test('headers with bare line feeds are answered', async (t) => {
+  const { socket } = await startService(t);
+  const body = request(1, 'get_data');
+  const reply = await exchangeText(socket, `Content-Length: ${body.length}\n\n${body}\n`);
+  assert.match(reply, /^Content-Length: \d+\r\n\r\n\{"jsonrpc":"2.0","id":1,"result":\["hello",5\]\}$/);
 });
 
 test('the signal of a call aborts when its client is gone, reset or closed', async (t) => {
@@ -232,7 +258,7 @@ test('a client that left while it was not being read is noticed, too', async (t)
 });
 
 test('a client that reads no notifications is destroyed before they fill the memory', async (t) => {
-  const { socket, aborted } = await startService(t, { maxWriteBufferBytes: MiB });
+  const { socket, aborted } = await startService(t, { maxWriteBufferChars: MiB });
   const client = new RawClient(socket);
   client.socket.pause();
   client.send(request(1, 'flood'));

@@ -1,12 +1,35 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, lstat, mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { CodekeepError } from '#src/base/errors.js';
-import { exchange, outcome, request, serverFor, startService, temporaryFolder } from '../service.js';
+import type { RpcServer } from '#src/rpc/server/server.js';
+import { waitFor } from '../../harness/waiting.js';
+import {
+  checkedReply,
+  exchange,
+  exchangeText,
+  outcome,
+  RawClient,
+  request,
+  serverFor,
+  startService,
+  temporaryFolder,
+} from '../service.js';
 
 const modeOf = async (path: string): Promise<number> => (await lstat(path)).mode & 0o777;
 
@@ -61,6 +84,35 @@ test('a folder that exists keeps its mode', async (t) => {
   await second.close();
 });
 
+test('a folder that others may write is refused, unless it is sticky', async (t) => {
+  const service = await startService(t);
+  const folder = join(dirname(service.socket), 'open');
+  await mkdir(folder);
+  const second = (): RpcServer => serverFor({ ...service, socket: join(folder, 'test.sock') });
+  for (const mode of [0o777, 0o770, 0o702]) {
+    await chmod(folder, mode);
+    await assert.rejects(
+      second().listen(),
+      isCode('INVALID_PARAMS', /Others may write .*open/),
+      mode.toString(8),
+    );
+    assert.deepEqual(await readdir(folder), []);
+  }
+  await chmod(folder, 0o1777);
+  const sticky = second();
+  await sticky.listen();
+  await sticky.close();
+});
+
+test("another user's folder is refused", { skip: process.getuid?.() !== 0 && 'needs root' }, async (t) => {
+  const service = await startService(t);
+  const folder = join(dirname(service.socket), 'foreign');
+  await mkdir(folder, { mode: 0o755 });
+  await chown(folder, 12_345, 12_345);
+  const second = serverFor({ ...service, socket: join(folder, 'test.sock') });
+  await assert.rejects(second.listen(), isCode('INVALID_PARAMS', /another user \(12345\)/));
+});
+
 test('a dead socket is replaced', async (t) => {
   const service = await startService(t);
   const socket = join(dirname(service.socket), 'dead.sock');
@@ -111,6 +163,64 @@ test('close is harmless when the socket file is gone, when called twice, and bef
   await rename(socket, `${socket}.old`);
   await Promise.all([server.close(), server.close()]);
   await serverFor({ socket, ...rest }).close();
+});
+
+/** Looks often: no test waits for the usual two seconds. */
+const watchful = { socketCheckEveryMs: 10 };
+
+async function answers(socket: string): Promise<boolean> {
+  const [reply] = await exchange(socket, request(1, 'get_data'));
+  return checkedReply(reply).error === undefined;
+}
+
+test('a socket that was removed is listened at again, and those who are connected stay', async (t) => {
+  const { socket, problems, server, defects } = await startService(t, watchful);
+  const client = new RawClient(socket);
+  client.send(`${request(1, 'get_data')}\n`);
+  await client.lines(1);
+  for (const round of [1, 2]) {
+    await unlink(socket);
+    await waitFor('it answers again', () => answers(socket));
+    assert.equal(await modeOf(socket), 0o600);
+    client.send(`${request(1 + round, 'get_data')}\n`);
+    await client.lines(1 + round);
+    await waitFor('it is said to be over', () => problems.length === 2 * round && problems.at(-1) === null);
+    assert.match(problems.at(-2) ?? '', /was removed; it listens there again/);
+  }
+  client.socket.end();
+  await client.closed();
+  await server.close();
+  assert.deepEqual([await readdir(dirname(socket)), defects], [[], []]);
+});
+
+test('what answers in place of the socket is left alone and told, and the place taken again when it is gone', async (t) => {
+  const { socket, problems, server } = await startService(t, watchful);
+  const foreign = createServer((client) => client.on('error', () => undefined).end('foreign'));
+  foreign.listen(`${socket}.foreign`);
+  await once(foreign, 'listening');
+  await rename(`${socket}.foreign`, socket);
+  await waitFor('it is told', () => problems.length > 0);
+  assert.match(problems.at(-1) ?? '', /something else.*answers on/i);
+  assert.equal(await exchangeText(socket), 'foreign');
+  foreign.close();
+  await waitFor('it answers again', () => answers(socket));
+  await waitFor('it is said to be over', () => problems.at(-1) === null);
+  await server.close();
+});
+
+test('a file in place of the socket is left alone; a socket that nobody listens on is replaced', async (t) => {
+  const { socket, problems, server } = await startService(t, watchful);
+  await unlink(socket);
+  await writeFile(socket, 'precious');
+  await waitFor('it is told', () => /not a socket/.test(problems.at(-1) ?? ''));
+  assert.equal(await readFile(socket, 'utf8'), 'precious');
+  await unlink(socket);
+  await waitFor('it answers again', () => answers(socket));
+  const dead = `${socket}.dead`;
+  await leaveDeadSocket(dead);
+  await rename(dead, socket);
+  await waitFor('it answers again', () => answers(socket));
+  await server.close();
 });
 
 /** Descriptor of a listening server; Node shows it only on its internal handle. */

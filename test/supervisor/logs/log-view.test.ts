@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
+import { CodekeepError } from '#src/base/errors.js';
 import { LogFiles, type LogFile } from '#src/supervisor/logs/log-files.js';
-import {
-  compilePattern,
-  type LogEntry,
-  type LogFilter,
-  type LogView,
-  viewLogs,
-} from '#src/supervisor/logs/log-view.js';
+import { type LogEntry, type LogFilter, type LogView, viewLogs } from '#src/supervisor/logs/log-view.js';
 import { temporaryFolder } from '../../harness/folder.js';
 
 const start = Date.parse('2024-01-01T00:00:00.000Z');
@@ -74,13 +70,28 @@ test('entries are chosen by time, level and pattern', async (t) => {
   assert.deepEqual(await numbers({ to: start + 1_000 }), ['0', '1']);
   assert.deepEqual(await numbers({ from: start + 9_000, to: start + 11_000 }), ['9', '10', '11']);
   assert.deepEqual(await numbers({ levels: ['error'] }), ['2', '6', '10', '14', '18']);
-  assert.deepEqual(await numbers({ pattern: compilePattern(' (?:3|12)$') }), ['3', '12']);
+  assert.deepEqual(await numbers({ pattern: ' (?:3|12)$' }), ['3', '12']);
   assert.deepEqual(await numbers({ levels: [] }), []);
 });
 
-test('a bad pattern is named', () => {
-  assert.throws(() => compilePattern('('), { code: 'LOG_VIEW_ERROR' });
-  assert.equal(compilePattern(undefined), undefined);
+test('a pattern that is none, or needs more than linear time, is refused with what is wrong with it', async (t) => {
+  const files = logFiles(t, text(range(0, 3)));
+  for (const pattern of ['(', '[a-', '(?=a)b', '(?<=a)b', '(a)\\1', 'x{1001}'])
+    await assert.rejects(
+      view(files, { pattern }),
+      (error) =>
+        error instanceof CodekeepError &&
+        error.code === 'LOG_VIEW_ERROR' &&
+        /search_pattern/.test(error.message) &&
+        /backreferences/.test(error.hint),
+      pattern,
+    );
+});
+
+test("JavaScript's way of writing characters and named groups is understood", async (t) => {
+  const files = logFiles(t, text([entry(0, 'caf\u00e9 \u{1F600}'), entry(1, 'tea')]));
+  for (const pattern of ['\\u00e9', '\\u{1F600}', '(?<drink>caf)', '^caf\\S \\S$', '(?i)CAF'])
+    assert.deepEqual((await view(files, { pattern })).entries.length, 1, pattern);
 });
 
 test('a file that was rotated away meanwhile, and no file at all, are empty', async (t) => {
@@ -144,9 +155,80 @@ test('no more than the backups that were asked for are kept', async (t) => {
   );
 });
 
-test('a pattern that never ends is refused, and does not hold the supervisor', async (t) => {
-  const files = logFiles(t, text([entry(1, `${'a'.repeat(60)}!`)]));
-  const pattern = compilePattern('^(a+)+$');
-  assert.ok(pattern !== undefined);
-  await assert.rejects(view(files, { pattern }), { code: 'LOG_VIEW_ERROR', message: /too long/ });
+test('a file that has become large is numbered on by itself, and no line is lost or doubled', async (t) => {
+  const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info', 100_000);
+  await files.open();
+  const lines = 1_500;
+  for (let number = 0; number < lines; number += 1) {
+    files.write('repair', 'info', `line ${number} ${'x'.repeat(100)}`);
+    if (number % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await files.close();
+  const listed = await files.list('repair');
+  assert.ok(listed.length > 1 && listed.length <= 5, `${listed.length} files`);
+  const { entries } = await view(listed, { limit: lines });
+  assert.deepEqual(
+    entries.map(({ message }) => message.split(' ')[1]),
+    Array.from({ length: lines }, (_, number) => String(number)),
+  );
+});
+
+test('while a log is written, every rotation rotates, and each line is in one file, in order', async (t) => {
+  const files = new LogFiles(join(temporaryFolder(t), 'logs'), 'info');
+  await files.open();
+  const rotations = 20;
+  let written = 0;
+  const write = (): void => files.write('repair', 'info', `line ${written++}`);
+  const writing = setInterval(() => Array.from({ length: 50 }, write), 0);
+  t.after(() => clearInterval(writing));
+  for (let number = 1; number <= rotations; number += 1) {
+    write();
+    const rotating = files.rotate('repair', 100);
+    // The old file is being closed: this one belongs to the new file.
+    write();
+    const moved = await rotating;
+    assert.equal(moved.length, number, `rotation ${number}`);
+    write();
+  }
+  clearInterval(writing);
+  await files.close();
+  const listed = await files.list('repair');
+  assert.equal(listed.length, rotations + 1);
+  assert.ok(listed.some(({ path, size }) => path.endsWith('/repair.log') && size > 0));
+  const { entries } = await view(listed, { limit: 1_000_000 });
+  assert.deepEqual(
+    entries.map(({ message }) => message),
+    Array.from({ length: written }, (_, number) => `line ${number}`),
+  );
+});
+
+test('patterns without end on another engine are matched, many at once, while the loop stays free', async (t) => {
+  const files = logFiles(t, text(Array.from({ length: 300 }, (_, n) => entry(n, `${'a'.repeat(2_000)}!`))));
+  const held = monitorEventLoopDelay({ resolution: 1 });
+  await view(files, { pattern: 'a!$' });
+  held.enable();
+  const views = await Promise.all(
+    Array.from({ length: 20 }, () => view(files, { pattern: '^(a+)+$', limit: 10 })),
+  );
+  held.disable();
+  for (const { totalLines, entries } of views) assert.deepEqual([totalLines, entries], [300, []]);
+  const p99Ms = held.percentile(99) / 1e6;
+  assert.ok(p99Ms < 25, `the loop was held for ${p99Ms} ms`);
+});
+
+test('a pattern that is too large for a long entry is refused', async (t) => {
+  const files = logFiles(t, text([entry(1, 'ab'.repeat(8_000))]));
+  await assert.rejects(view(files, { pattern: '.*a.{300}$' }), {
+    code: 'LOG_VIEW_ERROR',
+    message: /too large/,
+  });
+});
+
+test('a view whose caller has gone away ends, also one that waits for its turn', async (t) => {
+  const files = logFiles(t, text(range(0, 20_000)));
+  const gone = new AbortController();
+  const filter = { limit: 10, pattern: 'x'.repeat(30) };
+  const views = [1, 2, 3].map(() => viewLogs(files, filter, gone.signal).catch((error: unknown) => error));
+  gone.abort('gone');
+  assert.deepEqual(await Promise.all(views), ['gone', 'gone', 'gone']);
 });
