@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
+import { constants, mkdirSync } from 'node:fs';
+import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { CodekeepError, errnoOf } from './errors.js';
-import { usualFolderMode } from './umask.js';
+import { asUsual } from './umask.js';
 
 const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
@@ -46,11 +46,8 @@ export class PinnedFolder {
 
   async #child(segment: string, create: boolean): Promise<PinnedFolder> {
     try {
-      const isMade = create && (await this.#makeChild(segment));
-      const handle = await open(this.at(segment), folderFlags);
-      const mode = isMade ? usualFolderMode() : null;
-      if (mode !== null) await handle.chmod(mode);
-      return new PinnedFolder(handle);
+      if (create) await this.#makeChild(segment);
+      return new PinnedFolder(await open(this.at(segment), folderFlags));
     } catch (error) {
       const errno = errnoOf(error);
       if (errno !== 'ENOTDIR' && errno !== 'ELOOP') throw error;
@@ -63,16 +60,14 @@ export class PinnedFolder {
     }
   }
 
-  /** False where it is there already. */
-  async #makeChild(segment: string): Promise<boolean> {
+  async #makeChild(segment: string): Promise<void> {
     try {
-      await mkdir(this.at(segment));
+      asUsual(() => mkdirSync(this.at(segment)));
     } catch (error) {
-      if (errnoOf(error) === 'EEXIST') return false;
+      if (errnoOf(error) === 'EEXIST') return;
       throw error;
     }
     await this.sync();
-    return true;
   }
 
   /** Makes what was linked into or unlinked from this folder durable. */

@@ -9,8 +9,17 @@ export function makePrivate(): void {
   process.env[variable] = process.umask(0o077).toString(8);
 }
 
-/** The mode of a folder made in a project, or null where the umask is nobody's but the user's. */
-export function usualFolderMode(): number | null {
-  const umask = Number.parseInt(process.env[variable] ?? '', 8);
-  return Number.isNaN(umask) ? null : 0o777 & ~umask;
+/**
+ * Makes something in a project with the mode that it would have had under the user's own umask, also below a folder
+ * with a set-group-ID bit or a default ACL. Synchronous, because the umask is the whole process's.
+ */
+export function asUsual<T>(make: () => T): T {
+  const usual = Number.parseInt(process.env[variable] ?? '', 8);
+  if (Number.isNaN(usual)) return make();
+  const own = process.umask(usual);
+  try {
+    return make();
+  } finally {
+    process.umask(own);
+  }
 }

@@ -52,7 +52,7 @@ const job = z.object({
 });
 export type Job = z.infer<typeof job>;
 
-const jobId = z.string().min(1).describe('The id that a call with wait=false gave');
+const jobId = z.string().min(1).max(100).describe('The id that a call with wait=false gave');
 
 export const listJobs = defineMethod({
   owner: 'supervisor',

@@ -203,7 +203,9 @@ export class RepairCommand {
         const { worker } = await this.#supervisor.startWorker(type, options);
         resumed.workers_resumed.push({ pid: worker.pid, type });
       } catch (error) {
-        this.#supervisor.log('error', `${type} was not resumed: ${messageOf(error)}`);
+        // Where the daemon ends, or another repair begins, that is no failure.
+        const level = this.#supervisor.hold.isFree ? 'error' : 'info';
+        this.#supervisor.log(level, `${type} was not resumed: ${messageOf(error)}`);
         resumed.workers_not_resumed.push({ type, error: messageOf(error) });
       }
     });

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { CodekeepError } from '../../base/errors.js';
+import { cancelled, CodekeepError } from '../../base/errors.js';
 import { isRecord, readRequest, type RequestId } from '../protocol.js';
 
 /** What a handler knows about the call besides its params. */
@@ -153,7 +153,7 @@ export class PendingCall implements CallContext {
   }
 
   cancel(): void {
-    const reason = cancelled();
+    const reason = cancelled('The request');
     this.#cancel.abort(reason);
     this.#end.abort(reason);
   }
@@ -191,14 +191,6 @@ export function cancelledId(message: unknown): RequestId | undefined {
 
 export function isRequestOf(message: unknown, id: RequestId): boolean {
   return isRecord(message) && message['id'] === id;
-}
-
-export function cancelled(): CodekeepError {
-  return new CodekeepError(
-    'CANCELLED',
-    'The request was cancelled.',
-    'What was done so far is complete; call again for the rest.',
-  );
 }
 
 function clientGone(): CodekeepError {

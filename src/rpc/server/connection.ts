@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import { CodekeepError } from '../../base/errors.js';
+import { cancelled, CodekeepError } from '../../base/errors.js';
 import { encodeFrame, type Frame } from '../framing/frame.js';
 import { replyToBrokenInput, replyToFailure } from '../protocol.js';
 import type { ByteBudget } from './byte-budget.js';
-import { type AfterReply, cancelled, PendingCalls } from './calls.js';
+import { type AfterReply, PendingCalls } from './calls.js';
 import type { DefectListener } from './dispatch.js';
 import { bytesOf, Inbox } from './inbox.js';
 import type { RpcLimits } from './limits.js';
@@ -201,7 +201,8 @@ export class Connection {
   #cancelWaiting(): void {
     for (const id of this.#inbox.takeCancellations()) {
       this.#calls.cancel(id);
-      if (this.#inbox.takeRequests(id)) this.#send(JSON.stringify(replyToFailure(id, cancelled())));
+      if (this.#inbox.takeRequests(id))
+        this.#send(JSON.stringify(replyToFailure(id, cancelled('The request'))));
     }
     this.#noteHeld();
   }
