@@ -43,7 +43,7 @@ function withoutFigures(text: string): string {
 test('the commands of the README print what it shows', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(shown);
-  const daemon = await sandbox.startDaemon({ args: ['--project', root] });
+  const daemon = await sandbox.startDaemon({ config: {}, args: ['--project', root] });
   await waitFor('it is ready', () => daemon.stdout.includes('ready: '), 60_000);
   await waitFor('vectors', async () => {
     const { chunks } = await daemon.call('get_project_status', { root_dir: root });

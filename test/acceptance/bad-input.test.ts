@@ -18,7 +18,7 @@ suite('bad input', () => {
 
   before(async () => {
     const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
-    daemon = await sandbox.startDaemon();
+    daemon = await sandbox.startDaemon({ config: {} });
     project = await daemon.addProject(root);
     pids = await workers();
   });

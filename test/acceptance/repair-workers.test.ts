@@ -126,7 +126,7 @@ test('workers that did not run before a repair do not run after it, and resume_w
 
 test('an unknown project is refused before any worker is stopped', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const daemon = await sandbox.startDaemon();
+  const daemon = await sandbox.startDaemon({ config: {} });
   const pid = await waitFor('a worker', () => daemon.workerPid('vectorization'));
   const error = await daemon.refusal('repair_database', { root_dir: sandbox.path('unknown') });
   assert.equal(error.code, 'PROJECT_NOT_FOUND');
@@ -136,7 +136,7 @@ test('an unknown project is refused before any worker is stopped', async (t) => 
 test('after a repair that failed, the workers run again', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ 'a.py': 'a = 1\n' });
-  const daemon = await sandbox.startDaemon();
+  const daemon = await sandbox.startDaemon({ config: {} });
   await daemon.addProject(root);
   const error = await daemon.refusal('repair_database', { root_dir: root, version_dir: sandbox.path() });
   assert.equal(error.code, 'INVALID_PARAMS', 'a versions directory may not contain the project');

@@ -8,12 +8,12 @@ import { waitFor } from '../harness/waiting.js';
 test('a repair that is the first request of a start waits for it, and everything runs afterwards', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(manyFiles(100));
-  const before = await sandbox.startDaemon();
+  const before = await sandbox.startDaemon({ config: {} });
   const project = await before.addProject(root);
   const lost = addLostRows(before, project, 5);
   await before.stop('SIGKILL');
 
-  const daemon = await sandbox.startDaemon();
+  const daemon = await sandbox.startDaemon({ config: {} });
   const report = await daemon.repair({ root_dir: root });
   assert.deepEqual(report.errors, []);
   const files = filesOf(root, ['data']);
@@ -27,7 +27,7 @@ test('a repair that is the first request of a start waits for it, and everything
 test('one that comes while a cut-off repair is finished waits as well; a second one is refused', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(manyFiles(40));
-  const before = await sandbox.startDaemon();
+  const before = await sandbox.startDaemon({ config: {} });
   const project = await before.addProject(root);
   const lost = addLostRows(before, project, 900);
   before.repair({ root_dir: root }).catch(() => undefined);
@@ -37,7 +37,7 @@ test('one that comes while a cut-off repair is finished waits as well; a second 
   });
   await before.stop('SIGKILL');
 
-  const daemon = await sandbox.startDaemon();
+  const daemon = await sandbox.startDaemon({ config: {} });
   const first = daemon.repair({ root_dir: root });
   const { code } = await daemon.refusal('repair_database', { root_dir: root });
   assert.equal(code, 'REPAIR_IN_PROGRESS');

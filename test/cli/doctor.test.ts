@@ -25,7 +25,7 @@ function verdictOf({ findings }: Report, check: string): Finding {
 
 test('a daemon that is well: every finding is ok, and the exit status 0', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const daemon = await sandbox.startDaemon();
+  const daemon = await sandbox.startDaemon({ config: {} });
   const root = await sandbox.project({ 'a.py': 'a = 1\n', 'deep/er/b.py': 'b = 1\n' });
   await daemon.addProject(root);
   await waitFor('the workers run', async () => {

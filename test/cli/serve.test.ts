@@ -64,7 +64,7 @@ suite('codekeep serve', () => {
 
   test('SIGHUP stops it in order', async (t) => {
     const sandbox = await Sandbox.create(t);
-    const daemon = await sandbox.startDaemon();
+    const daemon = await sandbox.startDaemon({ config: {} });
     const processes = await untilAllRun(daemon);
     assert.deepEqual(await daemon.stop('SIGHUP'), { code: 0, signal: null });
     assert.deepEqual(processes.filter(isAlive), []);

@@ -69,9 +69,13 @@ export class Sandbox {
     return child;
   }
 
-  /** `codekeep serve` with its own state directory; resolves when it answers. */
+  /**
+   * `codekeep serve` with its own state directory; resolves when it answers. With a watcher only, as most tests need
+   * it; an empty config gives what is shipped.
+   */
   async startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
-    const { stateDir = this.path('state'), config = {}, args = [], under = [] } = options;
+    const { stateDir = this.path('state'), args = [], under = [] } = options;
+    const config = options.config ?? { autostart: ['file_watcher'] };
     const configPath = this.path(`config-${++this.#configs}.json`);
     await writeFile(configPath, JSON.stringify(config));
     const flags = ['serve', '--state-dir', stateDir, '--config', configPath, ...args];

@@ -128,6 +128,7 @@ let grows = true;
 try {
   const root = await sandbox.project(manyFiles(300));
   const daemon = await sandbox.startDaemon({
+    config: {},
     under: ['env', `NODE_OPTIONS=--import=${probe}`, `CODEKEEP_SOAK_PROBE=${probePath}`],
   });
   daemon.mayLogErrors = true;

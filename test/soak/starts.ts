@@ -40,14 +40,14 @@ async function kills(): Promise<void> {
   const sandbox = await Sandbox.create();
   try {
     const root = await sandbox.project(manyFiles(100));
-    let before = await sandbox.startDaemon({ args: ['--project', root] });
+    let before = await sandbox.startDaemon({ config: {}, args: ['--project', root] });
     for (let round = 1; round <= times; round += 1) {
       const own = (): number[] => processesWithEnvironment(sandbox.mark).map(({ pid }) => pid);
       const killAt = performance.now() + Math.random() * killWithinMs;
       await waitFor('its time has come', () => performance.now() > killAt);
       await before.stop('SIGKILL');
       await waitFor('none of its processes is left', () => own().length === 0, 20_000);
-      before = await sandbox.startDaemon();
+      before = await sandbox.startDaemon({ config: {} });
       before.mayLogErrors = true;
       await waitFor('all is well', async () => (await before.call('health')).status === 'ok', 60_000);
       if (round % 100 === 0) process.stdout.write(`${round} kills: nothing left, the next one is well\n`);
