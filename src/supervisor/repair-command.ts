@@ -175,7 +175,7 @@ export class RepairCommand {
     const drained = watcher.state === 'ready' ? watcher.process?.request('drain', null) : undefined;
     await Promise.all([
       unlessAborted(drained ?? Promise.resolve(), patience).catch(() => undefined),
-      this.#supervisor.hold.quiet(drainMs, signal),
+      this.#supervisor.hold.quiet(signal),
     ]);
   }
 

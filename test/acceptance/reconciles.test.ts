@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { contract } from '#src/contract/index.js';
+import type { MethodDefinition } from '#src/contract/method.js';
 import { connect } from '#src/rpc/client/client.js';
 import { addLostRows, type Daemon } from '../harness/daemon.js';
 import { childrenOf } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
+import { filesOf } from '../harness/trees.js';
 import { waitFor, within } from '../harness/waiting.js';
 
 /** The most watcher processes that there ever were at once while `work` went on. */
@@ -108,20 +111,40 @@ test('a repair keeps out what writes, before anything is written, and whoever wa
   addLostRows(daemon, project, 900);
   const repairing = daemon.repair({ root_dir: root });
   await waitFor('it is at work', async () => (await daemon.call('health')).repair?.phase === 'apply');
-  for (const [method, params] of [
+  const calls: [string, Record<string, unknown>][] = [
     ['add_project', { root_dir: other }],
     ['update_indexes', { root_dir: other }],
-    ['update_indexes', { root_dir: root }],
+    ['update_indexes', { project_id: project.project_id }],
     ['wait_until_fresh', { root_dir: root }],
     ['remove_project', { root_dir: root }],
     ['delete_file', { root_dir: root, path: 'folder0/file0.py' }],
     ['restore_deleted_files', { root_dir: root, paths: ['folder0/file0.py'] }],
-  ] as const) {
+  ];
+  const writing = Object.entries<MethodDefinition>(contract).filter(([, { writes }]) => writes === true);
+  assert.deepEqual(new Set(calls.map(([method]) => method)), new Set(writing.map(([method]) => method)));
+  for (const [method, params] of calls) {
     const error = await daemon.failure(method, params);
     assert.match(error.message, /A repair is running/, method);
   }
   assert.equal((await daemon.call('list_projects')).projects.length, 1, 'nothing was registered on the way');
   assert.deepEqual((await repairing).errors, []);
+});
+
+test('a repair waits for a write that has begun', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(400));
+  const original = filesOf(root);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(root);
+  for (let folder = 0; folder < 4; folder += 1) rmSync(join(root, `folder${folder}`), { recursive: true });
+  writeFileSync(join(root, 'kept.py'), 'kept = 1\n');
+  await daemon.call('update_indexes', { project_id });
+  const restoring = daemon.call('restore_deleted_files', { project_id, path_prefix: 'folder' });
+  const report = await daemon.repair({ project_id });
+  assert.equal((await restoring).restored.length, 400);
+  assert.deepEqual([report.conflicts, report.errors, report.totals['clear_deleted']], [[], [], 0]);
+  rmSync(join(root, 'kept.py'));
+  assert.deepEqual(filesOf(root, ['data']), original);
 });
 
 test('a repair is told to whoever waits for a reconcile that it ends', async (t) => {
