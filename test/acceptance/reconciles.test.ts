@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { contract } from '#src/contract/index.js';
 import type { MethodDefinition } from '#src/contract/method.js';
-import { connect } from '#src/rpc/client/client.js';
 import { addLostRows, type Daemon } from '../harness/daemon.js';
 import { childrenOf } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { filesOf } from '../harness/trees.js';
 import { waitFor, within } from '../harness/waiting.js';
+import { RawClient } from '../rpc/service.js';
 
 /** The most watcher processes that there ever were at once while `work` went on. */
 async function mostWatchers(daemon: Daemon, work: Promise<unknown>): Promise<number> {
@@ -203,10 +203,10 @@ test('a request that waits for a worker to be ready can be cancelled', async (t)
     'it is not there',
     async () => (await daemon.call('health')).workers['index_service'] === 'backoff',
   );
-  const client = await connect({ socket: daemon.socket });
-  const leaving = new AbortController();
-  const waiting = client.call('list_projects', {}, { signal: leaving.signal });
-  leaving.abort();
-  await assert.rejects(within('its end', waiting, 2_000));
-  client.close();
+  const client = new RawClient(daemon.socket);
+  client.send('{"jsonrpc":"2.0","id":1,"method":"list_projects"}');
+  client.send('{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}');
+  const [reply] = await within('its end', client.lines(1), 2_000);
+  assert.match(JSON.stringify(reply), /"code":"CANCELLED"/);
+  client.socket.destroy();
 });
