@@ -1,3 +1,4 @@
+import type { Reconciled } from '../base/ipc.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
 import { sleep } from '../base/waiting.js';
 import { activeFilesBelow, countFiles, eachFile, fileByPath, type FileRow } from '../store/files.js';
@@ -22,20 +23,11 @@ import { type WalkedFile, walkTree } from './walk.js';
  */
 const doubtMs = 50;
 
-export interface ReconcileOutcome {
-  added: number;
-  changed: number;
-  deleted: number;
-  unchanged: number;
-  skipped: number;
-  /** Changed while they were read: to be looked at again. */
-  unsettled: string[];
+export interface ReconcileOutcome extends Reconciled {
   /** What could not be read or parsed, for the log. */
   problems: string[];
   /** Set when the brake stopped the reconcile: why nothing was marked. */
   halted: string | null;
-  /** Why there is nothing to index; null where there is something, or nothing at all. */
-  allIgnored: string | null;
 }
 
 function nothing(): ReconcileOutcome {
