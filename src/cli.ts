@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { interrupt } from './cli/interrupt.js';
 import { beQuiet, CommandError, describeError, exitStatus, exitStatusOf } from './cli/output.js';
 import { asUsage } from './cli/usage.js';
-import { messageOf } from './base/errors.js';
+import { errnoOf, messageOf } from './base/errors.js';
 import { isJournal, journalLines } from './base/journald.js';
 import type { LocationFlags } from './base/locations.js';
 import { version } from './base/version.js';
@@ -85,14 +85,20 @@ function isService(): boolean {
   return name === 'serve' || name === 'mcp';
 }
 
+/** Its reader has seen enough, as head has after some lines; or what it said is lost, as on a full disk. */
+function endWithOutput(error: Error): never {
+  if (errnoOf(error) === 'EPIPE') process.exit(exitStatus.done);
+  process.stderr.write(`codekeep: the output cannot be written: ${error.message}\n`);
+  process.exit(exitStatus.failed);
+}
+
 async function main(): Promise<void> {
   try {
     if (!isService()) {
       const { addClientCommands } = await import('./cli/commands.js');
       addClientCommands(program);
       process.on('SIGINT', interrupt);
-      // Its reader has seen enough, as head has after some lines.
-      process.stdout.on('error', () => process.exit(exitStatus.done));
+      process.stdout.on('error', endWithOutput);
     }
     await program.parseAsync();
   } catch (error) {

@@ -110,7 +110,8 @@ export function readConfig(path: string): Config {
 export function parseConfig(text: string, path: string): Config {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    // Editors of other systems begin a file with a byte order mark.
+    json = JSON.parse(text.replace(/^\uFEFF/u, ''));
   } catch (error) {
     throw new CodekeepError(
       'INVALID_PARAMS',

@@ -43,6 +43,8 @@ export interface Reconciled {
   skipped: number;
   /** Paths that changed each time they were read. */
   unsettled: string[];
+  /** Files that are missing and that a repair has still to bring back. */
+  owed: number;
   /** Why there is nothing to index; null where there is something. */
   allIgnored: string | null;
 }
@@ -57,6 +59,8 @@ export interface RepairScope extends ProjectReference {
 export interface RepairRequest extends RepairScope {
   run_id: string;
   origin: 'command' | 'recovery';
+  /** Only write down what is left to do: whoever asked for it has cancelled it. */
+  is_cancelled: boolean;
 }
 
 export interface RepairReport {

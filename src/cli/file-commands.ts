@@ -1,20 +1,26 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type CommonFlags, withClient } from './client-command.js';
 import { print, printTable } from './output.js';
-import { pathInProject, shownPath } from './paths.js';
+import { pathInProject, projectRoot, shownPath } from './paths.js';
 
 export function addFileCommands(program: Command): void {
   program
     .command('deleted')
     .description('List files marked deleted')
-    .argument('[dir]', "the project's root folder", '.')
+    .argument('[dir]', "the project's root folder; without it the project around the working directory")
     .option('--prefix <path>', 'only paths in the project that start with this')
-    .action(async (dir: string, flags: CommonFlags & { prefix?: string }) => {
-      const params = { root_dir: resolve(dir), path_prefix: flags.prefix, limit: 1000 };
+    .action(async (dir: string | undefined, flags: CommonFlags & { prefix?: string }) => {
+      let root_dir = '';
       await withClient(
         flags,
-        (client) => client.call('list_deleted_files', params),
+        async (client) => {
+          root_dir = await projectRoot(client, dir);
+          return await client.call('list_deleted_files', {
+            root_dir,
+            path_prefix: flags.prefix,
+            limit: 1000,
+          });
+        },
         ({ files, next_cursor }) => {
           // A list, and none is the best it can be: no failure, as an empty folder is none to ls.
           if (files.length === 0) print`no file is marked deleted`;
@@ -22,7 +28,7 @@ export function addFileCommands(program: Command): void {
             files.map(({ deleted_at, restorable, path }) => [
               deleted_at ?? '',
               restorable ? '' : 'not restorable',
-              shownPath(params.root_dir, path),
+              shownPath(root_dir, path),
             ]),
           );
           if (next_cursor !== null) print`... and more; narrow it with --prefix`;
@@ -33,24 +39,29 @@ export function addFileCommands(program: Command): void {
     .command('restore')
     .description('Bring deleted files back, all of them or none')
     .argument('[paths...]', 'as "deleted" shows them, or relative to the project')
-    .option('--project <dir>', "the project's root folder", '.')
+    .option(
+      '--project <dir>',
+      "the project's root folder; without it the project around the working directory",
+    )
     .option('--prefix <path>', 'every deleted path in the project that starts with this')
     .option('--dry-run', 'only say what would be done')
     .action(
       async (
         paths: string[],
-        flags: CommonFlags & { project: string; prefix?: string; dryRun?: boolean },
+        flags: CommonFlags & { project?: string; prefix?: string; dryRun?: boolean },
       ) => {
-        const root_dir = resolve(flags.project);
-        const params = {
-          root_dir,
-          paths: paths.length === 0 ? undefined : paths.map((path) => pathInProject(root_dir, path)),
-          path_prefix: flags.prefix,
-          dry_run: flags.dryRun ?? false,
-        };
+        let root_dir = '';
         await withClient(
           flags,
-          (client) => client.call('restore_deleted_files', params),
+          async (client) => {
+            root_dir = await projectRoot(client, flags.project);
+            return await client.call('restore_deleted_files', {
+              root_dir,
+              paths: paths.length === 0 ? undefined : paths.map((path) => pathInProject(root_dir, path)),
+              path_prefix: flags.prefix,
+              dry_run: flags.dryRun ?? false,
+            });
+          },
           ({ restored, dry_run }) => {
             for (const { path } of restored) print`${shownPath(root_dir, path)}`;
             print`${restored.length} ${dry_run ? 'to be restored' : 'restored'}`;

@@ -39,7 +39,7 @@ export function addJobCommands(program: Command): void {
     .description('Follow what happens, one line an event, until Ctrl-C')
     .argument('[topics...]', `${topics.join(', ')}; all without it`, collectTopic)
     .action(async (chosen: Topic[] | undefined, flags: CommonFlags) => {
-      await followEvents(chosen ?? topics, flags);
+      await followEvents(chosen === undefined || chosen.length === 0 ? topics : chosen, flags);
     });
 }
 
@@ -66,11 +66,15 @@ function collectTopic(text: string, previous: Topic[] | undefined): Topic[] {
 /** @throws ConnectionLostError when the daemon ends */
 async function followEvents(chosen: readonly Topic[], flags: CommonFlags): Promise<void> {
   const client = await connect({ socket: clientSocket(flags, process.env) });
-  await client.subscribe(chosen, (event) => {
-    if (flags.json === true) printJson(event);
-    else printEvent(event);
-  });
-  throw await client.closed;
+  try {
+    await client.subscribe(chosen, (event) => {
+      if (flags.json === true) printJson(event);
+      else printEvent(event);
+    });
+    throw await client.closed;
+  } finally {
+    client.close();
+  }
 }
 
 /** Its fields as they are: an event has none that would need another line. */

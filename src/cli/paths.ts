@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { isWithin } from '../base/paths.js';
+import type { Client } from '../rpc/client/client.js';
 
 /** A path as a person at the working directory would type it, as ripgrep prints them: absolute where it is outside. */
 export function shownPath(...parts: string[]): string {
@@ -18,6 +19,20 @@ export function pathInProject(root: string, path: string): string {
   const roots = [root, realPathOf(root)];
   const found = roots.find((folder) => isWithin(folder, absolute) && folder !== absolute);
   return found === undefined ? path : relative(found, absolute);
+}
+
+/**
+ * The root of the project that a command is about: the folder that was given; without one the project around the
+ * working directory, as git finds it, or the working directory itself.
+ */
+export async function projectRoot(client: Client, given: string | undefined): Promise<string> {
+  if (given !== undefined) return resolve(given);
+  const here = realPathOf(process.cwd());
+  const { projects } = await client.call('list_projects');
+  const around = projects
+    .map(({ root_dir }) => root_dir)
+    .filter((root) => root === here || isWithin(root, here));
+  return around.sort((a, b) => b.length - a.length)[0] ?? here;
 }
 
 function realPathOf(path: string): string {

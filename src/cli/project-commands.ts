@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type CommonFlags, withClient } from './client-command.js';
 import { print } from './output.js';
+import { projectRoot } from './paths.js';
 import { callWithProgress } from './progress.js';
 
 export function addProjectCommands(program: Command): void {
@@ -35,11 +36,12 @@ export function addProjectCommands(program: Command): void {
   program
     .command('update')
     .description('Reconcile a project with its index now; registers it if it is new')
-    .argument('[dir]', "the project's root folder", '.')
-    .action(async (dir: string, flags: CommonFlags) => {
+    .argument('[dir]', "the project's root folder; without it the project around the working directory")
+    .action(async (dir: string | undefined, flags: CommonFlags) => {
       await withClient(
         flags,
-        (client) => callWithProgress(client, 'update_indexes', { root_dir: resolve(dir) }),
+        async (client) =>
+          await callWithProgress(client, 'update_indexes', { root_dir: await projectRoot(client, dir) }),
         (result) => {
           const { files_added, files_changed, files_deleted, files_unchanged, files_skipped } = result;
           print`${files_added} added, ${files_changed} changed, ${files_deleted} deleted, ${files_unchanged} unchanged, ${files_skipped} skipped in ${result.duration_ms} ms`;

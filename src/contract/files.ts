@@ -93,7 +93,7 @@ export const restoreDeletedFiles = defineMethod({
   params: z
     .strictObject({
       ...projectFields,
-      paths: z.array(path).min(1).max(10_000).optional(),
+      paths: z.array(path).min(1).max(1_000).optional(),
       path_prefix: pathPrefix,
       deleted_after: timestamp.optional(),
       dry_run: dryRun,

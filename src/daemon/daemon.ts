@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfig } from '../base/config.js';
-import { messageOf } from '../base/errors.js';
+import { CodekeepError, messageOf } from '../base/errors.js';
 import { makePrivate } from '../base/umask.js';
 import { version } from '../base/version.js';
 import type { Locations } from '../base/locations.js';
@@ -65,7 +65,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const startedAt = Date.now();
   makePrivate();
   const config = readConfig(locations.config);
-  mkdirSync(locations.stateDir, { recursive: true, mode: 0o700 });
+  makeStateDir(locations.stateDir);
   const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
   const subscriptions = new Subscriptions();
   const supervisor = new Supervisor({
@@ -165,6 +165,18 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     },
     reportDefect: (error) => onDefect(error, 'uncaught'),
   };
+}
+
+function makeStateDir(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new CodekeepError(
+      'INVALID_PARAMS',
+      `The state directory ${path} cannot be made: ${messageOf(error)}.`,
+      'Make it writable, or give another one with --state-dir.',
+    );
+  }
 }
 
 async function begin(

@@ -2,6 +2,7 @@ import type { Reconciled } from '../base/ipc.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
 import { sleep } from '../base/waiting.js';
 import { activeFilesBelow, countFiles, eachFile, fileByPath, type FileRow } from '../store/files.js';
+import { owedFiles } from '../store/journal.js';
 import { setRootIdentity, setVerified } from '../store/projects.js';
 import { retireMissing } from './deletion.js';
 import { IgnoreRules, isRuleFile } from './ignore-rules.js';
@@ -38,6 +39,7 @@ function nothing(): ReconcileOutcome {
     unchanged: 0,
     skipped: 0,
     unsettled: [],
+    owed: 0,
     problems: [],
     halted: null,
     allIgnored: null,
@@ -94,7 +96,8 @@ export async function reconcileProject(
   }
   await acceptRoot(context, root);
   const tally = await indexSettling(context, toIndex, progress);
-  const retired = await retireMissing(context, missing, rules);
+  const { gone, owed } = withoutOwed(context, missing);
+  const retired = await retireMissing(context, gone, rules);
   const skipped = walk.skippedCount + tally.skipped;
   await index.write(() => setVerified(index, project.id, skipped, context.now()), signal);
   const problems = [
@@ -112,6 +115,7 @@ export async function reconcileProject(
     unchanged: reallyUnchanged,
     skipped,
     unsettled: tally.unsettled,
+    owed,
     problems,
     halted: null,
     allIgnored: walk.files.length === 0 ? describeIgnored(walk.ignored) : null,
@@ -125,6 +129,16 @@ function describeIgnored(ignored: ReadonlyMap<string, number>): string | null {
     ([source, count]) => `${count} ${count === 1 ? 'entry' : 'entries'} by ${source}`,
   );
   return `nothing is left to index: ignored are ${parts.join(', ')}`;
+}
+
+/** What a repair has still to bring back is missing, and is no deletion. */
+function withoutOwed(
+  { index, project }: IndexingContext,
+  missing: readonly FileRow[],
+): { gone: FileRow[]; owed: number } {
+  const owed = missing.length > 0 ? owedFiles(index, project.id) : new Set<number>();
+  const gone = missing.filter(({ id }) => !owed.has(id));
+  return { gone, owed: missing.length - gone.length };
 }
 
 /** A file that changes while it is read is looked at again so often, with a pause in between (ms). */
@@ -188,9 +202,10 @@ export async function reconcilePaths(
     return { ...nothing(), needsReconcile: false, halted: brakeReason(root, missing.size, active) };
   }
   const tally = await indexSettling(context, [...present]);
-  const retired = await retireMissing(context, [...missing.values()], rules);
+  const { gone, owed } = withoutOwed(context, [...missing.values()]);
+  const retired = await retireMissing(context, gone, rules);
   const problems = [...tally.problems, ...retired.problems];
-  return { ...nothing(), ...tally, deleted: retired.deleted, problems, needsReconcile: false };
+  return { ...nothing(), ...tally, deleted: retired.deleted, problems, owed, needsReconcile: owed > 0 };
 }
 
 async function sortPath(

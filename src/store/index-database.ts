@@ -117,6 +117,13 @@ function guardOpening<T>(path: string, open: () => T): T {
   try {
     return open();
   } catch (error) {
+    if (/^SQLITE_(?:CANTOPEN|READONLY)/u.test(sqliteCode(error))) {
+      throw new CodekeepError(
+        'INDEX_UNAVAILABLE',
+        `${path} cannot be opened for writing: the folder or its file system is read-only, or not this user's.`,
+        'Mend that, then call start_worker; it is also tried again by itself.',
+      );
+    }
     if (isCorrupt(error)) {
       throw new CodekeepError(
         'DATABASE_CORRUPT',

@@ -142,3 +142,20 @@ export function listRuns(index: IndexDatabase, projectId: string | null, limit: 
 export function runById(index: IndexDatabase, runId: string): RunRow[] {
   return index.sql<[string], RunRow>(`SELECT ${runColumns} FROM repair_runs r WHERE r.run_id = ?`).all(runId);
 }
+
+/**
+ * Files that the project's last repair had to bring back into the project and has not: it was cancelled, its process
+ * ended, or it failed for them. As long as that is so their absence is a loss and no deletion. A row that was written
+ * since then has been there again.
+ */
+export function owedFiles(index: IndexDatabase, projectId: string): ReadonlySet<number> {
+  const rows = index
+    .sql<[string], { fileId: number }>(
+      `WITH last AS (SELECT * FROM repair_runs WHERE project_id = ? AND origin <> 'worker'
+                     ORDER BY started_at DESC LIMIT 1)
+       SELECT a.file_id AS fileId FROM last JOIN repair_actions a USING (run_id, project_id) JOIN files f ON f.id = a.file_id
+       WHERE a.state IN ('intent', 'failed') AND a.targets = 'versions,project' AND f.updated_at < last.started_at`,
+    )
+    .all(projectId);
+  return new Set(rows.map(({ fileId }) => fileId));
+}

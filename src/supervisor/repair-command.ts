@@ -31,6 +31,8 @@ export class RepairCommand {
   #track: RepairTrack | null = null;
   /** A client's repair runs, or waits for the end of the start. */
   #isTaken = false;
+  /** The process of the last repair ended without an answer. */
+  #hasDied = false;
   readonly #change = new Change();
 
   constructor(supervisor: Supervisor, events: EventSink) {
@@ -92,6 +94,8 @@ export class RepairCommand {
     work: Work,
   ): Promise<RepairResult> {
     const startedAt = performance.now();
+    // What a cut-off run has still to do is no part of its plan.
+    await this.#supervisor.whenStarted(work.signal);
     const scope = { root_dir, project_id, version_dir, force };
     const report = await this.#supervisor.askIndex('plan_repair', scope, work);
     const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
@@ -113,6 +117,7 @@ export class RepairCommand {
       this.#letGo(release);
       return shape(report, { ...frame, stopped }, await this.#resume(resumable));
     } catch (error) {
+      if (this.#hasDied) await this.#finishCutOff(params, work.signal.aborted);
       track.finish(error);
       this.#letGo(release);
       // Also after a failed repair: the workers that ran before run again.
@@ -186,13 +191,33 @@ export class RepairCommand {
     origin: 'command' | 'recovery',
   ): Promise<RepairReport> {
     const { root_dir, project_id, version_dir, force } = params;
-    const request = { run_id: track.now.run_id, root_dir, project_id, version_dir, force, origin };
+    const scope = { root_dir, project_id, version_dir, force };
+    const request = { ...scope, run_id: track.now.run_id, origin, is_cancelled: false };
     const progress: ProgressListener = (phase, done, total) => {
       work.progress(phase, done, total);
       track.note(phase, done, total);
     };
     const task = { method: 'repair_database', params: request } as const;
-    return await this.#supervisor.tasks.run('repair', task, { signal: work.signal, progress });
+    this.#hasDied = false;
+    const onDeath = (): void => {
+      this.#hasDied = true;
+    };
+    return await this.#supervisor.tasks.run('repair', task, { signal: work.signal, progress }, onDeath);
+  }
+
+  /**
+   * The repair's process is gone in the middle of its work: another one finishes it before any worker runs again, or
+   * only writes down what is left where it was cancelled. Else the watcher would take the rest for deletions.
+   */
+  async #finishCutOff({ force }: RepairParams, isCancelled: boolean): Promise<void> {
+    const request = { run_id: randomUUID(), origin: 'recovery', force, is_cancelled: isCancelled } as const;
+    const task = { method: 'repair_database', params: request } as const;
+    const work: Work = { signal: new AbortController().signal, progress: () => undefined };
+    try {
+      await this.#supervisor.tasks.run('repair', task, work);
+    } catch (error) {
+      if (!isCancelled) this.#supervisor.log('warn', `a repair was cut off: ${messageOf(error)}`);
+    }
   }
 
   async #resume(workers: readonly { type: WorkerType; options: WorkerOptions }[]): Promise<ResumedWorkers> {

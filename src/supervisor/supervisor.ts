@@ -11,6 +11,7 @@ import {
   type WorkerOptions,
 } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
+import { unlessAborted } from '../base/waiting.js';
 import type { WorkerType } from '../contract/fields.js';
 import { contract } from '../contract/index.js';
 import type { MethodDefinition } from '../contract/method.js';
@@ -126,7 +127,7 @@ export class Supervisor {
    * Waits until the start is complete.
    * @throws CodekeepError INDEX_UNAVAILABLE where it cannot be as long as nobody mends something; the signal's reason
    */
-  async whenStarted(signal: AbortSignal): Promise<void> {
+  async whenStarted(signal?: AbortSignal): Promise<void> {
     while (!this.#isStarted) {
       this.hold.assertNotEnding();
       if (this.slots.index_service.state === 'failed') await this.slots.index_service.whenReady(signal);
@@ -208,7 +209,8 @@ export class Supervisor {
     const ask = async (): Promise<IndexExchanges[N]['result']> => {
       const worker = await this.#index(work.signal);
       const question = { params, freshness: this.#freshness.asRecord() };
-      if (!isWrite) return await worker.request(name, question, work);
+      // Nobody waits for a read that is cancelled, whether its process listens or not.
+      if (!isWrite) return await unlessAborted(worker.request(name, question, work), work.signal);
       // A write goes on when its caller goes away: half of it would be worse than all of it.
       return await this.hold.write(() => worker.request(name, question));
     };
@@ -216,8 +218,13 @@ export class Supervisor {
     try {
       return await ask();
     } catch (error) {
-      const isCrash = error instanceof CodekeepError && error.code === 'INDEX_UNAVAILABLE';
-      if (!isCrash || isWrite || work.signal?.aborted === true) throw error;
+      const code = error instanceof CodekeepError ? error.code : null;
+      if (code === 'PROJECT_NOT_FOUND' && !this.#isStarted) {
+        // The projects that are named at the start are still to be added.
+        await this.whenStarted(work.signal);
+        return await ask();
+      }
+      if (code !== 'INDEX_UNAVAILABLE' || isWrite || work.signal?.aborted === true) throw error;
       return await ask();
     }
   }

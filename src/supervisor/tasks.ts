@@ -1,6 +1,7 @@
 import type { RequestName, RequestParams, RequestResult, WorkerKind } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
 import type { StopOutcome } from './lifecycle/stop-worker.js';
+import { EndedEarly } from './lifecycle/worker-exit.js';
 import type { WorkerProcess } from './lifecycle/worker-process.js';
 
 export interface TasksOptions {
@@ -24,12 +25,14 @@ export class Tasks {
   /**
    * Runs one task in a process of its own and waits until that process is gone. A task that is cancelled and has not
    * ended after the stop timeout is killed.
+   * @param onDeath called where the process ended without an answer: what it did may be half done
    * @throws what the task answers; CodekeepError WORKER_START_ERROR, INDEX_UNAVAILABLE; the signal's reason
    */
   async run<K extends WorkerKind, N extends RequestName<K>>(
     kind: K,
     task: { method: N; params: RequestParams<K, N> },
     work: Work,
+    onDeath: () => void = () => undefined,
   ): Promise<RequestResult<K, N>> {
     const { startTimeoutMs, stopTimeoutMs, fork } = this.#options;
     work.signal.throwIfAborted();
@@ -47,6 +50,7 @@ export class Tasks {
       await worker.becomeReady(startTimeoutMs);
       return await result;
     } catch (error) {
+      if (error instanceof EndedEarly) onDeath();
       // What it ended with says less than why it had to.
       if (worker.hasExited) work.signal.throwIfAborted();
       throw error;

@@ -191,6 +191,22 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }
 
+test('a read that its process does not answer can be cancelled', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  await daemon.call('list_projects');
+  const index = childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('index_service'));
+  const pid = index?.pid ?? assert.fail('no index_service');
+  process.kill(pid, 'SIGSTOP');
+  const client = new RawClient(daemon.socket);
+  client.send('{"jsonrpc":"2.0","id":1,"method":"search","params":{"query":"x"}}');
+  client.send('{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}');
+  const [reply] = await within('its end', client.lines(1), 10_000);
+  assert.match(JSON.stringify(reply), /"code":"CANCELLED"/);
+  client.socket.destroy();
+  process.kill(pid, 'SIGCONT');
+});
+
 test('a request that waits for a worker to be ready can be cancelled', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });

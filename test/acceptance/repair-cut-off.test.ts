@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addLostRows, type Daemon, moveIntoVersions } from '../harness/daemon.js';
@@ -74,6 +74,47 @@ test('a file that a killed repair had placed in versions only is placed in the p
   assert.deepEqual(filesOf(root, ['data']), original);
   assert.deepEqual(await daemon.paths(project.project_id, true), []);
 });
+
+for (const how of ['its process is killed', 'it is cancelled'] as const) {
+  test(`a repair beside a watcher, of which ${how}: what was not brought back yet is no deletion`, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project(manyFiles(600));
+    const original = filesOf(root);
+    const daemon = await sandbox.startDaemon();
+    daemon.mayLogErrors = true;
+    const { project_id } = await daemon.addProject(root, { version_dir: sandbox.path('versions') });
+    renameSync(root, `${root}.away`);
+    mkdirSync(root);
+    await waitFor('the brake', async () => {
+      const { freshness } = await daemon.call('get_project_status', { project_id });
+      return freshness === 'unknown';
+    });
+    const started = await daemon.call('repair_database', { project_id, force: true, wait: false });
+    assert.ok('job_id' in started);
+    await untilInTheMiddle(daemon);
+    if (how === 'it is cancelled') await daemon.call('cancel_job', started);
+    else {
+      const task = childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('repair'));
+      process.kill(task?.pid ?? assert.fail('no repair process'), 'SIGKILL');
+    }
+    await waitFor('its end', async () => (await daemon.call('get_job', started)).state !== 'running', 60_000);
+    const { freshness } = await daemon.call('wait_until_fresh', { project_id });
+    const { reason, files } = await daemon.call('get_project_status', { project_id });
+    assert.equal(files.deleted, 0);
+    if (how === 'it is cancelled') {
+      assert.equal(freshness, 'stale');
+      assert.match(reason ?? '', /files are missing that a repair did not come to bring back/);
+      assert.deepEqual((await daemon.repair({ project_id })).errors, []);
+    } else assert.equal(freshness, 'fresh', 'another process has finished it');
+    assert.deepEqual(filesOf(root), original);
+    assert.equal((await daemon.call('wait_until_fresh', { project_id })).freshness, 'fresh');
+    const { runs } = await daemon.call('list_repairs', { project_id });
+    assert.deepEqual(
+      runs.filter(({ state }) => state === 'running'),
+      [],
+    );
+  });
+}
 
 test('a repair that lost its process fails with a reason, and the next one does the rest', async (t) => {
   const sandbox = await Sandbox.create(t);

@@ -56,6 +56,31 @@ test('one that comes while a cut-off repair is finished waits as well; a second 
   await waitFor('every worker runs', async () => (await daemon.call('health')).status === 'ok');
 });
 
+test('a project that is named at the start is known from the first answer on', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ args: ['--project', root] });
+  assert.equal((await daemon.call('wait_until_fresh', { root_dir: root })).freshness, 'fresh');
+});
+
+test('a dry run that is the first request waits until a cut-off repair is finished: its plan is what is left', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(40));
+  const before = await sandbox.startDaemon({ config: { autostart: [] } });
+  const project = await before.addProject(root);
+  addLostRows(before, project, 900);
+  before.repair({ root_dir: root }).catch(() => undefined);
+  await waitFor('the repair is in the middle of its work', async () => {
+    const { repair } = await before.call('health');
+    return repair?.phase === 'apply' && repair.done > 0;
+  });
+  await before.stop('SIGKILL');
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const planned = await daemon.repair({ root_dir: root, dry_run: true });
+  assert.deepEqual([planned.totals['restore_from_cst'], planned.totals['set_deleted']], [0, 0]);
+  assert.deepEqual((await daemon.repair({ root_dir: root })).totals, { ...planned.totals, failed: 0 });
+});
+
 test('a stop ends a start that is not complete', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon();

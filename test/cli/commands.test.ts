@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { type CommandResult, codekeep, run } from '../harness/command.js';
 import { addLostRows, type Daemon } from '../harness/daemon.js';
 import { openSockets } from '../harness/processes.js';
@@ -10,12 +10,11 @@ import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
 import { waitFor, within } from '../harness/waiting.js';
 
 suite('the command line', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let root: string;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     root = await sandbox.project({
       'a.py': 'def parse_header(text):\n    return text\n',
       'b.py': 'b = 1\n',
@@ -24,7 +23,6 @@ suite('the command line', () => {
     daemon = await sandbox.startDaemon();
     await daemon.addProject(root);
   });
-  after(() => sandbox.end());
 
   const at = (...args: string[]): Promise<CommandResult> =>
     codekeep(sandbox, ...args, '--socket', daemon.socket);

@@ -1,23 +1,21 @@
 import assert from 'node:assert/strict';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
-import { codekeep, type CommandResult } from '../harness/command.js';
+import { before, suite, test } from 'node:test';
+import { codekeep, type CommandResult, run } from '../harness/command.js';
 import type { Daemon } from '../harness/daemon.js';
-import { Sandbox } from '../harness/sandbox.js';
+import { program, Sandbox } from '../harness/sandbox.js';
 
 suite('exit statuses', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let root: string;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     root = await sandbox.project({ 'a.py': 'def parse_header(text):\n    return text\n', 'b.py': 'b = 1\n' });
     daemon = await sandbox.startDaemon({ config: { autostart: [] } });
     await daemon.addProject(root);
   });
-  after(() => sandbox.end());
 
   const at = (...args: string[]): Promise<CommandResult> =>
     codekeep(sandbox, ...args, '--socket', daemon.socket);
@@ -31,6 +29,21 @@ suite('exit statuses', () => {
     assert.equal((await at('logs', 'supervisor', '--grep', 'zzzznowhere')).status, 1);
     assert.equal((await at('logs', 'repair')).status, 0);
     assert.equal((await at('deleted', root)).status, 0);
+  });
+
+  test('1 where what it says is lost', async () => {
+    const words = [
+      '-c',
+      'exec "$0" "$@" > /dev/full',
+      process.execPath,
+      program,
+      'status',
+      '--socket',
+      daemon.socket,
+    ];
+    const { status, stderr } = await run(sandbox, 'sh', words);
+    assert.equal(status, 1);
+    assert.match(stderr, /the output cannot be written: .*ENOSPC/);
   });
 
   const wrong: [args: string[], says: RegExp][] = [

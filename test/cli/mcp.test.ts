@@ -5,13 +5,12 @@ import type { Daemon, Project } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 
 suite('the tools of codekeep mcp', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let agent: Agent;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const root = await sandbox.project({
       'a.py': 'def parse_header(text):\n    return text\n',
       'b.py': 'b = 1\n',

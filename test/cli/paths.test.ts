@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { run } from '../harness/command.js';
 import type { Daemon } from '../harness/daemon.js';
 import { program, Sandbox } from '../harness/sandbox.js';
 
 suite('paths of several projects are those of the working directory', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let one: string;
   let two: string;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     const files = { 'lib/f4.py': 'def parse_header():\n    return 4\n', 'gone.py': 'gone = 1\n' };
     [one, two] = [await sandbox.project(files), await sandbox.project(files)];
     daemon = await sandbox.startDaemon();
@@ -20,7 +19,6 @@ suite('paths of several projects are those of the working directory', () => {
     await daemon.addProject(two);
     for (const root_dir of [one, two]) await daemon.call('delete_file', { root_dir, path: 'gone.py' });
   });
-  after(() => sandbox.end());
 
   async function at(cwd: string, ...args: string[]): Promise<string> {
     const words = [program, ...args, '--socket', daemon.socket];
@@ -44,6 +42,13 @@ suite('paths of several projects are those of the working directory', () => {
       [join(two, 'lib/f4.py'), 'lib/f4.py'].sort(),
       'the directory of -C counts',
     );
+  });
+
+  test('deleted and restore find the project around the working directory, and the paths that they print', async () => {
+    await daemon.call('delete_file', { root_dir: one, path: 'lib/f4.py' });
+    const here = join(one, 'lib');
+    assert.match(await at(here, 'deleted'), / f4\.py$/mu);
+    assert.match(await at(here, 'restore', 'f4.py'), /^f4\.py\n1 restored$/mu);
   });
 
   test('search: each hit has its root_dir', async () => {

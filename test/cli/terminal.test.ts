@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { codekeep, onTerminal } from '../harness/command.js';
 import { addLostRows, type Daemon } from '../harness/daemon.js';
 import { Sandbox, writeFiles } from '../harness/sandbox.js';
@@ -21,12 +21,11 @@ function withoutBar(text: string): string {
 }
 
 suite('what comes from disk is shown, and not carried out', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let root: string;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     root = sandbox.path(`project${evil}`);
     await mkdir(root);
     const source = `def parse_header():\n\treturn "${evil}"\n`;
@@ -36,7 +35,6 @@ suite('what comes from disk is shown, and not carried out', () => {
     await daemon.call('delete_file', { root_dir: root, path: `gone${evil}.py` });
     addLostRows(daemon, project, 3);
   });
-  after(() => sandbox.end());
 
   const commands: Record<string, () => string[]> = {
     status: () => ['status'],

@@ -17,6 +17,8 @@ import { type Action, judge, type PlanContext, type Refusal, type Target } from 
 
 /** Actions under one pair of transactions: a stop or a cancel waits for one batch at most. */
 const batchActions = 100;
+/** Rows of the journal written in one transaction. */
+const untriedRows = 1_000;
 /** Files written at once: an fsync is a wait for the disk, and these overlap. libuv has four threads. */
 const writesAtOnce = 4;
 
@@ -44,12 +46,34 @@ type Outcome = { state: ActionState; detail: string | null };
  */
 export async function applyPlan(context: ApplyContext, actions: readonly Action[]): Promise<ApplyOutcome> {
   const outcome: ApplyOutcome = { done: [], conflicts: [], errors: [] };
-  for (let start = 0; start < actions.length; start += batchActions) {
-    context.signal.throwIfAborted();
-    await applyBatch(context, actions.slice(start, start + batchActions), outcome);
-    context.progress(Math.min(start + batchActions, actions.length), actions.length);
+  let next = 0;
+  try {
+    while (next < actions.length) {
+      context.signal.throwIfAborted();
+      const batch = actions.slice(next, next + batchActions);
+      next += batch.length;
+      await applyBatch(context, batch, outcome);
+      context.progress(next, actions.length);
+    }
+  } catch (error) {
+    const { aborted, reason } = context.signal;
+    // Without a canceller the whole process has to end: the next start goes on.
+    if (!aborted || reason instanceof CodekeepError) await recordUntried(context, actions.slice(next));
+    throw error;
   }
   return outcome;
+}
+
+/** What was planned and not come to: until a later repair has done it, its absence is no deletion. */
+async function recordUntried({ index, run }: ApplyContext, actions: readonly Action[]): Promise<void> {
+  for (let start = 0; start < actions.length; start += untriedRows) {
+    await index.write(() => {
+      for (const action of actions.slice(start, start + untriedRows)) {
+        const id = recordIntent(index, run, { ...action, fileId: action.id });
+        recordOutcome(index, id, 'failed', 'it was not tried');
+      }
+    });
+  }
 }
 
 async function applyBatch(

@@ -15,12 +15,14 @@ export interface ParamIssue {
 export function readParams<S extends z.ZodObject>(method: string, schema: S, raw: unknown): z.output<S> {
   const names = Object.keys(schema.shape);
   if (Array.isArray(raw) && raw.length > names.length) {
-    const surplus = raw.slice(names.length).map((_, index) => ({
+    const surplus = raw.slice(names.length, names.length + issuesMax).map((_, index) => ({
       param: `[${names.length + index}]`,
       message: `there are only ${names.length} params`,
     }));
     throw invalidParams(method, names, surplus);
   }
+  const tooMany = tooManyOf(names, raw);
+  if (tooMany.length > 0) throw invalidParams(method, names, tooMany);
   const parsed = z.safeParse(schema, Array.isArray(raw) ? byName(schema, names, raw) : (raw ?? {}));
   if (parsed.success) return parsed.data;
   throw invalidParams(method, names, parsed.error.issues.flatMap(issuesOf));
@@ -62,8 +64,28 @@ function paramName(path: readonly PropertyKey[]): string {
   return name;
 }
 
+/** Items of a list that is a param; the contract needs no more. */
+const itemsMax = 1_000;
+/** Params beyond those that there are: each of so few is named. */
+const unknownMax = 20;
+
+/** What is too much is refused before each part of it is looked at: that, and naming it, holds everybody up. */
+function tooManyOf(names: readonly string[], raw: unknown): ParamIssue[] {
+  if (typeof raw !== 'object' || raw === null) return [];
+  const given = Object.keys(raw).length;
+  if (given > names.length + unknownMax)
+    return [{ param: 'params', message: `there are ${given}, and only ${names.length} are known` }];
+  return Object.entries(raw).flatMap(([param, value]) =>
+    Array.isArray(value) && value.length > itemsMax && names.includes(param)
+      ? [{ param, message: `Too big: ${value.length} items, at most ${itemsMax} are allowed` }]
+      : [],
+  );
+}
+
 /** Names are the client's own text: as many are repeated in the message as one can read. */
 const namedIssuesMax = 5;
+/** Of a thousand wrong ones the first are enough to see what is wrong. */
+const issuesMax = 20;
 
 function invalidParams(method: string, names: string[], issues: ParamIssue[]): CodekeepError {
   const named = issues
@@ -75,6 +97,6 @@ function invalidParams(method: string, names: string[], issues: ParamIssue[]): C
     'INVALID_PARAMS',
     `Invalid params: ${named.join('; ')}`,
     `Mend the params named in data.issues; ${method} ${takes} (see rpc.discover).`,
-    { issues },
+    { issues: issues.slice(0, issuesMax) },
   );
 }

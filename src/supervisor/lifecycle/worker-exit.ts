@@ -29,12 +29,24 @@ export function reasonOf(exit: WorkerExit): string {
   return said === undefined ? describeExit(exit) : `${describeExit(exit)}: ${said}`;
 }
 
+/** The process ended before it answered. */
+export class EndedEarly extends CodekeepError {
+  /** @param why a clause: "hung"; null where it is not known */
+  constructor(kind: WorkerKind, why: string | null) {
+    super(
+      'INDEX_UNAVAILABLE',
+      `The ${kind} process ended before it answered${why === null ? '' : `: it ${why}`}.`,
+      'Call again; it is started again by itself.',
+    );
+  }
+}
+
 /** @param why a clause: "was not ready within 30 s" */
 export function startFailure(kind: WorkerKind, why: string, stderr: readonly string[]): CodekeepError {
   return new CodekeepError(
     'WORKER_START_ERROR',
     `${kind} ${why}`,
-    'Look into its log with view_worker_logs, mend the cause, then call start_worker.',
+    'Look into its log with view_worker_logs, mend the cause, then call again.',
     { stderr },
   );
 }

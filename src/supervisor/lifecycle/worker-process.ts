@@ -20,7 +20,7 @@ import { type Launcher, launch } from './launch.js';
 import { lookEveryMs, residentBytes, type Vitals } from './liveness.js';
 import { identify, type ProcessIdentity } from './process-table.js';
 import { type StopOutcome, WorkerStop } from './stop-worker.js';
-import { reasonOf, startFailure, type WorkerExit } from './worker-exit.js';
+import { EndedEarly, reasonOf, startFailure, type WorkerExit } from './worker-exit.js';
 
 /** Lines of stderr kept to explain why a worker ended. */
 const stderrLinesKept = 20;
@@ -213,7 +213,7 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     if (signal?.aborted === true) cancel();
     try {
       return await new Promise((resolve, reject) => {
-        if (this.#hasExited) reject(this.#endedEarly());
+        if (this.#hasExited) reject(new EndedEarly(this.kind, this.#condemned));
         else this.#pending.set(id, { resolve, reject, onProgress: progress });
       });
     } finally {
@@ -270,17 +270,8 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     this.#hasExited = true;
     // Its last words may still be in the pipe; a process that it has left behind may keep the pipe open.
     if (exit.code !== 0 && exit.signal === null) await within(lastWordsMaxMs, stderrRead);
-    for (const { reject } of this.#pending.values()) reject(this.#endedEarly());
+    for (const { reject } of this.#pending.values()) reject(new EndedEarly(this.kind, this.#condemned));
     return exit;
-  }
-
-  #endedEarly(): CodekeepError {
-    const why = this.#condemned === null ? '' : `: it ${this.#condemned}`;
-    return new CodekeepError(
-      'INDEX_UNAVAILABLE',
-      `The ${this.kind} process ended before it answered${why}.`,
-      'Call again; it is started again by itself.',
-    );
   }
 
   /** Resolves when all of it has been read. */

@@ -3,10 +3,10 @@ import { CodekeepError, messageOf } from '../../base/errors.js';
 
 /**
  * A match costs at most (instructions of the pattern) × (characters of the text) steps of some 30 ns, and nothing
- * can be done between two of them. More steps than this (30 ms) are refused: 16,000 characters, the longest entry,
- * leave room for a pattern of 64 instructions, and common patterns have 10 to 40.
+ * can be done between two of them. More steps than this (8 ms) are refused: 16,000 characters, the longest entry, leave
+ * room for a pattern of 16 instructions, a usual entry of 500 for one of 500; common patterns have 10 to 40.
  */
-const matchStepsMax = 1024 * 1024;
+const matchStepsMax = 256 * 1024;
 
 /** A regular expression that is matched in linear time, whatever the pattern and the text. */
 export class LogPattern {

@@ -52,8 +52,9 @@ export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMetho
       try {
         const { projectId } = await supervisor.askIndex('resolve_project', reference, { signal: ended });
         const work = { signal: ended, progress: () => undefined };
-        const { unsettled } = await supervisor.reconciles.run({ projectId }, work);
-        return { freshness: unsettled.length === 0 ? 'fresh' : 'stale', waited_ms: sinceMs(startedAt) };
+        const { unsettled, owed } = await supervisor.reconciles.run({ projectId }, work);
+        const isFresh = unsettled.length === 0 && owed === 0;
+        return { freshness: isFresh ? 'fresh' : 'stale', waited_ms: sinceMs(startedAt) };
       } finally {
         clearTimeout(timer);
       }
@@ -67,10 +68,13 @@ async function register(
   { root_dir, project_id }: ProjectReference,
   signal: AbortSignal,
 ): Promise<string> {
-  if (project_id === undefined && root_dir !== undefined) {
+  try {
+    return (await supervisor.askIndex('resolve_project', { root_dir, project_id }, { signal })).projectId;
+  } catch (error) {
+    const isUnknown = error instanceof CodekeepError && error.code === 'PROJECT_NOT_FOUND';
+    if (!isUnknown || project_id !== undefined || root_dir === undefined) throw error;
     return (await supervisor.askIndex('add_project', { root_dir }, { signal })).project_id;
   }
-  return (await supervisor.askIndex('resolve_project', { root_dir, project_id }, { signal })).projectId;
 }
 
 function wireTally(

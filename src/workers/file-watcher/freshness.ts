@@ -10,6 +10,8 @@ export interface WatchState {
   reconciling: boolean;
   /** Changes that were noticed and are not indexed yet. */
   pending: number;
+  /** Files that are missing and that a repair has still to bring back. */
+  owed: number;
   /** File events arrive. */
   watched: boolean;
   /** Why the project has no files, where a rule says so; null otherwise. */
@@ -27,6 +29,12 @@ export function judgeFreshness(state: WatchState): Pick<ProjectFreshness, 'fresh
   }
   if (state.reconciling) return { freshness: 'stale', reason: 'being reconciled with the disk' };
   if (state.pending > 0) return { freshness: 'stale', reason: `${state.pending} changes are being followed` };
+  if (state.owed > 0) {
+    return {
+      freshness: 'stale',
+      reason: `${state.owed} files are missing that a repair did not come to bring back: call repair_database again`,
+    };
+  }
   if (!state.watched) return { freshness: 'stale', reason: 'no file events: reconciled every few seconds' };
   return { freshness: 'fresh', reason: state.allIgnored };
 }

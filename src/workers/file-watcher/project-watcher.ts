@@ -63,6 +63,8 @@ export class ProjectWatcher {
   /** One that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
   #reconciling = false;
+  /** Files that a repair has still to bring back. */
+  #owed = 0;
   /** Paths that are being indexed now. */
   #following = 0;
 
@@ -223,6 +225,7 @@ export class ProjectWatcher {
       return;
     }
     this.#trouble = null;
+    this.#owed = outcome.owed;
     const { added, changed, deleted } = outcome;
     if (added > 0) this.#allIgnored = null;
     if (added + changed + deleted > 0) {
@@ -275,6 +278,7 @@ export class ProjectWatcher {
       verifiedOnce: this.#verifiedOnce,
       reconciling: this.#reconciling || this.#reconcileWanted,
       pending,
+      owed: this.#owed,
       watched: this.#watch.isAlive,
       allIgnored: this.#allIgnored,
     });

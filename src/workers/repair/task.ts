@@ -1,4 +1,4 @@
-import { CodekeepError, messageOf } from '../../base/errors.js';
+import { cancelled, CodekeepError, messageOf } from '../../base/errors.js';
 import type { RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
 import type { PlanOptions, PlannedRepair, RepairOptions } from '../../reconcile/repair/repair-project.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
@@ -54,10 +54,26 @@ export async function repairDatabase(
   const projects = request.origin === 'recovery' ? interrupted : chosenProjects(index, request);
   const planned = await planAll(options, projects);
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
-  const backupPath = hasActions ? await secure(options, call) : null;
+  const signal = request.is_cancelled ? AbortSignal.abort(cancelled('The repair')) : options.signal;
+  const backupPath = hasActions && !signal.aborted ? await secure(options, call) : null;
+  return { backup_path: backupPath, projects: await executeAll({ ...options, signal }, planned) };
+}
+
+/** One that is cancelled is cancelled for each project: all of them have to know what was left undone. */
+async function executeAll(
+  options: RepairOptions,
+  planned: readonly PlannedRepair[],
+): Promise<RepairReport['projects']> {
   const reports: RepairReport['projects'] = [];
-  for (const one of planned) reports.push(reportOf(one, await executeRepair(options, one)));
-  return { backup_path: backupPath, projects: reports };
+  for (const one of planned) {
+    try {
+      reports.push(reportOf(one, await executeRepair(options, one)));
+    } catch (error) {
+      if (!(options.signal.reason instanceof CodekeepError)) throw error;
+    }
+  }
+  options.signal.throwIfAborted();
+  return reports;
 }
 
 function chosenProjects(index: IndexDatabase, request: RepairScope): Project[] {

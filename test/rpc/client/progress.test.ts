@@ -8,13 +8,12 @@ import { manyFiles, Sandbox } from '../../harness/sandbox.js';
 import { waitFor } from '../../harness/waiting.js';
 
 suite('the package client follows long calls', () => {
-  let sandbox: Sandbox;
+  const sandbox = Sandbox.ofSuite();
   let daemon: Daemon;
   let project: Project;
   let client: Client;
 
   before(async () => {
-    sandbox = await Sandbox.create();
     daemon = await sandbox.startDaemon({ config: { autostart: [] } });
     project = await daemon.addProject(await sandbox.project(manyFiles(40)));
     addLostRows(daemon, project, 600);
