@@ -5,7 +5,7 @@ export interface RpcLimits {
   /** Deepest nesting of arrays and objects: params of the contract need fewer than ten levels. */
   maxDepth: number;
   maxBatchItems: number;
-  /** Values in one JSON text: 50,000 take JSON.parse a few milliseconds, which nothing can divide. */
+  /** Values in one JSON text: 20,000 take JSON.parse some milliseconds, which nothing can divide; a full batch has 8,000. */
   maxValues: number;
   /** Items of one batch that run at the same time. */
   maxBatchConcurrency: number;
@@ -42,7 +42,7 @@ export const defaultLimits: RpcLimits = {
   maxMessageBytes: MiB,
   maxDepth: 200,
   maxBatchItems: 1_000,
-  maxValues: 50_000,
+  maxValues: 20_000,
   maxBatchConcurrency: 16,
   maxBatchReplyBytes: 64 * MiB,
   maxPendingRequests: 256,
