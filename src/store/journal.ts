@@ -154,7 +154,7 @@ export function owedFiles(index: IndexDatabase, projectId: string): ReadonlySet<
       `WITH last AS (SELECT * FROM repair_runs WHERE project_id = ? AND origin <> 'worker'
                      ORDER BY started_at DESC LIMIT 1)
        SELECT a.file_id AS fileId FROM last JOIN repair_actions a USING (run_id, project_id) JOIN files f ON f.id = a.file_id
-       WHERE a.state IN ('intent', 'failed') AND a.targets = 'versions,project' AND f.updated_at < last.started_at`,
+       WHERE a.state IN ('intent', 'failed') AND a.targets = 'versions,project' AND f.updated_at <= last.started_at`,
     )
     .all(projectId);
   return new Set(rows.map(({ fileId }) => fileId));

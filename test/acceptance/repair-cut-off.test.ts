@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addLostRows, type Daemon, moveIntoVersions } from '../harness/daemon.js';
@@ -104,6 +104,13 @@ for (const how of ['its process is killed', 'it is cancelled'] as const) {
     if (how === 'it is cancelled') {
       assert.equal(freshness, 'stale');
       assert.match(reason ?? '', /files are missing that a repair did not come to bring back/);
+      writeFileSync(join(root, 'other.py'), 'other = 1\n');
+      await waitFor('another change is followed', () =>
+        daemon.call('get_file', { project_id, path: 'other.py' }),
+      );
+      const after = await daemon.call('get_project_status', { project_id });
+      assert.notEqual(after.freshness, 'fresh');
+      rmSync(join(root, 'other.py'));
       assert.deepEqual((await daemon.repair({ project_id })).errors, []);
     } else assert.equal(freshness, 'fresh', 'another process has finished it');
     assert.deepEqual(filesOf(root), original);

@@ -178,6 +178,7 @@ export class ProjectWatcher {
       });
       if (outcome.halted === null) {
         this.#verifiedOnce = true;
+        this.#owed = outcome.owed;
         this.#allIgnored = outcome.allIgnored;
       }
       await this.#finish(outcome);
@@ -225,7 +226,6 @@ export class ProjectWatcher {
       return;
     }
     this.#trouble = null;
-    this.#owed = outcome.owed;
     const { added, changed, deleted } = outcome;
     if (added > 0) this.#allIgnored = null;
     if (added + changed + deleted > 0) {
