@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, suite, test, type TestContext } from 'node:test';
+import { before, suite, test, type TestContext } from 'node:test';
 import { type Agent, callTool, startBridge } from '../harness/agent.js';
 import type { Daemon, Project } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 
 suite('the tools of codekeep mcp', () => {
-  const sandbox = Sandbox.ofSuite();
+  const sandbox = Sandbox.ofSuite(() => agent.client.close());
   let daemon: Daemon;
   let project: Project;
   let agent: Agent;
@@ -18,10 +18,6 @@ suite('the tools of codekeep mcp', () => {
     daemon = await sandbox.startDaemon();
     project = await daemon.addProject(root);
     agent = await startBridge(sandbox, daemon.socket);
-  });
-  after(async () => {
-    await agent.client.close();
-    await sandbox.end();
   });
 
   test('are few, described, and have all four annotations', async () => {

@@ -8,7 +8,7 @@ import { waitFor, within } from '../harness/waiting.js';
 suite('codekeep stop', () => {
   test('ends when the daemon and all its workers are gone', async (t) => {
     const sandbox = await Sandbox.create(t);
-    const daemon = await sandbox.startDaemon();
+    const daemon = await sandbox.startDaemon({ config: {} });
     await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
     const processes = [daemon.pid, ...childrenOf(daemon.pid).map(({ pid }) => pid)];
     assert.equal(processes.length, 4);

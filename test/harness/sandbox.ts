@@ -44,10 +44,16 @@ export class Sandbox {
     return sandbox;
   }
 
-  /** One for all tests of the suite in whose body this is called; ended after the last. */
-  static ofSuite(): Sandbox {
+  /**
+   * One for all tests of the suite in whose body this is called; ended after the last.
+   * @param first done before that: what a client of the suite's own has to do
+   */
+  static ofSuite(first: () => unknown = () => undefined): Sandbox {
     const sandbox = new Sandbox(newFolder());
-    after(() => sandbox.end());
+    after(async () => {
+      await first();
+      await sandbox.end();
+    });
     return sandbox;
   }
 

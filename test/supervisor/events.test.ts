@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { type Client, connect, type ServiceEvent, type Topic } from '#src/rpc/client/client.js';
 import { addLostRows, type Daemon, type Project } from '../harness/daemon.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
@@ -13,7 +13,7 @@ function isEvent(line: unknown): boolean {
 }
 
 suite('events', () => {
-  const sandbox = Sandbox.ofSuite();
+  const sandbox = Sandbox.ofSuite(() => client.close());
   let daemon: Daemon;
   let project: Project;
   let client: Client;
@@ -22,10 +22,6 @@ suite('events', () => {
     daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
     project = await daemon.addProject(await sandbox.project(manyFiles(200)));
     client = await connect({ socket: daemon.socket });
-  });
-  after(async () => {
-    client.close();
-    await sandbox.end();
   });
 
   /** What is heard of some topics while `act` runs, and until `isLast`. */

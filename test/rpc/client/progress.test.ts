@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { type CallProgress, type Client, CodekeepError, connect } from 'codekeep/client';
 import { addLostRows, type Daemon, type Project, versionPath } from '../../harness/daemon.js';
 import { manyFiles, Sandbox } from '../../harness/sandbox.js';
 import { waitFor } from '../../harness/waiting.js';
 
 suite('the package client follows long calls', () => {
-  const sandbox = Sandbox.ofSuite();
+  const sandbox = Sandbox.ofSuite(() => client.close());
   let daemon: Daemon;
   let project: Project;
   let client: Client;
@@ -18,10 +18,6 @@ suite('the package client follows long calls', () => {
     project = await daemon.addProject(await sandbox.project(manyFiles(40)));
     addLostRows(daemon, project, 600);
     client = await connect({ socket: daemon.socket });
-  });
-  after(async () => {
-    client.close();
-    await sandbox.end();
   });
 
   /** Takes away what a repair has to write again: enough to be met in the middle of it. */
