@@ -107,6 +107,7 @@ export class RepairCommand {
     const release = this.#supervisor.hold.takeForRepair();
     const track = new RepairTrack(frame.runId, this.#events);
     this.#track = track;
+    this.#hasDied = false;
     const running = origin === 'command' ? this.#running() : [];
     const resumable = params.resume_workers ? running : [];
     try {
@@ -198,7 +199,6 @@ export class RepairCommand {
       track.note(phase, done, total);
     };
     const task = { method: 'repair_database', params: request } as const;
-    this.#hasDied = false;
     const onDeath = (): void => {
       this.#hasDied = true;
     };

@@ -116,7 +116,7 @@ export class Supervisor {
 
   /**
    * What an earlier supervisor left is ended, the schema is up to date, and no repair is left half done: from here on a
-   * client's repair may begin.
+   * client's repair may begin. Also called where the start failed on the way.
    */
   started(): void {
     this.#isStarted = true;
