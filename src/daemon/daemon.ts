@@ -137,8 +137,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       if (supervisor.hold.isEnding) return [];
       problems.set('start', { source: 'start', reason: messageOf(error), hint: startHint });
       onDefect(error, 'start');
-      // As far as it came it is over: a repair may mend what kept it from the rest.
-      supervisor.started();
+      supervisor.startFailed(messageOf(error));
       return [];
     });
   const ended = once(stopping.signal, 'abort').then(async () => {

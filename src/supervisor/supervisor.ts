@@ -57,6 +57,7 @@ export class Supervisor {
   readonly #change = new Change();
   readonly #toStart: WorkerType[];
   #isStarted = false;
+  #startFailure: string | null = null;
 
   constructor({ stateDir, logsDir, config, events }: SupervisorOptions) {
     this.stateDir = stateDir;
@@ -116,10 +117,16 @@ export class Supervisor {
 
   /**
    * What an earlier supervisor left is ended, the schema is up to date, and no repair is left half done: from here on a
-   * client's repair may begin. Also called where the start failed on the way.
+   * client's repair may begin.
    */
   started(): void {
     this.#isStarted = true;
+    this.#change.notify();
+  }
+
+  /** It never will be complete: nobody waits for it any more. */
+  startFailed(reason: string): void {
+    this.#startFailure = reason;
     this.#change.notify();
   }
 
@@ -130,6 +137,13 @@ export class Supervisor {
   async whenStarted(signal?: AbortSignal): Promise<void> {
     while (!this.#isStarted) {
       this.hold.assertNotEnding();
+      if (this.#startFailure !== null) {
+        throw new CodekeepError(
+          'INDEX_UNAVAILABLE',
+          `The daemon could not start everything: ${this.#startFailure}.`,
+          'Mend the cause, then restart the daemon.',
+        );
+      }
       if (this.slots.index_service.state === 'failed') await this.slots.index_service.whenReady(signal);
       await this.#change.next(60_000, signal);
     }

@@ -173,6 +173,24 @@ test('a process that cannot be ended is in health, in the exit status and in the
     new RegExp(mark.split('=')[1] ?? 'no mark'),
   );
   assert.ok(isAlive(left));
+  const unable = await sandbox.startDaemon({
+    stateDir,
+    config: { autostart: [], worker_start_timeout: 2 },
+    under: mayNotKill,
+  });
+  unable.mayLogErrors = true;
+  await waitFor('it says what is in its way', async () =>
+    (await unable.call('health')).problems.some(
+      ({ source, reason }) => source === 'start' && reason.includes(String(left)),
+    ),
+  );
+  assert.equal(
+    (await unable.refusal('repair_database')).code,
+    'INDEX_UNAVAILABLE',
+    'and nobody waits for it',
+  );
+  assert.deepEqual(await unable.stop(), { code: 0, signal: null });
+
   const next = await sandbox.startDaemon({ stateDir, config: { autostart: ['vectorization'] } });
   next.mayLogErrors = true;
   await ended;
