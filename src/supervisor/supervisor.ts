@@ -229,12 +229,13 @@ export class Supervisor {
       return await this.hold.write(() => worker.request(name, question));
     };
     if (isWrite) this.hold.assertFree();
+    const wasStarted = this.#isStarted;
     try {
       return await ask();
     } catch (error) {
       const code = error instanceof CodekeepError ? error.code : null;
-      if (code === 'PROJECT_NOT_FOUND' && !this.#isStarted) {
-        // The projects that are named at the start are still to be added.
+      if (code === 'PROJECT_NOT_FOUND' && !wasStarted) {
+        // The projects that are named at the start were still to be added.
         await this.whenStarted(work.signal);
         return await ask();
       }
