@@ -32,6 +32,8 @@ export interface ResolvedProject {
 
 export interface ReconcileRequest {
   projectId: string;
+  /** Everybody who asks has just registered it: one that has begun since then is late enough, and finds it all. */
+  isNew: boolean;
 }
 
 /** What a reconcile of a whole project found, in files. */

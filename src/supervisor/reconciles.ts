@@ -15,6 +15,7 @@ interface Waiting {
 
 /** A reconcile that has not begun: everybody who asks for its project has it together. */
 interface Queued {
+  request: ReconcileRequest;
   result: Promise<Reconciled>;
   waiting: Set<Waiting>;
   /** Aborted when nobody waits for it any more. */
@@ -51,6 +52,8 @@ export class Reconciles {
   ): Promise<Reconciled> {
     this.#hold.assertFree();
     const queued = this.#queued.get(request.projectId) ?? this.#queue(request);
+    // For who did not register it just now, one that has begun already is too early.
+    queued.request.isNew &&= request.isNew;
     const own: Waiting = { progress, onBegin };
     queued.waiting.add(own);
     try {
@@ -76,7 +79,7 @@ export class Reconciles {
     });
     // Everybody who waited may have left.
     result.catch(() => undefined);
-    const queued: Queued = { result, waiting, end };
+    const queued: Queued = { request, result, waiting, end };
     this.#queued.set(projectId, queued);
     return queued;
   }

@@ -91,6 +91,18 @@ test('wait_until_fresh of an unknown root is PROJECT_NOT_FOUND, and registers no
   assert.deepEqual((await daemon.call('list_projects')).projects, []);
 });
 
+for (const autostart of [[], ['file_watcher']]) {
+  test(`update_indexes of a new root counts what it found, ${autostart.length === 0 ? 'without' : 'beside'} a watcher`, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project(manyFiles(600));
+    const daemon = await sandbox.startDaemon({ config: { autostart } });
+    await daemon.call('list_projects');
+    const found = await daemon.call('update_indexes', { root_dir: root });
+    assert.ok('files_added' in found);
+    assert.deepEqual([found.files_added, found.files_unchanged], [600, 0]);
+  });
+}
+
 test('update_indexes of a new root tells everybody that projects have changed', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ 'a.py': 'a = 1\n' });

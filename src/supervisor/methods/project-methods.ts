@@ -1,5 +1,5 @@
 import { CodekeepError } from '../../base/errors.js';
-import type { ProjectReference, Reconciled } from '../../base/ipc.js';
+import type { ProjectReference, Reconciled, ReconcileRequest } from '../../base/ipc.js';
 import type { Params, Result } from '../../contract/index.js';
 import type { CallContext } from '../../rpc/server/calls.js';
 import type { Jobs, SharedJob } from '../jobs.js';
@@ -17,25 +17,29 @@ type Updated = Extract<Result<'update_indexes'>, { files_added: number }>;
 /** Methods that reconcile a project: the watcher does it, or a process of its own where no watcher runs. */
 export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMethods {
   /** By project id, jobs whose reconcile has not begun: whoever asks meanwhile has the same one. */
-  const queued = new Map<string, SharedJob<Updated>>();
+  const queued = new Map<string, { job: SharedJob<Updated>; request: ReconcileRequest }>();
 
   /** Joins the job that waits for its turn, or begins one. */
-  const updateJob = (projectId: string): SharedJob<Updated> => {
+  const updateJob = (request: ReconcileRequest): SharedJob<Updated> => {
+    const { projectId } = request;
     const known = queued.get(projectId);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      known.request.isNew &&= request.isNew;
+      return known.job;
+    }
     const begun = (): void => {
-      if (queued.get(projectId) === job) queued.delete(projectId);
+      if (queued.get(projectId)?.request === request) queued.delete(projectId);
     };
     const job = jobs.share<Updated>('update_indexes', async ({ signal, progress }) => {
       const startedAt = performance.now();
       try {
-        const reconciled = await supervisor.reconciles.run({ projectId }, { signal, progress }, begun);
+        const reconciled = await supervisor.reconciles.run(request, { signal, progress }, begun);
         return { ...wireTally(projectId, reconciled), duration_ms: sinceMs(startedAt) };
       } finally {
         begun();
       }
     });
-    queued.set(projectId, job);
+    queued.set(projectId, { job, request });
     return job;
   };
 
@@ -52,7 +56,7 @@ export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMetho
       try {
         const { projectId } = await supervisor.askIndex('resolve_project', reference, { signal: ended });
         const work = { signal: ended, progress: () => undefined };
-        const { unsettled, owed } = await supervisor.reconciles.run({ projectId }, work);
+        const { unsettled, owed } = await supervisor.reconciles.run({ projectId, isNew: false }, work);
         const isFresh = unsettled.length === 0 && owed === 0;
         return { freshness: isFresh ? 'fresh' : 'stale', waited_ms: sinceMs(startedAt) };
       } finally {
@@ -67,13 +71,15 @@ async function register(
   supervisor: Supervisor,
   { root_dir, project_id }: ProjectReference,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<ReconcileRequest> {
   try {
-    return (await supervisor.askIndex('resolve_project', { root_dir, project_id }, { signal })).projectId;
+    const { projectId } = await supervisor.askIndex('resolve_project', { root_dir, project_id }, { signal });
+    return { projectId, isNew: false };
   } catch (error) {
     const isUnknown = error instanceof CodekeepError && error.code === 'PROJECT_NOT_FOUND';
     if (!isUnknown || project_id !== undefined || root_dir === undefined) throw error;
-    return (await supervisor.askIndex('add_project', { root_dir }, { signal })).project_id;
+    const added = await supervisor.askIndex('add_project', { root_dir }, { signal });
+    return { projectId: added.project_id, isNew: added.created };
   }
 }
 

@@ -61,11 +61,14 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
   };
 
   /** For somebody who waits: by the project's watcher, or once where nothing watches (a task). */
-  const reconcile = async ({ projectId }: ReconcileRequest, call: RequestCall): Promise<ReconcileOutcome> => {
+  const reconcile = async (
+    { projectId, isNew }: ReconcileRequest,
+    call: RequestCall,
+  ): Promise<ReconcileOutcome> => {
     const progress = (done: number, total: number): void => call.progress('index', done, total);
     if (host.start.task === null) await followProjects();
     const watcher = watchers.get(projectId);
-    if (watcher !== undefined) return await unlessAborted(watcher.reconcileNow(progress), call.signal);
+    if (watcher !== undefined) return await unlessAborted(watcher.reconcileNow(isNew, progress), call.signal);
     const project = projectById(index, projectId);
     if (project === undefined)
       throw new CodekeepError('PROJECT_NOT_FOUND', `No project ${projectId}.`, 'Call list_projects.');

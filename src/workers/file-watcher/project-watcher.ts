@@ -62,6 +62,7 @@ export class ProjectWatcher {
   readonly #listeners = new Set<IndexProgress>();
   /** One that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
+  #begun: Promise<ReconcileOutcome> | null = null;
   #reconciling = false;
   /** Files that a repair has still to bring back. */
   #owed = 0;
@@ -105,13 +106,18 @@ export class ProjectWatcher {
   /**
    * Compares the whole tree, beginning after this call: what was written before it is indexed when this
    * resolves. Everybody who asks before it begins gets the same one.
+   * @param joinsRunning take one that has begun already, too
    */
-  async reconcileNow(progress?: IndexProgress): Promise<ReconcileOutcome> {
+  async reconcileNow(joinsRunning = false, progress?: IndexProgress): Promise<ReconcileOutcome> {
     if (progress !== undefined) this.#listeners.add(progress);
     try {
+      if (joinsRunning && this.#begun !== null) return await this.#begun;
       this.#queued ??= this.#options.serial.run(() => {
         this.#queued = null;
-        return this.#reconcile();
+        this.#begun = this.#reconcile().finally(() => {
+          this.#begun = null;
+        });
+        return this.#begun;
       });
       return await this.#queued;
     } finally {
