@@ -31,8 +31,6 @@ export class RepairCommand {
   #track: RepairTrack | null = null;
   /** A client's repair runs, or waits for the end of the start. */
   #isTaken = false;
-  /** The process of the last repair ended without an answer. */
-  #hasDied = false;
   readonly #change = new Change();
 
   constructor(supervisor: Supervisor, events: EventSink) {
@@ -107,18 +105,20 @@ export class RepairCommand {
     const release = this.#supervisor.hold.takeForRepair();
     const track = new RepairTrack(frame.runId, this.#events);
     this.#track = track;
-    this.#hasDied = false;
+    let hasDied = false;
     const running = origin === 'command' ? this.#running() : [];
     const resumable = params.resume_workers ? running : [];
     try {
       work.progress('stop', 0, 0);
       const stopped = await this.#stopAll(work.signal);
-      const report = await this.#repair(track, params, work, origin);
+      const report = await this.#repair(track, params, work, origin, () => {
+        hasDied = true;
+      });
       track.finish(null);
       this.#letGo(release);
       return shape(report, { ...frame, stopped }, await this.#resume(resumable));
     } catch (error) {
-      if (this.#hasDied) await this.#finishCutOff(params, work.signal.aborted);
+      if (hasDied) await this.#finishCutOff(params, work.signal.aborted);
       track.finish(error);
       this.#letGo(release);
       // Also after a failed repair: the workers that ran before run again.
@@ -190,6 +190,7 @@ export class RepairCommand {
     params: RepairParams,
     work: Work,
     origin: 'command' | 'recovery',
+    onDeath: () => void,
   ): Promise<RepairReport> {
     const { root_dir, project_id, version_dir, force } = params;
     const scope = { root_dir, project_id, version_dir, force };
@@ -199,9 +200,6 @@ export class RepairCommand {
       track.note(phase, done, total);
     };
     const task = { method: 'repair_database', params: request } as const;
-    const onDeath = (): void => {
-      this.#hasDied = true;
-    };
     return await this.#supervisor.tasks.run('repair', task, { signal: work.signal, progress }, onDeath);
   }
 

@@ -72,7 +72,8 @@ async function executeAll(
       if (!(options.signal.reason instanceof CodekeepError)) throw error;
     }
   }
-  options.signal.throwIfAborted();
+  // A cancellation that came when all was done was too late.
+  if (reports.length < planned.length) options.signal.throwIfAborted();
   return reports;
 }
 
