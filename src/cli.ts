@@ -6,7 +6,7 @@ import { asUsage } from './cli/usage.js';
 import { errnoOf, messageOf } from './base/errors.js';
 import { isJournal, journalLines } from './base/journald.js';
 import type { LocationFlags } from './base/locations.js';
-import { version } from './base/version.js';
+import { version } from './base/package.js';
 
 /** The program `codekeep`: the supervisor in the foreground, and a command per task over its socket. */
 const program = new Command('codekeep')

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CodekeepError, errnoOf, messageOf } from './errors.js';
 
 /** A worker at its hardest work stays below so much; a lower limit would only end it again and again. */

@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * For a process that waits most of its life: called before most of the program is loaded. What loading leaves

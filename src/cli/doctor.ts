@@ -1,11 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { readConfig } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import { clientSocket, type Locations, locate } from '../base/locations.js';
-import { version } from '../base/version.js';
+import { engines, version } from '../base/package.js';
 import type { Result } from '../contract/index.js';
 import { type Client, connect, UnreachableError } from '../rpc/client/client.js';
 import type { CommonFlags } from './client-command.js';
@@ -91,9 +91,6 @@ async function reach(socket: string): Promise<Supervisor> {
 }
 
 async function examineProgram(): Promise<Finding[]> {
-  const { engines } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    engines: { node: string };
-  };
   const findings = [judgeNode(process.versions.node, engines.node), judgeSqlite(await lookAtBinding())];
   findings.push(
     (await isInstalled('ps', '--version'))

@@ -4,11 +4,10 @@ import { existsSync } from 'node:fs';
 import { mkdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { homedir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Command, Option } from 'commander';
 import { CodekeepError, errnoOf, ignoreErrno, messageOf } from '../base/errors.js';
-import { version } from '../base/version.js';
+import { packagePath, version } from '../base/package.js';
 import { CommandError, print, printJson } from './output.js';
 import { isOurs, plannedUnits, readIfThere, type Scope, type UnitFile, unitNames } from './unit-files.js';
 
@@ -128,7 +127,7 @@ function unitFolder(scope: Scope): string {
 }
 
 function installedProgram(): { node: string; cli: string; version: string } {
-  return { node: process.execPath, cli: fileURLToPath(new URL('../cli.js', import.meta.url)), version };
+  return { node: process.execPath, cli: packagePath('dist', 'cli.js'), version };
 }
 
 /** Whose instance the next command starts. */

@@ -5,9 +5,9 @@ import {
   type StandardSchemaWithJSON,
 } from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
-import { z } from 'zod';
+import * as z from 'zod';
 import { clientSocket, type LocationFlags } from '../base/locations.js';
-import { version } from '../base/version.js';
+import { version } from '../base/package.js';
 import { describeError, exitStatus } from './output.js';
 import { contract } from '../contract/index.js';
 import type { MethodDefinition } from '../contract/method.js';

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { errnoOf } from '../base/errors.js';
+import { packagePath } from '../base/package.js';
 
 /** The units of the package, and what stands in the folder of systemd where they belong. */
 
@@ -34,16 +34,15 @@ export interface UnitFile {
 
 /** The units of a scope as they would stand in `folder`. */
 export function plannedUnits(scope: Scope, folder: string, program: InstalledProgram): UnitFile[] {
-  const source = fileURLToPath(new URL(`../../systemd/${scope}/`, import.meta.url));
   return unitNames(scope).map((name) => {
     const path = join(folder, name);
-    const text = renderUnit(readFileSync(join(source, name), 'utf8'), program);
+    const text = renderUnit(readFileSync(packagePath('systemd', scope, name), 'utf8'), program);
     return { path, text, state: stateOf(readIfThere(path), text) };
   });
 }
 
 export function unitNames(scope: Scope): string[] {
-  return readdirSync(new URL(`../../systemd/${scope}/`, import.meta.url)).sort();
+  return readdirSync(packagePath('systemd', scope)).sort();
 }
 
 /** The text of a unit of the package with the absolute path of the program, below the marker. */

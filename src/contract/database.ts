@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { count, dryRun, durationMs, limit, projectFields, sha256, timestamp, workerType } from './fields.js';
 import { defineMethod } from './method.js';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * One JSON-RPC method, declared once: validation, types, the OpenRPC document, the CLI's help and the MCP

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { jobState, progress, topic } from './events.js';
 import { count, timestamp, workerState } from './fields.js';
 import { defineMethod } from './method.js';

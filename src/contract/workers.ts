@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { count, projectFields, stopTimeout, timestamp, workerState, workerType } from './fields.js';
 import { defineMethod } from './method.js';
 

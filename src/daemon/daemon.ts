@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { readConfig } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import { makePrivate } from '../base/umask.js';
-import { version } from '../base/version.js';
+import { version } from '../base/package.js';
 import type { Locations } from '../base/locations.js';
 import { contract, type Result } from '../contract/index.js';
 import type { Problem } from '../contract/system.js';

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CodekeepError } from '#src/base/errors.js';
 import { contract } from '#src/contract/index.js';
 import { defineMethod } from '#src/contract/method.js';

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { access, constants, lstat, readdir, readFile, readlink, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { errnoOf, messageOf } from '../../base/errors.js';
+import { packagePath } from '../../base/package.js';
 import type { DiskFacts, PathFacts } from './judge.js';
 
 /** Looks at the machine; nothing here says what is right. */
@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const bindingMaxMs = 30_000;
 
 export async function lookAtBinding(): Promise<{ version: string } | { problem: string }> {
-  const program = fileURLToPath(new URL('../../store/binding-check.js', import.meta.url));
+  const program = packagePath('dist', 'store', 'binding-check.js');
   try {
     const { stdout } = await run(process.execPath, [program], { timeout: bindingMaxMs });
     return { version: stdout.trim() };

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { contract, type MethodName, type Result } from '../../contract/index.js';
 import { RpcError, versionHint } from './errors.js';
 

@@ -1,5 +1,5 @@
 import { type JSONRPCResponse, JSONRPCServer } from 'json-rpc-2.0';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { CodekeepError } from '../../base/errors.js';
 import { forEachLimited, Slicer } from '../../base/waiting.js';
 import type { MethodDefinition } from '../../contract/method.js';

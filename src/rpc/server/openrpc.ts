@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { errorCodes } from '../../base/errors.js';
 import { contract } from '../../contract/index.js';
 import type { MethodDefinition } from '../../contract/method.js';

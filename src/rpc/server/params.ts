@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CodekeepError } from '../../base/errors.js';
 
 /** One wrong param: where it is (`paths[0]`, or `params` for all together) and what is wrong with it. */

@@ -1,9 +1,9 @@
 import { type ChildProcess, execFile, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { WorkerKind } from '../../base/ipc.js';
+import { packagePath } from '../../base/package.js';
 import { workerMark } from './process-table.js';
 
-export const workerProgram = fileURLToPath(new URL('../../worker.js', import.meta.url));
+export const workerProgram = packagePath('dist', 'worker.js');
 
 /** How every worker of one supervisor is started. */
 export interface Launcher {
