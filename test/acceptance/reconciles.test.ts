@@ -34,7 +34,7 @@ async function mostWatchers(daemon: Daemon, work: Promise<unknown>): Promise<num
 
 test('without a watcher those who ask for the same reconcile share one process, also while a watcher is started', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project(manyFiles(600));
+  const root = await sandbox.project(manyFiles(300));
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   const { project_id } = await daemon.addProject(root);
   writeFileSync(join(root, 'new.py'), 'new = 1\n');
@@ -94,12 +94,12 @@ test('wait_until_fresh of an unknown root is PROJECT_NOT_FOUND, and registers no
 for (const autostart of [[], ['file_watcher']]) {
   test(`update_indexes of a new root counts what it found, ${autostart.length === 0 ? 'without' : 'beside'} a watcher`, async (t) => {
     const sandbox = await Sandbox.create(t);
-    const root = await sandbox.project(manyFiles(600));
+    const root = await sandbox.project(manyFiles(300));
     const daemon = await sandbox.startDaemon({ config: { autostart } });
     await daemon.call('list_projects');
     const found = await daemon.call('update_indexes', { root_dir: root });
     assert.ok('files_added' in found);
-    assert.deepEqual([found.files_added, found.files_unchanged], [600, 0]);
+    assert.deepEqual([found.files_added, found.files_unchanged], [300, 0]);
   });
 }
 
@@ -120,7 +120,7 @@ test('a repair keeps out what writes, before anything is written, and whoever wa
   const other = await sandbox.project({ 'b.py': 'b = 1\n' });
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   const project = await daemon.addProject(root);
-  addLostRows(daemon, project, 900);
+  addLostRows(daemon, project, 400);
   const repairing = daemon.repair({ root_dir: root });
   await waitFor('it is at work', async () => (await daemon.call('health')).repair?.phase === 'apply');
   const calls: [string, Record<string, unknown>][] = [
@@ -144,16 +144,16 @@ test('a repair keeps out what writes, before anything is written, and whoever wa
 
 test('a repair waits for a write that has begun', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project(manyFiles(400));
+  const root = await sandbox.project(manyFiles(200));
   const original = filesOf(root);
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   const { project_id } = await daemon.addProject(root);
-  for (let folder = 0; folder < 4; folder += 1) rmSync(join(root, `folder${folder}`), { recursive: true });
+  for (let folder = 0; folder < 2; folder += 1) rmSync(join(root, `folder${folder}`), { recursive: true });
   writeFileSync(join(root, 'kept.py'), 'kept = 1\n');
   await daemon.call('update_indexes', { project_id });
   const restoring = daemon.call('restore_deleted_files', { project_id, path_prefix: 'folder' });
   const report = await daemon.repair({ project_id });
-  assert.equal((await restoring).restored.length, 400);
+  assert.equal((await restoring).restored.length, 200);
   assert.deepEqual([report.conflicts, report.errors, report.totals['clear_deleted']], [[], [], 0]);
   rmSync(join(root, 'kept.py'));
   assert.deepEqual(filesOf(root, ['data']), original);
@@ -161,7 +161,7 @@ test('a repair waits for a write that has begun', async (t) => {
 
 test('a repair is told to whoever waits for a reconcile that it ends', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project(manyFiles(3_000));
+  const root = await sandbox.project(manyFiles(1_500));
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   await daemon.call('add_project', { root_dir: root });
   const waiting = daemon.failure('update_indexes', { root_dir: root });

@@ -18,11 +18,11 @@ async function untilInTheMiddle(daemon: Daemon): Promise<void> {
 for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
   test(`a repair that was cut off by ${signal} of the supervisor is finished by the next start`, async (t) => {
     const sandbox = await Sandbox.create(t);
-    const root = await sandbox.project(manyFiles(1_000));
+    const root = await sandbox.project(manyFiles(400));
     const original = filesOf(root);
     const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
     const project = await daemon.addProject(root);
-    for (const folder of Array(10).keys()) rmSync(join(root, `folder${folder}`), { recursive: true });
+    for (const folder of Array(4).keys()) rmSync(join(root, `folder${folder}`), { recursive: true });
     await daemon.call('repair_database', { root_dir: root, wait: false });
     await untilInTheMiddle(daemon);
     await daemon.stop(signal);
@@ -78,7 +78,7 @@ test('a file that a killed repair had placed in versions only is placed in the p
 for (const how of ['its process is killed', 'it is cancelled'] as const) {
   test(`a repair beside a watcher, of which ${how}: what was not brought back yet is no deletion`, async (t) => {
     const sandbox = await Sandbox.create(t);
-    const root = await sandbox.project(manyFiles(600));
+    const root = await sandbox.project(manyFiles(400));
     const original = filesOf(root);
     const daemon = await sandbox.startDaemon();
     daemon.mayLogErrors = true;
@@ -129,7 +129,7 @@ test('a repair that lost its process fails with a reason, and the next one does 
   const daemon = await sandbox.startDaemon({ config: { autostart: ['vectorization'] } });
   daemon.mayLogErrors = true;
   const project = await daemon.addProject(root);
-  const lost = addLostRows(daemon, project, 900);
+  const lost = addLostRows(daemon, project, 400);
   const failure = daemon.failure('repair_database', { root_dir: root });
   await untilInTheMiddle(daemon);
   const task = childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('repair'));
@@ -143,7 +143,7 @@ test('a repair that lost its process fails with a reason, and the next one does 
   assert.deepEqual(errors, []);
   const files = filesOf(root, ['data']);
   for (const [path, source] of lost) assert.equal(files.get(path)?.content, files.get(source)?.content, path);
-  assert.equal(files.size, 902, 'and no temporary file is left');
+  assert.equal(files.size, 402, 'and no temporary file is left');
   assert.deepEqual(
     [...filesOf(join(root, 'data')).keys()].filter((path) => path.endsWith('.tmp')),
     [],

@@ -8,7 +8,7 @@ import { waitFor } from '../harness/waiting.js';
 test('a repair that is the first request of a start waits for it, and everything runs afterwards', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(manyFiles(100));
-  const before = await sandbox.startDaemon({ config: {} });
+  const before = await sandbox.startDaemon({ config: { autostart: [] } });
   const project = await before.addProject(root);
   const lost = addLostRows(before, project, 5);
   await before.stop('SIGKILL');
@@ -27,9 +27,9 @@ test('a repair that is the first request of a start waits for it, and everything
 test('one that comes while a cut-off repair is finished waits as well; a second one is refused', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(manyFiles(40));
-  const before = await sandbox.startDaemon({ config: {} });
+  const before = await sandbox.startDaemon({ config: { autostart: [] } });
   const project = await before.addProject(root);
-  const lost = addLostRows(before, project, 900);
+  const lost = addLostRows(before, project, 400);
   before.repair({ root_dir: root }).catch(() => undefined);
   await waitFor('the repair is in the middle of its work', async () => {
     const { repair } = await before.call('health');
@@ -68,7 +68,7 @@ test('a dry run that is the first request waits until a cut-off repair is finish
   const root = await sandbox.project(manyFiles(40));
   const before = await sandbox.startDaemon({ config: { autostart: [] } });
   const project = await before.addProject(root);
-  addLostRows(before, project, 900);
+  addLostRows(before, project, 400);
   before.repair({ root_dir: root }).catch(() => undefined);
   await waitFor('the repair is in the middle of its work', async () => {
     const { repair } = await before.call('health');

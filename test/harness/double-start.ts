@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { program, type Sandbox } from './sandbox.js';
 import { waitFor, within } from './waiting.js';
 
@@ -11,8 +12,9 @@ interface Start {
   ended: Promise<unknown>;
 }
 
-function start(sandbox: Sandbox, stateDir: string): Start {
-  const child = sandbox.spawn(process.execPath, [program, 'serve', '--state-dir', stateDir]);
+function start(sandbox: Sandbox, stateDir: string, configPath: string): Start {
+  const flags = ['serve', '--state-dir', stateDir, '--config', configPath];
+  const child = sandbox.spawn(process.execPath, [program, ...flags]);
   const seen: Start = { child, stdout: '', stderr: '', ended: once(child, 'close') };
   child.stdout?.on('data', (text: Buffer) => (seen.stdout += text.toString()));
   child.stderr?.on('data', (text: Buffer) => (seen.stderr += text.toString()));
@@ -24,7 +26,10 @@ function start(sandbox: Sandbox, stateDir: string): Start {
  * and exit with 3. The winner is stopped in order.
  */
 export async function startTwice(sandbox: Sandbox, stateDir: string): Promise<void> {
-  const both = [start(sandbox, stateDir), start(sandbox, stateDir)];
+  // What is started later than index_service has no part in who wins.
+  const configPath = sandbox.path('double-start.json');
+  writeFileSync(configPath, JSON.stringify({ autostart: [] }));
+  const both = [start(sandbox, stateDir, configPath), start(sandbox, stateDir, configPath)];
   const hasEnded = ({ child }: Start): boolean => child.exitCode !== null;
   await waitFor(
     'one listens and one has ended, or both have',

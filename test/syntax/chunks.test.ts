@@ -136,6 +136,6 @@ test('every non-blank line of any text is covered by bounded chunks', async () =
     fc.asyncProperty(text, fc.constantFrom(...languages, null), async (parts, language) => {
       checkChunks(await treeOf(parts.flat().join(''), language));
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });

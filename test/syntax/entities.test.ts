@@ -408,6 +408,6 @@ test('entities of any content are in the order of the text, within it, and insid
       fc.constantFrom(...languages),
       async (words, language) => check(Buffer.from(words.join('')), language),
     ),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });

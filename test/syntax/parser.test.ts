@@ -67,7 +67,7 @@ test('any bytes render exactly in any language', async () => {
     fc.asyncProperty(bytes, fc.constantFrom(...languages), async (content, language) => {
       assert.ok(render(await treeOf(content, language)).equals(content));
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -112,7 +112,7 @@ test('any text renders exactly in any language', async () => {
       const bytes = Buffer.from(content);
       assert.ok(render(await treeOf(bytes, language)).equals(bytes));
     }),
-    { numRuns: 600 },
+    { numRuns: 200 },
   );
 });
 
