@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { CodekeepError } from '../../base/errors.js';
 import { groupId } from '../../base/group-id.js';
-import { sleep } from '../../base/waiting.js';
+import { sleep, Slicer } from '../../base/waiting.js';
 import { ByteBudget } from './byte-budget.js';
 import { Connection, pieceBytes, type Shared } from './connection.js';
 import { type ContractShape, type DefectListener, Dispatcher, type Handlers } from './dispatch.js';
@@ -14,6 +14,7 @@ import { watchSocketFile } from './socket-watch.js';
 
 /** How often connections that are not being read are asked whether their clients still exist. */
 const goneProbeEveryMs = 1_000;
+const probeSliceMs = 1;
 /** How long, in milliseconds, a refused client has to read why. */
 const refusalMaxMs = 1_000;
 /**
@@ -78,7 +79,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       budget: new ByteBudget(this.#limits.maxHeldBytes),
       onDefect,
     };
-    this.#probing = setInterval(() => this.#probe(), goneProbeEveryMs).unref();
+    this.#probing = setInterval(() => void this.#probe(), goneProbeEveryMs).unref();
   }
 
   async listen(): Promise<void> {
@@ -172,8 +173,13 @@ class SocketServer<C extends ContractShape> implements RpcServer {
     socket.on('close', () => this.#connections.delete(connection));
   }
 
-  #probe(): void {
-    for (const connection of this.#connections) connection.probe();
+  /** In slices: an empty write takes some 20 µs, and there may be a thousand of them. */
+  async #probe(): Promise<void> {
+    const slicer = new Slicer(undefined, probeSliceMs);
+    for (const connection of this.#connections) {
+      connection.probe();
+      await slicer.breathe();
+    }
   }
 
   #refuse(socket: Socket): void {
