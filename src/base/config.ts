@@ -90,18 +90,19 @@ export type Config = z.infer<typeof configSchema>;
 
 /**
  * Reads and checks the configuration file; a missing one is the defaults.
+ * @param isNamed by a user, who means that it is there
  * @throws CodekeepError INVALID_PARAMS that names each wrong key
  */
-export function readConfig(path: string): Config {
+export function readConfig(path: string, isNamed = false): Config {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return configSchema.parse({});
+    if (errnoOf(error) === 'ENOENT' && !isNamed) return configSchema.parse({});
     throw new CodekeepError(
       'INVALID_PARAMS',
       `Cannot read ${path}: ${messageOf(error)}`,
-      'Make the file readable or remove it.',
+      isNamed ? 'Name a file that is there and readable.' : 'Make the file readable or remove it.',
     );
   }
   return parseConfig(text, path);

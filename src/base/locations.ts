@@ -11,6 +11,8 @@ export interface Locations {
   stateDir: string;
   socket: string;
   config: string;
+  /** By a flag or CODEKEEP_CONFIG: then the file has to be there. */
+  isConfigNamed: boolean;
   /** The folder of the log files. */
   logs: string;
 }
@@ -36,9 +38,9 @@ export function locate(flags: LocationFlags, environment: Environment): Location
       first(env['STATE_DIRECTORY']) ??
       join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'codekeep'),
   );
+  const named = flags.config ?? env['CODEKEEP_CONFIG'];
   const config = resolve(
-    flags.config ??
-      env['CODEKEEP_CONFIG'] ??
+    named ??
       join(
         first(env['CONFIGURATION_DIRECTORY']) ?? join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'codekeep'),
         'config.json',
@@ -47,7 +49,13 @@ export function locate(flags: LocationFlags, environment: Environment): Location
   const socket = resolve(flags.socket ?? env['CODEKEEP_SOCKET'] ?? defaultSocket(flags, env, stateDir));
   assertSocketPathFits(socket);
   const logs = hasOwnState(flags, env) ? undefined : first(env['LOGS_DIRECTORY']);
-  return { stateDir, socket, config, logs: resolve(logs ?? join(stateDir, 'logs')) };
+  return {
+    stateDir,
+    socket,
+    config,
+    isConfigNamed: named !== undefined,
+    logs: resolve(logs ?? join(stateDir, 'logs')),
+  };
 }
 
 /** Below it systemd's system units have each user's socket; see systemd/system/codekeep@.socket. */

@@ -58,9 +58,10 @@ export function addDoctor(program: Command): void {
     });
 }
 
-async function examine({ socket, stateDir, config }: Locations, procRoot: string): Promise<Finding[]> {
+async function examine(locations: Locations, procRoot: string): Promise<Finding[]> {
+  const { socket, stateDir } = locations;
   const supervisor = await reach(socket);
-  const configuration = examineConfig(config);
+  const configuration = examineConfig(locations);
   try {
     const index = await examineIndex(supervisor);
     const inotify = { ...(await lookAtInotify(procRoot, ownUid())), folders: index.folders };
@@ -124,10 +125,10 @@ async function examineProgram(): Promise<Finding[]> {
   return findings;
 }
 
-function examineConfig(path: string): { finding: Finding; hasGroup: boolean } {
+function examineConfig({ config: path, isConfigNamed }: Locations): { finding: Finding; hasGroup: boolean } {
   const check = 'configuration';
   try {
-    const { socket_group } = readConfig(path);
+    const { socket_group } = readConfig(path, isConfigNamed);
     const where = existsSync(path) ? path : `${path} is not there, the defaults hold`;
     return { finding: ok(check, where), hasGroup: socket_group !== undefined };
   } catch (error) {

@@ -64,7 +64,7 @@ export interface ProjectProgress {
 export async function startDaemon({ locations, projects }: DaemonOptions): Promise<Daemon> {
   const startedAt = Date.now();
   makePrivate();
-  const config = readConfig(locations.config);
+  const config = readConfig(locations.config, locations.isConfigNamed);
   makeStateDir(locations.stateDir);
   const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
   const subscriptions = new Subscriptions();

@@ -26,6 +26,11 @@ test('a missing file and an empty object are the defaults', (t) => {
   assert.deepEqual(parseConfig('{}', 'c'), defaults);
 });
 
+test('a missing file that somebody named is refused', (t) => {
+  const path = join(temporaryFolder(t), 'nothing.json');
+  assert.throws(() => readConfig(path, true), { code: 'INVALID_PARAMS', message: /nothing\.json/ });
+});
+
 test('every key can be set alone', () => {
   const set = { autostart: [], worker_stop_timeout: 1.5, log_level: 'debug', max_file_bytes: 1 };
   assert.deepEqual(parseConfig(JSON.stringify(set), 'c'), { ...defaults, ...set });

@@ -119,6 +119,14 @@ for (const { name, flags, env, expected } of cases) {
   });
 }
 
+test('a configuration is named by its flag or variable, not by the folders of systemd and XDG', () => {
+  const named = (flags: { config?: string }, env: Record<string, string>): boolean =>
+    locate(flags, { ...home, ...env }).isConfigNamed;
+  assert.deepEqual([named({ config: 'c' }, {}), named({}, { CODEKEEP_CONFIG: '/c' })], [true, true]);
+  const folders = { CONFIGURATION_DIRECTORY: '/etc/codekeep', XDG_CONFIG_HOME: '/xdg' };
+  assert.deepEqual([named({}, {}), named({}, folders)], [false, false]);
+});
+
 test('a socket path that the kernel would cut off is refused', () => {
   const socket = (bytes: number): string => `/${'s'.repeat(bytes - 1)}`;
   assert.equal(locate({ socket: socket(107) }, home).socket, socket(107));
