@@ -1,9 +1,15 @@
 import type { ProjectFreshness } from '../base/ipc.js';
 import type { EventSink } from './subscriptions.js';
 
-/** How true each project is, as the watcher last said; empty while no watcher runs. */
+/**
+ * How true each project is, as the watcher last said; empty while no watcher runs. What it called fresh is unknown
+ * while it does not answer: no event of it means nothing then.
+ */
 export class FreshnessBoard {
+  /** As the watcher last said. */
   readonly #projects = new Map<string, ProjectFreshness>();
+  /** For how long the watcher has not answered. */
+  #silentMs = 0;
   readonly #events: EventSink;
 
   constructor(events: EventSink) {
@@ -21,20 +27,35 @@ export class FreshnessBoard {
     if (!isSame) this.#publish(project);
   }
 
+  noteSilence(silentMs: number): void {
+    const isNews = silentMs > 0 !== this.#silentMs > 0;
+    this.#silentMs = silentMs;
+    if (!isNews) return;
+    for (const project of this.#projects.values()) if (project.freshness === 'fresh') this.#publish(project);
+  }
+
   /** No watcher runs any more: nothing is known. */
   clear(): void {
     const known = [...this.#projects.values()];
     this.#projects.clear();
+    this.#silentMs = 0;
     for (const project of known)
       this.#publish({ ...project, freshness: 'unknown', pending: 0, reason: 'no watcher runs' });
   }
 
   /** By project id, for index_service. */
   asRecord(): Record<string, ProjectFreshness> {
-    return Object.fromEntries(this.#projects);
+    return Object.fromEntries([...this.#projects].map(([id, project]) => [id, this.#judge(project)]));
   }
 
-  #publish({ projectId, freshness, pending, reason }: ProjectFreshness): void {
+  #judge(project: ProjectFreshness): ProjectFreshness {
+    if (this.#silentMs === 0 || project.freshness !== 'fresh') return project;
+    const reason = `file_watcher has not answered for ${Math.round(this.#silentMs / 1_000)} s`;
+    return { ...project, freshness: 'unknown', reason };
+  }
+
+  #publish(project: ProjectFreshness): void {
+    const { projectId, freshness, pending, reason } = this.#judge(project);
     this.#events.publish('index', () => ({
       topic: 'index',
       type: 'freshness',

@@ -71,6 +71,9 @@ export class Supervisor {
       config,
       program: workerProgram,
       log: (source, level, message) => this.logs.write(source, level, message),
+      onLook: (worker, { silentMs }) => {
+        if (worker === this.slots.file_watcher.process) this.#freshness.noteSilence(silentMs);
+      },
     });
     const owner = this.#slotOwner();
     this.slots = {

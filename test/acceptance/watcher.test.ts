@@ -301,3 +301,25 @@ test('a switched branch is followed whole', async (t) => {
   await untilFollowed(daemon, project, ['.git']);
   assert.deepEqual(await daemon.paths(project.project_id), ['a.py', 'b.py']);
 });
+
+test('what a watcher called fresh is unknown while it does not answer', async (t) => {
+  const { daemon, project, root } = await watched(t, { 'a.py': 'a = 1\n' });
+  const told: string[] = [];
+  const subscription = await daemon.client.subscribe(['index'], (event) => {
+    if (event.type === 'freshness') told.push(event.freshness);
+  });
+  const pid = (await daemon.workerPid('file_watcher')) ?? assert.fail('no watcher');
+  process.kill(pid, 'SIGSTOP');
+  await writeFile(join(root, 'a.py'), 'frozen = 2\n');
+  const { reason } = await waitFor('it is unknown', async () => {
+    const status = await daemon.call('get_project_status', { project_id: project.project_id });
+    return status.freshness === 'unknown' && status;
+  });
+  assert.match(reason ?? '', /file_watcher has not answered for \d+ s/);
+  assert.equal((await daemon.call('search', { query: 'frozen' })).freshness, 'unknown');
+  process.kill(pid, 'SIGCONT');
+  await untilFollowed(daemon, project);
+  await untilFresh(daemon, project);
+  assert.deepEqual([told[0], told.at(-1)], ['unknown', 'fresh']);
+  await subscription.end();
+});

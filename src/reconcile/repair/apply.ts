@@ -47,13 +47,14 @@ type Outcome = { state: ActionState; detail: string | null };
 export async function applyPlan(context: ApplyContext, actions: readonly Action[]): Promise<ApplyOutcome> {
   const outcome: ApplyOutcome = { done: [], conflicts: [], errors: [] };
   let next = 0;
+  context.progress(0, actions.length);
   try {
     while (next < actions.length) {
       context.signal.throwIfAborted();
       const batch = actions.slice(next, next + batchActions);
+      const before = next;
       next += batch.length;
-      await applyBatch(context, batch, outcome);
-      context.progress(next, actions.length);
+      await applyBatch(context, batch, outcome, (tried) => context.progress(before + tried, actions.length));
     }
   } catch (error) {
     const { aborted, reason } = context.signal;
@@ -80,6 +81,7 @@ async function applyBatch(
   context: ApplyContext,
   batch: readonly Action[],
   total: ApplyOutcome,
+  onTried: (count: number) => void,
 ): Promise<void> {
   const { index, run } = context;
   const ids = await index.write(() =>
@@ -95,6 +97,7 @@ async function applyBatch(
     }));
     await forEachLimited(jobs, writesAtOnce, async ({ action, token }) => {
       outcomes.set(action, await act(context, observer, placers, action, token));
+      onTried(outcomes.size);
     });
   } finally {
     // Folders are durable before the journal says that their files are.

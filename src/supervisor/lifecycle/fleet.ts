@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Config } from '../../base/config.js';
 import type { FromWorker, LogLevel, WorkerKind, WorkerStart } from '../../base/ipc.js';
 import { findParentDeath, type Launcher } from './launch.js';
-import { diagnose, lookEveryMs } from './liveness.js';
+import { diagnose, lookEveryMs, type Vitals } from './liveness.js';
 import { isAlive } from './process-table.js';
 import { endLeftovers, WorkerRecords } from './takeover.js';
 import { WorkerProcess } from './worker-process.js';
@@ -14,6 +14,8 @@ export interface FleetOptions {
   /** What each process runs. */
   program: string;
   log: (source: WorkerKind | 'supervisor', level: LogLevel, message: string) => void;
+  /** Hears of each look at each process; see liveness.ts. */
+  onLook: (worker: WorkerProcess, vitals: Vitals) => void;
 }
 
 /** Every process that this supervisor has forked: started in one way, written down, and looked at while it lives. */
@@ -94,10 +96,12 @@ export class Fleet {
 
   /** Ends each one that hangs or has grown too large; what runs for good is started again where it is owned. */
   #look(): void {
-    const { config, log } = this.#options;
+    const { config, log, onLook } = this.#options;
     for (const worker of this.#all) {
       if (worker.hasExited || worker.condemned !== null) continue;
-      const reason = diagnose(worker.look(), config.worker_memory_max_bytes);
+      const vitals = worker.look();
+      onLook(worker, vitals);
+      const reason = diagnose(vitals, config.worker_memory_max_bytes);
       if (reason === null) continue;
       worker.condemn(reason);
       log(worker.kind, 'error', `process ${worker.pid} is ended: it ${reason}`);

@@ -56,6 +56,7 @@ async function watched(
     program: fixtureProgram(name),
     config: { ...configSchema.parse({}), ...config },
     log: (_, __, message) => log.push(message),
+    onLook: () => undefined,
   });
   await fleet.begin();
   let ended: (operation: string) => void;
