@@ -61,12 +61,22 @@ function collect(value: string, previous: string[]): string[] {
 /** The command that runs, for what it may have to say. */
 let running: Command | null = null;
 
+const pathFlags = [
+  ['stateDir', '--state-dir'],
+  ['socket', '--socket'],
+  ['config', '--config'],
+] as const;
+
 /** Before a command runs: it gets the options that all of them take, and the directory that it runs in. */
 function prepare(command: Command): void {
   running = command;
   const { C: directory, ...common } = program.opts<{ C?: string; quiet?: boolean }>();
   for (const [name, value] of Object.entries(common)) command.setOptionValue(name, value);
   if (common.quiet === true) beQuiet();
+  for (const [name, flag] of pathFlags)
+    // As a script gives it whose variable is not set; resolved, it would name the working directory.
+    if (command.getOptionValue(name) === '')
+      throw new CommandError(`${flag} is empty.`, 'Give a path, or leave it out.', exitStatus.usage);
   if (directory === undefined) return;
   try {
     process.chdir(directory);

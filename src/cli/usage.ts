@@ -15,9 +15,16 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * Params that the supervisor refused are wrong usage of the command that sent them; said in the command's own words.
+ * So is a relative path where there is no folder that it could be relative to.
  * @returns the error as it came where it is another one, or where the user named method and params himself
  */
 export function asUsage(error: unknown, command: Command | null): unknown {
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd')
+    return new CommandError(
+      'The working directory is gone.',
+      'Change to a folder that is there, or name one with -C.',
+      exitStatus.usage,
+    );
   if (!(error instanceof CodekeepError) || error.code !== 'INVALID_PARAMS') return error;
   if (command === null || command.name() === 'call') return error;
   const issues = issuesOf(error.details['issues']);

@@ -8,6 +8,7 @@ import { version } from '../base/package.js';
 import type { Locations } from '../base/locations.js';
 import { contract, type Result } from '../contract/index.js';
 import type { Problem } from '../contract/system.js';
+import { clientsFor, openFilesMax } from '../rpc/server/limits.js';
 import { createRpcServer } from '../rpc/server/server.js';
 import { holdStateLock } from '../store/lock.js';
 import { Jobs } from '../supervisor/jobs.js';
@@ -107,6 +108,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
       supervisor.log('warn', problem ?? 'the socket is where it was again');
     },
     limits: {
+      ...clientsFor(openFilesMax()),
       maxMessageBytes: config.max_message_bytes,
       socketCheckEveryMs: config.socket_check_interval * 1_000,
     },

@@ -8,6 +8,7 @@ import { addLostRows, type Daemon } from '../harness/daemon.js';
 import { childrenOf, environmentOf, isAlive, stateOf } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { waitFor, within } from '../harness/waiting.js';
+import { RawClient } from '../rpc/service.js';
 
 /** Stops a worker as a debugger does: it handles no signal but SIGKILL from then on. */
 async function freeze(pid: number): Promise<void> {
@@ -195,4 +196,19 @@ test('a process that cannot be ended is in health, in the exit status and in the
   next.mayLogErrors = true;
   await ended;
   await waitFor('all is well', async () => (await next.call('health')).status === 'ok');
+});
+
+test('a crowd of clients leaves the descriptors that a stop needs, however few there are', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ under: ['prlimit', '--nofile=64'] });
+  const crowd = Array.from({ length: 60 }, () => new RawClient(daemon.socket));
+  t.after(() => crowd.forEach(({ socket }) => socket.destroy()));
+  await waitFor('most are told that there are too many', () =>
+    crowd.some(({ received }) => received.includes('connections already')),
+  );
+  const stopped = await daemon.call('stop_worker', { worker_type: 'file_watcher' });
+  assert.equal(stopped.success, true);
+  assert.equal((await daemon.call('start_worker', { worker_type: 'file_watcher' })).success, true);
+  await waitFor('it runs', async () => (await daemon.call('health')).workers['file_watcher'] === 'ready');
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
 });

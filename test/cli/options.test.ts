@@ -51,6 +51,22 @@ suite('options that every command takes', () => {
     assert.match(failed.stderr, /^codekeep: /);
   });
 
+  test('an empty path is wrong usage, and not the working directory', async () => {
+    for (const flag of ['--socket', '--state-dir']) {
+      const { status, stderr } = await codekeep(sandbox, flag, '', 'status');
+      assert.deepEqual([status, stderr.split('\n')[0]], [2, `codekeep: ${flag} is empty.`]);
+    }
+  });
+
+  test('a working directory that is gone is named, where one is needed', async () => {
+    const line = 'cd "$1" && rmdir "$1" && exec "$2" "$3" --socket "$4" add';
+    const gone = await sandbox.project({});
+    const args = ['-c', line, 'sh', gone, process.execPath, program, daemon.socket];
+    const { status, stderr } = await run(sandbox, 'sh', args);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /The working directory is gone\.\n {2}.* -C/);
+  });
+
   test('are in the help of each command', async () => {
     for (const args of [['status'], ['worker', 'start'], ['install']]) {
       const help = await done(...args, '--help');

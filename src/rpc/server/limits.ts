@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** Everything that bounds what one client can cost. Each can be set lower in tests. */
 export interface RpcLimits {
   /** Longest JSON text, in bytes. A longer one is answered with LIMIT_EXCEEDED and skipped. */
@@ -23,6 +25,11 @@ export interface RpcLimits {
   maxHeldBytes: number;
   /** Clients at once; one more is told so and closed. */
   maxConnections: number;
+  /**
+   * So many refused clients at once get time to read why. One more is closed as soon as the reason is written, and may
+   * lose it by what it is writing itself: a crowd must not take the descriptors that the supervisor's own work needs.
+   */
+  maxRefused: number;
   /** Unread output, in characters, beyond which no further request of that client is read or begun. */
   maxWriteBufferChars: number;
   /** How long, in milliseconds, a client may take nothing of a full write buffer before it is destroyed. */
@@ -48,9 +55,27 @@ export const defaultLimits: RpcLimits = {
   maxPendingRequests: 256,
   maxHeldBytes: 64 * MiB,
   maxConnections: 1_024,
+  maxRefused: 4_096,
   maxWriteBufferChars: 16 * MiB,
   writeStallMaxMs: 30_000,
   partialMessageMaxMs: 30_000,
   socketCheckEveryMs: 2_000,
   closeGraceMs: 2_000,
 };
+
+/** What the process needs beside its clients, with some to spare: 39 for three workers and their logs, measured. */
+const ownFiles = 96;
+const clientFilesMin = 16;
+
+/** How many clients there may be where a process may have `openFiles` files open: none of them costs a worker its pipe. */
+export function clientsFor(openFiles: number): Pick<RpcLimits, 'maxConnections' | 'maxRefused'> {
+  const files = Math.max(clientFilesMin, openFiles - ownFiles);
+  const refused = Math.min(defaultLimits.maxRefused, Math.floor(files / 4));
+  return { maxConnections: Math.min(defaultLimits.maxConnections, files - refused), maxRefused: refused };
+}
+
+/** How many files this process may have open; Node has raised its soft limit to the hard one. */
+export function openFilesMax(): number {
+  const line = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'));
+  return line === null ? Number.POSITIVE_INFINITY : Number(line[1]);
+}

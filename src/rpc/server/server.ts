@@ -17,11 +17,6 @@ const goneProbeEveryMs = 1_000;
 const probeSliceMs = 1;
 /** How long, in milliseconds, a refused client has to read why. */
 const refusalMaxMs = 1_000;
-/**
- * So many refused clients get that time. One more is closed as soon as the reason is written, and may lose it by
- * what it is writing itself: a crowd must not take the descriptors that the supervisor's own work needs.
- */
-const refusedMax = 4_096;
 
 export interface RpcServerOptions<C extends ContractShape> {
   /** The methods to serve: `contract` of src/contract, or a smaller one in tests. */
@@ -188,7 +183,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
       `There are ${this.#limits.maxConnections} connections already.`,
       'Close one, or use one connection for several calls.',
     );
-    const isCrowded = this.#refused.size >= refusedMax;
+    const isCrowded = this.#refused.size >= this.#limits.maxRefused;
     this.#refused.add(socket);
     const timer = setTimeout(() => socket.destroy(), refusalMaxMs);
     socket.on('error', () => undefined);

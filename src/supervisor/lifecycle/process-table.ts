@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import psList from 'ps-list';
+import { errnoOf } from '../../base/errors.js';
+import { forEachLimited } from '../../base/waiting.js';
+
+/** Each takes a file descriptor, and there may be few. */
+const readsAtOnce = 8;
 
 /** A process for good: pids are reused, a pid with its start time is not. */
 export interface ProcessIdentity {
@@ -12,13 +17,27 @@ export interface ProcessIdentity {
 /** Every process that a worker starts inherits this variable: it marks descendants whose parents are gone. */
 export const workerMark = 'CODEKEEP_WORKER';
 
-/** The identity of a process that is alive; null for one that is gone, a zombie included. */
+/** The identity of a process that is alive; null for one that is gone, a zombie included, or cannot be looked at. */
 export function identify(pid: number): ProcessIdentity | null {
   try {
-    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'))?.identity ?? null;
+    return look(pid);
   } catch {
     return null;
   }
+}
+
+/** @throws where it cannot be looked at, as without a free file descriptor, which does not mean that it is gone */
+function look(pid: number): ProcessIdentity | null {
+  try {
+    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'))?.identity ?? null;
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH';
 }
 
 interface Stat {
@@ -37,13 +56,27 @@ function parseStat(pid: number, stat: string): Stat | null {
   return { identity: { pid, startTime }, parent: Number(parent), session: Number(session) };
 }
 
+/** True as well where only its pid is known to be taken: what cannot be looked at is not said to be gone. */
 export function isAlive(identity: ProcessIdentity): boolean {
-  return identify(identity.pid)?.startTime === identity.startTime;
+  try {
+    return look(identity.pid)?.startTime === identity.startTime;
+  } catch {
+    return isTaken(identity.pid);
+  }
 }
 
-/** Sends a signal to exactly this process; false when it is gone already. */
+/** Needs no file descriptor, and tells nothing of whose the pid is. */
+function isTaken(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return errnoOf(error) !== 'ESRCH';
+  }
+}
+
+/** Sends a signal to exactly this process; false when it is gone already, or nobody can tell. */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
-  if (!isAlive(identity)) return false;
+  if (identify(identity.pid)?.startTime !== identity.startTime) return false;
   try {
     return process.kill(identity.pid, signal);
   } catch {
@@ -55,6 +88,7 @@ export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals)
  * A worker's whole family as of now, without the worker itself: its descendants by parent, whatever is in the
  * session that it began, and whatever carries its mark although its parents are gone and it began a session of
  * its own. Only what left all three behind on purpose is not found.
+ * @throws EMFILE and the like, where the table cannot be read
  * @param mark the value of CODEKEEP_WORKER that the worker was started with
  */
 export async function familyOf(worker: ProcessIdentity, mark: string): Promise<ProcessIdentity[]> {
@@ -93,11 +127,26 @@ function sessionOf(worker: ProcessIdentity, table: readonly Stat[]): ProcessIden
   return table.filter(({ session }) => session === worker.pid).map(({ identity }) => identity);
 }
 
-/** What `look` gives for each process; one that ends while it is looked at, or may not be read, gives nothing. */
-async function eachProcess<T>(look: (pid: number) => Promise<T | null>): Promise<T[]> {
+/**
+ * What `read` gives for each process; one that ends while it is looked at, or may not be read, gives nothing.
+ * @throws EMFILE and the like, where nobody can tell
+ */
+async function eachProcess<T>(read: (pid: number) => Promise<T | null>): Promise<T[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const found = await Promise.all(pids.map((pid) => look(pid).catch(() => null)));
-  return found.filter((one) => one !== null);
+  const found: T[] = [];
+  await forEachLimited(pids, readsAtOnce, async (pid) => {
+    try {
+      const one = await read(pid);
+      if (one !== null) found.push(one);
+    } catch (error) {
+      if (isExhausted(error)) throw error;
+    }
+  });
+  return found;
+}
+
+function isExhausted(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE', 'ENOMEM'].includes(errnoOf(error) ?? '');
 }
 
 let psFound: Promise<boolean> | undefined;
@@ -116,7 +165,7 @@ export async function markedWith(mark: string): Promise<ProcessIdentity[]> {
   const wanted = `${workerMark}=${mark}`;
   return await eachProcess(async (pid) => {
     const environment = await readFile(`/proc/${pid}/environ`, 'latin1');
-    return environment.split('\0').includes(wanted) ? identify(pid) : null;
+    return environment.split('\0').includes(wanted) ? look(pid) : null;
   });
 }
 

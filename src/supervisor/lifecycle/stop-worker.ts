@@ -1,4 +1,5 @@
 import treeKill from 'tree-kill';
+import { messageOf } from '../../base/errors.js';
 import type { ToWorker } from '../../base/ipc.js';
 import { sleep, unlessAborted } from '../../base/waiting.js';
 import { familyOf, hasPs, isAlive, type ProcessIdentity, signalProcess } from './process-table.js';
@@ -22,7 +23,7 @@ export interface StopOutcome {
   durationMs: number;
   /** What is still there after SIGKILL: only the kernel, or a right that is missing, can cause it. */
   remaining: readonly ProcessIdentity[];
-  /** `remaining` for people; null when everything is gone. */
+  /** `remaining` for people, or why nobody can tell; null when everything is gone. */
   error: string | null;
 }
 
@@ -65,7 +66,7 @@ async function stop(worker: Stoppable, deadline: AbortSignal): Promise<StopOutco
   if (identity === null)
     return { pid: 0, graceful: true, how: 'never ran', durationMs: 0, remaining: [], error: null };
   // Taken before anything dies: a child whose parent exits first is no descendant any more.
-  const known = familyOf(identity, worker.mark);
+  const known = familyOf(identity, worker.mark).catch(() => []);
   let exit: WorkerExit | null = null;
   if (!deadline.aborted) {
     worker.send({ type: 'stop' });
@@ -73,7 +74,7 @@ async function stop(worker: Stoppable, deadline: AbortSignal): Promise<StopOutco
     exit = await unlessAborted(worker.exited, deadline).catch(() => null);
   }
   if (exit === null) await killTree(identity);
-  const { killed, remaining } = await killFamily(worker, identity, await known);
+  const { killed, remaining, unseen } = await killFamily(worker, identity, await known);
   return {
     pid: identity.pid,
     graceful: exit !== null && isInOrder(exit) && killed === 0,
@@ -82,7 +83,7 @@ async function stop(worker: Stoppable, deadline: AbortSignal): Promise<StopOutco
     remaining,
     error:
       remaining.length === 0
-        ? null
+        ? unseen
         : `still alive after SIGKILL: ${remaining.map(({ pid }) => pid).join(', ')}`,
   };
 }
@@ -104,15 +105,20 @@ async function killFamily(
   worker: Stoppable,
   identity: ProcessIdentity,
   known: readonly ProcessIdentity[],
-): Promise<{ killed: number; remaining: ProcessIdentity[] }> {
+): Promise<{ killed: number; remaining: ProcessIdentity[]; unseen: string | null }> {
   const giveUpAt = performance.now() + killPatienceMs;
   const family = new Map(known.map((member) => [member.pid, member]));
   const killed = new Set<number>();
   for (;;) {
-    for (const member of await familyOf(identity, worker.mark)) family.set(member.pid, member);
+    let unseen: string | null = null;
+    try {
+      for (const member of await familyOf(identity, worker.mark)) family.set(member.pid, member);
+    } catch (error) {
+      unseen = `what it had started could not be looked for: ${messageOf(error)}`;
+    }
     const alive = [identity, ...family.values()].filter(isAlive);
-    if (alive.length === 0) return { killed: killed.size, remaining: [] };
-    if (performance.now() > giveUpAt) return { killed: killed.size, remaining: alive };
+    const isOver = (alive.length === 0 && unseen === null) || performance.now() > giveUpAt;
+    if (isOver) return { killed: killed.size, remaining: alive, unseen };
     for (const member of alive) if (signalProcess(member, 'SIGKILL')) killed.add(member.pid);
     await sleep(pollMs);
   }
