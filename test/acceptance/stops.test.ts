@@ -198,10 +198,10 @@ test('a process that cannot be ended is in health, in the exit status and in the
   await waitFor('all is well', async () => (await next.call('health')).status === 'ok');
 });
 
-test('a crowd of clients leaves the descriptors that a stop needs, however few there are', async (t) => {
+test('a crowd of clients leaves the descriptors that a stop needs where there are few', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const daemon = await sandbox.startDaemon({ under: ['prlimit', '--nofile=64'] });
-  const crowd = Array.from({ length: 60 }, () => new RawClient(daemon.socket));
+  const daemon = await sandbox.startDaemon({ under: ['prlimit', '--nofile=112'] });
+  const crowd = Array.from({ length: 150 }, () => new RawClient(daemon.socket));
   t.after(() => crowd.forEach(({ socket }) => socket.destroy()));
   await waitFor('most are told that there are too many', () =>
     crowd.some(({ received }) => received.includes('connections already')),

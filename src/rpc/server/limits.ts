@@ -30,6 +30,8 @@ export interface RpcLimits {
    * lose it by what it is writing itself: a crowd must not take the descriptors that the supervisor's own work needs.
    */
   maxRefused: number;
+  /** Sockets of clients that are open at all; one more is closed before anything is said. */
+  maxSockets: number;
   /** Unread output, in characters, beyond which no further request of that client is read or begun. */
   maxWriteBufferChars: number;
   /** How long, in milliseconds, a client may take nothing of a full write buffer before it is destroyed. */
@@ -56,6 +58,7 @@ export const defaultLimits: RpcLimits = {
   maxHeldBytes: 64 * MiB,
   maxConnections: 1_024,
   maxRefused: 4_096,
+  maxSockets: Number.POSITIVE_INFINITY,
   maxWriteBufferChars: 16 * MiB,
   writeStallMaxMs: 30_000,
   partialMessageMaxMs: 30_000,
@@ -63,15 +66,21 @@ export const defaultLimits: RpcLimits = {
   closeGraceMs: 2_000,
 };
 
-/** What the process needs beside its clients, with some to spare: 39 for three workers and their logs, measured. */
+/** What the process needs beside its clients, with some to spare: 39 for three workers and their logs, measured. So 112 at all are enough. */
 const ownFiles = 96;
 const clientFilesMin = 16;
 
 /** How many clients there may be where a process may have `openFiles` files open: none of them costs a worker its pipe. */
-export function clientsFor(openFiles: number): Pick<RpcLimits, 'maxConnections' | 'maxRefused'> {
-  const files = Math.max(clientFilesMin, openFiles - ownFiles);
-  const refused = Math.min(defaultLimits.maxRefused, Math.floor(files / 4));
-  return { maxConnections: Math.min(defaultLimits.maxConnections, files - refused), maxRefused: refused };
+export function clientsFor(
+  openFiles: number,
+): Pick<RpcLimits, 'maxConnections' | 'maxRefused' | 'maxSockets'> {
+  const maxSockets = Math.max(clientFilesMin, openFiles - ownFiles);
+  const maxRefused = Math.min(defaultLimits.maxRefused, Math.floor(maxSockets / 4));
+  return {
+    maxConnections: Math.min(defaultLimits.maxConnections, maxSockets - maxRefused),
+    maxRefused,
+    maxSockets,
+  };
 }
 
 /** How many files this process may have open; Node has raised its soft limit to the hard one. */

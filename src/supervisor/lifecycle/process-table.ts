@@ -5,7 +5,7 @@ import { errnoOf } from '../../base/errors.js';
 import { forEachLimited } from '../../base/waiting.js';
 
 /** Each takes a file descriptor, and there may be few. */
-const readsAtOnce = 8;
+const readsAtOnce = 4;
 
 /** A process for good: pids are reused, a pid with its start time is not. */
 export interface ProcessIdentity {
