@@ -81,13 +81,21 @@ suite('a real source tree', () => {
 
     test('finds entities, a syntax tree and words of it', async () => {
       const { project_id } = project;
-      const path = 'zod/src/v4/core/util.ts';
-      const { entities } = await daemon.call('list_code_entities', { project_id, path, name: 'assertEqual' });
+      const path = 'zod/src/v4/core/errors.ts';
+      const { entities } = await daemon.call('list_code_entities', {
+        project_id,
+        path,
+        name: 'prettifyError',
+      });
       assert.deepEqual([entities.length, entities[0]?.kind, entities[0]?.path], [1, 'function', path]);
       const { tree, language } = await daemon.call('get_ast', { project_id, path, max_depth: 2 });
       assert.deepEqual([language, tree.kind], ['typescript', 'program']);
-      const { results } = await daemon.call('search', { query: 'assertEqual', mode: 'fulltext', project_id });
-      assert.ok(results.some((hit) => hit.path.includes('util')));
+      const { results } = await daemon.call('search', {
+        query: 'prettifyError',
+        mode: 'fulltext',
+        project_id,
+      });
+      assert.ok(results.some((hit) => hit.path.includes('errors')));
     });
 
     test('looks again without changing anything', async () => {
