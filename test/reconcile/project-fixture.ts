@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
+import type { ProgressListener } from '#src/base/progress.js';
 import type { IndexingContext } from '#src/reconcile/index-paths.js';
 import {
   type PathsOutcome,
@@ -46,6 +47,8 @@ export class TestProject {
   readonly stateDir: string;
   readonly index: IndexDatabase;
   readonly projectId: string;
+  /** What repairs have told of their progress. */
+  readonly told: Parameters<ProgressListener>[] = [];
   maxFileBytes = 100_000;
   parser: Parser = parser;
   /** Milliseconds since 1970; a test that needs two times moves it on. */
@@ -141,8 +144,8 @@ export class TestProject {
 
   #options(force: boolean): RepairOptions {
     const { index, now } = this;
-    const signal = neverAborts;
-    return { index, runId: randomUUID(), origin: 'command', force, now, signal, progress: () => undefined };
+    const progress: ProgressListener = (...told) => this.told.push(told);
+    return { index, runId: randomUUID(), origin: 'command', force, now, signal: neverAborts, progress };
   }
 
   async plan(force = false): Promise<PlannedRepair> {

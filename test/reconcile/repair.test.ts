@@ -188,6 +188,11 @@ test('a lost project comes back whole, with odd contents and modes', async (t) =
   for (const name of ['a.py', 'd', 'e']) project.remove(name);
   const { outcome } = await project.repair();
   assert.equal(outcome.done.length, 4);
+  const applied = project.told.filter(([phase]) => phase === 'apply').map(([, done, total]) => [done, total]);
+  assert.deepEqual(
+    applied,
+    [0, 1, 2, 3, 4].map((done) => [done, 4]),
+  );
   assert.deepEqual(filesIn(snapshot(project.root)), before);
   for (const [path, content] of Object.entries(contents)) {
     assert.ok(readFileSync(project.at(path)).equals(Buffer.from(content)));

@@ -66,11 +66,11 @@ export const defaultLimits: RpcLimits = {
   closeGraceMs: 2_000,
 };
 
-/** What the process needs beside its clients, with some to spare: 39 for three workers and their logs, measured. So 112 at all are enough. */
+/** What the process needs beside its clients: 39 for three workers and their logs, measured, and for what it does. */
 const ownFiles = 96;
 const clientFilesMin = 16;
 
-/** How many clients there may be where a process may have `openFiles` files open: none of them costs a worker its pipe. */
+/** How many clients there may be where a process may have so many files open, 112 at least: none costs a worker its pipe. */
 export function clientsFor(
   openFiles: number,
 ): Pick<RpcLimits, 'maxConnections' | 'maxRefused' | 'maxSockets'> {
