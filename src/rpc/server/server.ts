@@ -117,7 +117,7 @@ class SocketServer<C extends ContractShape> implements RpcServer {
     const readLate = { allowHalfOpen: true, highWaterMark: pieceBytes };
     const server = createServer(readLate, (socket) => this.#accept(socket));
     // Node closes what is beyond at once, also where thousands come in one turn.
-    if (Number.isFinite(this.#limits.maxSockets)) server.maxConnections = this.#limits.maxSockets;
+    server.maxConnections = this.#limits.maxSockets;
     // A failing accept (no file descriptors left) costs that client its connection and nobody else anything.
     server.on('error', (error) => {
       if (server.listening) this.#options.onDefect(error, 'accept');

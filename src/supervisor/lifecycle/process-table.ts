@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import psList from 'ps-list';
-import { errnoOf } from '../../base/errors.js';
+import { errnoOf, ignoreErrno } from '../../base/errors.js';
 import { forEachLimited } from '../../base/waiting.js';
 
 /** Each takes a file descriptor, and there may be few. */
@@ -31,13 +31,8 @@ function look(pid: number): ProcessIdentity | null {
   try {
     return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'))?.identity ?? null;
   } catch (error) {
-    if (isGone(error)) return null;
-    throw error;
+    return ignoreErrno('ENOENT', 'ESRCH')(error) ?? null;
   }
-}
-
-function isGone(error: unknown): boolean {
-  return errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH';
 }
 
 interface Stat {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { clientsFor, defaultLimits, openFilesMax } from '#src/rpc/server/limits.js';
 import { Load } from '../../harness/load.js';
 import { waitFor, within } from '../../harness/waiting.js';
 import { outcome, RawClient, request, type Service, startService } from '../service.js';
@@ -150,4 +151,19 @@ test('requests that wait for what does not come end with their clients, and what
     await waitFor('they are gone', () => service.server.connectionCount() === 0);
   }
   assert.deepEqual(service.defects, []);
+});
+
+test('clients and the refused leave what the process itself needs of its open files', () => {
+  for (let files = 64; files <= 100_000; files += 1) {
+    const { maxConnections, maxRefused, maxSockets } = clientsFor(files);
+    assert.ok(maxConnections >= 12 && maxRefused >= 4, `${files}`);
+    assert.ok(maxConnections + maxRefused <= maxSockets, `${files}`);
+    assert.equal(maxSockets, Math.max(16, files - 96), `${files}`);
+  }
+  const { maxConnections, maxRefused, maxSockets } = defaultLimits;
+  assert.deepEqual(clientsFor(Number.POSITIVE_INFINITY), { maxConnections, maxRefused, maxSockets });
+});
+
+test('the limit of open files is read from the kernel', () => {
+  assert.ok(openFilesMax() >= 64);
 });
