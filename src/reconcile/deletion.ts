@@ -12,7 +12,7 @@ import { imageOf } from './image.js';
 import { indexPaths, type IndexingContext } from './index-paths.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
 import { VersionStore } from './version-store.js';
-import { isSameStamp, stampOf } from './stamp.js';
+import { isSameStamp, stampOf } from '../base/stamp.js';
 
 /** What became of rows whose files a walk did not find. */
 export interface MissingTally {
@@ -77,7 +77,7 @@ async function retireBatch(
     if (inspectRoot(project).kind !== 'verified') return 0;
     const observed = new TreePresence(project.rootDir);
     const stillGone = rows.filter(({ path }) => isGone(observed.at(path)));
-    for (const row of stillGone) markDeleted(index, row.id, context.now());
+    for (const row of stillGone) markDeleted(index, row.id, 'unseen', context.now());
     return stillGone.length;
   }, context.signal);
 }
@@ -162,5 +162,5 @@ function takeAway(index: IndexDatabase, project: Project, row: FileRow, now: num
     );
   }
   if (stamp !== null && lstatSync(absolute).isFile()) unlinkSync(absolute);
-  markDeleted(index, row.id, now);
+  markDeleted(index, row.id, 'asked', now);
 }

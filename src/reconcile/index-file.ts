@@ -5,7 +5,7 @@ import type { Slicer } from '../base/waiting.js';
 import { wordsOf } from '../base/search-words.js';
 import { hasContent, healContent, putContent, renderContent, type StoredContent } from '../store/contents.js';
 import { type Derived, replaceDerived } from '../store/derived.js';
-import { type FileRow, type FileStamp, type FileUpsert, upsertFile } from '../store/files.js';
+import { type FileRow, type FileUpsert, upsertFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { chunksOf } from '../syntax/chunks.js';
 import { entitiesOf } from '../syntax/entities.js';
@@ -14,7 +14,7 @@ import { languageOf } from '../syntax/language.js';
 import type { Parser } from '../syntax/parser.js';
 import { decodeSource } from '../syntax/source.js';
 import { encodeTree } from '../syntax/tree-codec.js';
-import { isSameStamp, stampFrom, stampOf } from './stamp.js';
+import { type FileStamp, isSameStamp, stampFrom, stampOf } from '../base/stamp.js';
 
 /** A file on disk as it was read in one go. */
 export type Reading =
@@ -85,8 +85,13 @@ export async function prepareFile(
   slicer: Slicer,
 ): Promise<PreparedFile> {
   if (reading.kind === 'too_large') {
-    const file = {
+    const file: FileUpsert = {
       path,
+      kind: 'file',
+      deviceId: null,
+      tracked: 0,
+      xattrs: null,
+      extractor: null,
       ...reading.stamp,
       language: languageOf(path),
       sha256: null,
@@ -135,7 +140,18 @@ async function parseProven(
 }
 
 function upsertOf(path: string, stamp: FileStamp, hash: string, tree: GreenTree): FileUpsert {
-  return { path, ...stamp, language: tree.language, sha256: hash, skipReason: null };
+  return {
+    path,
+    kind: 'file',
+    deviceId: null,
+    tracked: 0,
+    xattrs: null,
+    extractor: null,
+    ...stamp,
+    language: tree.language,
+    sha256: hash,
+    skipReason: null,
+  };
 }
 
 async function derive(tree: GreenTree, slicer: Slicer): Promise<Derived> {

@@ -1,4 +1,5 @@
 import { messageOf } from '../base/errors.js';
+import type { FileStamp } from '../base/stamp.js';
 import { Slicer } from '../base/waiting.js';
 import { renderContent } from '../store/contents.js';
 import { fileByPath, type FileRow, restampFile } from '../store/files.js';
@@ -75,7 +76,7 @@ interface Pending {
   row: FileRow | undefined;
   path: string;
   prepared: PreparedFile | null;
-  restamp: Pick<FileRow, 'size' | 'mtimeNs' | 'ino' | 'mode'> | null;
+  restamp: FileStamp | null;
 }
 
 async function preparePath(
@@ -128,7 +129,7 @@ async function commitBatch(
     () =>
       batch.map(({ row, prepared, restamp }) => {
         if (prepared !== null) return commitFile(index, project, prepared, context.now());
-        if (row !== undefined && restamp !== null) restampFile(index, row.id, restamp, context.now());
+        if (row !== undefined && restamp !== null) restampFile(index, row.id, { ...restamp, deviceId: null }, context.now());
         return true;
       }),
     context.signal,

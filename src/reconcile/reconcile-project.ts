@@ -15,7 +15,7 @@ import {
   type RootState,
   rootUnavailable,
 } from './project-root.js';
-import { isSameStamp } from './stamp.js';
+import { isSameStamp } from '../base/stamp.js';
 import { type WalkedFile, walkTree } from './walk.js';
 
 /**

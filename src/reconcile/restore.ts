@@ -10,7 +10,7 @@ import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import { imageOf } from './image.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
-import { stampOf } from './stamp.js';
+import { stampOf } from '../base/stamp.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
 const restoreFilesMax = 10_000;
@@ -131,7 +131,7 @@ export function markRestored(
 ): void {
   clearDeleted(index, row.id, now);
   const stamp = stampOf(`${project.rootDir}/${row.path}`);
-  if (stamp !== null) restampFile(index, row.id, stamp, now);
+  if (stamp !== null) restampFile(index, row.id, { ...stamp, deviceId: null }, now);
 }
 
 /** Removes a file that was just placed, as long as it is still the one that was placed. */

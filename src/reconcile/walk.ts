@@ -3,9 +3,8 @@ import { errnoOf } from '../base/errors.js';
 import { relativePathProblem } from '../base/paths.js';
 import { kindOf } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
-import type { FileStamp } from '../store/files.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
-import { stampOf } from './stamp.js';
+import { type FileStamp, stampOf } from '../base/stamp.js';
 
 export interface WalkedFile extends FileStamp {
   path: string;

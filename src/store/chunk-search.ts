@@ -45,7 +45,7 @@ export function matchChunks(
       `SELECT rowid AS chunkId, -bm25(chunk_words, 4.0, 2.0, 1.0) AS score FROM chunk_words
        WHERE chunk_words MATCH @expression AND +rowid IN (
          SELECT c.id FROM files f JOIN chunks c ON c.file_id = f.id
-         WHERE f.deleted = 0 AND f.project_id IN (SELECT value FROM json_each(@projects))
+         WHERE f.deleted = 0 AND f.ignored = 0 AND f.project_id IN (SELECT value FROM json_each(@projects))
            AND substr(f.path, 1, length(@pathPrefix)) = @pathPrefix
            AND (@language IS NULL OR f.language = @language)
            AND (@kind IS NULL OR EXISTS (SELECT 1 FROM entities e WHERE e.id = c.entity_id AND e.kind = @kind)))
@@ -75,7 +75,7 @@ export function chunksByFile(index: IndexDatabase, projectId: string): FileChunk
   const files = index
     .sql<[string], Omit<FileChunks, 'chunkIds'>>(
       `SELECT id AS fileId, path, language, updated_at AS updatedAt FROM files
-       WHERE project_id = ? AND deleted = 0`,
+       WHERE project_id = ? AND deleted = 0 AND ignored = 0`,
     )
     .all(projectId)
     .map((file): FileChunks => ({ ...file, chunkIds: [] }));
@@ -83,7 +83,7 @@ export function chunksByFile(index: IndexDatabase, projectId: string): FileChunk
   const chunks = index
     .sql<[string], { id: number; fileId: number }>(
       `SELECT c.id, c.file_id AS fileId FROM files f JOIN chunks c ON c.file_id = f.id
-       WHERE f.project_id = ? AND f.deleted = 0`,
+       WHERE f.project_id = ? AND f.deleted = 0 AND f.ignored = 0`,
     )
     .all(projectId);
   for (const { id, fileId } of chunks) byId.get(fileId)?.chunkIds.push(id);

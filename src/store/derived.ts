@@ -71,7 +71,7 @@ export function listEntities(index: IndexDatabase, projectId: string, filter: En
     .sql<unknown[], EntityRow>(
       `SELECT f.path, e.kind, e.name, e.qualified_name, e.start_line, e.end_line
        FROM entities e JOIN files f ON f.id = e.file_id
-       WHERE f.project_id = @projectId AND f.deleted = 0
+       WHERE f.project_id = @projectId AND f.deleted = 0 AND f.ignored = 0
          AND (@path IS NULL OR f.path = @path) AND (@kind IS NULL OR e.kind = @kind)
          AND (@name IS NULL OR e.name = @name OR e.qualified_name = @name)
        ORDER BY f.path, e.start_line, e.id LIMIT @limit`,
@@ -96,7 +96,7 @@ export function countChunks(index: IndexDatabase, projectId: string | null): Chu
     .sql<unknown[], ChunkCounts>(
       `SELECT count(*) AS total, count(v.chunk_id) AS vectorized
        FROM files f JOIN chunks c ON c.file_id = f.id LEFT JOIN vectors v ON v.chunk_id = c.id
-       WHERE f.deleted = 0 AND (@projectId IS NULL OR f.project_id = @projectId)`,
+       WHERE f.deleted = 0 AND f.ignored = 0 AND (@projectId IS NULL OR f.project_id = @projectId)`,
     )
     .get({ projectId });
   return row ?? { total: 0, vectorized: 0 };

@@ -1,32 +1,52 @@
 import { CodekeepError } from '../base/errors.js';
+import type { FileStamp } from '../base/stamp.js';
 import type { IndexDatabase } from './index-database.js';
+
+export type FileKind = 'file' | 'symlink' | 'folder';
+
+/**
+ * Why a row was marked deleted: a watcher saw it go, it went while nobody watched, git switched to a state without it,
+ * somebody asked for it, or a repair concluded it.
+ */
+export type Cause = 'seen' | 'unseen' | 'git' | 'asked' | 'repair';
 
 /** A row of `files`. 64-bit numbers come as decimal text. */
 export interface FileRow {
   id: number;
   path: string;
+  kind: FileKind;
   deleted: 0 | 1;
   deletedAt: number | null;
+  cause: Cause | null;
+  ignored: 0 | 1;
+  /** By git, at the last comparison. */
+  tracked: 0 | 1;
   size: number;
   mtimeNs: string;
+  ctimeNs: string;
   ino: string;
+  deviceId: number | null;
+  nlink: number;
   mode: number;
+  uid: number | null;
+  gid: number | null;
+  /** JSON object of name → base64, or null. */
+  xattrs: string | null;
   language: string | null;
   sha256: string | null;
   skipReason: string | null;
+  extractor: string | null;
+  /** The copy in versions was put there by a repair that brought the file back. */
+  repaired: 0 | 1;
+  copyProblem: string | null;
+  movedSha256: string | null;
   updatedAt: number;
 }
 
-const columns = `id, path, deleted, deleted_at AS deletedAt, size, CAST(mtime_ns AS TEXT) AS mtimeNs,
-  CAST(ino AS TEXT) AS ino, mode, language, sha256, skip_reason AS skipReason, updated_at AS updatedAt`;
-
-/** What lstat said of a file when it was indexed. */
-export interface FileStamp {
-  size: number;
-  mtimeNs: string;
-  ino: string;
-  mode: number;
-}
+const columns = `id, path, kind, deleted, deleted_at AS deletedAt, cause, ignored, tracked, size,
+  CAST(mtime_ns AS TEXT) AS mtimeNs, CAST(ctime_ns AS TEXT) AS ctimeNs, CAST(ino AS TEXT) AS ino,
+  device_id AS deviceId, nlink, mode, uid, gid, xattrs, language, sha256, skip_reason AS skipReason, extractor,
+  repaired, copy_problem AS copyProblem, moved_sha256 AS movedSha256, updated_at AS updatedAt`;
 
 export function fileByPath(index: IndexDatabase, projectId: string, path: string): FileRow | undefined {
   return index
@@ -139,54 +159,78 @@ export function activeFilesBelow(index: IndexDatabase, projectId: string, folder
 
 export interface FileUpsert extends FileStamp {
   path: string;
+  kind: FileKind;
+  deviceId: number | null;
+  tracked: 0 | 1;
+  xattrs: string | null;
   language: string | null;
   sha256: string | null;
   skipReason: string | null;
+  extractor: string | null;
 }
 
-/** Writes what a file is now, present and not deleted; gives its id. */
+/** Writes what a file is now: present, neither deleted nor ignored; gives its id. */
 export function upsertFile(index: IndexDatabase, projectId: string, file: FileUpsert, now: number): number {
   const row = index
-    .sql<unknown[], { id: number }>(
-      `INSERT INTO files (project_id, path, size, mtime_ns, ino, mode, language, sha256, skip_reason, updated_at)
-       VALUES (?, ?, ?, CAST(? AS INTEGER), CAST(? AS INTEGER), ?, ?, ?, ?, ?)
-       ON CONFLICT (project_id, path) DO UPDATE SET deleted = 0, deleted_at = NULL, size = excluded.size,
-         mtime_ns = excluded.mtime_ns, ino = excluded.ino, mode = excluded.mode, language = excluded.language,
-         sha256 = excluded.sha256, skip_reason = excluded.skip_reason, updated_at = excluded.updated_at
+    .sql<[Record<string, unknown>], { id: number }>(
+      `INSERT INTO files (project_id, path, kind, tracked, size, mtime_ns, ctime_ns, ino, device_id, nlink, mode, uid,
+         gid, xattrs, language, sha256, skip_reason, extractor, updated_at)
+       VALUES (@projectId, @path, @kind, @tracked, @size, CAST(@mtimeNs AS INTEGER), CAST(@ctimeNs AS INTEGER),
+         CAST(@ino AS INTEGER), @deviceId, @nlink, @mode, @uid, @gid, @xattrs, @language, @sha256, @skipReason,
+         @extractor, @now)
+       ON CONFLICT (project_id, path) DO UPDATE SET kind = excluded.kind, deleted = 0, deleted_at = NULL, cause = NULL,
+         ignored = 0, tracked = excluded.tracked, size = excluded.size, mtime_ns = excluded.mtime_ns,
+         ctime_ns = excluded.ctime_ns, ino = excluded.ino, device_id = excluded.device_id, nlink = excluded.nlink,
+         mode = excluded.mode, uid = excluded.uid, gid = excluded.gid, xattrs = excluded.xattrs,
+         language = excluded.language, sha256 = excluded.sha256, skip_reason = excluded.skip_reason,
+         extractor = excluded.extractor, copy_problem = NULL, moved_sha256 = NULL,
+         repaired = CASE WHEN files.sha256 IS excluded.sha256 THEN files.repaired ELSE 0 END,
+         updated_at = excluded.updated_at
        RETURNING id`,
     )
-    .get(
-      projectId,
-      file.path,
-      file.size,
-      file.mtimeNs,
-      file.ino,
-      file.mode,
-      file.language,
-      file.sha256,
-      file.skipReason,
-      now,
-    );
+    .get({ projectId, now, ...file });
   if (row === undefined) throw new Error('an upsert gave no row');
   return row.id;
 }
 
 /** The file holds the same bytes as before, but lstat says something else now. */
-export function restampFile(index: IndexDatabase, id: number, stamp: FileStamp, now: number): void {
+export function restampFile(
+  index: IndexDatabase,
+  id: number,
+  stamp: FileStamp & { deviceId: number | null },
+  now: number,
+): void {
   index
     .sql(
-      `UPDATE files SET size = ?, mtime_ns = CAST(? AS INTEGER), ino = CAST(? AS INTEGER), mode = ?, updated_at = ?
-       WHERE id = ?`,
+      `UPDATE files SET size = @size, mtime_ns = CAST(@mtimeNs AS INTEGER), ctime_ns = CAST(@ctimeNs AS INTEGER),
+         ino = CAST(@ino AS INTEGER), device_id = @deviceId, nlink = @nlink, mode = @mode, uid = @uid, gid = @gid,
+         updated_at = @now WHERE id = @id`,
     )
-    .run(stamp.size, stamp.mtimeNs, stamp.ino, stamp.mode, now, id);
+    .run({ ...stamp, id, now });
 }
 
-export function markDeleted(index: IndexDatabase, id: number, now: number): void {
-  index.sql('UPDATE files SET deleted = 1, deleted_at = ?, updated_at = ? WHERE id = ?').run(now, now, id);
+/** @param copyProblem why its content could not be put into versions; null where it is there */
+export function markDeleted(
+  index: IndexDatabase,
+  id: number,
+  cause: Cause,
+  now: number,
+  copyProblem: string | null = null,
+): void {
+  index
+    .sql(
+      `UPDATE files SET deleted = 1, deleted_at = @now, cause = @cause, ignored = 0, repaired = 0,
+         copy_problem = @copyProblem, updated_at = @now WHERE id = @id`,
+    )
+    .run({ id, cause, copyProblem, now });
 }
 
 export function clearDeleted(index: IndexDatabase, id: number, now: number): void {
-  index.sql('UPDATE files SET deleted = 0, deleted_at = NULL, updated_at = ? WHERE id = ?').run(now, id);
+  index
+    .sql(
+      `UPDATE files SET deleted = 0, deleted_at = NULL, cause = NULL, copy_problem = NULL, updated_at = ? WHERE id = ?`,
+    )
+    .run(now, id);
 }
 
 /** Forgets a row whose path is not to be indexed any more; its content stays. */

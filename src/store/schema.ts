@@ -140,4 +140,57 @@ export const migrations: readonly string[] = [
   ALTER TABLE projects DROP COLUMN generation;
   ALTER TABLE files DROP COLUMN generation;
   `,
+  // What a row is, why it is marked, and how it is told from another file under its name.
+  `
+  ALTER TABLE projects ADD COLUMN root_identity TEXT;   -- of the root's file system, see base/mounts.ts; NULL: not yet known
+  ALTER TABLE projects ADD COLUMN head TEXT;            -- what git's HEAD was at the last comparison; NULL: no repository
+
+  -- A file system that rows of a project lie on. Device numbers change with a restart; this does not.
+  CREATE TABLE devices (
+    id         INTEGER PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    identity   TEXT NOT NULL,                           -- see base/mounts.ts
+    folder     TEXT NOT NULL,                           -- where it was seen, relative to root_dir; '' for the root
+    UNIQUE (project_id, identity)
+  ) STRICT;
+
+  ALTER TABLE files ADD COLUMN kind TEXT NOT NULL DEFAULT 'file'
+    CHECK (kind IN ('file', 'symlink', 'folder'));      -- folder: one with nothing in it; others follow from their files
+  ALTER TABLE files ADD COLUMN ignored INTEGER NOT NULL DEFAULT 0
+    CHECK (ignored IN (0, 1));                          -- rules ignore it by now: not searched, still restorable
+  ALTER TABLE files ADD COLUMN cause TEXT
+    CHECK (cause IN ('seen', 'unseen', 'git', 'asked', 'repair')); -- why deleted was set; NULL: not deleted, or older
+  ALTER TABLE files ADD COLUMN tracked INTEGER NOT NULL DEFAULT 0; -- by git, at the last comparison
+  ALTER TABLE files ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE files ADD COLUMN nlink INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE files ADD COLUMN device_id INTEGER;       -- devices.id; NULL: not known
+  ALTER TABLE files ADD COLUMN uid INTEGER;
+  ALTER TABLE files ADD COLUMN gid INTEGER;
+  ALTER TABLE files ADD COLUMN xattrs TEXT;             -- JSON object of name → base64; NULL: it has none
+  ALTER TABLE files ADD COLUMN extractor TEXT;          -- what made the tree and what is derived, see syntax/extractor.ts
+  -- The copy in versions was put there by a repair that brought the file back: it is no sign of a deletion.
+  ALTER TABLE files ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0 CHECK (repaired IN (0, 1));
+  ALTER TABLE files ADD COLUMN copy_problem TEXT;       -- why a deleted file has no copy in versions yet
+  ALTER TABLE files ADD COLUMN moved_sha256 TEXT;       -- of a file without content that lies in versions
+  CREATE INDEX files_deleted ON files(project_id, deleted_at) WHERE deleted = 1;
+  CREATE INDEX files_linked ON files(project_id) WHERE nlink > 1 AND deleted = 0 AND kind = 'file';
+
+  -- Folders that hold something: how they are made again with what is restored into them.
+  CREATE TABLE folders (
+    project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    path       TEXT NOT NULL,                           -- relative to root_dir
+    mode       INTEGER NOT NULL,
+    uid        INTEGER NOT NULL,
+    gid        INTEGER NOT NULL,
+    PRIMARY KEY (project_id, path)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What the last comparison found and could not keep, with the reason.
+  CREATE TABLE unprotected (
+    project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    path       TEXT NOT NULL,                           -- for people: a name that is not UTF-8 has U+FFFD in it
+    reason     TEXT NOT NULL,
+    PRIMARY KEY (project_id, path)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

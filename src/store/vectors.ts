@@ -72,7 +72,7 @@ export function chunkIds(index: IndexDatabase, projectId: string): number[] {
   return index
     .sql<[string], { id: number }>(
       `SELECT c.id FROM files f JOIN chunks c ON c.file_id = f.id
-       WHERE f.project_id = ? AND f.deleted = 0 ORDER BY c.id`,
+       WHERE f.project_id = ? AND f.deleted = 0 AND f.ignored = 0 ORDER BY c.id`,
     )
     .all(projectId)
     .map(({ id }) => id);
@@ -83,7 +83,7 @@ export function chunkIdsWithoutVector(index: IndexDatabase, projectId: string, m
   return index
     .sql<[string, number], { id: number }>(
       `SELECT c.id FROM files f JOIN chunks c ON c.file_id = f.id
-       WHERE f.project_id = ? AND f.deleted = 0
+       WHERE f.project_id = ? AND f.deleted = 0 AND f.ignored = 0
          AND c.id NOT IN (SELECT chunk_id FROM vectors WHERE model_id = ?) ORDER BY c.id`,
     )
     .all(projectId, modelId)

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { IgnoreRules } from '#src/reconcile/ignore-rules.js';
 import { compareWalk } from '#src/reconcile/reconcile-project.js';
-import { stampOf } from '#src/reconcile/stamp.js';
+import { stampOf } from '#src/base/stamp.js';
 import { type WalkedFile, type WalkResult, walkTree } from '#src/reconcile/walk.js';
 import type { FileRow } from '#src/store/files.js';
 import { asNobody, temporaryFolder } from '../harness/folder.js';

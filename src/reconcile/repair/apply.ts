@@ -11,7 +11,7 @@ import type { Project } from '../../store/projects.js';
 import { imageOf } from '../image.js';
 import { markRestored, takeBack } from '../restore.js';
 import { VersionStore } from '../version-store.js';
-import { stampOf } from '../stamp.js';
+import { stampOf } from '../../base/stamp.js';
 import { Observer } from './observe.js';
 import { type Action, judge, type PlanContext, type Refusal, type Target } from './plan.js';
 
@@ -224,7 +224,7 @@ function settle(context: ApplyContext, action: Action, outcome: Outcome | undefi
   const row = fileByPath(index, project.id, action.path);
   if (row === undefined) return { state: 'conflict', detail: 'its row is gone' };
   if (action.verdict === 'clear_deleted') clearDeleted(index, row.id, context.now());
-  else if (action.verdict === 'set_deleted') markDeleted(index, row.id, context.now());
+  else if (action.verdict === 'set_deleted') markDeleted(index, row.id, 'repair', context.now());
   else if (action.targets.includes('project')) markRestored(index, project, row, context.now());
   return outcome;
 }
