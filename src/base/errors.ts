@@ -16,6 +16,7 @@ export const errorCodes = {
   PATH_OUTSIDE_ROOT: -32014,
   LOG_VIEW_ERROR: -32015,
   NOT_FOUND: -32016,
+  INDEX_STALE: -32017,
   INVALID_PARAMS: -32602,
 } as const;
 
@@ -83,6 +84,11 @@ export function ignoreErrno(...errnos: string[]): (error: unknown) => undefined 
     if (!errnos.includes(errnoOf(error) ?? '')) throw error;
     return undefined;
   };
+}
+
+/** Why something failed, for people: in words where the system has only a code. */
+export function reasonOf(error: unknown): string {
+  return messageOf(error);
 }
 
 /** A one-line description of anything that was thrown. */

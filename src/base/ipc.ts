@@ -47,6 +47,8 @@ export interface Reconciled {
   unsettled: string[];
   /** Files that are missing and that a repair has still to bring back. */
   owed: number;
+  /** Why some missing files prove nothing; null where there are none. */
+  doubt: string | null;
   /** Why there is nothing to index; null where there is something. */
   allIgnored: string | null;
 }
@@ -54,7 +56,9 @@ export interface Reconciled {
 /** What a repair is to look at. */
 export interface RepairScope extends ProjectReference {
   version_dir?: string | undefined;
-  /** Go on although the root folder is not the one that was registered. */
+  /** What a watcher marked deleted since then counts as lost; milliseconds since 1970, null: nothing does. */
+  deleted_since: number | null;
+  /** What is missing shall come back, although the root folder is not the one that was registered. */
   force: boolean;
 }
 
@@ -67,6 +71,8 @@ export interface RepairRequest extends RepairScope {
 
 export interface RepairReport {
   backup_path: string | null;
+  /** What is wrong with the database as a whole. */
+  damage: string[];
   projects: (ProjectRepair & { message: string })[];
 }
 
@@ -81,6 +87,8 @@ type ContractExchanges = { [N in IndexMethod]: Exchange<Params<N>, Result<N>> };
 export interface IndexExchanges extends ContractExchanges {
   /** Which project is meant; PROJECT_NOT_FOUND where there is none. Counts nothing. */
   resolve_project: Exchange<ProjectReference, ResolvedProject>;
+  /** The projects that a repair is about, once its version_dir was found usable. */
+  resolve_repair: Exchange<ProjectReference & { version_dir?: string | undefined }, ResolvedProject[]>;
   /** The dry run of repair_database. */
   plan_repair: Exchange<RepairScope, RepairReport>;
 }

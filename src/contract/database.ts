@@ -1,5 +1,16 @@
 import * as z from 'zod';
-import { count, dryRun, durationMs, limit, projectFields, sha256, timestamp, workerType } from './fields.js';
+import {
+  cause,
+  count,
+  dryRun,
+  durationMs,
+  limit,
+  projectFields,
+  sha256,
+  since,
+  timestamp,
+  workerType,
+} from './fields.js';
 import { defineMethod } from './method.js';
 
 const action = z.object({ id: z.int(), path: z.string() });
@@ -16,6 +27,9 @@ const projectRepair = z.object({
   files_restored_from_cst: z
     .array(action.extend({ targets: z.array(z.enum(['versions', 'project'])), sha256 }))
     .describe('Nowhere on disk: written again from the stored syntax tree'),
+  recently_deleted: z
+    .array(z.object({ path: z.string(), cause: cause.nullable(), deleted_at: timestamp }))
+    .describe('Marked deleted in the last day, the newest first: nothing to mend, unless deleted_since says so'),
   unrestorable: z.array(refusal),
   conflicts: z.array(refusal),
   unknown: z.array(refusal),
@@ -67,13 +81,16 @@ export const repairDatabase = defineMethod({
       .string()
       .min(1)
       .optional()
-      .describe("Look for versions here instead of the project's own folder"),
+      .describe("Look for versions here, relative to root_dir, instead of in the project's own folder"),
     dry_run: dryRun,
+    deleted_since: since
+      .optional()
+      .describe('What a watcher marked deleted since then counts as lost: a time, or a duration such as 10m'),
     resume_workers: z.boolean().default(true).describe('Start again what ran before'),
     force: z
       .boolean()
       .default(false)
-      .describe('Go on although the root folder is not the one that was registered'),
+      .describe('What is missing shall come back, although the root folder is not the one that was registered'),
     wait: z.boolean().default(true).describe('false: give a job_id at once'),
   }),
   result: repairResult,

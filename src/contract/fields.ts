@@ -23,6 +23,31 @@ export const limit = z.int().min(1).max(1000).default(100).describe('At most so 
 export const cursor = z.string().optional().describe('next_cursor of the page before');
 export const dryRun = z.boolean().default(false).describe('Only say what would be done');
 export const timestamp = z.iso.datetime().describe('ISO-8601, UTC');
+
+const secondsOf = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 } as const;
+
+/**
+ * A point in time as people write it, in milliseconds since 1970: ISO-8601, or a duration that counts back from now, such as
+ * 90s, 10m, 2h, 3d. Null for any other text.
+ */
+export function pointInTime(text: string, now: number): number | null {
+  const duration = /^(\d{1,9}(?:\.\d{1,3})?)\s*([smhdw])$/u.exec(text);
+  if (duration !== null) {
+    const [, number, unit] = duration;
+    return now - Number(number) * secondsOf[unit as keyof typeof secondsOf] * 1_000;
+  }
+  return timestamp.safeParse(text).success ? Date.parse(text) : null;
+}
+
+export const since = z
+  .string()
+  .refine((text) => pointInTime(text, 0) !== null, { message: 'is neither ISO-8601 (UTC) nor a duration such as 10m' })
+  .describe('ISO-8601, UTC, or a duration that counts back from now, such as 10m');
+export const cause = z
+  .enum(['seen', 'unseen', 'git', 'asked', 'repair'])
+  .describe(
+    'Why it was marked deleted: a watcher saw it go, nobody watched, git switched to a state without it, delete_file or accept_deletions asked for it, a repair found only its copy',
+  );
 export const sha256 = z.string().length(64).describe('SHA-256 of the raw bytes, in hex');
 export const durationMs = z.number().nonnegative();
 export const count = z.int().nonnegative();

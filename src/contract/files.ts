@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import {
+  cause,
   count,
   cursor,
   dryRun,
@@ -10,11 +11,13 @@ import {
   projectFields,
   projectRequired,
   sha256,
+  since,
   timestamp,
 } from './fields.js';
 import { defineMethod } from './method.js';
 
 const nextCursor = z.string().nullable();
+const entryKind = z.enum(['file', 'symlink', 'folder']).describe('folder: one with nothing in it');
 
 export const listFiles = defineMethod({
   owner: 'index',
@@ -32,11 +35,13 @@ export const listFiles = defineMethod({
     files: z.array(
       z.object({
         path: z.string(),
+        kind: entryKind,
         size: count,
         mode: z.string().describe('Permission bits in octal, such as 0644'),
         language: z.string().nullable(),
         sha256: sha256.nullable(),
         deleted: z.boolean(),
+        ignored: z.boolean().describe('Rules ignore it by now: not searched, still restorable'),
         updated_at: timestamp,
       }),
     ),
@@ -78,6 +83,7 @@ export const listDeletedFiles = defineMethod({
         path: z.string(),
         version_path: z.string(),
         deleted_at: timestamp.nullable(),
+        cause: cause.nullable(),
         size: count,
         restorable: z.boolean(),
       }),
@@ -95,14 +101,15 @@ export const restoreDeletedFiles = defineMethod({
       ...projectFields,
       paths: z.array(path).min(1).max(1_000).optional(),
       path_prefix: pathPrefix,
-      deleted_after: timestamp.optional(),
+      deleted_after: since.optional(),
+      cause: cause.optional(),
       dry_run: dryRun,
     })
     .refine(namesProject, projectRequired)
     .refine(
-      ({ paths, path_prefix, deleted_after }) =>
-        [paths, path_prefix, deleted_after].some((choice) => choice !== undefined),
-      { message: 'give paths, path_prefix or deleted_after', path: ['paths'] },
+      ({ paths, path_prefix, deleted_after, cause: why }) =>
+        [paths, path_prefix, deleted_after, why].some((choice) => choice !== undefined),
+      { message: 'give paths, path_prefix, deleted_after or cause', path: ['paths'] },
     ),
   result: z.object({ restored: z.array(z.object({ path: z.string() })), dry_run: z.boolean() }),
 });

@@ -1,8 +1,11 @@
 import * as z from 'zod';
 import {
   count,
+  cursor,
+  dryRun,
   durationMs,
   freshness,
+  limit,
   namesProject,
   projectFields,
   projectRequired,
@@ -28,7 +31,7 @@ export const addProject = defineMethod({
       .string()
       .min(1)
       .optional()
-      .describe('Where deleted files go; data/versions below root_dir by default'),
+      .describe('Where deleted files go, relative to root_dir; in the state directory by default'),
     name: z.string().min(1).max(200).optional().describe("For people; the folder's name by default"),
   }),
   result: project.extend({ created: z.boolean() }),
@@ -93,10 +96,15 @@ export const getProjectStatus = defineMethod({
       pending: count,
       skipped: count,
       not_restorable: count,
+      ignored: count.describe('Not searched, because rules ignore them by now; still restorable'),
+      without_copy: count.describe('Deleted, with no copy in versions yet: it is tried again'),
     }),
     chunks: z.object({ total: count, vectorized: count }),
     last_verified_at: timestamp.nullable(),
     reason: z.string().nullable(),
+    notices: z
+      .array(z.string())
+      .describe('What went away unseen or in mass in the last day, with the command that brings it back; copies due'),
   }),
 });
 
@@ -111,4 +119,30 @@ export const waitUntilFresh = defineMethod({
     })
     .refine(namesProject, projectRequired),
   result: z.object({ freshness, waited_ms: durationMs }),
+});
+
+export const acceptDeletions = defineMethod({
+  owner: 'index',
+  writes: true,
+  summary: 'Say that what is missing is right so: it is marked deleted, and the root folder is taken as it is.',
+  params: z
+    .strictObject({ ...projectFields, dry_run: dryRun })
+    .refine(namesProject, projectRequired),
+  result: z.object({
+    accepted: z.array(z.object({ path: z.string() })).describe('The first 1,000'),
+    count,
+    dry_run: z.boolean(),
+  }),
+});
+
+export const listUnprotected = defineMethod({
+  owner: 'index',
+  summary: 'List what could not be brought back if it were lost, and why.',
+  params: z
+    .strictObject({ ...projectFields, limit, cursor })
+    .refine(namesProject, projectRequired),
+  result: z.object({
+    entries: z.array(z.object({ path: z.string(), reason: z.string() })),
+    next_cursor: z.string().nullable(),
+  }),
 });

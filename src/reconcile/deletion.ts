@@ -1,28 +1,45 @@
-import { lstatSync, unlinkSync } from 'node:fs';
-import { CodekeepError, errnoOf, messageOf } from '../base/errors.js';
 import type { FilePlacer } from '../base/file-placer.js';
+import { reasonOf } from '../base/errors.js';
 import { relativePathProblem } from '../base/paths.js';
 import { isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
-import { type FileRow, forgetFile, markDeleted, requireFile } from '../store/files.js';
+import {
+  type Cause,
+  type FileRow,
+  forgetFile,
+  markDeleted,
+  markIgnored,
+  rowsWithoutCopy,
+  setCopyProblem,
+} from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
-import type { Project } from '../store/projects.js';
+import { DeviceDoubts } from './devices.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { imageOf } from './image.js';
-import { indexPaths, type IndexingContext } from './index-paths.js';
-import { inspectRoot, rootUnavailable } from './project-root.js';
+import type { IndexingContext } from './index-paths.js';
+import { inspectRoot } from './project-root.js';
 import { VersionStore } from './version-store.js';
-import { isSameStamp, stampOf } from '../base/stamp.js';
 
 /** What became of rows whose files a walk did not find. */
 export interface MissingTally {
   deleted: number;
-  /** What could not be kept in versions because something is in the way there; the index has it. */
+  ignored: number;
+  /** Rows that are left as they are, because their file system is not there; with the first one's reason. */
+  doubtful: { count: number; reason: string | null };
+  /** What could not be kept in versions; the index has it. */
   problems: string[];
+}
+
+export interface Retirement {
+  /** Null: somebody said that what is missing is deleted, whatever file system is there. */
+  rules: IgnoreRules | null;
+  causeOf: (row: FileRow) => Cause;
 }
 
 /** Rows dealt with in one transaction. */
 const batchRows = 50;
+
+const presenceOfKind = { file: 'file', symlink: 'symlink', folder: 'directory' } as const;
 
 /**
  * Deals with active rows that no walk found, below a verified root and past the brake: what is proven to be
@@ -31,68 +48,108 @@ const batchRows = 50;
 export async function retireMissing(
   context: IndexingContext,
   rows: readonly FileRow[],
-  rules: IgnoreRules,
+  retirement: Retirement,
 ): Promise<MissingTally> {
-  const tally: MissingTally = { deleted: 0, problems: [] };
-  const observed = new TreePresence(context.project.rootDir);
-  const gone: FileRow[] = [];
+  const { index, project, signal, now } = context;
+  const { rules } = retirement;
+  const tally: MissingTally = { deleted: 0, ignored: 0, doubtful: { count: 0, reason: null }, problems: [] };
+  const observed = new TreePresence(project.rootDir);
+  const devices = new DeviceDoubts(index, project);
+  const sorted: Sorted = { gone: [], ignored: [], outgrown: [] };
+  const slicer = new Slicer(signal);
   for (const row of rows) {
     // A path that is not canonical is never handed to the file system.
     const presence = relativePathProblem(row.path) === null ? observed.at(row.path) : 'unknown:path';
-    if (isGone(presence)) gone.push(row);
-    // There after all, but ignored by now: the row goes, the content stays.
-    else if (presence === 'file' && rules.ignoresPath(row.path, false))
-      await context.index.write(() => forgetFile(context.index, row.id), context.signal);
+    const doubt = rules === null ? null : devices.doubtOf(row);
+    if (isGone(row, presence) && doubt !== null) {
+      tally.doubtful.count += 1;
+      tally.doubtful.reason ??= doubt;
+    } else sort(row, presence, rules, sorted);
+    await slicer.breathe();
   }
-  for (let start = 0; start < gone.length; start += batchRows) {
-    tally.deleted += await retireBatch(context, gone.slice(start, start + batchRows), tally.problems);
+  await index.write(() => {
+    for (const { id } of sorted.ignored) markIgnored(index, id, now());
+    for (const { id } of sorted.outgrown) forgetFile(index, id);
+  }, signal);
+  tally.ignored = sorted.ignored.length;
+  for (let start = 0; start < sorted.gone.length; start += batchRows) {
+    const batch = sorted.gone.slice(start, start + batchRows);
+    tally.deleted += await retireBatch(context, batch, retirement, tally.problems);
   }
   return tally;
+}
+
+interface Sorted {
+  gone: FileRow[];
+  ignored: FileRow[];
+  /** Folders that were empty and hold something now. */
+  outgrown: FileRow[];
+}
+
+function sort(row: FileRow, presence: Presence, rules: IgnoreRules | null, into: Sorted): void {
+  if (row.kind === 'folder' && presence === 'directory') into.outgrown.push(row);
+  else if (isGone(row, presence)) into.gone.push(row);
+  // There after all, but ignored by now.
+  else if (!isUnknown(presence) && row.ignored === 0 && rules?.ignoresPath(row.path, false) === true)
+    into.ignored.push(row);
 }
 
 async function retireBatch(
   context: IndexingContext,
   rows: readonly FileRow[],
+  retirement: Retirement,
   problems: string[],
 ): Promise<number> {
   const { index, project } = context;
-  const versions = new VersionStore(project);
-  const placer = await versions.openPlacer();
-  const slicer = new Slicer(context.signal);
+  const copyProblems = await keepAll(context, rows);
+  for (const [row, problem] of copyProblems) problems.push(`${row.path}: it is not in versions: ${problem}`);
+  return await index.write(() => {
+    const root = inspectRoot(project).kind;
+    if (root === 'unavailable' || (root === 'replaced' && retirement.rules !== null)) return 0;
+    const observed = new TreePresence(project.rootDir);
+    const stillGone = rows.filter((row) => isGone(row, observed.at(row.path)));
+    for (const row of stillGone)
+      markDeleted(index, row.id, retirement.causeOf(row), context.now(), copyProblems.get(row) ?? null);
+    return stillGone.length;
+  }, context.signal);
+}
+
+function isGone(row: FileRow, presence: Presence): boolean {
+  return presence !== presenceOfKind[row.kind] && !isUnknown(presence);
+}
+
+/**
+ * Puts the contents of rows into versions, and says of which rows not and why: versions are the second copy, so what is in
+ * the way there holds up nothing.
+ */
+async function keepAll(context: IndexingContext, rows: readonly FileRow[]): Promise<Map<FileRow, string>> {
+  const { index, project, now, signal } = context;
+  const versions = new VersionStore(index, project);
+  const problems = new Map<FileRow, string>();
+  const slicer = new Slicer(signal);
+  let placer: FilePlacer;
+  try {
+    placer = await versions.openPlacer();
+  } catch (error) {
+    return new Map(rows.map((row) => [row, reasonOf(error)]));
+  }
   try {
     for (const row of rows) {
       try {
-        await keepFromIndex(index, versions, placer, row, context.now());
+        await keepFromIndex(index, versions, placer, row, now());
       } catch (error) {
-        // One path must not hold up the others for ever.
-        if (!isObstacle(error)) throw error;
-        problems.push(`${row.path}: it is not in versions: ${messageOf(error)}`);
+        problems.set(row, reasonOf(error));
       }
       await slicer.breathe();
     }
   } finally {
     await placer.finish();
   }
-  return await index.write(() => {
-    if (inspectRoot(project).kind !== 'verified') return 0;
-    const observed = new TreePresence(project.rootDir);
-    const stillGone = rows.filter(({ path }) => isGone(observed.at(path)));
-    for (const row of stillGone) markDeleted(index, row.id, 'unseen', context.now());
-    return stillGone.length;
-  }, context.signal);
-}
-
-function isGone(presence: Presence): boolean {
-  return presence !== 'file' && !isUnknown(presence);
-}
-
-/** True for what stays in the way however often it is tried, as opposed to a full disk. */
-function isObstacle(error: unknown): boolean {
-  return error instanceof CodekeepError || ['EISDIR', 'ENAMETOOLONG', 'EPERM'].includes(errnoOf(error) ?? '');
+  return problems;
 }
 
 /** Versions get the content as it was indexed; false where the index cannot give it. */
-async function keepFromIndex(
+export async function keepFromIndex(
   index: IndexDatabase,
   versions: VersionStore,
   placer: FilePlacer,
@@ -105,62 +162,19 @@ async function keepFromIndex(
   return true;
 }
 
-/**
- * delete_file: brings what is on disk now into the index and into versions, then takes it out of the project
- * and marks the row, in one transaction. Gives the absolute path in versions.
- * @throws CodekeepError FILE_NOT_FOUND, ROOT_UNAVAILABLE, PATH_OUTSIDE_ROOT
- */
-export async function deleteFile(context: IndexingContext, path: string): Promise<string> {
-  const { index, project } = context;
-  const root = inspectRoot(project);
-  if (root.kind !== 'verified')
-    throw rootUnavailable(
-      root.kind === 'replaced' ? 'it is another folder than was registered' : root.reason,
-    );
-  const absolute = `${project.rootDir}/${path}`;
-  assertDeletable(project, path);
-  await indexPaths(context, [path]);
-  const row = requireFile(index, project.id, path);
-  const versions = new VersionStore(project);
-  const placer = await versions.openPlacer();
-  try {
-    const isKept = await keepFromIndex(index, versions, placer, row, context.now());
-    if (!isKept) await versions.adopt(placer, path, absolute, context.now());
-  } finally {
-    await placer.finish();
-  }
-  await index.write(() => takeAway(index, project, row, context.now()));
-  return versions.pathOf(path);
-}
+/** Copies tried again in one reconcile. */
+const retriedMax = 1_000;
 
-function assertDeletable(project: Project, path: string): void {
-  const presence = new TreePresence(project.rootDir).at(path);
-  if (presence === 'file') return;
-  if (presence === 'blocked') {
-    throw new CodekeepError(
-      'PATH_OUTSIDE_ROOT',
-      `A parent of ${path} is a symlink or a file.`,
-      'Name the file by its real path.',
-    );
-  }
-  throw new CodekeepError(
-    'FILE_NOT_FOUND',
-    `There is no regular file ${path} in the project (${presence}).`,
-    'Check the path; it is relative to root_dir.',
-  );
-}
-
-/** Unlinks only what was just kept: a file that was written meanwhile stays, and the caller hears of it. */
-function takeAway(index: IndexDatabase, project: Project, row: FileRow, now: number): void {
-  const absolute = `${project.rootDir}/${row.path}`;
-  const stamp = stampOf(absolute);
-  if (stamp !== null && !isSameStamp(stamp, row)) {
-    throw new CodekeepError(
-      'TARGET_FILE_EXISTS',
-      `${row.path} changed while it was being deleted.`,
-      'It was left as it is. Call again.',
-    );
-  }
-  if (stamp !== null && lstatSync(absolute).isFile()) unlinkSync(absolute);
-  markDeleted(index, row.id, 'asked', now);
+/** Tries once more what could not be put into versions when it was deleted. */
+export async function retryCopies(context: IndexingContext): Promise<void> {
+  const { index, project, signal } = context;
+  const rows = rowsWithoutCopy(index, project.id, retriedMax);
+  if (rows.length === 0) return;
+  const problems = await keepAll(context, rows);
+  await index.write(() => {
+    for (const row of rows) {
+      const problem = problems.get(row) ?? null;
+      if (problem !== row.copyProblem) setCopyProblem(index, row.id, problem);
+    }
+  }, signal);
 }

@@ -1,55 +1,86 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { errnoOf } from '../base/errors.js';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { isEmptyFolder } from '../base/empty-folder.js';
+import { errnoOf, reasonOf } from '../base/errors.js';
 import { sha256 } from '../base/hash.js';
-import type { Slicer } from '../base/waiting.js';
 import { wordsOf } from '../base/search-words.js';
-import { hasContent, healContent, putContent, renderContent, type StoredContent } from '../store/contents.js';
+import { type FileStamp, isSameStamp, stampFrom, stampOfAny } from '../base/stamp.js';
+import type { Slicer } from '../base/waiting.js';
+import { readXattrs } from '../base/xattrs.js';
+import {
+  extractorOfContent,
+  healContent,
+  putContent,
+  renderContent,
+  type StoredContent,
+} from '../store/contents.js';
 import { type Derived, replaceDerived } from '../store/derived.js';
-import { type FileRow, type FileUpsert, upsertFile } from '../store/files.js';
+import { type FileKind, type FileRow, type FileUpsert, forgetEmptyFolder, upsertFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { chunksOf } from '../syntax/chunks.js';
 import { entitiesOf } from '../syntax/entities.js';
+import { extractorOf } from '../syntax/extractor.js';
 import { type GreenTree, render } from '../syntax/green-tree.js';
-import { languageOf } from '../syntax/language.js';
+import { type Language, languageOf } from '../syntax/language.js';
 import type { Parser } from '../syntax/parser.js';
 import { decodeSource } from '../syntax/source.js';
 import { encodeTree } from '../syntax/tree-codec.js';
-import { type FileStamp, isSameStamp, stampFrom, stampOf } from '../base/stamp.js';
 
-/** A file on disk as it was read in one go. */
+/** An entry on disk as it was read in one go. */
 export type Reading =
-  | { kind: 'content'; stamp: FileStamp; bytes: Buffer }
-  | { kind: 'too_large'; stamp: FileStamp }
-  /** Not there, not a regular file, or it changed while it was read: look again later. */
+  | { kind: 'content'; entry: FileKind; stamp: FileStamp; bytes: Buffer; xattrs: string | null }
+  | { kind: 'too_large'; stamp: FileStamp; xattrs: string | null }
+  /** Not there, neither file nor symlink nor empty folder, or it changed while it was read: look again later. */
   | { kind: 'unsettled' }
   | { kind: 'unreadable'; reason: string };
 
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Reads a regular file whole; the stamp is the one its bytes were read under. */
+/** Reads an entry whole: a file's bytes, a symlink's target. The stamp is the one its bytes were read under. */
 export function readWhole(absolutePath: string, maxFileBytes: number): Reading {
   let fd: number;
   try {
     fd = openSync(absolutePath, readFlags);
   } catch (error) {
     const errno = errnoOf(error) ?? 'error';
-    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'ELOOP') return { kind: 'unsettled' };
-    return { kind: 'unreadable', reason: `cannot be read (${errno})` };
+    if (errno === 'ELOOP') return readLink(absolutePath);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return { kind: 'unsettled' };
+    return { kind: 'unreadable', reason: `cannot be read: ${reasonOf(error)}` };
   }
   try {
-    const before = stampFrom(fstatSync(fd, { bigint: true }));
+    const stats = fstatSync(fd, { bigint: true });
+    if (stats.isDirectory()) return readFolder(absolutePath, stampOfAny(stats));
+    const before = stampFrom(stats);
     if (before === null) return { kind: 'unsettled' };
-    if (before.size > maxFileBytes) return { kind: 'too_large', stamp: before };
+    const xattrs = readXattrs(absolutePath);
+    if (before.size > maxFileBytes) return { kind: 'too_large', stamp: before, xattrs };
     const bytes = readDescriptor(fd, before.size);
     const after = stampFrom(fstatSync(fd, { bigint: true }));
     if (after === null || bytes.length !== before.size || !isSameStamp(before, after))
       return { kind: 'unsettled' };
-    return { kind: 'content', stamp: before, bytes };
+    return { kind: 'content', entry: 'file', stamp: before, bytes, xattrs };
   } catch (error) {
-    return { kind: 'unreadable', reason: `cannot be read (${errnoOf(error) ?? 'error'})` };
+    return { kind: 'unreadable', reason: `cannot be read: ${reasonOf(error)}` };
   } finally {
     closeSync(fd);
   }
+}
+
+function readLink(absolutePath: string): Reading {
+  try {
+    const before = stampOfAny(lstatSync(absolutePath, { bigint: true }));
+    const bytes = readlinkSync(absolutePath, 'buffer');
+    const after = stampOfAny(lstatSync(absolutePath, { bigint: true }));
+    if (!isSameStamp(before, after)) return { kind: 'unsettled' };
+    return { kind: 'content', entry: 'symlink', stamp: before, bytes, xattrs: null };
+  } catch {
+    return { kind: 'unsettled' };
+  }
+}
+
+/** A folder is an entry of its own only while nothing is in it. */
+function readFolder(absolutePath: string, stamp: FileStamp): Reading {
+  if (!isEmptyFolder(absolutePath)) return { kind: 'unsettled' };
+  return { kind: 'content', entry: 'folder', stamp, bytes: Buffer.alloc(0), xattrs: readXattrs(absolutePath) };
 }
 
 /** Reads up to one byte more than expected, so that a file that grows is noticed. */
@@ -64,11 +95,19 @@ function readDescriptor(fd: number, expected: number): Buffer {
   return buffer.subarray(0, length);
 }
 
-/** A file made ready to be written to the index in one short transaction. */
+/** What is known of an entry beside what was read. */
+export interface EntryContext {
+  path: string;
+  /** The device number's file system, see devices.ts. */
+  deviceId: number | null;
+  tracked: 0 | 1;
+}
+
+/** An entry made ready to be written to the index in one short transaction. */
 export interface PreparedFile {
   file: FileUpsert;
   content: StoredContent | null;
-  /** Set where the stored tree was found damaged and the file on disk still has the bytes. */
+  /** Set where the stored tree is to be replaced. */
   heals: boolean;
   derived: Derived | null;
 }
@@ -80,55 +119,54 @@ export interface PreparedFile {
 export async function prepareFile(
   index: IndexDatabase,
   parser: Parser,
-  path: string,
+  entry: EntryContext,
   reading: Extract<Reading, { kind: 'content' | 'too_large' }>,
   slicer: Slicer,
 ): Promise<PreparedFile> {
+  const { xattrs } = reading;
   if (reading.kind === 'too_large') {
-    const file: FileUpsert = {
-      path,
-      kind: 'file',
-      deviceId: null,
-      tracked: 0,
-      xattrs: null,
-      extractor: null,
-      ...reading.stamp,
-      language: languageOf(path),
-      sha256: null,
-      skipReason: 'larger than max_file_bytes',
-    };
+    const language = languageOf(entry.path);
+    const nothing = { kind: 'file', sha256: null, skipReason: tooLarge, extractor: null } as const;
+    const file = { ...reading.stamp, ...entry, ...nothing, xattrs, language };
     return { file, content: null, heals: false, derived: null };
   }
   const hash = sha256(reading.bytes);
-  const isStored = hasContent(index, hash);
-  const stored = isStored ? renderContent(index, hash) : null;
-  const language = languageOf(path, firstLineOf(reading.bytes));
-  if (stored !== null && 'tree' in stored && stored.tree.language === language) {
-    return {
-      file: upsertOf(path, reading.stamp, hash, stored.tree),
-      content: null,
-      heals: false,
-      derived: await derive(stored.tree, slicer),
-    };
-  }
-  const tree = await parseProven(parser, reading.bytes, hash, language, slicer);
-  const derived = await derive(tree, slicer);
+  const isFile = reading.entry === 'file';
+  const language = isFile ? languageOf(entry.path, firstLineOf(reading.bytes)) : null;
+  const extractor = isFile ? extractorOf(language) : null;
+  const madeBy = extractorOfContent(index, hash);
+  const stored = madeBy === undefined ? null : renderContent(index, hash);
+  const isUsable = stored !== null && 'tree' in stored && stored.tree.language === language && madeBy === extractor;
+  const tree = isUsable ? stored.tree : await parseProven(parser, reading.bytes, hash, language, slicer);
+  // A tree of another language's serves the other path that has the same bytes.
+  const isTaken = stored !== null && 'tree' in stored && stored.tree.language !== language;
   return {
-    file: { ...upsertOf(path, reading.stamp, hash, tree), language },
+    file: {
+      ...reading.stamp,
+      ...entry,
+      kind: reading.entry,
+      xattrs,
+      language,
+      sha256: hash,
+      skipReason: null,
+      extractor,
+    },
     content:
-      isStored && stored !== null && 'tree' in stored
+      isUsable || isTaken
         ? null
-        : { sha256: hash, size: reading.bytes.length, tree: encodeTree(tree) },
-    heals: isStored,
-    derived,
+        : { sha256: hash, size: reading.bytes.length, tree: encodeTree(tree), extractor },
+    heals: stored !== null,
+    derived: isFile ? await derive(tree, slicer) : null,
   };
 }
+
+export const tooLarge = 'larger than max_file_bytes';
 
 async function parseProven(
   parser: Parser,
   bytes: Buffer,
   hash: string,
-  language: ReturnType<typeof languageOf>,
+  language: Language | null,
   slicer: Slicer,
 ): Promise<GreenTree> {
   const source = decodeSource(bytes);
@@ -137,21 +175,6 @@ async function parseProven(
   if (sha256(render(tree)) === hash) return tree;
   // A tree that does not render to its file must never be stored; one token always does.
   return await parser.parse(source, null, slicer);
-}
-
-function upsertOf(path: string, stamp: FileStamp, hash: string, tree: GreenTree): FileUpsert {
-  return {
-    path,
-    kind: 'file',
-    deviceId: null,
-    tracked: 0,
-    xattrs: null,
-    extractor: null,
-    ...stamp,
-    language: tree.language,
-    sha256: hash,
-    skipReason: null,
-  };
 }
 
 async function derive(tree: GreenTree, slicer: Slicer): Promise<Derived> {
@@ -172,18 +195,22 @@ function firstLineOf(bytes: Buffer): string {
   return head.slice(0, head.search(/[\r\n]|$/));
 }
 
-/** Writes one prepared file; call it inside a transaction. Gives false when the file changed meanwhile. */
+/** Writes one prepared entry; call it inside a transaction. Gives false when it changed meanwhile. */
 export function commitFile(
   index: IndexDatabase,
   project: { id: string; rootDir: string },
   prepared: PreparedFile,
   now: number,
 ): boolean {
-  const current = stampOf(`${project.rootDir}/${prepared.file.path}`);
-  if (current === null || !isSameStamp(current, prepared.file)) return false;
-  if (prepared.content !== null) (prepared.heals ? healContent : putContent)(index, prepared.content, now);
-  const id = upsertFile(index, project.id, prepared.file, now);
-  replaceDerived(index, id, prepared.file.path, prepared.derived);
+  const { file, content, heals, derived } = prepared;
+  const absolute = `${project.rootDir}/${file.path}`;
+  const stats = lstatSync(absolute, { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined || !isSameStamp(stampOfAny(stats), file)) return false;
+  if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
+  if (content !== null) (heals ? healContent : putContent)(index, content, now);
+  const id = upsertFile(index, project.id, file, now);
+  forgetEmptyFolder(index, project.id, file.path);
+  replaceDerived(index, id, file.path, derived);
   return true;
 }
 
@@ -192,8 +219,11 @@ export function isSameContent(row: FileRow | undefined, reading: Reading): boole
   return (
     row !== undefined &&
     row.deleted === 0 &&
+    row.ignored === 0 &&
     reading.kind === 'content' &&
+    row.kind === reading.entry &&
     row.size === reading.stamp.size &&
+    (row.kind !== 'file' || row.extractor === extractorOf(row.language as Language | null)) &&
     row.sha256 === sha256(reading.bytes)
   );
 }

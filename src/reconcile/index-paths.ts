@@ -1,12 +1,14 @@
-import { messageOf } from '../base/errors.js';
+import { reasonOf } from '../base/errors.js';
 import type { FileStamp } from '../base/stamp.js';
 import { Slicer } from '../base/waiting.js';
 import { renderContent } from '../store/contents.js';
-import { fileByPath, type FileRow, restampFile } from '../store/files.js';
+import { fileByPath, type FileRow, restampFile, setTracked } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import type { Parser } from '../syntax/parser.js';
 import type { FolderCover } from './walk.js';
+import { DeviceIds } from './devices.js';
+import type { GitState } from './git-state.js';
 import { commitFile, isSameContent, type PreparedFile, prepareFile, readWhole } from './index-file.js';
 
 /** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
@@ -16,10 +18,10 @@ const batchBytes = 1024 * 1024;
 export interface IndexTally {
   added: number;
   changed: number;
-  skipped: number;
   /** Paths that changed while they were read: to be looked at again. */
   unsettled: string[];
-  problems: string[];
+  /** What cannot be read or parsed, with the reason. */
+  unreadable: { path: string; reason: string }[];
 }
 
 /** What one process needs to bring files of a project into the index. */
@@ -27,6 +29,7 @@ export interface IndexingContext {
   index: IndexDatabase;
   parser: Parser;
   project: Project;
+  stateDir: string;
   maxFileBytes: number;
   /** Milliseconds since 1970. */
   now: () => number;
@@ -44,21 +47,23 @@ export type IndexProgress = (done: number, total: number) => void;
  */
 export async function indexPaths(
   context: IndexingContext,
+  git: GitState,
   paths: readonly string[],
   progress?: IndexProgress,
 ): Promise<IndexTally> {
-  const tally: IndexTally = { added: 0, changed: 0, skipped: 0, unsettled: [], problems: [] };
+  const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [] };
   const slicer = new Slicer(context.signal);
+  const devices = new DeviceIds(context.index, context.project);
   let batch: Pending[] = [];
   let bytes = 0;
   const flush = async (): Promise<void> => {
-    if (batch.length > 0) await commitBatch(context, batch, tally);
+    if (batch.length > 0) await commitBatch(context, devices, batch, tally);
     batch = [];
     bytes = 0;
   };
   progress?.(0, paths.length);
   for (const [position, path] of paths.entries()) {
-    const pending = await preparePath(context, path, tally, slicer);
+    const pending = await preparePath(context, git, devices, path, tally, slicer);
     if (pending !== null) {
       batch.push(pending);
       bytes += pending.prepared?.file.size ?? 0;
@@ -71,16 +76,19 @@ export async function indexPaths(
   return tally;
 }
 
-/** A file ready to commit; `prepared` is null where only the row's stamp has to follow the disk. */
+/** An entry ready to commit; `prepared` is null where only the row's stamp has to follow the disk. */
 interface Pending {
   row: FileRow | undefined;
   path: string;
   prepared: PreparedFile | null;
   restamp: FileStamp | null;
+  tracked: 0 | 1;
 }
 
 async function preparePath(
   context: IndexingContext,
+  git: GitState,
+  devices: DeviceIds,
   path: string,
   tally: IndexTally,
   slicer: Slicer,
@@ -88,28 +96,24 @@ async function preparePath(
   const { index, project } = context;
   const row = fileByPath(index, project.id, path);
   const reading = readWhole(`${project.rootDir}/${path}`, context.maxFileBytes);
+  const tracked = git.isTracked(path) ? 1 : 0;
   if (reading.kind === 'unsettled') {
     tally.unsettled.push(path);
     return null;
   }
   if (reading.kind === 'unreadable') {
-    tally.skipped += 1;
-    tally.problems.push(`${path}: ${reading.reason}`);
+    tally.unreadable.push({ path, reason: reading.reason });
     return null;
   }
   if (isSameContent(row, reading) && isSound(index, row))
-    return { row, path, prepared: null, restamp: reading.stamp };
+    return { row, path, prepared: null, restamp: reading.stamp, tracked };
   try {
-    return {
-      row,
-      path,
-      prepared: await prepareFile(index, context.parser, path, reading, slicer),
-      restamp: null,
-    };
+    const entry = { path, deviceId: null, tracked } as const;
+    const prepared = await prepareFile(index, context.parser, entry, reading, slicer);
+    return { row, path, prepared, restamp: null, tracked };
   } catch (error) {
     context.signal.throwIfAborted();
-    tally.skipped += 1;
-    tally.problems.push(`${path}: ${messageOf(error)}`);
+    tally.unreadable.push({ path, reason: reasonOf(error) });
     return null;
   }
 }
@@ -121,21 +125,27 @@ function isSound(index: IndexDatabase, row: FileRow | undefined): boolean {
 
 async function commitBatch(
   context: IndexingContext,
+  devices: DeviceIds,
   batch: readonly Pending[],
   tally: IndexTally,
 ): Promise<void> {
-  const { index, project } = context;
-  const outcomes = await index.write(
-    () =>
-      batch.map(({ row, prepared, restamp }) => {
-        if (prepared !== null) return commitFile(index, project, prepared, context.now());
-        if (row !== undefined && restamp !== null) restampFile(index, row.id, { ...restamp, deviceId: null }, context.now());
-        return true;
-      }),
-    context.signal,
-  );
+  const { index } = context;
+  const outcomes = await index.write(() => batch.map((pending) => commit(context, devices, pending)), context.signal);
   batch.forEach(({ row, path, prepared }, position) => {
     if (outcomes[position] !== true) tally.unsettled.push(path);
     else if (prepared !== null) tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;
   });
+}
+
+/** Gives false where the entry changed since it was read. */
+function commit({ index, project, now }: IndexingContext, devices: DeviceIds, pending: Pending): boolean {
+  const { row, path, prepared, restamp, tracked } = pending;
+  if (prepared !== null) {
+    const file = { ...prepared.file, deviceId: devices.idOf(prepared.file.dev, path) };
+    return commitFile(index, project, { ...prepared, file }, now());
+  }
+  if (row === undefined || restamp === null) return true;
+  restampFile(index, row.id, { ...restamp, deviceId: devices.idOf(restamp.dev, path) }, now());
+  if (row.tracked !== tracked) setTracked(index, row.id, tracked);
+  return true;
 }

@@ -1,38 +1,40 @@
-import { lstatSync, opendirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
+import { isEmptyFolder } from '../base/empty-folder.js';
 import { CodekeepError, errnoOf } from '../base/errors.js';
-import type { Project } from '../store/projects.js';
+import { identityOf } from '../base/mounts.js';
+import type { Project, RootMark } from '../store/projects.js';
 
 /**
- * What is known of a project's root folder. Only below a `verified` root does a missing file count as
- * missing: a root that is away, or another folder than the one that was registered, proves nothing.
+ * What is known of a project's root folder: the one that was registered, another one under its name (as the bare place
+ * of a mount, or another disk in it), or none that can be looked at.
  */
 export type RootState =
-  | { kind: 'verified'; isEmpty: boolean }
-  | { kind: 'replaced'; isEmpty: boolean; dev: string; ino: string }
+  | { kind: 'verified'; isEmpty: boolean; mark: RootMark }
+  | { kind: 'replaced'; isEmpty: boolean; mark: RootMark }
   | { kind: 'unavailable'; reason: string };
 
-export function inspectRoot(project: Pick<Project, 'rootDir' | 'rootDev' | 'rootIno'>): RootState {
+export function inspectRoot(project: Pick<Project, 'rootDir'> & RootMark): RootState {
   try {
-    const stats = lstatSync(project.rootDir, { bigint: true });
-    if (!stats.isDirectory()) return { kind: 'unavailable', reason: `${project.rootDir} is not a folder` };
-    const isEmpty = isEmptyFolder(project.rootDir);
-    const dev = String(stats.dev);
-    const ino = String(stats.ino);
-    if (dev === project.rootDev && ino === project.rootIno) return { kind: 'verified', isEmpty };
-    return { kind: 'replaced', isEmpty, dev, ino };
+    const mark = rootMarkOf(project.rootDir);
+    if (mark === null) return { kind: 'unavailable', reason: `${project.rootDir} is not a folder` };
+    return { kind: isSameRoot(project, mark) ? 'verified' : 'replaced', isEmpty: isEmptyFolder(project.rootDir), mark };
   } catch (error) {
     const errno = errnoOf(error) ?? 'unknown error';
     return { kind: 'unavailable', reason: `${project.rootDir} cannot be read (${errno})` };
   }
 }
 
-function isEmptyFolder(path: string): boolean {
-  const folder = opendirSync(path);
-  try {
-    return folder.readSync() === null;
-  } finally {
-    folder.closeSync();
-  }
+/** Null for what is no folder. Throws where it cannot be looked at. */
+export function rootMarkOf(rootDir: string): RootMark | null {
+  const stats = lstatSync(rootDir, { bigint: true });
+  if (!stats.isDirectory()) return null;
+  return { rootDev: String(stats.dev), rootIno: String(stats.ino), rootIdentity: identityOf(rootDir) };
+}
+
+/** By the identity of the file system, which outlives a restart, where it is known; else by the device number. */
+function isSameRoot(known: RootMark, now: RootMark): boolean {
+  if (known.rootIno !== now.rootIno) return false;
+  return known.rootIdentity === null ? known.rootDev === now.rootDev : known.rootIdentity === now.rootIdentity;
 }
 
 export function rootUnavailable(reason: string): CodekeepError {
@@ -48,29 +50,30 @@ const brakeFilesMin = 20;
 const brakeShare = 0.2;
 
 /**
- * The brake: a large part of a project that vanishes while its root is another folder, or empty, is taken
- * for an unmounted disk or a mistaken path, and not for deletions.
+ * What follows from files that are missing below a root; one judgement for the watcher, the command and the background
+ * worker.
+ * - `sound`: what is missing is missing.
+ * - `emptied`: the folder that was registered is empty. They are gone, but whether somebody wanted that, nobody can
+ *   tell: nothing is marked deleted, and a repair brings them back.
+ * - `doubtful`: it is not known whether they are gone. Nobody concludes anything, unless somebody says what is right.
  */
-export function isBraked(root: RootState, missing: number, active: number): boolean {
-  if (root.kind === 'unavailable') return true;
-  if (missing <= brakeFilesMin || missing <= active * brakeShare) return false;
-  return root.kind === 'replaced' || root.isEmpty;
-}
+export type RootJudgement = { kind: 'sound' } | { kind: 'emptied' | 'doubtful'; reason: string };
 
-/**
- * Another folder than was registered, with nothing in it: the place where a disk is mounted, without its disk.
- * However small the project is, nothing is missing there.
- */
-export function isDeserted(root: RootState, active: number): boolean {
-  return root.kind === 'replaced' && root.isEmpty && active > 0;
-}
-
-/** What the brake says to people. */
-export function brakeReason(root: RootState, missing: number, active: number): string {
-  if (root.kind === 'unavailable') return root.reason;
-  const why =
-    root.kind === 'replaced'
-      ? 'the root folder is not the one that was registered'
-      : 'the root folder is empty';
-  return `${missing} of ${active} files are missing at once and ${why}: nothing was marked`;
+export function judgeRoot(root: RootState, missing: number, active: number): RootJudgement {
+  if (root.kind === 'unavailable') return { kind: 'doubtful', reason: root.reason };
+  const isMass = missing > brakeFilesMin && missing > active * brakeShare;
+  if (root.kind === 'verified') {
+    if (!isMass || !root.isEmpty) return { kind: 'sound' };
+    return {
+      kind: 'emptied',
+      reason: `the root folder is empty and ${missing} of ${active} files are missing: "codekeep repair" brings them back, "codekeep accept" marks them deleted`,
+    };
+  }
+  // However small the project is: another folder with nothing in it is the place of a mount, without its disk.
+  const isDeserted = root.isEmpty && active > 0;
+  if (!isMass && !isDeserted) return { kind: 'sound' };
+  return {
+    kind: 'doubtful',
+    reason: `the root folder is not the one that was registered and ${missing} of ${active} files are missing in it: mount the right one; if this is it, "codekeep repair --force" brings them back, "codekeep accept" marks them deleted`,
+  };
 }

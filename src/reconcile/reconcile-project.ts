@@ -1,22 +1,35 @@
+import { isEmptyFolder } from '../base/empty-folder.js';
 import type { Reconciled } from '../base/ipc.js';
+import { splitPath } from '../base/paths.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
-import { sleep } from '../base/waiting.js';
-import { activeFilesBelow, countFiles, eachFile, fileByPath, type FileRow } from '../store/files.js';
-import { owedFiles } from '../store/journal.js';
-import { setRootIdentity, setVerified } from '../store/projects.js';
-import { retireMissing } from './deletion.js';
-import { IgnoreRules, isRuleFile } from './ignore-rules.js';
-import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
-import {
-  brakeReason,
-  inspectRoot,
-  isBraked,
-  isDeserted,
-  type RootState,
-  rootUnavailable,
-} from './project-root.js';
 import { isSameStamp } from '../base/stamp.js';
-import { type WalkedFile, walkTree } from './walk.js';
+import { sleep } from '../base/waiting.js';
+import { devicesOf } from '../store/devices.js';
+import {
+  activeFilesBelow,
+  blameGit,
+  type Cause,
+  countFiles,
+  deletedSince,
+  eachFile,
+  fileByPath,
+  type FileRow,
+  setTracked,
+} from '../store/files.js';
+import { changedFolders, putFolders } from '../store/folders.js';
+import { owedFiles } from '../store/journal.js';
+import { requireProject, setRoot, setVerified } from '../store/projects.js';
+import { replaceUnprotected } from '../store/unprotected.js';
+import { extractorOf } from '../syntax/extractor.js';
+import type { Language } from '../syntax/language.js';
+import { rulesOf } from './bounds.js';
+import { type MissingTally, retireMissing, retryCopies } from './deletion.js';
+import { type GitState, isLeftByGit, readGitState } from './git-state.js';
+import { type IgnoreRules, isRuleFile } from './ignore-rules.js';
+import { tooLarge } from './index-file.js';
+import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
+import { inspectRoot, judgeRoot, type RootState, rootUnavailable } from './project-root.js';
+import { type WalkedFile, type WalkResult, walkTree } from './walk.js';
 
 /**
  * A file that was written so shortly before it was indexed (ms) may have changed once more within the same
@@ -29,6 +42,8 @@ export interface ReconcileOutcome extends Reconciled {
   problems: string[];
   /** Set when the brake stopped the reconcile: why nothing was marked. */
   halted: string | null;
+  /** Why some missing files prove nothing; the rest was reconciled. */
+  doubt: string | null;
 }
 
 function nothing(): ReconcileOutcome {
@@ -42,84 +57,153 @@ function nothing(): ReconcileOutcome {
     owed: 0,
     problems: [],
     halted: null,
+    doubt: null,
     allIgnored: null,
   };
+}
+
+/** What a row is compared with, beside the entry on disk. */
+export interface Standards {
+  /** By device number; a file system that the index does not know has none. */
+  deviceIds: ReadonlyMap<string, number>;
+  maxFileBytes: number;
 }
 
 /** What the index has to do to follow a walk; pure. */
 export function compareWalk(
   walked: readonly WalkedFile[],
   rows: ReadonlyMap<string, FileRow>,
-): { toIndex: string[]; missing: FileRow[]; unchanged: number } {
+  standards: Standards,
+): { toIndex: string[]; missing: FileRow[]; retracked: { id: number; tracked: 0 | 1 }[]; unchanged: number } {
   const seen = new Set<string>();
   const toIndex: string[] = [];
+  const retracked: { id: number; tracked: 0 | 1 }[] = [];
   for (const file of walked) {
     seen.add(file.path);
     const row = rows.get(file.path);
-    if (row === undefined || row.deleted === 1 || !isSameStamp(row, file) || isDoubtful(row))
-      toIndex.push(file.path);
+    if (row === undefined || !isAsIndexed(row, file, standards)) toIndex.push(file.path);
+    else if (row.tracked !== file.tracked) retracked.push({ id: row.id, tracked: file.tracked });
   }
   const missing = [...rows.values()].filter((row) => row.deleted === 0 && !seen.has(row.path));
-  return { toIndex, missing, unchanged: walked.length - toIndex.length };
+  return { toIndex, missing, retracked, unchanged: walked.length - toIndex.length };
+}
+
+function isAsIndexed(row: FileRow, file: WalkedFile, { deviceIds, maxFileBytes }: Standards): boolean {
+  return (
+    row.deleted === 0 &&
+    row.ignored === 0 &&
+    row.kind === file.kind &&
+    isSameStamp(row, file) &&
+    row.deviceId === deviceIds.get(file.dev) &&
+    !isDoubtful(row) &&
+    (row.sha256 === null
+      ? row.skipReason !== tooLarge || file.size > maxFileBytes
+      : row.kind !== 'file' || row.extractor === extractorOf(row.language as Language | null))
+  );
 }
 
 function isDoubtful(row: FileRow): boolean {
-  return Number(row.mtimeNs) / 1e6 > row.updatedAt - doubtMs;
+  return Number(row.ctimeNs) / 1e6 > row.updatedAt - doubtMs;
 }
 
 /**
  * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone.
- * @param excluded absolute folders that are never content
+ * @param cause of what went since the last comparison: whether somebody has watched since then
  * @throws CodekeepError ROOT_UNAVAILABLE
  */
 export async function reconcileProject(
   context: IndexingContext,
-  excluded: readonly string[],
+  cause: 'seen' | 'unseen',
   progress?: IndexProgress,
 ): Promise<ReconcileOutcome> {
-  const { index, project, signal } = context;
+  const { index, signal, now } = context;
+  const project = requireProject(index, { project_id: context.project.id });
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
-  const rules = new IgnoreRules(project.rootDir, excluded);
-  const walked = new Set<string>();
-  const walk = await walkTree(project.rootDir, '', rules, signal, (folder) => {
-    walked.add(folder);
-    context.cover?.cover(folder, false);
-  });
-  context.cover?.retain(walked);
+  const git = await readGitState(project.rootDir, signal);
+  const rules = rulesOf(context, git);
+  const walk = await walkTree(project.rootDir, '', rules, signal, coverFolder(context));
+  context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
   const rows = new Map<string, FileRow>();
   for (const row of eachFile(index, project.id)) rows.set(row.path, row);
-  const { toIndex, missing, unchanged } = compareWalk(walk.files, rows);
-  const active = [...rows.values()].filter((row) => row.deleted === 0).length;
-  if (isBraked(root, missing.length, active) || isDeserted(root, active)) {
-    return { ...nothing(), halted: brakeReason(root, missing.length, active) };
-  }
+  const compared = compareWalk(walk.files, rows, standardsOf(context, walk));
+  const leftByGit = (row: FileRow): boolean => isLeftByGit(project, git, row);
+  const halted = haltReason(root, compared.missing, rows, leftByGit);
+  if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
-  const tally = await indexSettling(context, toIndex, progress);
-  const { gone, owed } = withoutOwed(context, missing);
-  const retired = await retireMissing(context, gone, rules);
-  const skipped = walk.skippedCount + tally.skipped;
-  await index.write(() => setVerified(index, project.id, skipped, context.now()), signal);
-  const problems = [
-    ...walk.skipped.map(({ path, reason }) => `${path}: ${reason}`),
-    ...tally.problems,
-    ...retired.problems,
-  ];
+  const tally = await indexSettling(context, git, compared.toIndex, progress);
+  const { gone, owed } = withoutOwed(context, compared.missing);
+  const causeOf = (row: FileRow): Cause => (leftByGit(row) ? 'git' : cause);
+  const retired = await retireMissing(context, gone, { rules, causeOf });
+  await retryCopies(context);
+  const skipped = [...walk.skipped, ...tally.unreadable];
+  const folders = changedFolders(index, project.id, walk.folders);
+  await index.write(() => {
+    for (const { id, tracked } of compared.retracked) setTracked(index, id, tracked);
+    putFolders(index, project.id, folders);
+    replaceUnprotected(index, project.id, skipped);
+    if (git.head !== project.head) blameGit(index, seenSince(context, project.lastVerifiedAt, git));
+    setVerified(index, project.id, { skipped: skipped.length, head: git.head }, now());
+  }, signal);
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
-  const reallyUnchanged =
-    unchanged + toIndex.length - tally.added - tally.changed - tally.skipped - tally.unsettled.length;
+  const unchanged =
+    walk.files.length - tally.added - tally.changed - tally.unreadable.length - tally.unsettled.length;
   return {
+    ...summaryOf(tally, retired),
+    unchanged,
+    skipped: skipped.length,
+    owed,
+    problems: [...skipped.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems],
+    allIgnored: walk.files.length === 0 ? describeIgnored(walk.ignored) : null,
+  };
+}
+
+function coverFolder({ cover }: IndexingContext, isNew = false): (folder: string) => void {
+  return (folder) => cover?.cover(folder, isNew);
+}
+
+function summaryOf(tally: IndexTally, retired: MissingTally): ReconcileOutcome {
+  const { count, reason } = retired.doubtful;
+  return {
+    ...nothing(),
     added: tally.added,
     changed: tally.changed,
     deleted: retired.deleted,
-    unchanged: reallyUnchanged,
-    skipped,
+    skipped: tally.unreadable.length,
     unsettled: tally.unsettled,
-    owed,
-    problems,
-    halted: null,
-    allIgnored: walk.files.length === 0 ? describeIgnored(walk.ignored) : null,
+    problems: retired.problems,
+    doubt: reason === null ? null : `${count} files are missing, and nothing is concluded: ${reason}`,
   };
+}
+
+function standardsOf({ index, project, maxFileBytes }: IndexingContext, walk: WalkResult): Standards {
+  const known = new Map(devicesOf(index, project.id).map(({ identity, id }) => [identity, id]));
+  const deviceIds = new Map<string, number>();
+  for (const [dev, { identity }] of walk.devices) {
+    const id = known.get(identity);
+    if (id !== undefined) deviceIds.set(dev, id);
+  }
+  return { deviceIds, maxFileBytes };
+}
+
+/** Null where what is missing is missing. What git took away is no reason for suspicion. */
+function haltReason(
+  root: RootState,
+  missing: readonly FileRow[],
+  rows: ReadonlyMap<string, FileRow>,
+  leftByGit: (row: FileRow) => boolean,
+): string | null {
+  const active = [...rows.values()].filter((row) => row.deleted === 0 && row.ignored === 0).length;
+  const lost = missing.filter((row) => row.ignored === 0 && !leftByGit(row)).length;
+  const judgement = judgeRoot(root, lost, active);
+  return judgement.kind === 'sound' ? null : judgement.reason;
+}
+
+/** What a watcher saw go since the last comparison, and what was git's doing, as HEAD says by now. */
+function seenSince({ index, project }: IndexingContext, since: number | null, git: GitState): number[] {
+  return deletedSince(index, project.id, since ?? 0, Number.MAX_SAFE_INTEGER)
+    .filter(({ path, cause, tracked }) => cause === 'seen' && tracked === 1 && !git.isTracked(path))
+    .map(({ id }) => id);
 }
 
 /** A project without files looks like a mistake of codekeep's; mostly a rule of the project's own says so. */
@@ -148,29 +232,29 @@ const settlePauseMs = 100;
 /** Indexes paths, and those that change meanwhile once more, as long as they may still come to rest. */
 async function indexSettling(
   context: IndexingContext,
+  git: GitState,
   paths: readonly string[],
   progress?: IndexProgress,
 ): Promise<IndexTally> {
-  const total = await indexPaths(context, paths, progress);
+  const total = await indexPaths(context, git, paths, progress);
   for (let tries = 1; tries < settleTries && total.unsettled.length > 0; tries += 1) {
     await sleep(settlePauseMs, context.signal);
-    const again = await indexPaths(context, total.unsettled);
+    const again = await indexPaths(context, git, total.unsettled);
     total.added += again.added;
     total.changed += again.changed;
-    total.skipped += again.skipped;
-    total.problems.push(...again.problems);
+    total.unreadable.push(...again.unreadable);
     total.unsettled = again.unsettled;
   }
   return total;
 }
 
 /** A root with another identity whose files are all where they were is the same project on another mount. */
-async function acceptRoot(context: IndexingContext, root: RootState): Promise<void> {
-  if (root.kind !== 'replaced') return;
-  const { index, project, signal } = context;
-  await index.write(() => setRootIdentity(index, project.id, root.dev, root.ino), signal);
-  project.rootDev = root.dev;
-  project.rootIno = root.ino;
+async function acceptRoot({ index, project, signal }: IndexingContext, root: RootState): Promise<void> {
+  if (root.kind === 'unavailable') return;
+  const isKnown = root.kind === 'verified' && project.rootIdentity === root.mark.rootIdentity;
+  if (isKnown && project.rootDev === root.mark.rootDev) return;
+  await index.write(() => setRoot(index, project.id, root.mark), signal);
+  Object.assign(project, root.mark);
 }
 
 /** What a batch of changed paths came to; `needsReconcile` asks for a reconcile of the whole project instead. */
@@ -182,30 +266,34 @@ export interface PathsOutcome extends ReconcileOutcome {
  * Makes the index follow some paths that may have changed. Hints may be wrong, late or about folders: only
  * what lstat says now counts.
  */
-export async function reconcilePaths(
-  context: IndexingContext,
-  excluded: readonly string[],
-  paths: readonly string[],
-): Promise<PathsOutcome> {
-  const { index, project } = context;
+export async function reconcilePaths(context: IndexingContext, paths: readonly string[]): Promise<PathsOutcome> {
+  const { index, signal } = context;
+  const project = requireProject(index, { project_id: context.project.id });
   if (paths.some(isRuleFile)) return { ...nothing(), needsReconcile: true };
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
+  const git = await readGitState(project.rootDir, signal);
   if (root.kind === 'replaced') return { ...nothing(), needsReconcile: true };
-  const rules = new IgnoreRules(project.rootDir, excluded);
-  const present = new Set<string>();
-  const missing = new Map<string, FileRow>();
+  const found: Found = { present: new Set(), missing: new Map() };
+  const rules = rulesOf(context, git);
   const observed = new TreePresence(project.rootDir);
-  for (const path of paths) await sortPath(context, rules, observed, path, present, missing);
-  const { active } = countFiles(index, project.id);
-  if (isBraked(root, missing.size, active)) {
-    return { ...nothing(), needsReconcile: false, halted: brakeReason(root, missing.size, active) };
-  }
-  const tally = await indexSettling(context, [...present]);
-  const { gone, owed } = withoutOwed(context, [...missing.values()]);
-  const retired = await retireMissing(context, gone, rules);
-  const problems = [...tally.problems, ...retired.problems];
-  return { ...nothing(), ...tally, deleted: retired.deleted, problems, owed, needsReconcile: owed > 0 };
+  for (const path of paths) await sortPath(context, rules, observed, path, found);
+  // Whether they are git's doing is seen when all is looked at.
+  if (git.head !== project.head && found.missing.size > 0) return { ...nothing(), needsReconcile: true };
+  const judgement = judgeRoot(root, found.missing.size, countFiles(index, project.id).active);
+  if (judgement.kind !== 'sound') return { ...nothing(), needsReconcile: false, halted: judgement.reason };
+  const tally = await indexSettling(context, git, [...found.present]);
+  const { gone, owed } = withoutOwed(context, [...found.missing.values()]);
+  const retired = await retireMissing(context, gone, { rules, causeOf: () => 'seen' });
+  const problems = [...tally.unreadable.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems];
+  const needsReconcile = owed > 0 || retired.doubtful.count > 0;
+  return { ...summaryOf(tally, retired), problems, owed, needsReconcile };
+}
+
+/** What there is to do for some paths. */
+interface Found {
+  present: Set<string>;
+  missing: Map<string, FileRow>;
 }
 
 async function sortPath(
@@ -213,32 +301,39 @@ async function sortPath(
   rules: IgnoreRules,
   observed: TreePresence,
   path: string,
-  present: Set<string>,
-  missing: Map<string, FileRow>,
+  found: Found,
 ): Promise<void> {
   const { index, project, signal } = context;
   const presence = observed.at(path);
   const isDirectory = presence === 'directory';
   if (isUnknown(presence) || rules.ignoresPath(path, isDirectory)) return;
-  if (presence === 'file') {
-    present.add(path);
+  if (presence === 'file' || presence === 'symlink') {
+    found.present.add(path);
     return;
   }
   if (!isDirectory) context.cover?.uncover(path);
   const row = fileByPath(index, project.id, path);
-  if (row?.deleted === 0) missing.set(row.path, row);
+  if (row?.deleted === 0 && !(isDirectory && row.kind === 'folder')) found.missing.set(row.path, row);
   const below = activeFilesBelow(index, project.id, path);
   if (!isDirectory) {
-    for (const lost of below) missing.set(lost.path, lost);
+    for (const lost of below) found.missing.set(lost.path, lost);
+    noteEmptied(rules, observed, path, found);
     return;
   }
-  const walk = await walkTree(project.rootDir, path, rules, signal, (folder) =>
-    context.cover?.cover(folder, true),
-  );
-  const { toIndex, missing: lost } = compareWalk(
-    walk.files,
-    new Map(below.map((known) => [known.path, known])),
-  );
-  for (const changed of toIndex) present.add(changed);
-  for (const gone of lost) missing.set(gone.path, gone);
+  const walk = await walkTree(project.rootDir, path, rules, signal, coverFolder(context, true));
+  const rows = new Map(below.map((known) => [known.path, known]));
+  const { toIndex, missing } = compareWalk(walk.files, rows, standardsOf(context, walk));
+  for (const changed of toIndex) found.present.add(changed);
+  for (const gone of missing) found.missing.set(gone.path, gone);
+}
+
+/** The folder of what is gone may hold nothing any more, and is an entry of its own then. */
+function noteEmptied(rules: IgnoreRules, observed: TreePresence, path: string, found: Found): void {
+  const { folder } = splitPath(path);
+  if (folder === '' || observed.at(folder) !== 'directory' || rules.ignoresPath(folder, true)) return;
+  try {
+    if (isEmptyFolder(observed.pathOf(folder))) found.present.add(folder);
+  } catch {
+    // It went, too, or cannot be read: events of its own tell.
+  }
 }

@@ -1,16 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import { lstatSync, unlinkSync } from 'node:fs';
-import { CodekeepError, errnoOf } from '../base/errors.js';
-import { FilePlacer } from '../base/file-placer.js';
+import { CodekeepError } from '../base/errors.js';
+import type { FilePlacer } from '../base/file-placer.js';
 import { assertRelativePath } from '../base/paths.js';
-import { PinnedFolder } from '../base/pinned-folder.js';
+import { removeIfSame } from '../base/taken-file.js';
 import { TreePresence } from '../base/presence.js';
-import { clearDeleted, type FileRow, pageOfFiles, requireFile, restampFile } from '../store/files.js';
+import type { FileStamp } from '../base/stamp.js';
+import {
+  type Cause,
+  clearDeleted,
+  type FileRow,
+  pageOfFiles,
+  requireFile,
+  restampFile,
+} from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import { imageOf } from './image.js';
+import { openProjectPlacer } from './project-placer.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
-import { stampOf } from '../base/stamp.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
 const restoreFilesMax = 10_000;
@@ -20,6 +27,7 @@ export interface RestoreChoice {
   pathPrefix?: string | undefined;
   /** Milliseconds since 1970. */
   deletedAfter?: number | undefined;
+  cause?: Cause | undefined;
 }
 
 /** The rows that a restore would bring back, in the order of their paths. */
@@ -28,7 +36,8 @@ export function chooseDeleted(index: IndexDatabase, project: Project, choice: Re
     return choice.paths.map((path) => {
       assertRelativePath(path);
       const row = requireFile(index, project.id, path);
-      if (row.deleted === 1) return row;
+      // What rules ignore by now is still kept as it was; that nothing stands in its place is checked with the rest.
+      if (row.deleted === 1 || row.ignored === 1) return row;
       throw new CodekeepError(
         'FILE_NOT_FOUND',
         `${path} is not marked deleted.`,
@@ -36,14 +45,14 @@ export function chooseDeleted(index: IndexDatabase, project: Project, choice: Re
       );
     });
   }
-  const page = {
+  const rows = pageOfFiles(index, project.id, {
     filter: 'deleted',
     prefix: choice.pathPrefix ?? '',
     after: '',
     limit: restoreFilesMax + 1,
-  } as const;
-  const after = choice.deletedAfter ?? Number.NEGATIVE_INFINITY;
-  const rows = pageOfFiles(index, project.id, page).filter((row) => (row.deletedAt ?? 0) >= after);
+    deletedAfter: choice.deletedAfter,
+    cause: choice.cause,
+  });
   if (rows.length <= restoreFilesMax) return rows;
   throw new CodekeepError(
     'LIMIT_EXCEEDED',
@@ -103,42 +112,34 @@ export async function restoreDeleted(
   now: () => number,
 ): Promise<void> {
   checkRestorable(index, project, rows);
-  const placer = new FilePlacer(await PinnedFolder.open(project.rootDir));
-  const placed: { path: string; ino: string }[] = [];
+  const placer = await openProjectPlacer(index, project);
+  const placed: { row: FileRow; stamp: FileStamp }[] = [];
   try {
-    for (const row of rows) {
-      const image = imageOf(index, row);
-      if ('problem' in image) throw new Error(`${row.path} no longer renders: ${image.problem}`);
-      await placer.place(row.path, image, randomUUID());
-      placed.push({ path: row.path, ino: stampOf(`${project.rootDir}/${row.path}`)?.ino ?? '' });
-    }
+    for (const row of rows) placed.push({ row, stamp: await placeBack(index, placer, row) });
     await index.write(() => {
-      for (const row of rows) markRestored(index, project, row, now());
+      for (const { row, stamp } of placed) markRevived(index, row, stamp, now());
     });
   } catch (error) {
-    for (const { path, ino } of placed) takeBack(`${project.rootDir}/${path}`, ino);
+    for (const { row, stamp } of placed) await removeIfSame(project.rootDir, row.path, stamp);
     throw error;
   } finally {
     await placer.finish();
   }
 }
 
-export function markRestored(
+async function placeBack(index: IndexDatabase, placer: FilePlacer, row: FileRow): Promise<FileStamp> {
+  const image = imageOf(index, row);
+  if ('problem' in image) throw new Error(`${row.path} no longer renders: ${image.problem}`);
+  return await placer.place(row.path, image, randomUUID());
+}
+
+/** The mark of a file that has come back goes; its stamp is the one of what was placed. */
+export function markRevived(
   index: IndexDatabase,
-  project: Pick<Project, 'rootDir'>,
-  row: FileRow,
+  row: Pick<FileRow, 'id' | 'deviceId'>,
+  stamp: FileStamp,
   now: number,
 ): void {
   clearDeleted(index, row.id, now);
-  const stamp = stampOf(`${project.rootDir}/${row.path}`);
-  if (stamp !== null) restampFile(index, row.id, { ...stamp, deviceId: null }, now);
-}
-
-/** Removes a file that was just placed, as long as it is still the one that was placed. */
-export function takeBack(absolute: string, ino: string): void {
-  try {
-    if (String(lstatSync(absolute, { bigint: true }).ino) === ino) unlinkSync(absolute);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-  }
+  restampFile(index, row.id, { ...stamp, deviceId: row.deviceId }, now);
 }

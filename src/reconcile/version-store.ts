@@ -1,39 +1,35 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
-import { CodekeepError, ignoreErrno } from '../base/errors.js';
-import { type FileImage, FilePlacer, temporaryName } from '../base/file-placer.js';
+import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
+import { link, mkdir, unlink, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { ignoreErrno } from '../base/errors.js';
+import { FilePlacer, temporaryName } from '../base/file-placer.js';
 import { sha256 } from '../base/hash.js';
 import { isWithin, stampedPath } from '../base/paths.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { type Presence, presenceAt, TreePresence } from '../base/presence.js';
+import type { FileStamp } from '../base/stamp.js';
+import { folderAttributes } from '../store/folders.js';
+import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
+import type { FileRow } from '../store/files.js';
+import { attributesOf, type EntryImage } from './image.js';
+import { versionsMarker } from './version-dir.js';
 
-const defaultVersionDir = 'data/versions';
-
-/** The absolute versions directory for a project: as given (relative to the root), or data/versions below it. */
-export function resolveVersionDir(rootDir: string, given: string | undefined): string {
-  const versionDir = resolve(rootDir, given ?? defaultVersionDir);
-  if (versionDir === rootDir || isWithin(versionDir, rootDir)) {
-    throw new CodekeepError(
-      'INVALID_PARAMS',
-      `version_dir ${versionDir} contains the project.`,
-      'Give a folder beside the project or below it.',
-      { issues: [{ param: 'version_dir', message: 'contains the project' }] },
-    );
-  }
-  return versionDir;
-}
+/** The part of a project that its versions need. */
+export type VersionedProject = Pick<Project, 'id' | 'rootDir' | 'versionDir'>;
 
 /** The files of one project in its versions directory: <version_dir>/<project_id>/<path>. */
 export class VersionStore {
-  readonly #project: Pick<Project, 'id' | 'rootDir' | 'versionDir'>;
+  readonly #index: IndexDatabase;
+  readonly #project: VersionedProject;
   /** Absolute folder that holds this project's versions. */
   readonly root: string;
 
-  constructor(project: Pick<Project, 'id' | 'rootDir' | 'versionDir'>) {
+  constructor(index: IndexDatabase, project: VersionedProject) {
+    this.#index = index;
     this.#project = project;
-    this.root = join(project.versionDir, project.id);
+    this.root = versionsRoot(project);
   }
 
   pathOf(path: string): string {
@@ -45,17 +41,19 @@ export class VersionStore {
     return new TreePresence(this.root, { mayBeMissing: true });
   }
 
-  /** Opens it for writing, and makes it where it is missing. */
+  /** Opens it for writing, and makes it where it is missing: only for its owner, whatever the project's files permit. */
   async openPlacer(): Promise<FilePlacer> {
     const { rootDir, versionDir, id } = this.#project;
-    if (!isWithin(rootDir, versionDir)) await mkdir(versionDir, { recursive: true, mode: 0o700 });
-    const base = await PinnedFolder.open(isWithin(rootDir, versionDir) ? rootDir : versionDir);
+    const isInside = isWithin(rootDir, versionDir);
+    if (!isInside) await mkdir(versionDir, { recursive: true, mode: 0o700 });
+    const base = await PinnedFolder.open(isInside ? rootDir : versionDir);
     try {
-      if (!isWithin(rootDir, versionDir)) return new FilePlacer(await base.descend(id, true));
-      const folder = await base.descend(relative(rootDir, versionDir), true);
+      const folder = await base.descend(isInside ? relative(rootDir, versionDir) : '', true);
       try {
-        await hideFromGit(folder);
-        return new FilePlacer(await folder.descend(id, true));
+        await furnish(folder, versionsMarker, 'Copies of deleted files, kept by codekeep.\n');
+        if (isInside) await furnish(folder, '.gitignore', '*\n');
+        const top = await folder.descend(id, true, () => ({ mode: 0o700, uid: -1, gid: -1 }));
+        return new FilePlacer(top, (path) => folderAttributes(this.#index, id, path));
       } finally {
         await folder.close();
       }
@@ -66,19 +64,53 @@ export class VersionStore {
 
   /**
    * Makes sure that versions hold `image` at `path`. The same bytes there already are left alone; other
-   * bytes are an older deletion of the path and get a timestamp before their extension.
+   * bytes are an older deletion of the path and get a timestamp before their extension. Gives the stamp of what was
+   * placed, null where it was there.
    */
-  async keep(placer: FilePlacer, path: string, image: FileImage, now: number): Promise<void> {
+  async keep(
+    placer: FilePlacer,
+    path: string,
+    image: EntryImage,
+    now: number,
+    token: string = randomUUID(),
+  ): Promise<FileStamp | null> {
     const presence = this.observe().at(path);
-    if (presence === 'file' && sha256(await readFile(this.pathOf(path))) === image.sha256) return;
+    if (presence === 'directory' && image.kind === 'folder') return null;
+    if (contentHashAt(this.pathOf(path), presence) === image.sha256) return null;
     await makeRoom(placer, path, presence, now);
-    await placer.place(path, image, randomUUID());
+    return await placer.place(path, image, token);
   }
 
   /** As keep, for a file of any size that is moved as it is and not read. */
   async adopt(placer: FilePlacer, path: string, source: string, now: number): Promise<void> {
     await makeRoom(placer, path, this.observe().at(path), now);
     await placer.placeCopyOf(source, path, randomUUID());
+  }
+}
+
+export function versionsRoot({ versionDir, id }: Pick<Project, 'id' | 'versionDir'>): string {
+  return join(versionDir, id);
+}
+
+/** A row's file as its copy in versions has it, proven by its hash; for a content that the index cannot give any more. */
+export function imageInVersions(versions: VersionStore, row: FileRow): EntryImage | { problem: string } {
+  const path = versions.pathOf(row.path);
+  const bytes = row.kind === 'symlink' ? readlinkSync(path, 'buffer') : readFileSync(path);
+  if (row.sha256 === null || sha256(bytes) !== row.sha256)
+    return { problem: 'its copy in versions has other bytes than were indexed' };
+  return { kind: row.kind, bytes, sha256: row.sha256, ...attributesOf(row) };
+}
+
+/** The SHA-256 of a file's bytes or of a symlink's target, as the index has it; null for anything else. */
+export function contentHashAt(absolute: string, presence: Presence): string | null {
+  if (presence === 'symlink') return sha256(readlinkSync(absolute, 'buffer'));
+  if (presence !== 'file') return null;
+  // Not through a symlink that came there meanwhile, and without waiting for a fifo's writer.
+  const fd = openSync(absolute, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    return sha256(readFileSync(fd));
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -93,15 +125,15 @@ function versionStamp(now: number): string {
   return new Date(now).toISOString().replaceAll(/[-:]/g, '');
 }
 
-/** Under a temporary name until it is whole, so that a kill never leaves one that ignores nothing. */
-async function hideFromGit(folder: PinnedFolder): Promise<void> {
-  const temporary = folder.at(temporaryName('gitignore'));
+/** Puts a small file of ours there; under a temporary name until it is whole, so that a kill never leaves half of it. */
+async function furnish(folder: PinnedFolder, name: string, text: string): Promise<void> {
+  const path = folder.at(name);
+  if (presenceAt(path) !== 'absent') return;
+  const temporary = folder.at(temporaryName(`own${name}`));
   // What a kill left behind goes first.
   await unlink(temporary).catch(ignoreErrno('ENOENT'));
-  const path = folder.at('.gitignore');
-  if (presenceAt(path) !== 'absent') return;
   try {
-    await writeFile(temporary, '*\n', { flag: 'wx', mode: 0o644 });
+    await writeFile(temporary, text, { flag: 'wx', mode: 0o644 });
     await link(temporary, path);
   } catch (error) {
     // Another process is at the same.
@@ -109,14 +141,4 @@ async function hideFromGit(folder: PinnedFolder): Promise<void> {
   } finally {
     await unlink(temporary).catch(ignoreErrno('ENOENT'));
   }
-}
-
-/** The project with another versions directory for one run, where the caller named one. */
-export function withVersionDir<P extends Pick<Project, 'rootDir' | 'versionDir'>>(
-  project: P,
-  given: string | undefined,
-): P {
-  return given === undefined
-    ? project
-    : { ...project, versionDir: resolveVersionDir(project.rootDir, given) };
 }

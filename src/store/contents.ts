@@ -8,27 +8,39 @@ export interface StoredContent {
   sha256: string;
   size: number;
   tree: Uint8Array;
+  /** What made the tree, see syntax/extractor.ts; null for one that was not parsed. */
+  extractor: string | null;
 }
 
 export function hasContent(index: IndexDatabase, hash: string): boolean {
   return index.sql('SELECT 1 FROM contents WHERE sha256 = ?').get(hash) !== undefined;
 }
 
+/** What made the stored tree; undefined where there is none. */
+export function extractorOfContent(index: IndexDatabase, hash: string): string | null | undefined {
+  return index
+    .sql<[string], { extractor: string | null }>('SELECT extractor FROM contents WHERE sha256 = ?')
+    .get(hash)?.extractor;
+}
+
 /** Adds a content; one that is there already stays as it is. */
 export function putContent(index: IndexDatabase, content: StoredContent, now: number): void {
   index
-    .sql('INSERT INTO contents (sha256, size, tree, added_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING')
-    .run(content.sha256, content.size, content.tree, now);
+    .sql(
+      `INSERT INTO contents (sha256, size, tree, extractor, added_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO NOTHING`,
+    )
+    .run(content.sha256, content.size, content.tree, content.extractor, now);
 }
 
-/** Replaces a content whose stored tree no longer renders to its hash, once the true bytes are at hand again. */
+/** Replaces a stored tree that no longer renders to its hash, or that is made anew, once the bytes are at hand. */
 export function healContent(index: IndexDatabase, content: StoredContent, now: number): void {
   index
     .sql(
-      `INSERT INTO contents (sha256, size, tree, added_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET size = excluded.size, tree = excluded.tree`,
+      `INSERT INTO contents (sha256, size, tree, extractor, added_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET size = excluded.size, tree = excluded.tree, extractor = excluded.extractor`,
     )
-    .run(content.sha256, content.size, content.tree, now);
+    .run(content.sha256, content.size, content.tree, content.extractor, now);
 }
 
 /** Bytes that were rendered from the stored tree and have the hash asked for, or why there are none. */

@@ -1,4 +1,5 @@
 import { CodekeepError } from '../base/errors.js';
+import { splitPath } from '../base/paths.js';
 import type { FileStamp } from '../base/stamp.js';
 import type { IndexDatabase } from './index-database.js';
 
@@ -36,8 +37,8 @@ export interface FileRow {
   sha256: string | null;
   skipReason: string | null;
   extractor: string | null;
-  /** The copy in versions was put there by a repair that brought the file back. */
-  repaired: 0 | 1;
+  /** It was deleted or lost, and came back: a copy in versions from then is no sign of another deletion. */
+  revived: 0 | 1;
   copyProblem: string | null;
   movedSha256: string | null;
   updatedAt: number;
@@ -46,7 +47,7 @@ export interface FileRow {
 const columns = `id, path, kind, deleted, deleted_at AS deletedAt, cause, ignored, tracked, size,
   CAST(mtime_ns AS TEXT) AS mtimeNs, CAST(ctime_ns AS TEXT) AS ctimeNs, CAST(ino AS TEXT) AS ino,
   device_id AS deviceId, nlink, mode, uid, gid, xattrs, language, sha256, skip_reason AS skipReason, extractor,
-  repaired, copy_problem AS copyProblem, moved_sha256 AS movedSha256, updated_at AS updatedAt`;
+  revived, copy_problem AS copyProblem, moved_sha256 AS movedSha256, updated_at AS updatedAt`;
 
 export function fileByPath(index: IndexDatabase, projectId: string, path: string): FileRow | undefined {
   return index
@@ -70,7 +71,7 @@ export type DeletedFilter = 'all' | 'active' | 'deleted';
 
 const deletedClause: Record<DeletedFilter, string> = {
   all: '',
-  active: 'AND deleted = 0',
+  active: 'AND deleted = 0 AND ignored = 0',
   deleted: 'AND deleted = 1',
 };
 
@@ -81,46 +82,48 @@ export interface FilePage {
   /** Only paths behind this one; '' for the first page. */
   after: string;
   limit: number;
+  /** Only those marked deleted then or later; milliseconds since 1970. */
+  deletedAfter?: number | undefined;
+  cause?: Cause | undefined;
 }
 
 /** Rows in the order of their paths' bytes, a page at a time. */
 export function pageOfFiles(index: IndexDatabase, projectId: string, page: FilePage): FileRow[] {
-  const { filter, prefix, after, limit } = page;
+  const { filter, prefix, after, limit, deletedAfter = null, cause = null } = page;
   return index
     .sql<unknown[], FileRow>(
       `SELECT ${columns} FROM files
        WHERE project_id = @projectId AND path > @after AND path >= @prefix
          AND substr(path, 1, length(@prefix)) = @prefix ${deletedClause[filter]}
+         AND (@deletedAfter IS NULL OR deleted_at >= @deletedAfter) AND (@cause IS NULL OR cause = @cause)
        ORDER BY path LIMIT @limit`,
     )
-    .all({ projectId, after, prefix, limit });
+    .all({ projectId, after, prefix, limit, deletedAfter, cause });
 }
 
 /** The part of a row that says where its file should be, and how it looked when it was indexed. */
 export interface FileTrace {
   id: number;
   path: string;
+  kind: FileKind;
   deleted: 0 | 1;
+  ignored: 0 | 1;
   size: number;
-  /** Modification time in microseconds since 1970, which a JavaScript number can hold. */
+  /** Times in microseconds since 1970, which a JavaScript number can hold. */
   mtimeUs: number;
+  ctimeUs: number;
 }
 
-export function traceOf({ id, path, deleted, size, mtimeNs }: FileRow): FileTrace {
-  return { id, path, deleted, size, mtimeUs: Number(BigInt(mtimeNs) / 1000n) };
+export function traceOf({ id, path, kind, deleted, ignored, size, mtimeNs, ctimeNs }: FileRow): FileTrace {
+  const inUs = (ns: string): number => Number(BigInt(ns) / 1000n);
+  return { id, path, kind, deleted, ignored, size, mtimeUs: inUs(mtimeNs), ctimeUs: inUs(ctimeNs) };
 }
 
-/** The content and mode that a row was indexed with. */
-export function imageOf(
-  index: IndexDatabase,
-  fileId: number,
-): Pick<FileRow, 'sha256' | 'mode' | 'skipReason'> | undefined {
-  return index
-    .sql<[number], Pick<FileRow, 'sha256' | 'mode' | 'skipReason'>>(
-      'SELECT sha256, mode, skip_reason AS skipReason FROM files WHERE id = ?',
-    )
-    .get(fileId);
+export function fileById(index: IndexDatabase, id: number): FileRow | undefined {
+  return index.sql<[number], FileRow>(`SELECT ${columns} FROM files WHERE id = ?`).get(id);
 }
+
+type TraceTuple = [number, string, FileKind, 0 | 1, 0 | 1, number, number, number];
 
 /**
  * Rows behind a path (null: from the first), in the order of paths: for walking a whole project in steps that
@@ -135,13 +138,22 @@ export function tracesAfter(
   // One JSON text for a page: making a row's values one by one takes twice as long as SQLite and V8 need for it.
   const page = index
     .sql<[string, string, string | null, number], { rows: string }>(
-      `SELECT json_group_array(json_array(id, path, deleted, size, mtime_ns / 1000)) AS rows FROM (
-         SELECT id, path, deleted, size, mtime_ns FROM files
+      `SELECT json_group_array(json_array(id, path, kind, deleted, ignored, size, mtime_ns / 1000, ctime_ns / 1000))
+       AS rows FROM (SELECT id, path, kind, deleted, ignored, size, mtime_ns, ctime_ns FROM files
          WHERE project_id = ? AND path >= ? AND path IS NOT ? ORDER BY path LIMIT ?)`,
     )
     .get(projectId, after ?? '', after, limit);
-  const rows = JSON.parse(page?.rows ?? '[]') as [number, string, 0 | 1, number, number][];
-  return rows.map(([id, path, deleted, size, mtimeUs]) => ({ id, path, deleted, size, mtimeUs }));
+  const rows = JSON.parse(page?.rows ?? '[]') as TraceTuple[];
+  return rows.map(([id, path, kind, deleted, ignored, size, mtimeUs, ctimeUs]) => ({
+    id,
+    path,
+    kind,
+    deleted,
+    ignored,
+    size,
+    mtimeUs,
+    ctimeUs,
+  }));
 }
 
 /** The rows of a whole project, one by one: do not write through the same connection meanwhile. */
@@ -152,7 +164,8 @@ export function eachFile(index: IndexDatabase, projectId: string): IterableItera
 export function activeFilesBelow(index: IndexDatabase, projectId: string, folder: string): FileRow[] {
   return index
     .sql<[string, string, string], FileRow>(
-      `SELECT ${columns} FROM files WHERE project_id = ? AND deleted = 0 AND path >= ? || '/' AND path < ? || '0'`,
+      `SELECT ${columns} FROM files WHERE project_id = ? AND deleted = 0 AND ignored = 0
+         AND path >= ? || '/' AND path < ? || '0'`,
     )
     .all(projectId, folder, folder);
 }
@@ -184,7 +197,7 @@ export function upsertFile(index: IndexDatabase, projectId: string, file: FileUp
          mode = excluded.mode, uid = excluded.uid, gid = excluded.gid, xattrs = excluded.xattrs,
          language = excluded.language, sha256 = excluded.sha256, skip_reason = excluded.skip_reason,
          extractor = excluded.extractor, copy_problem = NULL, moved_sha256 = NULL,
-         repaired = CASE WHEN files.sha256 IS excluded.sha256 THEN files.repaired ELSE 0 END,
+         revived = max(files.revived, files.deleted),
          updated_at = excluded.updated_at
        RETURNING id`,
     )
@@ -219,7 +232,7 @@ export function markDeleted(
 ): void {
   index
     .sql(
-      `UPDATE files SET deleted = 1, deleted_at = @now, cause = @cause, ignored = 0, repaired = 0,
+      `UPDATE files SET deleted = 1, deleted_at = @now, cause = @cause, ignored = 0, revived = 0,
          copy_problem = @copyProblem, updated_at = @now WHERE id = @id`,
     )
     .run({ id, cause, copyProblem, now });
@@ -228,9 +241,80 @@ export function markDeleted(
 export function clearDeleted(index: IndexDatabase, id: number, now: number): void {
   index
     .sql(
-      `UPDATE files SET deleted = 0, deleted_at = NULL, cause = NULL, copy_problem = NULL, updated_at = ? WHERE id = ?`,
+      `UPDATE files SET deleted = 0, deleted_at = NULL, cause = NULL, copy_problem = NULL, revived = 1, updated_at = ?
+       WHERE id = ?`,
     )
     .run(now, id);
+}
+
+/** Rules ignore it by now: it is not searched, and what it was stays restorable. */
+export function markIgnored(index: IndexDatabase, id: number, now: number): void {
+  index.sql('UPDATE files SET ignored = 1, updated_at = ? WHERE id = ?').run(now, id);
+}
+
+export function setCopyProblem(index: IndexDatabase, id: number, problem: string | null): void {
+  index.sql('UPDATE files SET copy_problem = ? WHERE id = ?').run(problem, id);
+}
+
+/** Deleted rows whose content could not be put into versions. */
+export function rowsWithoutCopy(index: IndexDatabase, projectId: string, limit: number): FileRow[] {
+  return index
+    .sql<[string, number], FileRow>(
+      `SELECT ${columns} FROM files WHERE project_id = ? AND deleted = 1 AND copy_problem IS NOT NULL LIMIT ?`,
+    )
+    .all(projectId, limit);
+}
+
+/** Marks as git's doing what a watcher saw go while git was at work. */
+export function blameGit(index: IndexDatabase, ids: readonly number[]): void {
+  for (const id of ids) index.sql("UPDATE files SET cause = 'git' WHERE id = ? AND deleted = 1").run(id);
+}
+
+export interface DeletedRow {
+  id: number;
+  path: string;
+  cause: Cause | null;
+  deletedAt: number;
+  tracked: 0 | 1;
+}
+
+/** What was marked deleted since then, the newest first. */
+export function deletedSince(
+  index: IndexDatabase,
+  projectId: string,
+  since: number,
+  limit: number,
+): DeletedRow[] {
+  return index
+    .sql<[string, number, number], DeletedRow>(
+      `SELECT id, path, cause, deleted_at AS deletedAt, tracked FROM files
+       WHERE project_id = ? AND deleted = 1 AND deleted_at >= ? ORDER BY deleted_at DESC, path LIMIT ?`,
+    )
+    .all(projectId, since, limit);
+}
+
+/** Files that have more names than one, which may lie where nobody watches. */
+export function linkedFiles(index: IndexDatabase, projectId: string, limit: number): FileRow[] {
+  return index
+    .sql<[string, number], FileRow>(
+      `SELECT ${columns} FROM files WHERE project_id = ? AND nlink > 1 AND deleted = 0 AND kind = 'file'
+         AND ignored = 0 LIMIT ?`,
+    )
+    .all(projectId, limit);
+}
+
+/** Something is at this path, so that the folder it is in is no empty one. */
+export function forgetEmptyFolder(index: IndexDatabase, projectId: string, path: string): void {
+  const { folder } = splitPath(path);
+  if (folder === '') return;
+  index
+    .sql("DELETE FROM files WHERE project_id = ? AND path = ? AND kind = 'folder' AND deleted = 0")
+    .run(projectId, folder);
+}
+
+/** What git tracks by now, and what it does not any more. */
+export function setTracked(index: IndexDatabase, id: number, tracked: 0 | 1): void {
+  index.sql('UPDATE files SET tracked = ? WHERE id = ?').run(tracked, id);
 }
 
 /** Forgets a row whose path is not to be indexed any more; its content stays. */
@@ -242,16 +326,22 @@ export interface FileCounts {
   total: number;
   active: number;
   deleted: number;
+  ignored: number;
   notRestorable: number;
+  withoutCopy: number;
+  linked: number;
 }
 
 export function countFiles(index: IndexDatabase, projectId: string): FileCounts {
   const row = index
     .sql<[string], FileCounts>(
-      `SELECT count(*) AS total, count(*) FILTER (WHERE deleted = 0) AS active,
-         count(*) FILTER (WHERE deleted = 1) AS deleted, count(*) FILTER (WHERE sha256 IS NULL) AS notRestorable
+      `SELECT count(*) AS total, count(*) FILTER (WHERE deleted = 0 AND ignored = 0) AS active,
+         count(*) FILTER (WHERE deleted = 1) AS deleted, count(*) FILTER (WHERE ignored = 1) AS ignored,
+         count(*) FILTER (WHERE sha256 IS NULL AND kind <> 'folder') AS notRestorable,
+         count(*) FILTER (WHERE deleted = 1 AND copy_problem IS NOT NULL) AS withoutCopy,
+         count(*) FILTER (WHERE nlink > 1 AND deleted = 0 AND ignored = 0 AND kind = 'file') AS linked
        FROM files WHERE project_id = ?`,
     )
     .get(projectId);
-  return row ?? { total: 0, active: 0, deleted: 0, notRestorable: 0 };
+  return row ?? { total: 0, active: 0, deleted: 0, ignored: 0, notRestorable: 0, withoutCopy: 0, linked: 0 };
 }

@@ -1,3 +1,4 @@
+import type { Cause } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 
 export type RunState = 'running' | 'done' | 'failed' | 'interrupted' | 'cancelled';
@@ -37,10 +38,11 @@ export function endRun(
 }
 
 export interface NewAction {
-  fileId: number;
+  id: number;
   path: string;
   verdict: string;
   targets: readonly string[];
+  cause: Cause | null;
   sha256: string | null;
 }
 
@@ -48,16 +50,17 @@ export interface NewAction {
 export function recordIntent(index: IndexDatabase, run: RunKey, action: NewAction): number {
   const { lastInsertRowid } = index
     .sql(
-      `INSERT INTO repair_actions (run_id, project_id, file_id, path, verdict, state, targets, sha256)
-       VALUES (?, ?, ?, ?, ?, 'intent', ?, ?)`,
+      `INSERT INTO repair_actions (run_id, project_id, file_id, path, verdict, state, targets, cause, sha256)
+       VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?)`,
     )
     .run(
       run.runId,
       run.projectId,
-      action.fileId,
+      action.id,
       action.path,
       action.verdict,
       action.targets.join(','),
+      action.cause,
       action.sha256,
     );
   return Number(lastInsertRowid);
@@ -95,11 +98,12 @@ export interface ActionRow {
   verdict: string;
   state: ActionState;
   targets: string;
+  cause: Cause | null;
   sha256: string | null;
   detail: string | null;
 }
 
-const actionColumns = `id, project_id AS projectId, file_id AS fileId, path, verdict, state, targets, sha256, detail`;
+const actionColumns = `id, project_id AS projectId, file_id AS fileId, path, verdict, state, targets, cause, sha256, detail`;
 
 export function openIntents(index: IndexDatabase, run: RunKey): ActionRow[] {
   return index
@@ -107,6 +111,39 @@ export function openIntents(index: IndexDatabase, run: RunKey): ActionRow[] {
       `SELECT ${actionColumns} FROM repair_actions WHERE run_id = ? AND project_id = ? AND state = 'intent'`,
     )
     .all(run.runId, run.projectId);
+}
+
+/**
+ * Takes away what earlier rounds of the background worker wrote of failures that this run met again: a failure that stays is
+ * one row, the latest, and a run of which nothing is left is none.
+ */
+export function dropFailedAlike(index: IndexDatabase, run: RunKey): void {
+  index
+    .sql(
+      `DELETE FROM repair_actions WHERE id IN (
+         SELECT old.id FROM repair_actions new
+         JOIN repair_actions old ON old.project_id = new.project_id AND old.file_id = new.file_id
+           AND old.verdict = new.verdict AND old.run_id <> new.run_id AND old.state IN ('failed', 'conflict')
+         JOIN repair_runs r ON r.run_id = old.run_id AND r.project_id = old.project_id AND r.origin = 'worker'
+         WHERE new.run_id = @runId AND new.project_id = @projectId AND new.state IN ('failed', 'conflict'))`,
+    )
+    .run({ ...run });
+  index
+    .sql(
+      `DELETE FROM repair_runs WHERE project_id = @projectId AND run_id <> @runId AND origin = 'worker'
+         AND state <> 'running' AND NOT EXISTS (
+           SELECT 1 FROM repair_actions a WHERE a.run_id = repair_runs.run_id AND a.project_id = repair_runs.project_id)`,
+    )
+    .run({ ...run });
+}
+
+/** Ends what a run has not come to: until a later repair has done it, the absence of its files is no deletion. */
+export function endIntents(index: IndexDatabase, run: RunKey, detail: string): void {
+  index
+    .sql(
+      `UPDATE repair_actions SET state = 'failed', detail = ? WHERE run_id = ? AND project_id = ? AND state = 'intent'`,
+    )
+    .run(detail, run.runId, run.projectId);
 }
 
 export function actionsOfRun(index: IndexDatabase, runId: string, after: number, limit: number): ActionRow[] {
@@ -154,7 +191,7 @@ export function owedFiles(index: IndexDatabase, projectId: string): ReadonlySet<
       `WITH last AS (SELECT * FROM repair_runs WHERE project_id = ? AND origin <> 'worker'
                      ORDER BY started_at DESC LIMIT 1)
        SELECT a.file_id AS fileId FROM last JOIN repair_actions a USING (run_id, project_id) JOIN files f ON f.id = a.file_id
-       WHERE a.state IN ('intent', 'failed') AND a.targets = 'versions,project' AND f.updated_at <= last.started_at`,
+       WHERE a.state IN ('intent', 'failed') AND a.targets LIKE '%project' AND f.updated_at <= last.started_at`,
     )
     .all(projectId);
   return new Set(rows.map(({ fileId }) => fileId));

@@ -89,8 +89,13 @@ export function lastMaintenance(
 /**
  * Copies the live database page by page into backups/ beside it (SQLite's online backup: never a file
  * copy), under a temporary name until it is whole, and drops all but the newest three.
+ * @param keepsAll drops none
  */
-export async function backup(index: IndexDatabase, now: number): Promise<{ path: string; bytes: number }> {
+export async function backup(
+  index: IndexDatabase,
+  now: number,
+  keepsAll = false,
+): Promise<{ path: string; bytes: number }> {
   const folder = join(dirname(index.path), 'backups');
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`);
@@ -102,6 +107,7 @@ export async function backup(index: IndexDatabase, now: number): Promise<{ path:
     await unlink(partial).catch(ignoreErrno('ENOENT'));
     throw error;
   }
+  if (keepsAll) return { path, bytes: (await stat(path)).size };
   const names = (await readdir(folder)).filter((name) => /^index-.*\.db$/.test(name)).sort();
   for (const name of names.slice(0, -backupsKept))
     await unlink(join(folder, name)).catch(ignoreErrno('ENOENT'));

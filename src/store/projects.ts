@@ -11,13 +11,17 @@ export interface Project {
   /** Identity of the root folder, as decimal text: 64-bit numbers do not fit a JavaScript number. */
   rootDev: string;
   rootIno: string;
+  /** Of the root's file system, see base/mounts.ts; null: not yet known. */
+  rootIdentity: string | null;
+  /** What git's HEAD was at the last comparison; null: no repository. */
+  head: string | null;
   skipped: number;
   /** Milliseconds since 1970, or null while no reconcile has ended. */
   lastVerifiedAt: number | null;
 }
 
 const columns = `id, root_dir AS rootDir, version_dir AS versionDir, name, CAST(root_dev AS TEXT) AS rootDev,
-  CAST(root_ino AS TEXT) AS rootIno, skipped, last_verified_at AS lastVerifiedAt`;
+  CAST(root_ino AS TEXT) AS rootIno, root_identity AS rootIdentity, head, skipped, last_verified_at AS lastVerifiedAt`;
 
 export function listProjects(index: IndexDatabase): Project[] {
   return index.sql<[], Project>(`SELECT ${columns} FROM projects ORDER BY root_dir`).all();
@@ -73,13 +77,16 @@ export function withoutTrailingSlash(path: string): string {
   return path.length > 1 ? path.replace(/\/+$/, '') : path;
 }
 
-export type NewProject = Omit<Project, 'skipped' | 'lastVerifiedAt'>;
+/** What tells a root folder from another one under its name. */
+export type RootMark = Pick<Project, 'rootDev' | 'rootIno' | 'rootIdentity'>;
+
+export type NewProject = Omit<Project, 'head' | 'skipped' | 'lastVerifiedAt'>;
 
 export function insertProject(index: IndexDatabase, project: NewProject, now: number): void {
   index
     .sql(
-      `INSERT INTO projects (id, root_dir, version_dir, name, root_dev, root_ino, added_at)
-       VALUES (?, ?, ?, ?, CAST(? AS INTEGER), CAST(? AS INTEGER), ?)`,
+      `INSERT INTO projects (id, root_dir, version_dir, name, root_dev, root_ino, root_identity, added_at)
+       VALUES (?, ?, ?, ?, CAST(? AS INTEGER), CAST(? AS INTEGER), ?, ?)`,
     )
     .run(
       project.id,
@@ -88,15 +95,32 @@ export function insertProject(index: IndexDatabase, project: NewProject, now: nu
       project.name,
       project.rootDev,
       project.rootIno,
+      project.rootIdentity,
       now,
     );
 }
 
 /** Accepts another folder as the project's root, after somebody decided that it is the right one. */
-export function setRootIdentity(index: IndexDatabase, id: string, rootDev: string, rootIno: string): void {
+export function setRoot(index: IndexDatabase, id: string, root: RootMark): void {
   index
-    .sql('UPDATE projects SET root_dev = CAST(? AS INTEGER), root_ino = CAST(? AS INTEGER) WHERE id = ?')
-    .run(rootDev, rootIno, id);
+    .sql(
+      `UPDATE projects SET root_dev = CAST(? AS INTEGER), root_ino = CAST(? AS INTEGER), root_identity = ?
+       WHERE id = ?`,
+    )
+    .run(root.rootDev, root.rootIno, root.rootIdentity, id);
+}
+
+/** Every versions directory that was ever used, absolute: ours, and never content. */
+export function versionDirs(index: IndexDatabase): string[] {
+  return index
+    .sql<[], { path: string }>('SELECT path FROM version_dirs')
+    .all()
+    .map(({ path }) => path);
+}
+
+/** To be written down before the folder is made. */
+export function noteVersionDir(index: IndexDatabase, path: string): void {
+  index.sql('INSERT INTO version_dirs (path) VALUES (?) ON CONFLICT DO NOTHING').run(path);
 }
 
 export function deleteProject(index: IndexDatabase, id: string): void {
@@ -104,6 +128,13 @@ export function deleteProject(index: IndexDatabase, id: string): void {
 }
 
 /** Records the end of a reconcile. */
-export function setVerified(index: IndexDatabase, id: string, skipped: number, now: number): void {
-  index.sql('UPDATE projects SET skipped = ?, last_verified_at = ? WHERE id = ?').run(skipped, now, id);
+export function setVerified(
+  index: IndexDatabase,
+  id: string,
+  found: { skipped: number; head: string | null },
+  now: number,
+): void {
+  index
+    .sql('UPDATE projects SET skipped = ?, head = ?, last_verified_at = ? WHERE id = ?')
+    .run(found.skipped, found.head, now, id);
 }

@@ -167,11 +167,14 @@ export const migrations: readonly string[] = [
   ALTER TABLE files ADD COLUMN uid INTEGER;
   ALTER TABLE files ADD COLUMN gid INTEGER;
   ALTER TABLE files ADD COLUMN xattrs TEXT;             -- JSON object of name → base64; NULL: it has none
-  ALTER TABLE files ADD COLUMN extractor TEXT;          -- what made the tree and what is derived, see syntax/extractor.ts
-  -- The copy in versions was put there by a repair that brought the file back: it is no sign of a deletion.
-  ALTER TABLE files ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0 CHECK (repaired IN (0, 1));
+  ALTER TABLE files ADD COLUMN extractor TEXT;          -- what made what is derived, see syntax/extractor.ts
+  ALTER TABLE contents ADD COLUMN extractor TEXT;       -- what made the tree
+  -- It was deleted or lost, and came back: a copy in versions from then is no sign of another deletion.
+  ALTER TABLE files ADD COLUMN revived INTEGER NOT NULL DEFAULT 0 CHECK (revived IN (0, 1));
   ALTER TABLE files ADD COLUMN copy_problem TEXT;       -- why a deleted file has no copy in versions yet
   ALTER TABLE files ADD COLUMN moved_sha256 TEXT;       -- of a file without content that lies in versions
+  ALTER TABLE repair_actions ADD COLUMN cause TEXT;     -- of the mark that set_deleted sets
+  CREATE INDEX repair_actions_by_file ON repair_actions(project_id, file_id);
   CREATE INDEX files_deleted ON files(project_id, deleted_at) WHERE deleted = 1;
   CREATE INDEX files_linked ON files(project_id) WHERE nlink > 1 AND deleted = 0 AND kind = 'file';
 
@@ -184,6 +187,12 @@ export const migrations: readonly string[] = [
     gid        INTEGER NOT NULL,
     PRIMARY KEY (project_id, path)
   ) STRICT, WITHOUT ROWID;
+
+  -- Every versions directory that was ever used: ours, and never content.
+  CREATE TABLE version_dirs (
+    path TEXT PRIMARY KEY                               -- absolute, real
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO version_dirs SELECT DISTINCT version_dir FROM projects;
 
   -- What the last comparison found and could not keep, with the reason.
   CREATE TABLE unprotected (

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { Change } from '../base/change.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import { unlessAborted } from '../base/waiting.js';
-import type { RepairReport, WorkerOptions } from '../base/ipc.js';
+import type { RepairReport, RepairScope, ResolvedProject, WorkerOptions } from '../base/ipc.js';
 import type { ProgressListener, Work } from '../base/progress.js';
 import type { RepairResult, WorkersStopped } from '../contract/database.js';
-import { type WorkerType, workerType } from '../contract/fields.js';
+import { pointInTime, type WorkerType, workerType } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
 import { repairInProgress } from './hold.js';
 import { type RepairProgress, RepairTrack } from './repair-track.js';
@@ -68,7 +68,7 @@ export class RepairCommand {
     this.#isTaken = true;
     try {
       await this.#supervisor.whenStarted(work.signal);
-      await this.#checkProject(params, work.signal);
+      await this.#compare(await this.#resolve(params, work.signal), work);
       work.signal.throwIfAborted();
       return await this.#realRun(params, work, 'command');
     } finally {
@@ -87,15 +87,15 @@ export class RepairCommand {
     );
   }
 
-  async #dryRun(
-    { root_dir, project_id, version_dir, force }: RepairParams,
-    work: Work,
-  ): Promise<RepairResult> {
+  async #dryRun(params: RepairParams, work: Work): Promise<RepairResult> {
     const startedAt = performance.now();
     // What a cut-off run has still to do is no part of its plan.
     await this.#supervisor.whenStarted(work.signal);
-    const scope = { root_dir, project_id, version_dir, force };
-    const report = await this.#supervisor.askIndex('plan_repair', scope, work);
+    const projects = await this.#resolve(params, work.signal);
+    // Where a watcher has followed all that it was told of, a comparison would find nothing.
+    await this.#drainWatcher(work.signal);
+    await this.#compare(projects.filter(({ projectId }) => !this.#supervisor.isFresh(projectId)), work);
+    const report = await this.#supervisor.askIndex('plan_repair', scopeOf(params), work);
     const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
     return shape(report, frame, nothingResumed);
   }
@@ -132,13 +132,43 @@ export class RepairCommand {
     release();
   }
 
-  /** No worker is stopped for a project that does not exist. What else is wrong, the repair itself finds. */
-  async #checkProject({ root_dir, project_id }: RepairParams, signal: AbortSignal): Promise<void> {
-    if (root_dir === undefined && project_id === undefined) return;
+  /**
+   * No worker is stopped for a project that does not exist, or for a version_dir that cannot be one. What else is wrong,
+   * the repair itself finds.
+   */
+  async #resolve(params: RepairParams, signal: AbortSignal): Promise<ResolvedProject[]> {
+    const { root_dir, project_id, version_dir } = params;
     try {
-      await this.#supervisor.askIndex('resolve_project', { root_dir, project_id }, { signal });
+      return await this.#supervisor.askIndex('resolve_repair', { root_dir, project_id, version_dir }, { signal });
     } catch (error) {
-      if (error instanceof CodekeepError && error.code === 'PROJECT_NOT_FOUND') throw error;
+      signal.throwIfAborted();
+      const code = error instanceof CodekeepError ? error.code : null;
+      if (params.dry_run || code === 'PROJECT_NOT_FOUND' || code === 'INVALID_PARAMS') throw error;
+      return [];
+    }
+  }
+
+  /**
+   * With a watcher, what somebody removed is a deletion and no loss: it has to be found before anything is concluded.
+   * @throws CodekeepError INDEX_STALE where that cannot be done
+   */
+  async #compare(projects: readonly ResolvedProject[], { signal, progress }: Work): Promise<void> {
+    if (!this.#supervisor.isWatched) return;
+    for (const { projectId, rootDir } of projects) {
+      try {
+        await this.#supervisor.reconciles.run({ projectId, isNew: false }, { signal, progress });
+      } catch (error) {
+        signal.throwIfAborted();
+        const code = error instanceof CodekeepError ? error.code : null;
+        // The root is away or in doubt: the repair says what that means.
+        if (code === 'ROOT_UNAVAILABLE') continue;
+        if (code === 'REPAIR_IN_PROGRESS' || code === 'CANCELLED') throw error;
+        throw new CodekeepError(
+          'INDEX_STALE',
+          `${rootDir} could not be compared with its index: ${messageOf(error)}`,
+          'Nothing was changed. Mend the cause, or stop file_watcher: without one, everything that is missing counts as lost.',
+        );
+      }
     }
   }
 
@@ -176,13 +206,14 @@ export class RepairCommand {
 
   /** What was begun is ended, and what was noticed is followed, as far as that does not take long. */
   async #drain(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#drainWatcher(signal), this.#supervisor.hold.quiet(signal)]);
+  }
+
+  async #drainWatcher(signal: AbortSignal): Promise<void> {
     const watcher = this.#supervisor.slots.file_watcher;
     const patience = AbortSignal.any([signal, AbortSignal.timeout(drainMs)]);
     const drained = watcher.state === 'ready' ? watcher.process?.request('drain', null) : undefined;
-    await Promise.all([
-      unlessAborted(drained ?? Promise.resolve(), patience).catch(() => undefined),
-      this.#supervisor.hold.quiet(signal),
-    ]);
+    await unlessAborted(drained ?? Promise.resolve(), patience).catch(() => undefined);
   }
 
   async #repair(
@@ -192,9 +223,7 @@ export class RepairCommand {
     origin: 'command' | 'recovery',
     onDeath: () => void,
   ): Promise<RepairReport> {
-    const { root_dir, project_id, version_dir, force } = params;
-    const scope = { root_dir, project_id, version_dir, force };
-    const request = { ...scope, run_id: track.now.run_id, origin, is_cancelled: false };
+    const request = { ...scopeOf(params), run_id: track.now.run_id, origin, is_cancelled: false };
     const progress: ProgressListener = (phase, done, total) => {
       work.progress(phase, done, total);
       track.note(phase, done, total);
@@ -208,7 +237,13 @@ export class RepairCommand {
    * only writes down what is left where it was cancelled. Else the watcher would take the rest for deletions.
    */
   async #finishCutOff({ force }: RepairParams, isCancelled: boolean): Promise<void> {
-    const request = { run_id: randomUUID(), origin: 'recovery', force, is_cancelled: isCancelled } as const;
+    const request = {
+      run_id: randomUUID(),
+      origin: 'recovery',
+      deleted_since: null,
+      force,
+      is_cancelled: isCancelled,
+    } as const;
     const task = { method: 'repair_database', params: request } as const;
     const work: Work = { signal: new AbortController().signal, progress: () => undefined };
     try {
@@ -237,6 +272,12 @@ export class RepairCommand {
   }
 }
 
+function scopeOf(params: RepairParams): RepairScope {
+  const { root_dir, project_id, version_dir, force, deleted_since } = params;
+  const since = deleted_since === undefined ? null : pointInTime(deleted_since, Date.now());
+  return { root_dir, project_id, version_dir, force, deleted_since: since };
+}
+
 interface RunFrame {
   runId: string;
   dryRun: boolean;
@@ -255,12 +296,13 @@ function shape(report: RepairReport, frame: RunFrame, resumed: ResumedWorkers): 
     duration_ms: Math.round(performance.now() - frame.startedAt),
   };
   const [only, ...more] = report.projects;
-  if (only !== undefined && more.length === 0) return { ...common, ...only };
+  if (only !== undefined && more.length === 0)
+    return { ...common, ...only, errors: [...report.damage, ...only.errors] };
   const message = report.projects.map((project) => `${project.root_dir}: ${project.message}`).join(' ');
   return {
     ...common,
     message: message === '' ? 'No project is registered.' : message,
-    errors: report.projects.flatMap((project) => project.errors),
+    errors: [...report.damage, ...report.projects.flatMap((project) => project.errors)],
     projects: report.projects,
   };
 }

@@ -296,6 +296,17 @@ export class Supervisor {
     };
   }
 
+  /** A watcher runs, or is about to. */
+  get isWatched(): boolean {
+    const { isWanted, state } = this.slots.file_watcher;
+    return isWanted && state !== 'failed' && state !== 'backoff';
+  }
+
+  /** As the watcher last said. */
+  isFresh(projectId: string): boolean {
+    return this.#freshness.asRecord()[projectId]?.freshness === 'fresh';
+  }
+
   get #isWatching(): boolean {
     return this.slots.file_watcher.state === 'ready';
   }

@@ -1,24 +1,24 @@
-import { readFileSync } from 'node:fs';
 import { CodekeepError, messageOf } from '../../base/errors.js';
-import { FilePlacer } from '../../base/file-placer.js';
+import type { FilePlacer } from '../../base/file-placer.js';
+import { presenceAt } from '../../base/presence.js';
+import { type FileStamp, stampOf } from '../../base/stamp.js';
 import { sha256 } from '../../base/hash.js';
-import { PinnedFolder } from '../../base/pinned-folder.js';
+import { removeIfSame } from '../../base/taken-file.js';
 import { forEachLimited } from '../../base/waiting.js';
 import { clearDeleted, fileByPath, type FileRow, markDeleted, traceOf } from '../../store/files.js';
 import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
-import { type ActionState, recordIntent, recordOutcome, type RunKey } from '../../store/journal.js';
+import { type ActionState, endIntents, recordOutcome, type RunKey } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
 import { imageOf } from '../image.js';
-import { markRestored, takeBack } from '../restore.js';
-import { VersionStore } from '../version-store.js';
-import { stampOf } from '../../base/stamp.js';
-import { Observer } from './observe.js';
+import { readWhole } from '../index-file.js';
+import { openProjectPlacer } from '../project-placer.js';
+import { markRevived } from '../restore.js';
+import { contentHashAt, imageInVersions, VersionStore } from '../version-store.js';
+import { type Circumstances, Observer } from './observe.js';
 import { type Action, judge, type PlanContext, type Refusal, type Target } from './plan.js';
 
-/** Actions under one pair of transactions: a stop or a cancel waits for one batch at most. */
+/** Actions under one transaction: a stop or a cancel waits for one batch at most. */
 const batchActions = 100;
-/** Rows of the journal written in one transaction. */
-const untriedRows = 1_000;
 /** Files written at once: an fsync is a wait for the disk, and these overlap. libuv has four threads. */
 const writesAtOnce = 4;
 
@@ -26,77 +26,68 @@ export interface ApplyOutcome {
   done: Action[];
   conflicts: Refusal[];
   errors: string[];
+  /** Whatever was not done, for whatever reason. */
+  failed: Action[];
 }
 
 export interface ApplyContext extends PlanContext {
   index: IndexDatabase;
   project: Project;
   run: RunKey;
+  circumstances: Circumstances;
   now: () => number;
   signal: AbortSignal;
   progress: (done: number, total: number) => void;
 }
 
-type Outcome = { state: ActionState; detail: string | null };
+/** An action with its row of the journal, whose state is `intent`. */
+export interface Intent {
+  action: Action;
+  journalId: number;
+}
+
+type Outcome = { state: ActionState; detail: string | null; stamp: FileStamp | null };
 
 /**
- * Executes a plan under the journal, batch by batch: intents → look again → act → outcomes and marks in one
- * transaction. Killed at any instant, what is on disk is whole files, and the next plan finds what is left.
+ * Executes intents of the journal, batch by batch: look again → act → outcomes and marks in one transaction. Killed
+ * at any instant, what is on disk is whole files, and the intents that are left say what is still to be done.
  * A cancel takes effect between two batches.
  */
-export async function applyPlan(context: ApplyContext, actions: readonly Action[]): Promise<ApplyOutcome> {
-  const outcome: ApplyOutcome = { done: [], conflicts: [], errors: [] };
-  let next = 0;
-  context.progress(0, actions.length);
+export async function applyIntents(context: ApplyContext, intents: readonly Intent[]): Promise<ApplyOutcome> {
+  const outcome: ApplyOutcome = { done: [], conflicts: [], errors: [], failed: [] };
+  context.progress(0, intents.length);
   try {
-    while (next < actions.length) {
+    for (let next = 0; next < intents.length; next += batchActions) {
       context.signal.throwIfAborted();
-      const batch = actions.slice(next, next + batchActions);
       const before = next;
-      next += batch.length;
-      await applyBatch(context, batch, outcome, (tried) => context.progress(before + tried, actions.length));
+      await applyBatch(context, intents.slice(next, next + batchActions), outcome, (tried) =>
+        context.progress(before + tried, intents.length),
+      );
     }
   } catch (error) {
     const { aborted, reason } = context.signal;
     // Without a canceller the whole process has to end: the next start goes on.
-    if (!aborted || reason instanceof CodekeepError) await recordUntried(context, actions.slice(next));
+    if (!aborted || reason instanceof CodekeepError)
+      await context.index.write(() => endIntents(context.index, context.run, 'it was not tried'));
     throw error;
   }
   return outcome;
 }
 
-/** What was planned and not come to: until a later repair has done it, its absence is no deletion. */
-async function recordUntried({ index, run }: ApplyContext, actions: readonly Action[]): Promise<void> {
-  for (let start = 0; start < actions.length; start += untriedRows) {
-    await index.write(() => {
-      for (const action of actions.slice(start, start + untriedRows)) {
-        const id = recordIntent(index, run, { ...action, fileId: action.id });
-        recordOutcome(index, id, 'failed', 'it was not tried');
-      }
-    });
-  }
-}
-
 async function applyBatch(
   context: ApplyContext,
-  batch: readonly Action[],
+  batch: readonly Intent[],
   total: ApplyOutcome,
   onTried: (count: number) => void,
 ): Promise<void> {
   const { index, run } = context;
-  const ids = await index.write(() =>
-    batch.map((action) => recordIntent(index, run, { ...action, fileId: action.id })),
-  );
-  const observer = new Observer(index, context.project);
-  const placers = new Placers(context.project);
-  const outcomes = new Map<Action, Outcome>();
+  const observer = new Observer(index, context.project, context.circumstances);
+  const placers = new Placers(index, context.project);
+  const outcomes = new Map<Intent, Outcome>();
   try {
-    const jobs = batch.map((action, position) => ({
-      action,
-      token: temporaryToken(run, ids[position] ?? 0),
-    }));
-    await forEachLimited(jobs, writesAtOnce, async ({ action, token }) => {
-      outcomes.set(action, await act(context, observer, placers, action, token));
+    await forEachLimited(batch, writesAtOnce, async (intent) => {
+      const token = temporaryToken(run, intent.journalId);
+      outcomes.set(intent, await act(context, observer, placers, intent.action, token));
       onTried(outcomes.size);
     });
   } finally {
@@ -104,14 +95,16 @@ async function applyBatch(
     await placers.finish().catch(notDurable);
   }
   await index.write(() => {
-    batch.forEach((action, position) => {
-      const { state, detail } = settle(context, action, outcomes.get(action));
-      recordOutcome(index, ids[position] ?? 0, state, detail);
+    for (const intent of batch) {
+      const { action, journalId } = intent;
+      const { state, detail } = settle(context, action, outcomes.get(intent));
+      recordOutcome(index, journalId, state, detail);
+      if (state !== 'done') total.failed.push(action);
       if (state === 'done') total.done.push(action);
       else if (state === 'conflict')
         total.conflicts.push({ id: action.id, path: action.path, reason: detail ?? '' });
       else total.errors.push(`${action.path}: ${detail ?? 'failed'}`);
-    });
+    }
   });
 }
 
@@ -124,16 +117,18 @@ function notDurable(error: unknown): never {
 }
 
 /** Names an action's temporary files, so that a run that was cut off can be cleaned up after. */
-export function temporaryToken(run: RunKey, actionId: number): string {
-  return `${run.runId.slice(0, 8)}-${actionId}`;
+export function temporaryToken(run: RunKey, journalId: number): string {
+  return `${run.runId.slice(0, 8)}-${journalId}`;
 }
 
 /** One placer per target, opened by the first file that needs it. */
 class Placers {
+  readonly #index: IndexDatabase;
   readonly #project: Project;
   readonly #open = new Map<Target, Promise<FilePlacer>>();
 
-  constructor(project: Project) {
+  constructor(index: IndexDatabase, project: Project) {
+    this.#index = index;
     this.#project = project;
   }
 
@@ -142,8 +137,8 @@ class Placers {
     if (opening === undefined) {
       opening =
         target === 'versions'
-          ? new VersionStore(this.#project).openPlacer()
-          : PinnedFolder.open(this.#project.rootDir).then((root) => new FilePlacer(root));
+          ? new VersionStore(this.#index, this.#project).openPlacer()
+          : openProjectPlacer(this.#index, this.#project);
       this.#open.set(target, opening);
     }
     return await opening;
@@ -169,46 +164,63 @@ async function act(
 ): Promise<Outcome> {
   try {
     const row = fileByPath(context.index, context.project.id, action.path);
-    if (row === undefined) return { state: 'conflict', detail: 'its row is gone' };
-    const { verdict, reason } = judge(observer.fact(traceOf(row)), context);
-    if (verdict !== action.verdict)
-      return { state: 'conflict', detail: `it changed meanwhile: ${reason || verdict}` };
-    if (action.verdict === 'restore_from_cst') await restore(context, placers, action, row, token);
-    return { state: 'done', detail: null };
+    if (row === undefined) return conflict('its row is gone');
+    const { verdict, reason, how } = judge(observer.fact(traceOf(row)), context);
+    if (verdict !== action.verdict) {
+      const stamp = action.targets.includes('project') ? stampIfThere(context.project, row) : null;
+      if (stamp !== null || (action.verdict === 'restore_from_cst' && verdict === 'ok'))
+        return { state: 'done', detail: 'it was there already', stamp };
+      return conflict(`it changed meanwhile: ${reason || verdict}`);
+    }
+    const targets = how?.targets ?? [];
+    const stamp = targets.length > 0 ? await placeAll(context, placers, { ...action, ...how }, row, token) : null;
+    return { state: 'done', detail: null, stamp };
   } catch (error) {
-    return outcomeOf(error);
+    return { ...outcomeOf(error), stamp: null };
   }
 }
 
-async function restore(
+/** Where a run was cut off just before it could say that it had placed a file. */
+function stampIfThere(project: Project, row: FileRow): FileStamp | null {
+  const reading = readWhole(`${project.rootDir}/${row.path}`, Number.MAX_SAFE_INTEGER);
+  if (reading.kind !== 'content' || reading.stamp.mode !== row.mode) return null;
+  return sha256(reading.bytes) === row.sha256 ? reading.stamp : null;
+}
+
+function conflict(detail: string): Outcome {
+  return { state: 'conflict', detail, stamp: null };
+}
+
+/** Gives the stamp of what was placed in the project, by the descriptor that it was written through. */
+async function placeAll(
   context: ApplyContext,
   placers: Placers,
   action: Action,
   row: FileRow,
   token: string,
-): Promise<void> {
-  const image = imageOf(context.index, row);
+): Promise<FileStamp | null> {
+  const { index, project, now } = context;
+  const versions = new VersionStore(index, project);
+  const image = action.source === 'tree' ? imageOf(index, row) : imageInVersions(versions, row);
   if ('problem' in image) throw new Error(image.problem);
-  const placed: { absolute: string; ino: string }[] = [];
+  let stamp: FileStamp | null = null;
+  let kept: FileStamp | null = null;
   try {
     for (const target of action.targets) {
-      await (await placers.to(target)).place(action.path, image, token);
-      const absolute = placeOf(context.project, target, action.path);
-      placed.push({ absolute, ino: stampOf(absolute)?.ino ?? '' });
+      const placer = await placers.to(target);
+      if (target === 'versions') kept = await versions.keep(placer, row.path, image, now(), token);
+      else stamp = await placer.place(row.path, image, token);
     }
   } catch (error) {
     // All or nothing: a file that is in versions only would look like a deletion to the next plan.
-    for (const { absolute, ino } of placed) takeBack(absolute, ino);
+    if (kept !== null) await removeIfSame(versions.root, row.path, kept);
     throw error;
   }
-}
-
-function placeOf(project: Project, target: Target, path: string): string {
-  return target === 'versions' ? new VersionStore(project).pathOf(path) : `${project.rootDir}/${path}`;
+  return stamp;
 }
 
 /** How a failure goes into the journal. */
-export function outcomeOf(error: unknown): Outcome {
+export function outcomeOf(error: unknown): Pick<Outcome, 'state' | 'detail'> {
   if (error instanceof CodekeepError) return { state: 'conflict', detail: error.message };
   if (isDiskFull(error)) {
     return { state: 'failed', detail: 'the disk is full: free some space, then repair again' };
@@ -217,15 +229,20 @@ export function outcomeOf(error: unknown): Outcome {
 }
 
 /** The marks that go with a finished action, in the transaction that records it. */
-function settle(context: ApplyContext, action: Action, outcome: Outcome | undefined): Outcome {
+function settle(
+  context: ApplyContext,
+  action: Action,
+  outcome: Outcome | undefined,
+): Pick<Outcome, 'state' | 'detail'> {
   if (outcome === undefined) return { state: 'failed', detail: 'it was not tried' };
   if (outcome.state !== 'done') return outcome;
   const { index, project } = context;
   const row = fileByPath(index, project.id, action.path);
   if (row === undefined) return { state: 'conflict', detail: 'its row is gone' };
   if (action.verdict === 'clear_deleted') clearDeleted(index, row.id, context.now());
-  else if (action.verdict === 'set_deleted') markDeleted(index, row.id, 'repair', context.now());
-  else if (action.targets.includes('project')) markRestored(index, project, row, context.now());
+  else if (action.verdict === 'set_deleted')
+    markDeleted(index, row.id, action.cause ?? 'repair', context.now());
+  else if (outcome.stamp !== null) markRevived(index, row, outcome.stamp, context.now());
   return outcome;
 }
 
@@ -234,30 +251,40 @@ function settle(context: ApplyContext, action: Action, outcome: Outcome | undefi
  * written must have their hash and mode. Gives what is not so.
  */
 export function verifyActions(
-  index: IndexDatabase,
-  project: Project,
+  context: Pick<ApplyContext, 'index' | 'project'> & PlanContext,
   done: readonly Action[],
-  context: PlanContext,
 ): string[] {
+  const { index, project } = context;
   const observer = new Observer(index, project);
   const problems: string[] = [];
   for (const action of done) {
     const row = fileByPath(index, project.id, action.path);
     const verdict = row === undefined ? 'gone' : judge(observer.fact(traceOf(row)), context).verdict;
-    if (verdict !== 'ok' && verdict !== 'changed')
+    // What git left and the index cannot give is marked all the same.
+    const isMarked = action.verdict === 'set_deleted' && verdict === 'unrestorable';
+    if (verdict !== 'ok' && verdict !== 'changed' && !isMarked)
       problems.push(`${action.path}: is ${verdict} after its repair`);
     for (const target of action.targets) {
-      if (!hasImage(placeOf(project, target, action.path), action.sha256, action.mode))
+      if (row === undefined || !hasImage(placeOf(context, target, action.path), row))
         problems.push(`${action.path}: ${target} does not read back as written`);
     }
   }
   return problems;
 }
 
-/** True when a regular file has exactly these bytes and permission bits. */
-export function hasImage(absolute: string, hash: string | null, mode: number): boolean {
+function placeOf({ index, project }: Pick<ApplyContext, 'index' | 'project'>, target: Target, path: string): string {
+  return target === 'versions'
+    ? new VersionStore(index, project).pathOf(path)
+    : `${project.rootDir}/${path}`;
+}
+
+/** True when exactly what the row says stands there: its kind, bytes and permission bits. */
+export function hasImage(absolute: string, row: Pick<FileRow, 'kind' | 'sha256' | 'mode'>): boolean {
   try {
-    return stampOf(absolute)?.mode === mode && sha256(readFileSync(absolute)) === hash;
+    const presence = presenceAt(absolute);
+    if (row.kind === 'folder') return presence === 'directory';
+    if (row.kind === 'symlink') return presence === 'symlink' && contentHashAt(absolute, presence) === row.sha256;
+    return stampOf(absolute)?.mode === row.mode && contentHashAt(absolute, presence) === row.sha256;
   } catch {
     return false;
   }

@@ -1,43 +1,72 @@
 import type { Stats } from 'node:fs';
+import { errnoOf } from '../../base/errors.js';
 import { relativePathProblem } from '../../base/paths.js';
-import { TreePresence } from '../../base/presence.js';
+import { PlacingProblems } from '../../base/placing-problem.js';
+import { type Presence, TreePresence } from '../../base/presence.js';
 import { Slicer } from '../../base/waiting.js';
 import { renderContent } from '../../store/contents.js';
-import { countFiles, type FileTrace, imageOf, tracesAfter } from '../../store/files.js';
+import { countFiles, fileById, type FileRow, type FileTrace, tracesAfter } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import type { Project } from '../../store/projects.js';
-import { VersionStore } from '../version-store.js';
-import type { Fact } from './plan.js';
+import { DeviceDoubts } from '../devices.js';
+import { type GitState, isLeftByGit } from '../git-state.js';
+import { contentHashAt, type VersionedProject, VersionStore } from '../version-store.js';
+import type { Fact, VersionPresence } from './plan.js';
 
 /** Rows read at once; between pages other readers and a stop get their turn. */
 const pageRows = 1_000;
 
 /** The part of a project that observing needs. */
-export type ObservedProject = Pick<Project, 'id' | 'rootDir' | 'versionDir'>;
+export type ObservedProject = VersionedProject & { head: string | null };
 
 /** Times are compared as doubles in microseconds, which leaves room for rounding. */
-const mtimeSlackUs = 1.5;
+const timeSlackUs = 1.5;
 
-/** Whether a content is known not to render, so that it need not be tried again. */
-export type KnownProblem = (fileId: number, sha256: string | null) => string | null;
+/** What beside disk and index has a say in what is observed. */
+export interface Circumstances {
+  /** Null where it was not asked, because HEAD says nothing about missing files. */
+  git: GitState | null;
+  /** Rows that are marked deleted and that somebody wants back. */
+  isWanted: (row: FileRow) => boolean;
+  /** Whether a content is known not to render, so that it need not be tried again. */
+  knownProblem: (fileId: number, sha256: string | null) => string | null;
+  /** Rows whose copy in versions a run that was cut off may have put there. */
+  isUnderRepair: (fileId: number) => boolean;
+}
+
+export const plainCircumstances: Circumstances = {
+  git: null,
+  isWanted: () => false,
+  knownProblem: () => null,
+  isUnderRepair: () => false,
+};
 
 /** Looks at rows one by one. Folders are remembered for as long as the object lives. */
 export class Observer {
   readonly #index: IndexDatabase;
+  readonly #project: ObservedProject;
+  readonly #versions: VersionStore;
   readonly #inProject: TreePresence;
   readonly #inVersions: TreePresence;
-  readonly #knownProblem: KnownProblem;
+  readonly #devices: DeviceDoubts;
+  readonly #projectProblems: PlacingProblems;
+  readonly #versionsProblems: PlacingProblems;
+  readonly #circumstances: Circumstances;
 
-  constructor(index: IndexDatabase, project: ObservedProject, knownProblem: KnownProblem = () => null) {
+  constructor(index: IndexDatabase, project: ObservedProject, circumstances = plainCircumstances) {
     this.#index = index;
+    this.#project = project;
+    this.#versions = new VersionStore(index, project);
     this.#inProject = new TreePresence(project.rootDir);
-    this.#inVersions = new VersionStore(project).observe();
-    this.#knownProblem = knownProblem;
+    this.#inVersions = this.#versions.observe();
+    this.#devices = new DeviceDoubts(index, project);
+    this.#projectProblems = new PlacingProblems(project.rootDir);
+    this.#versionsProblems = new PlacingProblems(this.#versions.root);
+    this.#circumstances = circumstances;
   }
 
   /** Whether a row's file is present and needs no mark, as nearly all are; null for a row that needs a fact. */
   presentAs(row: FileTrace): 'ok' | 'changed' | null {
-    if (row.deleted === 1 || relativePathProblem(row.path) !== null) return null;
+    if (row.deleted === 1 || row.kind !== 'file' || relativePathProblem(row.path) !== null) return null;
     const { stats } = this.#inProject.look(row.path);
     if (stats === null) return null;
     return isChanged(row, stats) ? 'changed' : 'ok';
@@ -47,38 +76,89 @@ export class Observer {
     const fact: Fact = {
       id: row.id,
       path: row.path,
+      kind: row.kind,
       deleted: row.deleted === 1,
+      ignored: row.ignored === 1,
       sha256: null,
       mode: 0,
       pathProblem: relativePathProblem(row.path),
       inProject: 'unknown:path',
+      changed: false,
+      placeDoubt: null,
+      leftByGit: false,
+      wanted: false,
       inVersions: null,
       tree: null,
-      changed: false,
+      projectObstacle: null,
+      versionsObstacle: null,
     };
     // A path that is not canonical is never handed to the file system.
     if (fact.pathProblem !== null) return fact;
     const { presence, stats } = this.#inProject.look(row.path);
     fact.inProject = presence;
     fact.changed = stats !== null && isChanged(row, stats);
-    if (presence === 'absent') this.#lookFurther(fact);
+    if (presence === 'absent' && !fact.ignored) this.#lookFurther(fact);
     return fact;
   }
 
   #lookFurther(fact: Fact): void {
-    const { sha256 = null, mode = 0, skipReason = null } = imageOf(this.#index, fact.id) ?? {};
-    fact.sha256 = sha256;
-    fact.mode = mode;
-    fact.inVersions = this.#inVersions.at(fact.path);
-    if (fact.inVersions !== 'absent') return;
-    const known = this.#knownProblem(fact.id, sha256);
+    const row = fileById(this.#index, fact.id);
+    if (row === undefined) return;
+    const { git, isWanted } = this.#circumstances;
+    fact.sha256 = row.sha256;
+    fact.mode = row.mode;
+    fact.placeDoubt = this.#devices.doubtOf(row);
+    fact.leftByGit = git !== null && isLeftByGit(this.#project, git, row);
+    fact.wanted = row.deleted === 1 && isWanted(row);
+    fact.inVersions = this.#copyOf(row);
+    const isKept = fact.inVersions === 'own' || fact.inVersions === 'revived';
+    const comesBack = !fact.deleted || fact.wanted;
+    if (!isKept || comesBack) fact.tree = this.#treeOf(row);
+    if (comesBack) fact.projectObstacle = this.#projectProblems.of(row.path);
+    if (!isKept) fact.versionsObstacle = this.#versionsProblems.of(row.path);
+  }
+
+  #copyOf(row: FileRow): VersionPresence {
+    const presence = this.#inVersions.at(row.path);
+    if (row.kind === 'folder') return presence === 'directory' ? this.#ownOr(row) : copyless(presence);
+    const isOfKind = presence === (row.kind === 'symlink' ? 'symlink' : 'file');
+    if (!isOfKind) return copyless(presence);
+    try {
+      return this.#hasContentOf(row, presence) ? this.#ownOr(row) : 'older';
+    } catch (error) {
+      return `unknown:${errnoOf(error) ?? 'ERROR'}`;
+    }
+  }
+
+  /** A file without content in the index is too large to be read each time: its size has to do. */
+  #hasContentOf(row: FileRow, presence: Presence): boolean {
+    if (row.sha256 === null) return this.#inVersions.look(row.path).stats?.size === row.size;
+    return contentHashAt(this.#versions.pathOf(row.path), presence) === row.sha256;
+  }
+
+  #ownOr(row: FileRow): VersionPresence {
+    const isOld = row.deleted === 0 && (row.revived === 1 || this.#circumstances.isUnderRepair(row.id));
+    return isOld ? 'revived' : 'own';
+  }
+
+  #treeOf({ id, sha256, skipReason }: FileRow): Fact['tree'] {
+    const known = this.#circumstances.knownProblem(id, sha256);
     const rendering = known === null ? renderContent(this.#index, sha256) : { problem: known };
-    fact.tree = 'problem' in rendering ? { problem: skipReason ?? rendering.problem } : 'renders';
+    return 'problem' in rendering ? { problem: skipReason ?? rendering.problem } : 'renders';
   }
 }
 
+/** What is of another kind than the row: an older state of the path where it is a file. */
+function copyless(presence: Presence): VersionPresence {
+  return presence === 'file' ? 'older' : presence;
+}
+
 function isChanged(row: FileTrace, stats: Stats): boolean {
-  return stats.size !== row.size || Math.abs(stats.mtimeMs * 1_000 - row.mtimeUs) > mtimeSlackUs;
+  return (
+    stats.size !== row.size ||
+    Math.abs(stats.mtimeMs * 1_000 - row.mtimeUs) > timeSlackUs ||
+    Math.abs(stats.ctimeMs * 1_000 - row.ctimeUs) > timeSlackUs
+  );
 }
 
 /** What was found out about a range of rows. */
@@ -93,11 +173,12 @@ export interface Observation {
 export async function observeProject(
   index: IndexDatabase,
   project: ObservedProject,
+  circumstances: Circumstances,
   progress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<Observation> {
   const { total } = countFiles(index, project.id);
-  const observer = new Observer(index, project);
+  const observer = new Observer(index, project, circumstances);
   const slicer = new Slicer(signal);
   const observation: Observation = { present: { ok: 0, changed: 0 }, facts: [] };
   let done = 0;

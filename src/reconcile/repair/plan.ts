@@ -1,21 +1,40 @@
 import type { Presence } from '../../base/presence.js';
+import type { Cause, FileKind } from '../../store/files.js';
+
+/**
+ * What lies at a row's place in versions. `own` is a copy with the row's content; `revived` one from
+ * before the file came back the last time, so that it is no sign of a deletion; `older` has other content.
+ */
+export type VersionPresence = Exclude<Presence, 'file'> | 'own' | 'revived' | 'older';
 
 /** Everything the plan needs to know of one row; null where observing was not needed for a verdict. */
 export interface Fact {
   id: number;
   path: string;
+  kind: FileKind;
   deleted: boolean;
+  /** Rules ignore it by now: it is neither lost nor deleted, wherever it is. */
+  ignored: boolean;
   sha256: string | null;
   mode: number;
   /** Why the stored path cannot be used at all, e.g. that it is absolute. */
   pathProblem: string | null;
   inProject: Presence;
-  /** Asked for only where the file is absent from the project. */
-  inVersions: Presence | null;
-  /** Null: not asked, because the file is somewhere. Else whether the stored tree renders to its hash, or why not. */
-  tree: 'renders' | { problem: string } | null;
-  /** The present file's size or time differs from the row. */
+  /** The present file's size or times differ from the row. */
   changed: boolean;
+  /** Why its absence proves nothing: its file system is not there. */
+  placeDoubt: string | null;
+  /** git switched to a state that does not have it. */
+  leftByGit: boolean;
+  /** It was marked deleted by a watcher, and whoever asks takes that for a loss. */
+  wanted: boolean;
+  /** Asked for only where the file is absent from the project. */
+  inVersions: VersionPresence | null;
+  /** Null: not asked. Else whether the index has its content, or why not. */
+  tree: 'renders' | { problem: string } | null;
+  /** Why nothing could be written at its place; null: it could, or it was not asked. */
+  projectObstacle: string | null;
+  versionsObstacle: string | null;
 }
 
 export type ActionVerdict = 'clear_deleted' | 'set_deleted' | 'restore_from_cst';
@@ -28,6 +47,10 @@ export interface Action {
   path: string;
   /** Where the file is written, in this order; empty where only the mark changes. */
   targets: Target[];
+  /** What the bytes are made of. */
+  source: 'tree' | 'versions';
+  /** Of the mark that set_deleted sets. */
+  cause: Cause | null;
   sha256: string | null;
   mode: number;
 }
@@ -51,18 +74,26 @@ export interface Plan {
 export interface PlanContext {
   /** Set when nothing can be concluded from a missing file: the root is away, or it is not the one registered. */
   rootDoubt: string | null;
+  /** Somebody said that the files shall come back where they were, whatever file system is there now. */
+  force: boolean;
 }
 
-type Judgement = { verdict: Verdict; reason: string };
+/** A verdict with its reason, and for one that acts how. */
+export interface Judgement {
+  verdict: Verdict;
+  reason: string;
+  how?: Pick<Action, 'targets' | 'source' | 'cause'>;
+}
+
+const presenceOfKind = { file: 'file', symlink: 'symlink', folder: 'directory' } as const;
 
 /** One verdict per row, by the table of the design; total over every combination of facts. */
 export function judge(fact: Fact, context: PlanContext): Judgement {
   if (fact.pathProblem !== null)
     return { verdict: 'conflict', reason: `the stored path ${fact.pathProblem}` };
+  if (fact.inProject === presenceOfKind[fact.kind]) return judgePresent(fact);
   switch (fact.inProject) {
     case 'file':
-      if (fact.deleted) return { verdict: 'clear_deleted', reason: '' };
-      return { verdict: fact.changed ? 'changed' : 'ok', reason: '' };
     case 'directory':
     case 'symlink':
     case 'other':
@@ -73,8 +104,7 @@ export function judge(fact: Fact, context: PlanContext): Judgement {
     case 'blocked':
       return { verdict: 'conflict', reason: 'in the project a parent of it is a symlink or a file' };
     case 'absent':
-      if (context.rootDoubt !== null) return { verdict: 'unknown', reason: context.rootDoubt };
-      return judgeAbsent(fact);
+      return judgeAbsent(fact, context);
     default:
       return {
         verdict: 'unknown',
@@ -83,45 +113,87 @@ export function judge(fact: Fact, context: PlanContext): Judgement {
   }
 }
 
-function judgeAbsent(fact: Fact): Judgement {
-  switch (fact.inVersions) {
-    case 'file':
-      return { verdict: fact.deleted ? 'ok' : 'set_deleted', reason: '' };
+function judgePresent(fact: Fact): Judgement {
+  if (fact.deleted) return { verdict: 'clear_deleted', reason: '', how: markOnly(null) };
+  return { verdict: fact.changed ? 'changed' : 'ok', reason: '' };
+}
+
+function judgeAbsent(fact: Fact, context: PlanContext): Judgement {
+  if (fact.ignored) return { verdict: 'ok', reason: '' };
+  const doubt = context.rootDoubt ?? (fact.deleted || context.force ? null : fact.placeDoubt);
+  if (doubt !== null) return { verdict: 'unknown', reason: doubt };
+  const { inVersions } = fact;
+  switch (inVersions) {
+    case 'own':
+    case 'revived':
+    case 'older':
+    case 'absent':
+      if (fact.deleted && !fact.wanted) return judgeDeleted(fact, inVersions);
+      return fact.leftByGit ? judgeLeft(fact, inVersions) : judgeMissing(fact, inVersions);
     case 'directory':
     case 'symlink':
     case 'other':
       return {
         verdict: 'conflict',
-        reason: `in versions its place is taken by a ${nameOf(fact.inVersions)}`,
+        reason: `in versions its place is taken by a ${nameOf(inVersions)}`,
       };
     case 'blocked':
       return { verdict: 'conflict', reason: 'in versions a parent of it is a symlink or a file' };
-    case 'absent':
-      if (fact.tree === 'renders') return { verdict: 'restore_from_cst', reason: '' };
-      return { verdict: 'unrestorable', reason: fact.tree?.problem ?? 'its stored tree was not looked at' };
     case null:
       return { verdict: 'unknown', reason: 'versions were not looked at' };
     default:
-      return {
-        verdict: 'unknown',
-        reason: `in versions it cannot be looked at (${errnoIn(fact.inVersions)})`,
-      };
+      return { verdict: 'unknown', reason: `in versions it cannot be looked at (${errnoIn(inVersions)})` };
   }
 }
 
-function nameOf(presence: 'directory' | 'symlink' | 'other'): string {
-  return presence === 'other' ? 'special file' : presence === 'directory' ? 'folder' : 'symlink';
+type CopyPresence = 'own' | 'revived' | 'older' | 'absent';
+
+/** Deleted and nowhere in the project: only its copy may be due. */
+function judgeDeleted(fact: Fact, copy: CopyPresence): Judgement {
+  return hasContent(copy) ? { verdict: 'ok', reason: '' } : restore(fact, ['versions'], 'tree');
 }
 
-function errnoIn(presence: Presence): string {
+/** git's doing: a deletion, whose copy comes from the index. */
+function judgeLeft(fact: Fact, copy: CopyPresence): Judgement {
+  if (hasContent(copy) || fact.tree !== 'renders')
+    return { verdict: 'set_deleted', reason: '', how: markOnly('git') };
+  const obstacle = fact.versionsObstacle;
+  if (obstacle !== null) return { verdict: 'conflict', reason: `in versions ${obstacle}` };
+  return { verdict: 'set_deleted', reason: '', how: { targets: ['versions'], source: 'tree', cause: 'git' } };
+}
+
+/** Not in the project although nobody deleted it, or somebody wants it back. */
+function judgeMissing(fact: Fact, copy: CopyPresence): Judgement {
+  if (copy === 'own' && !fact.wanted) return { verdict: 'set_deleted', reason: '', how: markOnly('repair') };
+  if (!hasContent(copy)) return restore(fact, ['versions', 'project'], 'tree');
+  return restore(fact, ['project'], fact.tree === 'renders' ? 'tree' : 'versions');
+}
+
+function hasContent(copy: CopyPresence): boolean {
+  return copy === 'own' || copy === 'revived';
+}
+
+function restore(fact: Fact, targets: Target[], source: Action['source']): Judgement {
+  if (source === 'tree' && fact.tree !== 'renders')
+    return { verdict: 'unrestorable', reason: fact.tree?.problem ?? 'its stored tree was not looked at' };
+  const { projectObstacle, versionsObstacle } = fact;
+  if (targets.includes('project') && projectObstacle !== null)
+    return { verdict: 'conflict', reason: `in the project ${projectObstacle}` };
+  if (targets.includes('versions') && versionsObstacle !== null)
+    return { verdict: 'conflict', reason: `in versions ${versionsObstacle}` };
+  return { verdict: 'restore_from_cst', reason: '', how: { targets, source, cause: null } };
+}
+
+function markOnly(cause: Cause | null): NonNullable<Judgement['how']> {
+  return { targets: [], source: 'tree', cause };
+}
+
+function nameOf(presence: 'file' | 'directory' | 'symlink' | 'other'): string {
+  return presence === 'other' ? 'special file' : presence === 'directory' ? 'folder' : presence;
+}
+
+function errnoIn(presence: string): string {
   return presence.replace('unknown:', '');
-}
-
-/** Where a restored file goes: versions always, the project unless the row is marked deleted. */
-function actionOf(fact: Fact, verdict: ActionVerdict): Action {
-  const restores = verdict === 'restore_from_cst';
-  const targets: Target[] = restores ? (fact.deleted ? ['versions'] : ['versions', 'project']) : [];
-  return { verdict, id: fact.id, path: fact.path, targets, sha256: fact.sha256, mode: fact.mode };
 }
 
 /** Rows that need no verdict of their own, because their files are present and not marked. */
@@ -157,7 +229,7 @@ export function planOf(
   return plan;
 }
 
-function addToPlan(plan: Plan, fact: Fact, { verdict, reason }: Judgement): void {
+function addToPlan(plan: Plan, fact: Fact, { verdict, reason, how }: Judgement): void {
   plan.totals.checked += 1;
   plan.totals[verdict] += 1;
   const refusal = { id: fact.id, path: fact.path, reason };
@@ -175,6 +247,12 @@ function addToPlan(plan: Plan, fact: Fact, { verdict, reason }: Judgement): void
       plan.unknown.push(refusal);
       return;
     default:
-      plan.actions.push(actionOf(fact, verdict));
+      plan.actions.push({ ...refused(how), verdict, id: fact.id, path: fact.path, sha256: fact.sha256, mode: fact.mode });
   }
+}
+
+/** A verdict that acts says how. */
+function refused(how: Judgement['how']): NonNullable<Judgement['how']> {
+  if (how === undefined) throw new Error('a verdict that acts does not say how');
+  return how;
 }

@@ -1,18 +1,22 @@
 import { CodekeepError } from '../../base/errors.js';
 import type { Work } from '../../base/progress.js';
+import type { FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { beginRun, endRun, type RunOrigin } from '../../store/journal.js';
-import { type Project, setRootIdentity } from '../../store/projects.js';
-import { brakeReason, inspectRoot, isBraked, type RootState } from '../project-root.js';
-import { applyPlan, type ApplyOutcome, verifyActions } from './apply.js';
-import { observeProject } from './observe.js';
-import { type Fact, type Plan, type PlanContext, planOf } from './plan.js';
+import { beginRun, endRun, owedFiles, recordIntent, type RunOrigin } from '../../store/journal.js';
+import { noteVersionDir, type Project, setRoot } from '../../store/projects.js';
+import { type GitState, readGitState } from '../git-state.js';
+import { inspectRoot, judgeRoot, type RootState } from '../project-root.js';
+import { applyIntents, type ApplyOutcome, verifyActions } from './apply.js';
+import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
+import { type Plan, type PlanContext, planOf } from './plan.js';
 
 /** What planning needs: it only reads. */
 export interface PlanOptions extends Work {
   index: IndexDatabase;
-  /** Go on although the root folder is not the one that was registered. */
+  /** Missing files shall come back although the root folder is not the one that was registered. */
   force: boolean;
+  /** What a watcher marked deleted since then counts as lost; milliseconds since 1970, null: nothing does. */
+  deletedSince: number | null;
 }
 
 export interface RepairOptions extends PlanOptions {
@@ -26,57 +30,80 @@ export interface PlannedRepair {
   project: Project;
   root: RootState;
   context: PlanContext;
+  circumstances: Circumstances;
   plan: Plan;
 }
 
 /** observe → plan. Writes nothing. */
 export async function planRepair(options: PlanOptions, project: Project): Promise<PlannedRepair> {
+  const { index, signal, force, deletedSince } = options;
   const root = inspectRoot(project);
+  const git = await movedGit(project, root, signal);
+  // A copy that the last repair placed before it failed is no sign of a deletion either.
+  const owed = owedFiles(index, project.id);
+  const circumstances = {
+    ...plainCircumstances,
+    git,
+    isWanted: wantedSince(deletedSince),
+    isUnderRepair: (id: number) => owed.has(id),
+  };
   const progress = (done: number, total: number): void => options.progress('observe', done, total);
-  const { facts, present } = await observeProject(options.index, project, progress, options.signal);
-  const context = { rootDoubt: rootDoubt(root, facts, present.ok + present.changed, options.force) };
-  return { project, root, context, plan: planOf(facts, context, present) };
+  const observation = await observeProject(index, project, circumstances, progress, signal);
+  const context = { rootDoubt: force ? awayReason(root) : rootDoubt(root, observation), force };
+  const plan = planOf(observation.facts, context, observation.present);
+  return { project, root, context, circumstances, plan };
+}
+
+/** Only where HEAD has moved does git say something about files that are missing. */
+export async function movedGit(
+  project: Project,
+  root: RootState,
+  signal: AbortSignal,
+): Promise<GitState | null> {
+  if (project.head === null || root.kind === 'unavailable') return null;
+  const git = await readGitState(project.rootDir, signal);
+  return git.head === project.head ? null : git;
+}
+
+/** A watcher's marks; what somebody asked for, and what git did, was meant. */
+export function wantedSince(since: number | null): (row: FileRow) => boolean {
+  if (since === null) return () => false;
+  return ({ deletedAt, cause }) => (deletedAt ?? 0) >= since && (cause === 'seen' || cause === 'unseen');
+}
+
+function awayReason(root: RootState): string | null {
+  return root.kind === 'unavailable' ? root.reason : null;
 }
 
 /**
- * Why missing files prove nothing, or null. A root that is another folder by now, with a large part of the
- * files missing, is more likely an unmounted disk; `force` says that it is not. A root that is the same
- * folder may well be empty: then the files are gone, and this is what a repair is for.
+ * Why missing files prove nothing, or null. A folder that was registered and is empty is no reason: the files are gone,
+ * and this is what a repair is for.
  */
-export function rootDoubt(
-  root: RootState,
-  facts: readonly Fact[],
-  present: number,
-  force: boolean,
-): string | null {
-  if (root.kind === 'unavailable') return root.reason;
-  if (root.kind === 'verified' || force) return null;
-  const unmarked = facts.filter((fact) => !fact.deleted);
-  const missing = unmarked.filter((fact) => fact.inProject === 'absent').length;
-  const active = present + unmarked.length;
-  if (!isBraked(root, missing, active)) return null;
-  return `${brakeReason(root, missing, active)}; call with force if this is right`;
+export function rootDoubt(root: RootState, { facts, present }: Observation): string | null {
+  const unmarked = facts.filter(({ deleted, ignored }) => !deleted && !ignored);
+  const missing = unmarked.filter(({ inProject }) => inProject === 'absent').length;
+  const judgement = judgeRoot(root, missing, present.ok + present.changed + unmarked.length);
+  return judgement.kind === 'doubtful' ? judgement.reason : null;
 }
 
-/** apply → verify, under the journal. */
+/** apply → verify, under the journal, which has the whole plan before the first action. */
 export async function executeRepair(options: RepairOptions, planned: PlannedRepair): Promise<ApplyOutcome> {
   const { index, now } = options;
-  const { project, plan, root, context } = planned;
+  const { project, plan, root, context, circumstances } = planned;
   const run = { runId: options.runId, projectId: project.id };
-  await index.write(() => {
-    beginRun(
-      index,
-      { ...run, origin: options.origin, rootDir: project.rootDir, versionDir: project.versionDir },
-      now(),
-    );
-    if (root.kind === 'replaced' && context.rootDoubt === null)
-      setRootIdentity(index, project.id, root.dev, root.ino);
+  const { rootDir, versionDir } = project;
+  const intents = await index.write(() => {
+    beginRun(index, { ...run, origin: options.origin, rootDir, versionDir }, now());
+    noteVersionDir(index, versionDir);
+    if (root.kind === 'replaced' && context.rootDoubt === null) setRoot(index, project.id, root.mark);
+    return plan.actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
   });
   try {
     const progress = (done: number, total: number): void => options.progress('apply', done, total);
-    const outcome = await applyPlan({ ...options, ...context, project, run, progress }, plan.actions);
+    const applying = { ...options, ...context, project, run, circumstances, progress };
+    const outcome = await applyIntents(applying, intents);
     options.progress('verify', 0, outcome.done.length);
-    outcome.errors.push(...verifyActions(index, project, outcome.done, context));
+    outcome.errors.push(...verifyActions(applying, outcome.done));
     const state = outcome.errors.length === 0 ? 'done' : 'failed';
     await index.write(() => endRun(index, run, state, summaryOf(plan, outcome), now()));
     return outcome;

@@ -56,9 +56,10 @@ export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMetho
       try {
         const { projectId } = await supervisor.askIndex('resolve_project', reference, { signal: ended });
         const work = { signal: ended, progress: () => undefined };
-        const { unsettled, owed } = await supervisor.reconciles.run({ projectId, isNew: false }, work);
+        const { unsettled, owed, doubt } = await supervisor.reconciles.run({ projectId, isNew: false }, work);
         const isFresh = unsettled.length === 0 && owed === 0;
-        return { freshness: isFresh ? 'fresh' : 'stale', waited_ms: sinceMs(startedAt) };
+        const freshness = doubt !== null ? 'unknown' : isFresh ? 'fresh' : 'stale';
+        return { freshness, waited_ms: sinceMs(startedAt) };
       } finally {
         clearTimeout(timer);
       }

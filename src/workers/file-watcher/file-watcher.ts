@@ -8,6 +8,7 @@ import { createParser } from '../../syntax/parser.js';
 import type { IndexingContext } from '../../reconcile/index-paths.js';
 import { reconcileProject, type ReconcileOutcome } from '../../reconcile/reconcile-project.js';
 import type { RequestCall, WorkerBody, WorkerHost } from '../host.js';
+import { EventFlood } from './event-flood.js';
 import { ProjectWatcher } from './project-watcher.js';
 
 /** The list of projects is read again this often (ms), should a nudge get lost. */
@@ -19,6 +20,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
   const index = IndexDatabase.open(host.indexPath);
   const parser = createParser();
   const serial = new Serial();
+  const flood = new EventFlood();
   const watchers = new Map<string, ProjectWatcher>();
   let wake = new AbortController();
 
@@ -26,17 +28,17 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
     index,
     parser,
     project,
+    stateDir,
     maxFileBytes: host.start.config.max_file_bytes,
     now: Date.now,
     signal: host.signal,
   });
-  const excludedOf = (project: Project): string[] => [stateDir, project.versionDir];
 
   const watchProject = (project: Project): void => {
     const watcher = new ProjectWatcher({
       context: contextOf(project),
-      excluded: excludedOf(project),
       serial,
+      flood,
       reconcileIntervalMs: host.start.config.reconcile_interval * 1_000,
       log: (level, message) => host.log(level, message),
       onFreshness: (freshness) => host.send({ type: 'freshness', project: freshness }),
@@ -74,7 +76,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
       throw new CodekeepError('PROJECT_NOT_FOUND', `No project ${projectId}.`, 'Call list_projects.');
     return await reconcileProject(
       { ...contextOf(project), signal: call.signal },
-      excludedOf(project),
+      'unseen',
       progress,
     );
   };
@@ -110,6 +112,6 @@ function assertNotHalted(outcome: ReconcileOutcome): ReconcileOutcome {
   throw new CodekeepError(
     'ROOT_UNAVAILABLE',
     `${outcome.halted}.`,
-    'Mount or restore the folder; if it is right as it is, call repair_database with force.',
+    'Nothing was marked. The message says which command does what.',
   );
 }

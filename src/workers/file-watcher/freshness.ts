@@ -12,8 +12,14 @@ export interface WatchState {
   pending: number;
   /** Files that are missing and that a repair has still to bring back. */
   owed: number;
+  /** Why some missing files prove nothing; null where there are none. */
+  doubt: string | null;
   /** File events arrive. */
   watched: boolean;
+  /** The file system that does not tell of every change; null where all do. */
+  eventless: string | null;
+  /** Files that can be changed through names that lie elsewhere, and are looked at every few seconds. */
+  linked: number;
   /** Why the project has no files, where a rule says so; null otherwise. */
   allIgnored: string | null;
 }
@@ -35,6 +41,16 @@ export function judgeFreshness(state: WatchState): Pick<ProjectFreshness, 'fresh
       reason: `${state.owed} files are missing that a repair did not come to bring back: call repair_database again`,
     };
   }
+  if (state.doubt !== null) return { freshness: 'unknown', reason: state.doubt };
+  if (state.eventless !== null) {
+    const reason = `no events for all that happens on ${state.eventless}: reconciled every few seconds`;
+    return { freshness: 'stale', reason };
+  }
   if (!state.watched) return { freshness: 'stale', reason: 'no file events: reconciled every few seconds' };
-  return { freshness: 'fresh', reason: state.allIgnored };
+  return { freshness: 'fresh', reason: state.allIgnored ?? linkedReason(state.linked) };
+}
+
+function linkedReason(linked: number): string | null {
+  if (linked === 0) return null;
+  return `${linked} files have other names (hard links) and are looked at every 2 s`;
 }

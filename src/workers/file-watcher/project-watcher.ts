@@ -1,7 +1,8 @@
-import { messageOf } from '../../base/errors.js';
+import { reasonOf } from '../../base/errors.js';
 import type { ProjectFreshness } from '../../base/ipc.js';
+import { reliabilityOf } from '../../base/mounts.js';
 import type { Serial } from '../../base/serial.js';
-import { sleep } from '../../base/waiting.js';
+import { sleep, turn } from '../../base/waiting.js';
 import type { IndexingContext, IndexProgress } from '../../reconcile/index-paths.js';
 import { inspectRoot } from '../../reconcile/project-root.js';
 import {
@@ -9,7 +10,9 @@ import {
   reconcileProject,
   type ReconcileOutcome,
 } from '../../reconcile/reconcile-project.js';
+import type { EventFlood } from './event-flood.js';
 import { judgeFreshness } from './freshness.js';
+import { LinkedFiles } from './linked-files.js';
 import { TreeWatch } from './tree-watch.js';
 
 /** A burst of events is taken together once it is quiet for so long (ms) ... */
@@ -23,12 +26,15 @@ const burstMaxMs = 1_000;
 const pathsMax = 4_000;
 /** After trouble, and where there are no events, the project is reconciled this often (ms). */
 const troubleRetryMs = 5_000;
+/** A trouble that stays is looked at this often at last (ms). */
+const troubleRetryMaxMs = 60_000;
 /** How often the root is looked at while nothing else happens (ms). */
 const rootCheckMs = 2_000;
 
 export interface ProjectWatcherOptions {
   context: IndexingContext;
-  excluded: readonly string[];
+  /** Shared by all watchers of this process, as the kernel's queue is. */
+  flood: EventFlood;
   /** One piece of indexing work at a time in this process. */
   serial: Serial;
   reconcileIntervalMs: number;
@@ -57,6 +63,15 @@ export class ProjectWatcher {
   #lastPendingAt = 0;
   #reconcileWanted = true;
   #verifiedOnce: boolean;
+  /** This process has compared the whole tree: what goes from then on goes while somebody watches. */
+  #hasCompared = false;
+  /** Why some missing files prove nothing. */
+  #doubt: string | null = null;
+  #linked: LinkedFiles;
+  /** The file system that sends no events for all that happens, if there is one. */
+  #eventless: string | null = null;
+  /** Troubles in a row. */
+  #troubles = 0;
   #trouble: string | null = null;
   #allIgnored: string | null = null;
   readonly #listeners = new Set<IndexProgress>();
@@ -75,11 +90,13 @@ export class ProjectWatcher {
     this.#listeners.add(options.progress);
     this.#watch = new TreeWatch({
       rootDir: options.context.project.rootDir,
+      flood: options.flood,
       onPath: (path) => this.#note(path),
       onDoubt: () => this.#wantReconcile(),
       onLost: (reason) => this.#lostWatch(reason),
     });
     this.#context = { ...options.context, cover: this.#watch };
+    this.#linked = new LinkedFiles(this.#context);
   }
 
   /** Runs until `stop`. */
@@ -90,7 +107,7 @@ export class ProjectWatcher {
         await this.#step();
       } catch (error) {
         if (signal.aborted || this.#context.signal.aborted) break;
-        this.#setTrouble(messageOf(error));
+        this.#setTrouble(reasonOf(error));
       }
       await this.#rest();
     }
@@ -127,7 +144,11 @@ export class ProjectWatcher {
 
   /** Deals with what is pending, so that a repair does not meet half-followed changes. */
   async drain(): Promise<void> {
-    if (this.#pending.size > 0) await this.#options.serial.run(() => this.#followPending());
+    // The kernel has queued what happened before this call: two turns of the event loop take it in.
+    await turn();
+    await turn();
+    while (this.#pending.size > 0 && this.#trouble === null && !this.#stop.signal.aborted)
+      await this.#options.serial.run(() => this.#followPending());
   }
 
   async #step(): Promise<void> {
@@ -142,22 +163,49 @@ export class ProjectWatcher {
   /** Sleeps until there is something to do, at most until the next periodic reconcile. */
   async #rest(): Promise<void> {
     if (this.#pending.size > 0 || this.#stop.signal.aborted) {
-      if (this.#trouble !== null) await sleep(troubleRetryMs, this.#stop.signal);
+      if (this.#trouble !== null) await sleep(this.#retryMs(), this.#stop.signal);
       return;
     }
     if (this.#reconcileWanted && this.#trouble === null) return;
     this.#wake = new AbortController();
     const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
-    const isWell = this.#watch.isAlive && this.#trouble === null;
+    const isWell = this.#isWatched && this.#trouble === null;
     const { reconcileIntervalMs } = this.#options;
     const wakeAt =
-      Date.now() + (isWell ? reconcileIntervalMs : Math.min(reconcileIntervalMs, troubleRetryMs));
+      Date.now() +
+      (isWell && this.#doubt === null
+        ? reconcileIntervalMs
+        : Math.min(reconcileIntervalMs, this.#retryMs()));
+    const rootAtRest = inspectRoot(this.#context.project).kind;
     while (!wake.aborted && Date.now() < wakeAt) {
       await sleep(Math.min(rootCheckMs, wakeAt - Date.now()), wake);
-      // A root that was moved away sends no event, and must not be called fresh.
-      if (isWell && inspectRoot(this.#context.project).kind !== 'verified') break;
+      // A root that was moved away sends no event, and must not be called fresh; one that came back is looked at soon.
+      const root = inspectRoot(this.#context.project).kind;
+      if (root !== rootAtRest || (isWell && root !== 'verified')) break;
+      if (isWell) for (const path of this.#linked.changed()) this.#note(path);
     }
     if (!wake.aborted) this.#wantReconcile();
+  }
+
+  /** Longer after each failure, so that what goes wrong for good costs little. */
+  #retryMs(): number {
+    return Math.min(troubleRetryMs * 2 ** Math.max(this.#troubles - 1, 0), troubleRetryMaxMs);
+  }
+
+  /** File events arrive, and tell of all that happens. */
+  get #isWatched(): boolean {
+    return this.#watch.isAlive && this.#eventless === null;
+  }
+
+  #lookAtFileSystems(): void {
+    const { rootDir } = this.#context.project;
+    try {
+      const { reliable, type } = reliabilityOf(rootDir);
+      this.#eventless = reliable ? null : type;
+    } catch (error) {
+      this.#eventless = reasonOf(error);
+    }
+    this.#linked.refresh();
   }
 
   async #settle(): Promise<void> {
@@ -170,7 +218,6 @@ export class ProjectWatcher {
   }
 
   async #reconcile(): Promise<ReconcileOutcome> {
-    const { excluded } = this.#options;
     const context = this.#context;
     this.#reconcileWanted = false;
     this.#pending.clear();
@@ -178,12 +225,15 @@ export class ProjectWatcher {
     this.#publish();
     try {
       this.#watch.beginReconcile();
-      this.#watch.beginBurst();
-      const outcome = await reconcileProject(context, excluded, (done, total) => {
+      const cause = this.#hasCompared ? 'seen' : 'unseen';
+      const outcome = await reconcileProject(context, cause, (done, total) => {
         for (const listener of this.#listeners) listener(done, total);
       });
       if (outcome.halted === null) {
         this.#verifiedOnce = true;
+        this.#hasCompared = true;
+        this.#doubt = outcome.doubt;
+        this.#lookAtFileSystems();
         this.#owed = outcome.owed;
         this.#allIgnored = outcome.allIgnored;
       }
@@ -200,18 +250,16 @@ export class ProjectWatcher {
   }
 
   async #followPending(): Promise<void> {
-    const { excluded } = this.#options;
     const context = this.#context;
     const paths = [...this.#pending];
     this.#pending.clear();
-    this.#watch.beginBurst();
     // After trouble only a reconcile proves anything.
     if (paths.length > pathsMax || this.#trouble !== null) this.#reconcileWanted = true;
     if (this.#reconcileWanted || paths.length === 0) return;
     this.#following = paths.length;
     this.#publish();
     try {
-      const outcome = await reconcilePaths(context, excluded, paths);
+      const outcome = await reconcilePaths(context, paths);
       if (outcome.needsReconcile) this.#reconcileWanted = true;
       else await this.#finish(outcome);
     } catch (error) {
@@ -232,6 +280,7 @@ export class ProjectWatcher {
       return;
     }
     this.#trouble = null;
+    this.#troubles = outcome.doubt === null ? 0 : this.#troubles + 1;
     const { added, changed, deleted } = outcome;
     if (added > 0) this.#allIgnored = null;
     if (added + changed + deleted > 0) {
@@ -274,6 +323,7 @@ export class ProjectWatcher {
   #setTrouble(reason: string): void {
     if (this.#trouble !== reason) this.#options.log('warn', `${this.#context.project.rootDir}: ${reason}`);
     this.#trouble = reason;
+    this.#troubles += 1;
     this.#publish();
   }
 
@@ -285,7 +335,10 @@ export class ProjectWatcher {
       reconciling: this.#reconciling || this.#reconcileWanted,
       pending,
       owed: this.#owed,
+      doubt: this.#doubt,
       watched: this.#watch.isAlive,
+      eventless: this.#eventless,
+      linked: this.#linked.count,
       allIgnored: this.#allIgnored,
     });
     this.#options.onFreshness({ projectId: this.#context.project.id, pending, ...judged });

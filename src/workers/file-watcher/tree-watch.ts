@@ -1,8 +1,9 @@
-import { type FSWatcher, lstatSync, readFileSync, watch } from 'node:fs';
+import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import { basename } from 'node:path';
 import { errnoOf, messageOf } from '../../base/errors.js';
 import { isWithin } from '../../base/paths.js';
 import type { FolderCover } from '../../reconcile/walk.js';
+import type { EventFlood } from './event-flood.js';
 
 export interface TreeWatchOptions {
   rootDir: string;
@@ -10,6 +11,8 @@ export interface TreeWatchOptions {
   onPath: (path: string) => void;
   /** A branch was switched, or events may have got lost: reconcile. */
   onDoubt: () => void;
+  /** Shared by all that are watched in this process. */
+  flood: EventFlood;
   /** Some folder cannot be watched; `reason` says what to do about it. */
   onLost: (reason: string) => void;
 }
@@ -21,9 +24,6 @@ interface WatchedFolder {
   suspect: boolean;
 }
 
-/** The kernel queues so many events for a process and drops the rest without a word the program could hear. */
-const queuedEventsMax = readQueueLimit();
-
 /**
  * Events of one project's tree: one inotify watch a folder, put on by the walk just before it lists that
  * folder. So nothing falls between the look and the watch, also in folders that appear whole, which watchers
@@ -34,10 +34,11 @@ export class TreeWatch implements FolderCover {
   readonly #folders = new Map<string, WatchedFolder>();
   #headWatch: FSWatcher | null = null;
   #problem: string | null = null;
-  #eventsInBurst = 0;
+  readonly #unlisten: () => void;
 
   constructor(options: TreeWatchOptions) {
     this.#options = options;
+    this.#unlisten = options.flood.listen(options.onDoubt);
   }
 
   /** True when every folder that was walked is watched. */
@@ -85,13 +86,9 @@ export class TreeWatch implements FolderCover {
     for (const [watched, entry] of this.#folders) if (!walked.has(watched)) this.#close(watched, entry);
   }
 
-  /** What was noticed so far is being looked at. */
-  beginBurst(): void {
-    this.#eventsInBurst = 0;
-  }
-
   stop(): void {
     this.retain(new Set());
+    this.#unlisten();
     this.#headWatch?.close();
     this.#headWatch = null;
   }
@@ -104,8 +101,7 @@ export class TreeWatch implements FolderCover {
   #onEvent(folder: string, entry: WatchedFolder, child: string | null, ownName: string): void {
     // For the watched folder itself inotify gives its own name: it was moved or removed.
     if (child === ownName) entry.suspect = true;
-    this.#eventsInBurst += 1;
-    if (this.#eventsInBurst > queuedEventsMax / 2) this.#options.onDoubt();
+    this.#options.flood.note();
     if (folder === '' && child === ownName) this.#options.onDoubt();
     this.#options.onPath(child === null ? folder : folder === '' ? child : `${folder}/${child}`);
   }
@@ -128,13 +124,5 @@ export class TreeWatch implements FolderCover {
     const isLimit = ['ENOSPC', 'EMFILE'].includes(errnoOf(error) ?? '');
     this.#problem = isLimit ? `${message}; raise fs.inotify.max_user_watches with sysctl` : message;
     this.#options.onLost(this.#problem);
-  }
-}
-
-function readQueueLimit(): number {
-  try {
-    return Number(readFileSync('/proc/sys/fs/inotify/max_queued_events', 'utf8')) || 16_384;
-  } catch {
-    return 16_384;
   }
 }

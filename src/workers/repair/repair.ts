@@ -1,12 +1,12 @@
-import { messageOf } from '../../base/errors.js';
+import { reasonOf } from '../../base/errors.js';
 import type { RepairRound } from '../../base/ipc.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
-import { withVersionDir } from '../../reconcile/version-store.js';
 import { IndexDatabase } from '../../store/index-database.js';
-import { namedProjects } from '../../store/projects.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
 import { repairRound } from './round.js';
+import { RoundMemory } from './round-memory.js';
+import { projectsInScope } from './scope.js';
 import { repairDatabase } from './task.js';
 
 /** The background repair loop; started with a task, the same code repairs once and ends. */
@@ -15,20 +15,20 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
   const { options } = start;
   const index = IndexDatabase.open(host.indexPath);
   const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
-  const remembered = new Map<number, string>();
+  const memory = new RoundMemory();
   let watcherRunning = start.watcherRunning;
 
   const round = async (): Promise<void> => {
     const tally = { checked: 0, repaired: 0, skipped: 0 };
     const halted: string[] = [];
-    for (const project of namedProjects(index, options)) {
+    for (const project of projectsInScope(index, options)) {
       const outcome = await repairRound({
         host,
         index,
-        project: withVersionDir(project, options.version_dir),
+        project,
         batchSize: options.batch_size ?? 10,
         isWatched: () => watcherRunning,
-        remembered,
+        memory,
       });
       tally.checked += outcome.checked;
       tally.repaired += outcome.repaired;
@@ -48,13 +48,13 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
     },
     async run() {
       const pauseMs = (options.poll_interval ?? 30) * 1_000;
-      await recoverRuns(index, Date.now);
+      await recoverRuns({ index, now: Date.now, signal: host.signal, progress: () => undefined });
       while (!host.signal.aborted) {
         try {
           await round();
         } catch (error) {
           if (host.signal.aborted) break;
-          state.haltedReason = messageOf(error);
+          state.haltedReason = reasonOf(error);
           host.log('error', `repair round failed: ${state.haltedReason}`);
           host.send({ type: 'repair_round', round: state });
         }

@@ -1,15 +1,24 @@
 import type { RepairReport } from '../../base/ipc.js';
 import type { ApplyOutcome } from '../../reconcile/repair/apply.js';
+import { deletedSince } from '../../store/files.js';
+import type { IndexDatabase } from '../../store/index-database.js';
 import type { Action, Plan } from '../../reconcile/repair/plan.js';
 import { type PlannedRepair, summaryOf } from '../../reconcile/repair/repair-project.js';
 
 /** A result's lists end here; get_repair pages through the rest. */
 const listMax = 1_000;
 
+const dayMs = 86_400_000;
+
 type ProjectReport = RepairReport['projects'][number];
 
 /** What was planned (outcome null), or what was done of it. */
-export function reportOf({ project, plan }: PlannedRepair, outcome: ApplyOutcome | null): ProjectReport {
+export function reportOf(
+  index: IndexDatabase,
+  { project, plan }: PlannedRepair,
+  outcome: ApplyOutcome | null,
+  now: number,
+): ProjectReport {
   const acted = outcome?.done ?? plan.actions;
   const brief = (verdict: Action['verdict']): { id: number; path: string }[] =>
     acted
@@ -29,6 +38,7 @@ export function reportOf({ project, plan }: PlannedRepair, outcome: ApplyOutcome
       targets,
       sha256: sha256 ?? '',
     })),
+    recently_deleted: recentlyDeleted(index, project.id, now, outcome === null ? acted : []),
     unrestorable: plan.unrestorable.slice(0, listMax),
     conflicts: [...plan.conflicts, ...(outcome?.conflicts ?? [])].slice(0, listMax),
     unknown: plan.unknown.slice(0, listMax),
@@ -36,6 +46,20 @@ export function reportOf({ project, plan }: PlannedRepair, outcome: ApplyOutcome
     totals: totalsOf(plan, outcome),
     message: summaryOf(plan, outcome),
   };
+}
+
+/** What went in the last day, and does not come back by this. */
+function recentlyDeleted(
+  index: IndexDatabase,
+  projectId: string,
+  now: number,
+  planned: readonly Action[],
+): ProjectReport['recently_deleted'] {
+  const comesBack = new Set(planned.filter(({ targets }) => targets.includes('project')).map(({ id }) => id));
+  return deletedSince(index, projectId, now - dayMs, listMax + comesBack.size)
+    .filter(({ id }) => !comesBack.has(id))
+    .slice(0, listMax)
+    .map(({ path, cause, deletedAt }) => ({ path, cause, deleted_at: new Date(deletedAt).toISOString() }));
 }
 
 /** What was planned; after a run, what was done of it, and the rest where it went. */

@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { Slicer } from '../../base/waiting.js';
-import { brakeReason, inspectRoot, isBraked, rootUnavailable } from '../../reconcile/project-root.js';
-import { applyPlan } from '../../reconcile/repair/apply.js';
-import { Observer } from '../../reconcile/repair/observe.js';
-import { type Action, planOf } from '../../reconcile/repair/plan.js';
+import { inspectRoot, judgeRoot } from '../../reconcile/project-root.js';
+import { applyIntents } from '../../reconcile/repair/apply.js';
+import { type Circumstances, Observer, plainCircumstances } from '../../reconcile/repair/observe.js';
+import { type Action, type Fact, planOf } from '../../reconcile/repair/plan.js';
+import { movedGit } from '../../reconcile/repair/repair-project.js';
 import { countFiles, type FileTrace, tracesAfter } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { beginRun, endRun } from '../../store/journal.js';
-import type { Project } from '../../store/projects.js';
+import { beginRun, dropFailedAlike, endRun, owedFiles, recordIntent } from '../../store/journal.js';
+import { noteVersionDir, type Project } from '../../store/projects.js';
 import type { WorkerHost } from '../host.js';
+import type { RoundMemory } from './round-memory.js';
 
 export interface RoundOutcome {
   checked: number;
@@ -25,8 +27,7 @@ export interface RoundContext {
   /** Rows looked at, and actions taken, in one step. */
   batchSize: number;
   isWatched: () => boolean;
-  /** What could not be restored, by file id and the content it had: not tried every round. */
-  remembered: Map<number, string>;
+  memory: RoundMemory;
 }
 
 /**
@@ -35,79 +36,107 @@ export interface RoundContext {
  * brake would stop the watcher, and missing files are left to a watcher that is running.
  */
 export async function repairRound(context: RoundContext): Promise<RoundOutcome> {
-  const { host, index, project, batchSize } = context;
+  const { host, index, project, batchSize, memory } = context;
   const outcome: RoundOutcome = { checked: 0, repaired: 0, skipped: 0, halted: null };
   const counts = countFiles(index, project.id);
+  const owed = owedFiles(index, project.id);
+  const circumstances: Circumstances = {
+    ...plainCircumstances,
+    git: await movedGit(project, inspectRoot(project), host.signal),
+    knownProblem: (id, sha256) => memory.knownProblem(id, sha256),
+    isUnderRepair: (id) => owed.has(id),
+  };
   const slicer = new Slicer(host.signal, 5);
-  const wanted: Action[] = [];
+  const found: Found = { wanted: [], missing: 0 };
   for (let after: string | null = null; ;) {
     const rows = tracesAfter(index, project.id, after, batchSize);
     after = rows.at(-1)?.path ?? after;
-    wanted.push(...safeActions(context, rows, outcome));
+    find(context, circumstances, rows, found, outcome);
     outcome.checked += rows.length;
     host.report(`checking ${project.rootDir}`, outcome.checked, counts.total);
     await slicer.breathe();
     if (rows.length < batchSize) break;
   }
-  outcome.halted = haltReason(project, wanted, counts.active);
-  if (outcome.halted !== null) outcome.skipped += wanted.length;
-  else if (wanted.length > 0) await act(context, wanted, outcome);
+  const judgement = judgeRoot(inspectRoot(project), found.missing, counts.active);
+  outcome.halted = judgement.kind === 'sound' ? null : judgement.reason;
+  if (outcome.halted !== null) outcome.skipped += found.wanted.length;
+  else if (found.wanted.length > 0) await act(context, circumstances, found.wanted, outcome);
   return outcome;
 }
 
-/** The actions that these rows need; what is not safe here is counted as skipped. */
-function safeActions(
-  { index, project, isWatched, remembered }: RoundContext,
-  rows: readonly FileTrace[],
-  outcome: RoundOutcome,
-): Action[] {
-  // Rendering a tree costs the most: what was found unrestorable is not rendered again until it changes.
-  const observer = new Observer(index, project, (id, sha256) =>
-    remembered.get(id) === (sha256 ?? '') ? 'known as unrestorable' : null,
-  );
-  const facts = rows.map((row) => observer.fact(row));
-  const plan = planOf(facts, { rootDoubt: null });
-  for (const { id, sha256, tree } of facts) {
-    if (tree !== null && tree !== 'renders') remembered.set(id, sha256 ?? '');
-  }
-  outcome.skipped += plan.unrestorable.length + plan.conflicts.length + plan.unknown.length;
-  const safe = plan.actions.filter((action) => action.verdict === 'clear_deleted' || !isWatched());
-  outcome.skipped += plan.actions.length - safe.length;
-  return safe;
+interface Found {
+  wanted: Action[];
+  /** Files that are neither marked nor there. */
+  missing: number;
 }
 
-function haltReason(project: Project, wanted: readonly Action[], active: number): string | null {
-  const root = inspectRoot(project);
-  const missing = wanted.filter((action) => action.verdict !== 'clear_deleted').length;
-  if (root.kind === 'unavailable') return rootUnavailable(root.reason).message;
-  return isBraked(root, missing, active) ? brakeReason(root, missing, active) : null;
+/** Looks at some rows, and adds the actions that they need; what is not safe here is counted as skipped. */
+function find(
+  { index, project, isWatched, memory }: RoundContext,
+  circumstances: Circumstances,
+  rows: readonly FileTrace[],
+  found: Found,
+  outcome: RoundOutcome,
+): void {
+  const observer = new Observer(index, project, circumstances);
+  const facts = rows.map((row) => observer.fact(row));
+  const plan = planOf(facts, { rootDoubt: null, force: false });
+  // Rendering a tree costs the most: what was found unrestorable is not rendered again until it changes.
+  for (const { id, sha256, tree } of facts) {
+    if (tree !== null && tree !== 'renders') memory.noteUnrestorable(id, sha256);
+  }
+  found.missing += facts.filter(isMissing).length;
+  outcome.skipped += plan.unrestorable.length + plan.conflicts.length + plan.unknown.length;
+  const now = performance.now();
+  const safe = plan.actions.filter(
+    (action) =>
+      (action.verdict === 'clear_deleted' || !isWatched()) && !memory.isResting(action, now),
+  );
+  outcome.skipped += plan.actions.length - safe.length;
+  found.wanted.push(...safe);
+}
+
+function isMissing({ deleted, ignored, leftByGit, inProject }: Fact): boolean {
+  return !deleted && !ignored && !leftByGit && inProject === 'absent';
 }
 
 async function act(
-  { host, index, project, batchSize }: RoundContext,
+  { host, index, project, batchSize, memory }: RoundContext,
+  circumstances: Circumstances,
   wanted: readonly Action[],
   outcome: RoundOutcome,
 ): Promise<void> {
   const run = { runId: randomUUID(), projectId: project.id };
   const now = Date.now;
   const { rootDir, versionDir } = project;
-  await index.write(() => beginRun(index, { ...run, origin: 'worker', rootDir, versionDir }, now()));
+  const intents = await index.write(() => {
+    beginRun(index, { ...run, origin: 'worker', rootDir, versionDir }, now());
+    noteVersionDir(index, versionDir);
+    return wanted.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
+  });
   const context = {
     index,
     project,
     run,
+    circumstances,
     now,
     signal: host.signal,
     rootDoubt: null,
+    force: false,
     progress: (done: number, total: number) => host.report(`repairing ${rootDir}`, done, total),
   };
-  for (let start = 0; start < wanted.length; start += batchSize) {
-    const applied = await applyPlan(context, wanted.slice(start, start + batchSize));
+  for (let start = 0; start < intents.length; start += batchSize) {
+    const applied = await applyIntents(context, intents.slice(start, start + batchSize));
     outcome.repaired += applied.done.length;
     outcome.skipped += applied.conflicts.length + applied.errors.length;
+    for (const action of applied.done) memory.noteDone(action);
+    for (const action of applied.failed) memory.noteFailed(action, performance.now());
     for (const error of applied.errors) host.log('error', error);
   }
   const message = `${outcome.repaired} of ${wanted.length} repaired`;
-  await index.write(() => endRun(index, run, 'done', message, now()));
+  await index.write(() => {
+    endRun(index, run, 'done', message, now());
+    dropFailedAlike(index, run);
+  });
   host.log('info', `${rootDir}: ${message}`);
 }

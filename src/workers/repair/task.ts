@@ -1,14 +1,19 @@
 import { cancelled, CodekeepError, messageOf } from '../../base/errors.js';
 import type { RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
-import type { PlanOptions, PlannedRepair, RepairOptions } from '../../reconcile/repair/repair-project.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
-import { executeRepair, planRepair } from '../../reconcile/repair/repair-project.js';
-import { withVersionDir } from '../../reconcile/version-store.js';
+import {
+  executeRepair,
+  type PlannedRepair,
+  planRepair,
+  type PlanOptions,
+  type RepairOptions,
+} from '../../reconcile/repair/repair-project.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { backup, checkStepMs, checkStructure, recordMaintenance } from '../../store/maintenance.js';
-import { namedProjects, type Project } from '../../store/projects.js';
+import type { Project } from '../../store/projects.js';
 import type { RequestCall } from '../host.js';
 import { reportOf } from './report.js';
+import { projectsInScope } from './scope.js';
 
 /** The dry run: observe and plan over a connection that cannot write. */
 export async function planDatabase(
@@ -21,19 +26,21 @@ export async function planDatabase(
     const options: PlanOptions = {
       index,
       force: request.force,
+      deletedSince: request.deleted_since,
       signal: call.signal,
       progress: call.progress,
     };
-    const planned = await planAll(options, chosenProjects(index, request));
-    return { backup_path: null, projects: planned.map((one) => reportOf(one, null)) };
+    const planned = await planAll(options, projectsInScope(index, request));
+    const projects = planned.map((one) => reportOf(index, one, null, Date.now()));
+    return { backup_path: null, damage: [], projects };
   } finally {
     index.close();
   }
 }
 
 /**
- * repair_database in its own process, after the supervisor has stopped the workers: recover what an earlier
- * run left → observe and plan all projects → back up and check the database → apply → verify.
+ * repair_database in its own process, after the supervisor has stopped the workers: finish what an earlier run left →
+ * check → observe and plan all projects → back up → apply → verify.
  */
 export async function repairDatabase(
   index: IndexDatabase,
@@ -45,18 +52,20 @@ export async function repairDatabase(
     runId: request.run_id,
     origin: request.origin,
     force: request.force,
+    deletedSince: request.deleted_since,
     now: Date.now,
     signal: call.signal,
     progress: call.progress,
   };
-  const interrupted = await recoverRuns(index, options.now);
-  // A recovery finishes what was begun, and touches no other project.
-  const projects = request.origin === 'recovery' ? interrupted : chosenProjects(index, request);
-  const planned = await planAll(options, projects);
-  const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
   const signal = request.is_cancelled ? AbortSignal.abort(cancelled('The repair')) : options.signal;
-  const backupPath = hasActions && !signal.aborted ? await secure(options, call) : null;
-  return { backup_path: backupPath, projects: await executeAll({ ...options, signal }, planned) };
+  await recoverRuns({ ...options, signal });
+  // A recovery finishes what was planned, and plans nothing.
+  if (request.origin === 'recovery') return { backup_path: null, damage: [], projects: [] };
+  const damage = await check(options, call);
+  const planned = await planAll(options, projectsInScope(index, request));
+  const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
+  const backupPath = hasActions && !signal.aborted ? await secure(options, damage) : null;
+  return { backup_path: backupPath, damage, projects: await executeAll(options, planned) };
 }
 
 /** One that is cancelled is cancelled for each project: all of them have to know what was left undone. */
@@ -67,7 +76,8 @@ async function executeAll(
   const reports: RepairReport['projects'] = [];
   for (const one of planned) {
     try {
-      reports.push(reportOf(one, await executeRepair(options, one)));
+      const outcome = await executeRepair(options, one);
+      reports.push(reportOf(options.index, one, outcome, options.now()));
     } catch (error) {
       if (!(options.signal.reason instanceof CodekeepError)) throw error;
     }
@@ -77,33 +87,25 @@ async function executeAll(
   return reports;
 }
 
-function chosenProjects(index: IndexDatabase, request: RepairScope): Project[] {
-  const projects = namedProjects(index, request);
-  return projects.map((project) => withVersionDir(project, request.version_dir));
-}
-
 async function planAll(options: PlanOptions, projects: readonly Project[]): Promise<PlannedRepair[]> {
   const planned: PlannedRepair[] = [];
   for (const project of projects) planned.push(await planRepair(options, project));
   return planned;
 }
 
-/** Nothing is changed in a database that is damaged, or that could not be backed up. */
-async function secure(options: RepairOptions, call: RequestCall): Promise<string> {
-  const { index, now } = options;
-  options.progress('backup', 0, 0);
-  const problems = call.longStep(checkStepMs(index), () => checkStructure(index));
-  await index.write(() => recordMaintenance(index, 'check', problems.length === 0 ? 'ok' : 'damaged', now()));
-  if (problems.length > 0) {
-    throw new CodekeepError(
-      'DATABASE_CORRUPT',
-      `The index is damaged: ${problems[0] ?? ''}`,
-      'Nothing was changed. Stop the daemon and put the newest backup in the place of index.db.',
-      { problems },
-    );
-  }
+/** What is wrong with the database as a whole: a damaged page costs the rows on it, and not the repair. */
+async function check({ index, now }: RepairOptions, call: RequestCall): Promise<string[]> {
+  const damage = call.longStep(checkStepMs(index), () => checkStructure(index));
+  await index.write(() => recordMaintenance(index, 'check', damage.length === 0 ? 'ok' : 'damaged', now()));
+  return damage;
+}
+
+/** Nothing is changed in a database that could not be backed up. */
+async function secure({ index, now, progress }: RepairOptions, damage: readonly string[]): Promise<string> {
+  progress('backup', 0, 0);
   try {
-    const made = await backup(index, now());
+    // A copy of what is damaged must not push out one that is sound.
+    const made = await backup(index, now(), damage.length > 0);
     await index.write(() => recordMaintenance(index, 'backup', made.path, now()));
     return made.path;
   } catch (error) {

@@ -1,0 +1,82 @@
+import { lstatSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { errnoOf } from '../base/errors.js';
+import { identityOf } from '../base/mounts.js';
+import { type Device, deviceIdOf, devicesOf } from '../store/devices.js';
+import { splitPath } from '../base/paths.js';
+import type { FileRow } from '../store/files.js';
+import type { IndexDatabase } from '../store/index-database.js';
+
+/**
+ * Whether a missing row's place still lies on the file system that the row was indexed on. Where a nested mount is away,
+ * or another one is in its place, what is missing there is not known to be gone. Asked of folders, which are
+ * remembered for as long as the object lives.
+ */
+export class DeviceDoubts {
+  readonly #rootDir: string;
+  readonly #devices: ReadonlyMap<number, Device>;
+  readonly #identities = new Map<string, string | null>();
+
+  constructor(index: IndexDatabase, project: { id: string; rootDir: string }) {
+    this.#rootDir = project.rootDir;
+    this.#devices = new Map(devicesOf(index, project.id).map((device) => [device.id, device]));
+  }
+
+  /** Null where the file system is the one of the row, or none is known. */
+  doubtOf({ path, deviceId }: Pick<FileRow, 'path' | 'deviceId'>): string | null {
+    const known = deviceId === null ? undefined : this.#devices.get(deviceId);
+    if (known === undefined) return null;
+    const now = this.#identityAt(dirname(`${this.#rootDir}/${path}`));
+    if (now === known.identity) return null;
+    const place = known.folder === '' ? this.#rootDir : `${this.#rootDir}/${known.folder}`;
+    return `it was on another file system than its folder is now: mount the one that was at ${place}; if this one is right, "codekeep accept" marks what is missing deleted`;
+  }
+
+  /** Of the folder, or of the nearest one above it that is there. */
+  #identityAt(folder: string): string | null {
+    let identity = this.#identities.get(folder);
+    if (identity === undefined) {
+      identity = this.#lookAt(folder);
+      this.#identities.set(folder, identity);
+    }
+    return identity;
+  }
+
+  #lookAt(folder: string): string | null {
+    try {
+      lstatSync(folder);
+      return identityOf(folder);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (folder === this.#rootDir || (errno !== 'ENOENT' && errno !== 'ENOTDIR')) return null;
+      return this.#identityAt(dirname(folder));
+    }
+  }
+}
+
+/** The ids of the file systems that entries lie on; asked once a device number for as long as the object lives. */
+export class DeviceIds {
+  readonly #index: IndexDatabase;
+  readonly #project: { id: string; rootDir: string };
+  readonly #ids = new Map<string, number>();
+
+  constructor(index: IndexDatabase, project: { id: string; rootDir: string }) {
+    this.#index = index;
+    this.#project = project;
+  }
+
+  /**
+   * Call it inside a transaction: a file system that is new is written down.
+   * @param dev device number of the entry at `path`
+   */
+  idOf(dev: string, path: string): number {
+    let id = this.#ids.get(dev);
+    if (id === undefined) {
+      const { folder } = splitPath(path);
+      const identity = identityOf(folder === '' ? this.#project.rootDir : `${this.#project.rootDir}/${folder}`);
+      id = deviceIdOf(this.#index, this.#project.id, { identity, folder });
+      this.#ids.set(dev, id);
+    }
+    return id;
+  }
+}

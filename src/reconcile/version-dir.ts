@@ -1,0 +1,64 @@
+import { readdirSync, realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { CodekeepError, errnoOf } from '../base/errors.js';
+import { isWithin } from '../base/paths.js';
+import { PlacingProblems } from '../base/placing-problem.js';
+import { presenceAt } from '../base/presence.js';
+
+/** Says of a folder that it is a versions directory of ours. */
+export const versionsMarker = '.codekeep-versions';
+
+/** Where versions go unless a project names another place: outside of every project. */
+export function defaultVersionDir(stateDir: string): string {
+  return join(stateDir, 'versions');
+}
+
+/**
+ * The real path of a versions directory that somebody names, relative to the root; it must be absent, empty or ours.
+ * @param known versions directories that are ours although they have no marker (older ones)
+ * @throws CodekeepError INVALID_PARAMS that says what is in the way
+ */
+export function resolveVersionDir(rootDir: string, given: string, known: readonly string[]): string {
+  const versionDir = realPathOf(resolve(rootDir, given));
+  if (isWithin(versionDir, rootDir)) {
+    throw badVersionDir(versionDir, 'contains the project', 'Give a folder beside the project or below it.');
+  }
+  const problem = known.includes(versionDir) ? null : contentProblem(versionDir);
+  if (problem !== null) {
+    throw badVersionDir(versionDir, problem, 'Give a folder that is empty, or that does not exist yet.');
+  }
+  const placing = new PlacingProblems(versionDir).of('x');
+  if (placing !== null) throw badVersionDir(versionDir, `cannot be written: ${placing}`, 'Mend that, or give another folder.');
+  return versionDir;
+}
+
+/** Through symlinks, as far as the path exists; a symlink that leads nowhere is an obstacle. */
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') {
+      throw badVersionDir(path, `cannot be looked at (${errnoOf(error) ?? 'error'})`, 'Mend that, or give another folder.');
+    }
+    if (presenceAt(path) === 'symlink')
+      throw badVersionDir(path, 'is a symlink that leads nowhere', 'Mend the link, or give another folder.');
+    return join(realPathOf(dirname(path)), basename(path));
+  }
+}
+
+function contentProblem(versionDir: string): string | null {
+  try {
+    const names = readdirSync(versionDir);
+    return names.length === 0 || names.includes(versionsMarker) ? null : 'holds files that are not versions';
+  } catch (error) {
+    const errno = errnoOf(error) ?? 'error';
+    if (errno === 'ENOENT') return null;
+    return errno === 'ENOTDIR' ? 'is not a folder' : `cannot be read (${errno})`;
+  }
+}
+
+function badVersionDir(versionDir: string, problem: string, hint: string): CodekeepError {
+  return new CodekeepError('INVALID_PARAMS', `version_dir ${versionDir} ${problem}.`, hint, {
+    issues: [{ param: 'version_dir', message: problem }],
+  });
+}
