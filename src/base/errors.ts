@@ -85,6 +85,24 @@ export function ignoreErrno(...errnos: string[]): (error: unknown) => undefined 
   };
 }
 
+const systemErrors: Readonly<Record<string, string>> = {
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission is denied',
+  EPERM: 'the system does not permit it',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EIO: 'the disk reports an error',
+  EMFILE: 'this process has too many files open',
+  ENFILE: 'the system has too many files open',
+  ENAMETOOLONG: 'the name is too long for the file system',
+  ESTALE: 'the network file system has lost it',
+};
+
+/** The cause of a system error in words, as the end of a sentence; null for what has no words here. */
+export function systemErrorText(error: unknown): string | null {
+  return systemErrors[errnoOf(error) ?? ''] ?? null;
+}
+
 /** A one-line description of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

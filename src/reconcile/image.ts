@@ -10,5 +10,6 @@ export function imageOf(
 ): FileImage | { problem: string } {
   const rendering = renderContent(index, row.sha256);
   if ('problem' in rendering) return rendering;
-  return { bytes: rendering.bytes, sha256: rendering.sha256, mode: row.mode };
+  const attributes = { mode: row.mode, mtimeNs: null, uid: null, gid: null, xattrs: null };
+  return { kind: 'file', bytes: rendering.bytes, sha256: rendering.sha256, attributes };
 }
