@@ -86,9 +86,27 @@ export function ignoreErrno(...errnos: string[]): (error: unknown) => undefined 
   };
 }
 
+const systemErrors: Readonly<Record<string, string>> = {
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission is denied',
+  EPERM: 'the system does not permit it',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EIO: 'the disk reports an error',
+  EMFILE: 'this process has too many files open',
+  ENFILE: 'the system has too many files open',
+  ENAMETOOLONG: 'the name is too long for the file system',
+  ESTALE: 'the network file system has lost it',
+};
+
+/** The cause of a system error in words, as the end of a sentence; null for what has no words here. */
+export function systemErrorText(error: unknown): string | null {
+  return systemErrors[errnoOf(error) ?? ''] ?? null;
+}
+
 /** Why something failed, for people: in words where the system has only a code. */
 export function reasonOf(error: unknown): string {
-  return messageOf(error);
+  return systemErrorText(error) ?? messageOf(error);
 }
 
 /** A one-line description of anything that was thrown. */

@@ -1,24 +1,29 @@
-import { constants, copyFile, type FileHandle, link, lstat, open, unlink } from 'node:fs/promises';
-import { CodekeepError, errnoOf } from './errors.js';
-import { sha256 } from './hash.js';
-import { PinnedFolder } from './pinned-folder.js';
+import { lstat } from 'node:fs/promises';
+import type { FolderAttributes } from './attributes.js';
+import { openForReading } from './copy-contents.js';
+import type { EntryImage } from './entry-image.js';
+import { CodekeepError, errnoOf, ignoreErrno } from './errors.js';
 import { assertRelativePath, splitPath } from './paths.js';
+import type { PinnedFolder } from './pinned-folder.js';
+import {
+  type Fill,
+  fillFrom,
+  fillWith,
+  linkIfPossible,
+  moveExclusively,
+  placeByLink,
+  placeFolder,
+  placeInPlace,
+  placeSymlink,
+} from './place-exclusively.js';
+import { type FileStamp, stampOfAny } from './stamp.js';
+import { temporaryName } from './temporary-names.js';
 
-/** What is to stand at a path: raw bytes, their SHA-256 (hex), and permission bits (`mode & 0o7777`). */
-export interface FileImage {
-  bytes: Uint8Array;
-  sha256: string;
-  mode: number;
-}
+export type { EntryImage, FileImage } from './entry-image.js';
+export { isTemporaryName, temporaryName } from './temporary-names.js';
 
-/** Names of temporary files: every walker ignores them, and a cut-off run finds its own by the token. */
-export function temporaryName(token: string): string {
-  return `.codekeep-${token}.tmp`;
-}
-
-export function isTemporaryName(name: string): boolean {
-  return name.startsWith('.codekeep-') && name.endsWith('.tmp');
-}
+/** What the folder at a path relative to the placer's root shall have where it is made; null: what is usual. */
+export type FolderAttributesOf = (path: string) => FolderAttributes | null;
 
 /**
  * Places whole files below one pinned root: temp file in the target's folder → write → check length and
@@ -27,138 +32,141 @@ export function isTemporaryName(name: string): boolean {
  */
 export class FilePlacer {
   readonly #root: PinnedFolder;
+  readonly #folderAttributes: FolderAttributesOf;
   readonly #folders = new Map<string, Promise<PinnedFolder>>();
+  /** Folders in which a name was made or taken away. */
+  readonly #touched = new Set<PinnedFolder>();
+  /** Folders that their owner may not write, by mode: they get it when everything is in them. */
+  readonly #closedAtEnd = new Map<PinnedFolder, number>();
+  /** Until the file system says that it has none. */
+  #hasLinks = true;
 
   /** Takes the root over: `finish` closes it. Folders stay open until then, so use one placer per batch. */
-  constructor(root: PinnedFolder) {
+  constructor(root: PinnedFolder, folderAttributes: FolderAttributesOf = () => null) {
     this.#root = root;
+    this.#folderAttributes = folderAttributes;
   }
 
   /**
+   * Gives the stamp of what was placed: what somebody makes of it right afterwards is not in it.
    * @param path canonical relative path
    * @param token names the temporary file; unique among placements under way
    * @throws CodekeepError TARGET_FILE_EXISTS, PATH_OUTSIDE_ROOT; system errors (ENOSPC, EACCES, ...) as they come
    */
-  async place(path: string, image: FileImage, token: string): Promise<void> {
-    await this.#withTemporary(path, token, async (temporary) => {
-      const file = await open(temporary, 'wx', 0o600);
-      try {
-        await writeVerified(file, image);
-      } finally {
-        await file.close();
-      }
-    });
+  async place(path: string, image: EntryImage, token: string): Promise<FileStamp> {
+    if (image.kind === 'file') return await this.#placeFile(path, token, fillWith(image));
+    return await this.#at(path, (target, folder) =>
+      image.kind === 'folder'
+        ? placeFolder(target, image)
+        : placeSymlink(target, folder.at(temporaryName(token)), image),
+    );
   }
 
-  /** Places a copy of an existing file (any size) with its mode: a hard link where possible, else a copy. */
-  async placeCopyOf(source: string, path: string, token: string): Promise<void> {
-    const { pinned, name } = await this.#placeOf(path);
-    try {
-      await link(source, pinned.at(name));
-      return;
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === 'EEXIST') throw targetExists(path);
-      if (errno !== 'EXDEV' && errno !== 'EPERM' && errno !== 'EMLINK') throw error;
-    }
-    await this.#withTemporary(path, token, async (temporary) => {
-      await copyFile(source, temporary, constants.COPYFILE_EXCL);
-      const file = await open(temporary, 'r+');
-      try {
-        await file.chmod((await lstat(source)).mode & 0o7777);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-    });
-  }
-
-  /** Gives an existing file a second name and takes the first one away; refuses to replace anything. */
-  async rename(path: string, newPath: string): Promise<void> {
-    const from = await this.#placeOf(path);
-    const to = await this.#placeOf(newPath);
-    const source = from.pinned.at(from.name);
-    try {
-      await link(source, to.pinned.at(to.name));
-    } catch (error) {
-      throw errnoOf(error) === 'EEXIST' ? targetExists(newPath) : error;
-    }
-    await unlink(source);
-  }
-
-  async #withTemporary(
+  /**
+   * Places a copy of an existing file (any size) with its attributes: a hard link where possible, else a copy.
+   * @param options.sha256 what a copy must have; a link is not read
+   */
+  async placeCopyOf(
+    source: string,
     path: string,
     token: string,
-    fill: (temporary: string) => Promise<void>,
-  ): Promise<void> {
-    const { pinned, name } = await this.#placeOf(path);
-    const temporary = pinned.at(temporaryName(token));
-    let isLinked = false;
+    options: { sha256?: string | null; signal?: AbortSignal | undefined } = {},
+  ): Promise<FileStamp> {
+    const linked = await this.#at(path, async (target) => {
+      const isLinked = await linkIfPossible(source, target).catch(ignoreErrno('EXDEV'));
+      return isLinked === true ? stampOfAny(await lstat(target, { bigint: true })) : null;
+    });
+    if (linked !== null) return linked;
+    const file = await openForReading(source);
     try {
-      await fill(temporary);
-      await link(temporary, pinned.at(name));
-      isLinked = true;
-    } catch (error) {
-      throw errnoOf(error) === 'EEXIST' ? targetExists(path) : error;
+      return await this.#placeFile(path, token, fillFrom(file, options.sha256 ?? null, options.signal));
     } finally {
-      await unlink(temporary).catch(async (error: unknown) => {
-        if (errnoOf(error) === 'ENOENT') return;
-        // A placement that fails leaves nothing at the final name.
-        if (isLinked) await unlinkTwin(pinned.at(name), temporary);
-        throw error;
-      });
+      await file.close();
     }
   }
 
-  /** A path that is not canonical leads out of the root: here is the last place to refuse it. */
-  async #placeOf(path: string): Promise<{ pinned: PinnedFolder; name: string }> {
-    assertRelativePath(path);
-    const { folder, name } = splitPath(path);
-    return { pinned: await this.#folder(folder), name };
+  /** Gives what is at a path another one instead; refuses to replace anything. */
+  async rename(path: string, newPath: string): Promise<void> {
+    await this.#at(path, async (from) => {
+      await this.#at(newPath, (to) => moveExclusively(from, to));
+    });
   }
 
-  async #folder(folder: string): Promise<PinnedFolder> {
-    const known = this.#folders.get(folder);
-    if (known !== undefined) return await known;
-    const opening = this.#root.descend(folder, true);
-    this.#folders.set(folder, opening);
-    opening.catch(() => this.#folders.delete(folder));
-    return await opening;
+  async #placeFile(path: string, token: string, fill: Fill): Promise<FileStamp> {
+    return await this.#at(path, async (target, folder) => {
+      if (this.#hasLinks) {
+        const stamp = await placeByLink(target, folder.at(temporaryName(token)), fill);
+        if (stamp !== null) return stamp;
+        this.#hasLinks = false;
+      }
+      return await placeInPlace(target, fill);
+    });
+  }
+
+  /**
+   * Does something to a name in its pinned folder. A path that is not canonical leads out of the root: here is the
+   * last place to refuse it.
+   */
+  async #at<T>(path: string, work: (target: string, folder: PinnedFolder) => Promise<T>): Promise<T> {
+    assertRelativePath(path);
+    const { folder, name } = splitPath(path);
+    const pinned = await this.#folder(folder);
+    this.#touched.add(pinned);
+    try {
+      return await work(pinned.at(name), pinned);
+    } catch (error) {
+      throw errnoOf(error) === 'EEXIST' ? targetExists(path) : error;
+    }
+  }
+
+  #folder(path: string): Promise<PinnedFolder> {
+    if (path === '') return Promise.resolve(this.#root);
+    const known = this.#folders.get(path);
+    if (known !== undefined) return known;
+    const opening = this.#openFolder(path);
+    this.#folders.set(path, opening);
+    opening.catch(() => this.#folders.delete(path));
+    return opening;
+  }
+
+  async #openFolder(path: string): Promise<PinnedFolder> {
+    const { folder: parentPath, name } = splitPath(path);
+    const parent = await this.#folder(parentPath);
+    const attributes = this.#folderAttributes(path);
+    const { folder, isNew } = await parent.childMade(name, attributes);
+    if (isNew) this.#touched.add(parent);
+    if (isNew && attributes !== null && (attributes.mode & 0o300) !== 0o300)
+      this.#closedAtEnd.set(folder, attributes.mode);
+    return folder;
+  }
+
+  /** As lstat has it. */
+  async stampAt(path: string): Promise<FileStamp> {
+    return await this.#at(path, async (target) => stampOfAny(await lstat(target, { bigint: true })));
+  }
+
+  /** Makes what was placed so far durable, before `finish` does. */
+  async sync(): Promise<void> {
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    await Promise.all(touched.map((folder) => folder.sync()));
   }
 
   /** Makes every touched folder durable and lets go of the root. Call it once, also after a failure. */
   async finish(): Promise<void> {
-    const closing = [...this.#folders.values()].map((opening) => opening.then(syncAndClose, () => undefined));
+    const opened = await Promise.allSettled(this.#folders.values());
+    const folders = opened.flatMap((opening) => (opening.status === 'fulfilled' ? [opening.value] : []));
     this.#folders.clear();
-    const outcomes = await Promise.allSettled(closing);
-    await this.#root.close();
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    try {
+      for (const [folder, mode] of this.#closedAtEnd) {
+        await folder.chmod(mode);
+        this.#touched.add(folder);
+      }
+      await this.sync();
+    } finally {
+      await Promise.all([this.#root, ...folders].map((folder) => folder.close()));
+    }
   }
-}
-
-async function writeVerified(file: FileHandle, image: FileImage): Promise<void> {
-  if (sha256(image.bytes) !== image.sha256) throw new Error('the bytes to be placed do not have their hash');
-  await file.writeFile(image.bytes);
-  await file.chmod(image.mode);
-  await file.sync();
-  const { size } = await file.stat();
-  if (size !== image.bytes.byteLength) {
-    throw new Error(`wrote ${image.bytes.byteLength} bytes but the file has ${size}`);
-  }
-}
-
-async function syncAndClose(folder: PinnedFolder): Promise<void> {
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-/** Takes a name away if it is another name of the same file. */
-async function unlinkTwin(path: string, twin: string): Promise<void> {
-  const [one, other] = await Promise.all([lstat(path), lstat(twin)]);
-  if (one.ino === other.ino && one.dev === other.dev) await unlink(path);
 }
 
 function targetExists(path: string): CodekeepError {

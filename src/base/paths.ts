@@ -1,7 +1,10 @@
 import { CodekeepError } from './errors.js';
 
 /** Longest relative path that is accepted, in bytes; Linux's PATH_MAX less room for the root. */
-const pathMaxBytes = 3_072;
+const pathMaxBytes = 4_000;
+
+/** Longest name on nearly every file system (NAME_MAX). */
+export const nameMaxBytes = 255;
 
 /** A path of so many characters is within the limit, however many bytes each of them takes. */
 const plainPathMaxChars = pathMaxBytes / 3;
@@ -50,12 +53,33 @@ export function splitPath(path: string): { folder: string; name: string } {
     : { folder: path.slice(0, slash), name: path.slice(slash + 1) };
 }
 
-/** `path` with `.stamp` before its last extension: `a/b.tar.gz` gives `a/b.tar.<stamp>.gz`. */
+/**
+ * `path` with `.stamp` before its last extension: `a/b.tar.gz` gives `a/b.tar.<stamp>.gz`. What makes the name too long
+ * for the file system is cut from before the stamp, or from an extension that leaves no room for one.
+ */
 export function stampedPath(path: string, stamp: string): string {
   const { folder, name } = splitPath(path);
   const dot = name.lastIndexOf('.');
-  const stamped = dot <= 0 ? `${name}.${stamp}` : `${name.slice(0, dot)}.${stamp}${name.slice(dot)}`;
+  const [stem, extension] = dot <= 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot)];
+  const room = nameMaxBytes - Buffer.byteLength(stamp) - 1;
+  const end = cutToBytes(extension, room - 1);
+  const stamped = `${cutToBytes(stem, room - Buffer.byteLength(end))}.${stamp}${end}`;
   return folder === '' ? stamped : `${folder}/${stamped}`;
+}
+
+/** The longest beginning of whole characters that takes `bytes` at most. */
+function cutToBytes(text: string, bytes: number): string {
+  const encoded = Buffer.from(text);
+  if (encoded.byteLength <= bytes) return text;
+  let end = Math.max(bytes, 0);
+  // The bytes of a character after its first are 10xxxxxx.
+  while (end > 0 && ((encoded[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return encoded.toString('utf8', 0, end);
+}
+
+/** A time for stampedPath: ISO 8601 basic format, which sorts and needs no quoting in a shell. */
+export function timeStamp(now: number): string {
+  return new Date(now).toISOString().replaceAll(/[-:]/g, '');
 }
 
 /** True when `inner` is `outer` or lies below it; both absolute and normalised. */

@@ -1,9 +1,11 @@
 import { constants, mkdirSync } from 'node:fs';
-import { type FileHandle, lstat, open } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir } from 'node:fs/promises';
+import { type FolderAttributes, giveOwner } from './attributes.js';
 import { CodekeepError, errnoOf } from './errors.js';
 import { asUsual } from './umask.js';
 
-const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+/** For a folder, and neither a symlink to one nor anything else. */
+export const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 /**
  * A folder held open by its descriptor. Names below it are reached as /proc/self/fd/N/name, so neither
@@ -32,11 +34,12 @@ export class PinnedFolder {
    * @throws CodekeepError PATH_OUTSIDE_ROOT where a segment is a symlink or not a folder; ENOENT as it comes.
    */
   async descend(relativeFolder: string, create: boolean): Promise<PinnedFolder> {
-    let current = await this.#child('.', false);
+    let current = await this.child('.');
     for (const segment of relativeFolder === '' ? [] : relativeFolder.split('/')) {
       const parent = current;
       try {
-        current = await parent.#child(segment, create);
+        if (create && parent.#make(segment, null)) await parent.sync();
+        current = await parent.child(segment);
       } finally {
         await parent.close();
       }
@@ -44,9 +47,9 @@ export class PinnedFolder {
     return current;
   }
 
-  async #child(segment: string, create: boolean): Promise<PinnedFolder> {
+  /** Pins one subfolder; errors as of descend. */
+  async child(segment: string): Promise<PinnedFolder> {
     try {
-      if (create) await this.#makeChild(segment);
       return new PinnedFolder(await open(this.at(segment), folderFlags));
     } catch (error) {
       const errno = errnoOf(error);
@@ -60,14 +63,48 @@ export class PinnedFolder {
     }
   }
 
-  async #makeChild(segment: string): Promise<void> {
+  /**
+   * Pins one subfolder, and makes it where it is missing: with these attributes, which it has before anything is in it,
+   * or as usual. It can be written by its owner in any case, for as long as that is needed.
+   */
+  async childMade(
+    segment: string,
+    attributes: FolderAttributes | null,
+  ): Promise<{ folder: PinnedFolder; isNew: boolean }> {
+    const isNew = this.#make(segment, attributes);
+    const folder = await this.child(segment);
+    if (!isNew || attributes === null) return { folder, isNew };
     try {
-      asUsual(() => mkdirSync(this.at(segment)));
+      await giveOwner(attributes, (uid, gid) => folder.#handle.chown(uid, gid));
+      await folder.chmod(attributes.mode | 0o300);
     } catch (error) {
-      if (errnoOf(error) === 'EEXIST') return;
+      await folder.close();
       throw error;
     }
-    await this.sync();
+    return { folder, isNew };
+  }
+
+  /** False where there is something already. */
+  #make(segment: string, attributes: FolderAttributes | null): boolean {
+    const path = this.at(segment);
+    try {
+      if (attributes === null) asUsual(() => mkdirSync(path));
+      // Nobody else looks into it before it has its own mode.
+      else mkdirSync(path, 0o700);
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') return false;
+      throw error;
+    }
+  }
+
+  async chmod(mode: number): Promise<void> {
+    await this.#handle.chmod(mode);
+  }
+
+  /** Names of its entries. */
+  async list(): Promise<string[]> {
+    return await readdir(this.at('.'));
   }
 
   /** Makes what was linked into or unlinked from this folder durable. */

@@ -63,6 +63,10 @@ export class TreePresence {
     this.#mayBeMissing = options.mayBeMissing === true;
   }
 
+  pathOf(path: string): string {
+    return `${this.#root}/${path}`;
+  }
+
   /** @param path canonical relative path (see relativePathProblem) */
   at(path: string): Presence {
     return this.look(path).presence;

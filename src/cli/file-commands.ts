@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type CommonFlags, withClient } from './client-command.js';
 import { print, printTable } from './output.js';
 import { pathInProject, projectRoot, shownPath } from './paths.js';
+import { type Cause, causeText } from './text.js';
 
 export function addFileCommands(program: Command): void {
   program
@@ -25,8 +26,9 @@ export function addFileCommands(program: Command): void {
           // A list, and none is the best it can be: no failure, as an empty folder is none to ls.
           if (files.length === 0) print`no file is marked deleted`;
           printTable(
-            files.map(({ deleted_at, restorable, path }) => [
+            files.map(({ deleted_at, cause, restorable, path }) => [
               deleted_at ?? '',
+              cause === null ? '' : causeText[cause],
               restorable ? '' : 'not restorable',
               shownPath(root_dir, path),
             ]),
@@ -44,11 +46,19 @@ export function addFileCommands(program: Command): void {
       "the project's root folder; without it the project around the working directory",
     )
     .option('--prefix <path>', 'every deleted path in the project that starts with this')
+    .option('--deleted-after <time>', 'what was deleted since then: a time, or a duration such as 10m')
+    .addOption(new Option('--cause <cause>', 'what was marked for this reason').choices(Object.keys(causeText)))
     .option('--dry-run', 'only say what would be done')
     .action(
       async (
         paths: string[],
-        flags: CommonFlags & { project?: string; prefix?: string; dryRun?: boolean },
+        flags: CommonFlags & {
+          project?: string;
+          prefix?: string;
+          deletedAfter?: string;
+          cause?: Cause;
+          dryRun?: boolean;
+        },
       ) => {
         let root_dir = '';
         await withClient(
@@ -59,6 +69,8 @@ export function addFileCommands(program: Command): void {
               root_dir,
               paths: paths.length === 0 ? undefined : paths.map((path) => pathInProject(root_dir, path)),
               path_prefix: flags.prefix,
+              deleted_after: flags.deletedAfter,
+              cause: flags.cause,
               dry_run: flags.dryRun ?? false,
             });
           },

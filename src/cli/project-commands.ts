@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type CommonFlags, withClient } from './client-command.js';
-import { print } from './output.js';
-import { projectRoot } from './paths.js';
+import { print, printTable } from './output.js';
+import { projectRoot, shownPath } from './paths.js';
 import { callWithProgress } from './progress.js';
 
 export function addProjectCommands(program: Command): void {
@@ -10,7 +10,7 @@ export function addProjectCommands(program: Command): void {
     .command('add')
     .description('Register a folder as a project')
     .argument('[dir]', "the project's root folder", '.')
-    .option('--version-dir <dir>', 'where deleted files go (data/versions below the project by default)')
+    .option('--version-dir <dir>', 'where deleted files go, relative to the project (in the state directory by default)')
     .option('--name <name>', "for people; the folder's name by default")
     .action(async (dir: string, flags: CommonFlags & { versionDir?: string; name?: string }) => {
       const params = { root_dir: resolve(dir), version_dir: flags.versionDir, name: flags.name };
@@ -31,6 +31,44 @@ export function addProjectCommands(program: Command): void {
         (client) => client.call('remove_project', { root_dir: resolve(dir) }),
         ({ project_id }) =>
           print`removed: ${resolve(dir)} (${project_id}); its files and versions stay where they are`,
+      );
+    });
+  program
+    .command('accept')
+    .description('Say that what is missing in a project is right so: it is marked deleted')
+    .argument('[dir]', "the project's root folder; without it the project around the working directory")
+    .option('--dry-run', 'only say what would be done')
+    .action(async (dir: string | undefined, flags: CommonFlags & { dryRun?: boolean }) => {
+      let root_dir = '';
+      await withClient(
+        flags,
+        async (client) => {
+          root_dir = await projectRoot(client, dir);
+          return await client.call('accept_deletions', { root_dir, dry_run: flags.dryRun ?? false });
+        },
+        ({ accepted, count, dry_run }) => {
+          for (const { path } of accepted) print`${shownPath(root_dir, path)}`;
+          print`${count} ${dry_run ? 'to be marked deleted' : 'marked deleted'}`;
+        },
+      );
+    });
+  program
+    .command('unprotected')
+    .description('List what could not be brought back, and why')
+    .argument('[dir]', "the project's root folder; without it the project around the working directory")
+    .action(async (dir: string | undefined, flags: CommonFlags) => {
+      let root_dir = '';
+      await withClient(
+        flags,
+        async (client) => {
+          root_dir = await projectRoot(client, dir);
+          return await client.call('list_unprotected', { root_dir, limit: 1000 });
+        },
+        ({ entries, next_cursor }) => {
+          if (entries.length === 0) print`everything can be brought back`;
+          printTable(entries.map(({ path, reason }) => [shownPath(root_dir, path), reason]));
+          if (next_cursor !== null) print`... and more`;
+        },
       );
     });
   program

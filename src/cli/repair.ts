@@ -4,6 +4,7 @@ import type { Result } from '../contract/index.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { type ExitStatus, exitStatus, print, printTable } from './output.js';
 import { shownPath } from './paths.js';
+import { causeText } from './text.js';
 import { callWithProgress } from './progress.js';
 
 /** Paths shown of each list; --json and get_repair have all. */
@@ -14,6 +15,7 @@ interface RepairFlags extends CommonFlags {
   force?: boolean;
   resume: boolean;
   versionDir?: string;
+  deletedSince?: string;
 }
 
 export function addRepair(program: Command): void {
@@ -22,13 +24,15 @@ export function addRepair(program: Command): void {
     .description('Stop the workers and mend index and project; all projects without DIR')
     .argument('[dir]', "the project's root folder")
     .option('--dry-run', 'only say what would be done')
-    .option('--force', 'go on although the root folder is not the one that was registered')
+    .option('--deleted-since <time>', 'take what a watcher marked deleted since then for lost, such as 10m')
+    .option('--force', 'what is missing shall come back, although the root folder is another one')
     .option('--no-resume', 'leave the workers stopped afterwards')
     .option('--version-dir <dir>', "look for versions here instead of the project's own folder")
     .action(async (dir: string | undefined, flags: RepairFlags) => {
       const params = {
         root_dir: dir === undefined ? undefined : resolve(dir),
         version_dir: flags.versionDir,
+        deleted_since: flags.deletedSince,
         dry_run: flags.dryRun ?? false,
         force: flags.force ?? false,
         resume_workers: flags.resume,
@@ -102,6 +106,24 @@ function printProject(project: ProjectReport, isDry: boolean): void {
   printList(root_dir, 'in conflict', project.conflicts);
   printList(root_dir, 'unknown', project.unknown);
   for (const error of project.errors) print`  failed: ${error}`;
+  printDeleted(project);
+}
+
+/** What is gone because somebody deleted it is nothing to mend; people who miss it have to hear how it comes back. */
+function printDeleted({ root_dir, recently_deleted }: ProjectReport): void {
+  if (recently_deleted.length === 0) return;
+  print`  deleted in the last day, and so not restored: ${recently_deleted.length}`;
+  printTable(
+    recently_deleted
+      .slice(0, shownMax)
+      .map(({ path, cause, deleted_at }) => [
+        `    ${shownPath(root_dir, path)}`,
+        deleted_at,
+        cause === null ? '' : causeText[cause],
+      ]),
+  );
+  if (recently_deleted.length > shownMax) print`    ... and ${recently_deleted.length - shownMax} more`;
+  print`  "codekeep restore PATH" brings one back, "codekeep repair --deleted-since 10m" what a watcher saw go since then`;
 }
 
 function printList(root: string, title: string, entries: readonly { path: string; reason?: string }[]): void {

@@ -37,10 +37,11 @@ function printStatus({ health, database, projects }: StatusReport): void {
   for (const { source, reason, hint } of problems) print`problem: ${source}: ${reason}. ${hint}`;
   const { db_path, file_size_mb, contents, integrity } = database;
   print`index: ${db_path}, ${file_size_mb} MB, ${contents} contents, check: ${integrity}`;
-  for (const { root_dir, freshness, reason, files, chunks } of projects) {
+  for (const { root_dir, freshness, reason, files, chunks, notices } of projects) {
     print`${root_dir}: ${freshness}${reason === null ? '' : ` (${reason})`}`;
-    const { active, deleted, pending, skipped, not_restorable } = files;
-    print`  ${active} files, ${deleted} deleted, ${pending} pending, ${skipped} skipped, ${not_restorable} not restorable`;
+    const { active, deleted, ignored, pending, skipped, not_restorable } = files;
+    print`  ${active} files, ${deleted} deleted, ${ignored} ignored by now, ${pending} pending, ${skipped} skipped, ${not_restorable} not restorable`;
     print`  ${chunks.vectorized} of ${chunks.total} chunks have vectors`;
+    for (const notice of notices) print`  ${notice}`;
   }
 }

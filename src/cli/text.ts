@@ -1,3 +1,4 @@
+import type { Result } from '../contract/index.js';
 /**
  * What comes from disk (names, snippets, log messages, reasons) may hold anything, also what moves a terminal's
  * cursor, changes its title or reverses its text: it is shown, never carried out.
@@ -52,3 +53,14 @@ export function tableLines(rows: readonly (readonly (string | number)[])[]): str
       .trimEnd(),
   );
 }
+
+export type Cause = NonNullable<Result<'list_deleted_files'>['files'][number]['cause']>;
+
+/** Why something is marked deleted, for people. */
+export const causeText: Record<Cause, string> = {
+  seen: 'seen by the watcher',
+  unseen: 'while nobody watched',
+  git: 'by git',
+  asked: 'on request',
+  repair: 'by a repair, which found its copy only',
+};

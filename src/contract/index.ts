@@ -23,6 +23,8 @@ export const contract = {
   update_indexes: projects.updateIndexes,
   get_project_status: projects.getProjectStatus,
   wait_until_fresh: projects.waitUntilFresh,
+  accept_deletions: projects.acceptDeletions,
+  list_unprotected: projects.listUnprotected,
   list_files: files.listFiles,
   get_file: files.getFile,
   delete_file: files.deleteFile,

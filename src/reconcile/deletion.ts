@@ -114,7 +114,8 @@ async function retireBatch(
   }, context.signal);
 }
 
-function isGone(row: FileRow, presence: Presence): boolean {
+/** Something else in its place counts, too; what cannot be looked at does not. */
+export function isGone(row: FileRow, presence: Presence): boolean {
   return presence !== presenceOfKind[row.kind] && !isUnknown(presence);
 }
 

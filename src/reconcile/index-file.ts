@@ -51,7 +51,7 @@ export function readWhole(absolutePath: string, maxFileBytes: number): Reading {
     if (stats.isDirectory()) return readFolder(absolutePath, stampOfAny(stats));
     const before = stampFrom(stats);
     if (before === null) return { kind: 'unsettled' };
-    const xattrs = readXattrs(absolutePath);
+    const xattrs = xattrsOf(fd);
     if (before.size > maxFileBytes) return { kind: 'too_large', stamp: before, xattrs };
     const bytes = readDescriptor(fd, before.size);
     const after = stampFrom(fstatSync(fd, { bigint: true }));
@@ -77,10 +77,15 @@ function readLink(absolutePath: string): Reading {
   }
 }
 
+function xattrsOf(fd: number): string | null {
+  const xattrs = readXattrs(`/proc/self/fd/${fd}`);
+  return xattrs === null ? null : JSON.stringify(xattrs);
+}
+
 /** A folder is an entry of its own only while nothing is in it. */
 function readFolder(absolutePath: string, stamp: FileStamp): Reading {
   if (!isEmptyFolder(absolutePath)) return { kind: 'unsettled' };
-  return { kind: 'content', entry: 'folder', stamp, bytes: Buffer.alloc(0), xattrs: readXattrs(absolutePath) };
+  return { kind: 'content', entry: 'folder', stamp, bytes: Buffer.alloc(0), xattrs: null };
 }
 
 /** Reads up to one byte more than expected, so that a file that grows is noticed. */

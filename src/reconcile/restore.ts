@@ -3,6 +3,8 @@ import { CodekeepError } from '../base/errors.js';
 import type { FilePlacer } from '../base/file-placer.js';
 import { assertRelativePath } from '../base/paths.js';
 import { removeIfSame } from '../base/taken-file.js';
+import { moveFile } from '../base/move-file.js';
+import { PinnedFolder } from '../base/pinned-folder.js';
 import { TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
 import {
@@ -16,8 +18,10 @@ import {
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import { imageOf } from './image.js';
+import { moveBack } from './move-back.js';
 import { openProjectPlacer } from './project-placer.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
+import { VersionStore } from './version-store.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
 const restoreFilesMax = 10_000;
@@ -70,6 +74,7 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
     assertRelativePath(row.path);
     const presence = observed.at(row.path);
     if (presence !== 'absent') throw refusal(row.path, presence);
+    if (isMoved(row) && new VersionStore(index, project).observe().look(row.path).stats?.size === row.size) continue;
     const image = imageOf(index, row);
     if ('problem' in image) {
       throw new CodekeepError(
@@ -115,22 +120,74 @@ export async function restoreDeleted(
   const placer = await openProjectPlacer(index, project);
   const placed: { row: FileRow; stamp: FileStamp }[] = [];
   try {
-    for (const row of rows) placed.push({ row, stamp: await placeBack(index, placer, row) });
+    // What is moved and not written comes last: then nothing is left that could fail.
+    for (const row of [...rows].sort((a, b) => Number(isMoved(a)) - Number(isMoved(b))))
+      placed.push({ row, stamp: await placeBack(index, project, placer, row, now()) });
+    await placer.sync();
     await index.write(() => {
       for (const { row, stamp } of placed) markRevived(index, row, stamp, now());
     });
   } catch (error) {
-    for (const { row, stamp } of placed) await removeIfSame(project.rootDir, row.path, stamp);
+    await takeBack(index, project, placed, now());
     throw error;
   } finally {
     await placer.finish();
   }
 }
 
-async function placeBack(index: IndexDatabase, placer: FilePlacer, row: FileRow): Promise<FileStamp> {
+/** Its only copy is the one in versions. */
+function isMoved(row: FileRow): boolean {
+  return row.sha256 === null && row.kind === 'file';
+}
+
+async function placeBack(
+  index: IndexDatabase,
+  project: Project,
+  placer: FilePlacer,
+  row: FileRow,
+  now: number,
+): Promise<FileStamp> {
+  if (isMoved(row)) return await moveBack(new VersionStore(index, project), placer, row, now);
   const image = imageOf(index, row);
   if ('problem' in image) throw new Error(`${row.path} no longer renders: ${image.problem}`);
   return await placer.place(row.path, image, randomUUID());
+}
+
+/** What was written goes, because the index has it; what was moved goes back to where it was. */
+async function takeBack(
+  index: IndexDatabase,
+  project: Project,
+  placed: readonly { row: FileRow; stamp: FileStamp }[],
+  now: number,
+): Promise<void> {
+  const root = await PinnedFolder.open(project.rootDir);
+  try {
+    for (const { row, stamp } of placed) {
+      const { path, kind, sha256 } = row;
+      if (isMoved(row)) await moveIntoVersions(index, project, root, row, now);
+      else if (kind === 'file') await removeIfSame(root, path, { stamp, sha256 }, randomUUID(), now);
+      else if (kind === 'symlink') await removeIfSame(root, path, { stamp, sha256: null }, randomUUID(), now);
+      // An empty folder that was made stays: it holds nothing, and somebody may be in it.
+    }
+  } finally {
+    await root.close();
+  }
+}
+
+async function moveIntoVersions(
+  index: IndexDatabase,
+  project: Project,
+  root: PinnedFolder,
+  { path, movedSha256 }: FileRow,
+  now: number,
+): Promise<void> {
+  const placer = await new VersionStore(index, project).openPlacer();
+  try {
+    const to = { placer, path };
+    await moveFile({ from: { root, path }, to, sha256: movedSha256, token: randomUUID(), now });
+  } finally {
+    await placer.finish();
+  }
 }
 
 /** The mark of a file that has come back goes; its stamp is the one of what was placed. */

@@ -27,7 +27,7 @@ export function resolveVersionDir(rootDir: string, given: string, known: readonl
   if (problem !== null) {
     throw badVersionDir(versionDir, problem, 'Give a folder that is empty, or that does not exist yet.');
   }
-  const placing = new PlacingProblems(versionDir).of('x');
+  const placing = new PlacingProblems(versionDir, { mayBeMissing: true }).at('any');
   if (placing !== null) throw badVersionDir(versionDir, `cannot be written: ${placing}`, 'Mend that, or give another folder.');
   return versionDir;
 }

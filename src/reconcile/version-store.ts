@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { link, mkdir, unlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import type { EntryImage } from '../base/entry-image.js';
 import { ignoreErrno } from '../base/errors.js';
 import { FilePlacer, temporaryName } from '../base/file-placer.js';
 import { sha256 } from '../base/hash.js';
@@ -13,7 +14,7 @@ import { folderAttributes } from '../store/folders.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import type { FileRow } from '../store/files.js';
-import { attributesOf, type EntryImage } from './image.js';
+import { imageWith } from './image.js';
 import { versionsMarker } from './version-dir.js';
 
 /** The part of a project that its versions need. */
@@ -52,7 +53,7 @@ export class VersionStore {
       try {
         await furnish(folder, versionsMarker, 'Copies of deleted files, kept by codekeep.\n');
         if (isInside) await furnish(folder, '.gitignore', '*\n');
-        const top = await folder.descend(id, true, () => ({ mode: 0o700, uid: -1, gid: -1 }));
+        const { folder: top } = await folder.childMade(id, { mode: 0o700, uid: null, gid: null });
         return new FilePlacer(top, (path) => folderAttributes(this.#index, id, path));
       } finally {
         await folder.close();
@@ -76,7 +77,7 @@ export class VersionStore {
   ): Promise<FileStamp | null> {
     const presence = this.observe().at(path);
     if (presence === 'directory' && image.kind === 'folder') return null;
-    if (contentHashAt(this.pathOf(path), presence) === image.sha256) return null;
+    if (contentHashAt(this.pathOf(path), presence) === hashOf(image)) return null;
     await makeRoom(placer, path, presence, now);
     return await placer.place(path, image, token);
   }
@@ -95,10 +96,17 @@ export function versionsRoot({ versionDir, id }: Pick<Project, 'id' | 'versionDi
 /** A row's file as its copy in versions has it, proven by its hash; for a content that the index cannot give any more. */
 export function imageInVersions(versions: VersionStore, row: FileRow): EntryImage | { problem: string } {
   const path = versions.pathOf(row.path);
+  if (row.kind === 'folder') return imageWith(row, Buffer.alloc(0), '');
   const bytes = row.kind === 'symlink' ? readlinkSync(path, 'buffer') : readFileSync(path);
   if (row.sha256 === null || sha256(bytes) !== row.sha256)
     return { problem: 'its copy in versions has other bytes than were indexed' };
-  return { kind: row.kind, bytes, sha256: row.sha256, ...attributesOf(row) };
+  return imageWith(row, bytes, row.sha256);
+}
+
+/** As the index has it; null for a folder. */
+function hashOf(image: EntryImage): string | null {
+  if (image.kind === 'folder') return null;
+  return image.kind === 'file' ? image.sha256 : sha256(image.target);
 }
 
 /** The SHA-256 of a file's bytes or of a symlink's target, as the index has it; null for anything else. */

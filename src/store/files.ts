@@ -252,6 +252,11 @@ export function markIgnored(index: IndexDatabase, id: number, now: number): void
   index.sql('UPDATE files SET ignored = 1, updated_at = ? WHERE id = ?').run(now, id);
 }
 
+/** A file without content was moved into versions; its hash there. */
+export function setMoved(index: IndexDatabase, id: number, sha256: string): void {
+  index.sql('UPDATE files SET moved_sha256 = ? WHERE id = ?').run(sha256, id);
+}
+
 export function setCopyProblem(index: IndexDatabase, id: number, problem: string | null): void {
   index.sql('UPDATE files SET copy_problem = ? WHERE id = ?').run(problem, id);
 }

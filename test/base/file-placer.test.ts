@@ -21,7 +21,8 @@ import { asNobody, pathsBelow, temporaryFileSystem, temporaryFolder } from '../h
 
 function imageOf(content: string | Buffer, mode = 0o644): FileImage {
   const bytes = Buffer.from(content);
-  return { bytes, sha256: sha256(bytes), mode };
+  const attributes = { mode, mtimeNs: null, uid: null, gid: null, xattrs: null };
+  return { kind: 'file', bytes, sha256: sha256(bytes), attributes };
 }
 
 async function withPlacer(root: string, work: (placer: FilePlacer) => Promise<void>): Promise<void> {
@@ -38,7 +39,9 @@ const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 test('a file is placed whole, with folders that were missing and nothing beside it', async (t) => {
   const root = temporaryFolder(t);
   const bytes = Buffer.from([0, 255, 10, 13]);
-  await withPlacer(root, (placer) => placer.place('a/b/c', imageOf(bytes), 't'));
+  await withPlacer(root, async (placer) => {
+    await placer.place('a/b/c', imageOf(bytes), 't');
+  });
   assert.deepEqual(pathsBelow(root), ['a', 'a/b', 'a/b/c']);
   assert.ok(readFileSync(join(root, 'a/b/c')).equals(bytes));
 });
@@ -189,7 +192,9 @@ test('a copy has the bytes and the mode, on the same file system and on another'
   const other = mounted ?? temporaryFolder(t);
   writeFileSync(join(other, 'source'), 'copied');
   chmodSync(join(other, 'source'), 0o4750);
-  await withPlacer(root, (placer) => placer.placeCopyOf(join(other, 'source'), 'd/copy', 't'));
+  await withPlacer(root, async (placer) => {
+    await placer.placeCopyOf(join(other, 'source'), 'd/copy', 't');
+  });
   assert.equal(readFileSync(join(root, 'd/copy'), 'utf8'), 'copied');
   assert.equal(statSync(join(root, 'd/copy')).mode & 0o7777, 0o4750);
   assert.deepEqual(pathsBelow(root), ['d', 'd/copy']);

@@ -1,5 +1,7 @@
-import { CodekeepError, messageOf } from '../../base/errors.js';
+import { randomUUID } from 'node:crypto';
+import { CodekeepError, messageOf, reasonOf } from '../../base/errors.js';
 import type { FilePlacer } from '../../base/file-placer.js';
+import { PinnedFolder } from '../../base/pinned-folder.js';
 import { presenceAt } from '../../base/presence.js';
 import { type FileStamp, stampOf } from '../../base/stamp.js';
 import { sha256 } from '../../base/hash.js';
@@ -10,6 +12,7 @@ import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import { type ActionState, endIntents, recordOutcome, type RunKey } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
 import { imageOf } from '../image.js';
+import { moveBack } from '../move-back.js';
 import { readWhole } from '../index-file.js';
 import { openProjectPlacer } from '../project-placer.js';
 import { markRevived } from '../restore.js';
@@ -201,6 +204,8 @@ async function placeAll(
 ): Promise<FileStamp | null> {
   const { index, project, now } = context;
   const versions = new VersionStore(index, project);
+  if (action.source === 'versions' && row.sha256 === null && row.kind === 'file')
+    return await moveBack(versions, await placers.to('project'), row, now());
   const image = action.source === 'tree' ? imageOf(index, row) : imageInVersions(versions, row);
   if ('problem' in image) throw new Error(image.problem);
   let stamp: FileStamp | null = null;
@@ -213,10 +218,25 @@ async function placeAll(
     }
   } catch (error) {
     // All or nothing: a file that is in versions only would look like a deletion to the next plan.
-    if (kept !== null) await removeIfSame(versions.root, row.path, kept);
+    if (kept !== null) await takeCopyBack(versions, row, kept, now());
     throw error;
   }
   return stamp;
+}
+
+async function takeCopyBack(
+  versions: VersionStore,
+  { path, kind, sha256: hash }: FileRow,
+  stamp: FileStamp,
+  now: number,
+): Promise<void> {
+  if (kind === 'folder') return;
+  const root = await PinnedFolder.open(versions.root);
+  try {
+    await removeIfSame(root, path, { stamp, sha256: kind === 'file' ? hash : null }, randomUUID(), now);
+  } finally {
+    await root.close();
+  }
 }
 
 /** How a failure goes into the journal. */
@@ -225,7 +245,7 @@ export function outcomeOf(error: unknown): Pick<Outcome, 'state' | 'detail'> {
   if (isDiskFull(error)) {
     return { state: 'failed', detail: 'the disk is full: free some space, then repair again' };
   }
-  return { state: 'failed', detail: messageOf(error) };
+  return { state: 'failed', detail: reasonOf(error) };
 }
 
 /** The marks that go with a finished action, in the transaction that records it. */

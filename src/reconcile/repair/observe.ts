@@ -60,7 +60,7 @@ export class Observer {
     this.#inVersions = this.#versions.observe();
     this.#devices = new DeviceDoubts(index, project);
     this.#projectProblems = new PlacingProblems(project.rootDir);
-    this.#versionsProblems = new PlacingProblems(this.#versions.root);
+    this.#versionsProblems = new PlacingProblems(this.#versions.root, { mayBeMissing: true });
     this.#circumstances = circumstances;
   }
 
@@ -114,8 +114,8 @@ export class Observer {
     const isKept = fact.inVersions === 'own' || fact.inVersions === 'revived';
     const comesBack = !fact.deleted || fact.wanted;
     if (!isKept || comesBack) fact.tree = this.#treeOf(row);
-    if (comesBack) fact.projectObstacle = this.#projectProblems.of(row.path);
-    if (!isKept) fact.versionsObstacle = this.#versionsProblems.of(row.path);
+    if (comesBack) fact.projectObstacle = this.#projectProblems.at(row.path);
+    if (!isKept) fact.versionsObstacle = this.#versionsProblems.at(row.path);
   }
 
   #copyOf(row: FileRow): VersionPresence {

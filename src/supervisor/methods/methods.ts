@@ -112,6 +112,8 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     list_projects: forward('list_projects'),
     remove_project: forward('remove_project'),
     get_project_status: forward('get_project_status'),
+    accept_deletions: forward('accept_deletions'),
+    list_unprotected: forward('list_unprotected'),
     list_files: forward('list_files'),
     get_file: forward('get_file'),
     delete_file: forward('delete_file'),

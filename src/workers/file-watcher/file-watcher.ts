@@ -89,7 +89,10 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
         return null;
       },
     },
-    onNudge: () => wake.abort(),
+    onNudge() {
+      wake.abort();
+      for (const watcher of watchers.values()) watcher.lookAgain();
+    },
     async run() {
       while (!host.signal.aborted) {
         await followProjects();

@@ -142,6 +142,11 @@ export class ProjectWatcher {
     }
   }
 
+  /** Somebody may have said what is right where nothing could be concluded. */
+  lookAgain(): void {
+    if (this.#trouble !== null || this.#doubt !== null) this.#wantReconcile();
+  }
+
   /** Deals with what is pending, so that a repair does not meet half-followed changes. */
   async drain(): Promise<void> {
     // The kernel has queued what happened before this call: two turns of the event loop take it in.

@@ -1,13 +1,14 @@
 import { assertRelativePath } from '../../base/paths.js';
+import { pointInTime } from '../../contract/fields.js';
 import type { Result } from '../../contract/index.js';
-import { deleteFile } from '../../reconcile/deletion.js';
+import { deleteFile } from '../../reconcile/delete-file.js';
 import { checkRestorable, chooseDeleted, restoreDeleted } from '../../reconcile/restore.js';
 import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
 import { requireProject } from '../../store/projects.js';
 import type { Parser } from '../../syntax/parser.js';
-import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
+import { type IndexContext, indexingContext, type IndexMethods, isoOrNull } from './types.js';
 import { renderFile } from './code-methods.js';
 
 type FileMethods = Pick<
@@ -43,28 +44,29 @@ export function fileMethods({ index, host }: IndexContext, parser: Parser): File
     async delete_file({ path, ...reference }, call) {
       assertRelativePath(path);
       const project = requireProject(index, reference);
-      const maxFileBytes = host.start.config.max_file_bytes;
-      const context = { index, parser, project, maxFileBytes, now: Date.now, signal: call.signal };
-      return { path, version_path: await deleteFile(context, path) };
+      return { path, version_path: await deleteFile(indexingContext(host, index, parser, project, call.signal), path) };
     },
     list_deleted_files({ path_prefix, limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
-      const versions = new VersionStore(project);
+      const versions = new VersionStore(index, project);
       const page = { filter: 'deleted', prefix: path_prefix ?? '', after: cursor ?? '', limit } as const;
       const rows = pageOfFiles(index, project.id, page);
       const files = rows.map((row) => ({
         path: row.path,
         version_path: versions.pathOf(row.path),
         deleted_at: isoOrNull(row.deletedAt),
+        cause: row.cause,
         size: row.size,
-        restorable: row.sha256 !== null && hasContent(index, row.sha256),
+        restorable:
+          row.sha256 === null ? row.movedSha256 !== null : hasContent(index, row.sha256),
       }));
       return { files, next_cursor: nextCursor(rows, limit) };
     },
-    async restore_deleted_files({ paths, path_prefix, deleted_after, dry_run, ...reference }) {
+    async restore_deleted_files({ paths, path_prefix, deleted_after, cause, dry_run, ...reference }) {
       const project = requireProject(index, reference);
-      const deletedAfter = deleted_after === undefined ? undefined : Date.parse(deleted_after);
-      const rows = chooseDeleted(index, project, { paths, pathPrefix: path_prefix, deletedAfter });
+      const deletedAfter =
+        deleted_after === undefined ? undefined : (pointInTime(deleted_after, Date.now()) ?? undefined);
+      const rows = chooseDeleted(index, project, { paths, pathPrefix: path_prefix, deletedAfter, cause });
       if (dry_run) checkRestorable(index, project, rows);
       else await restoreDeleted(index, project, rows, Date.now);
       return { restored: rows.map(({ path }) => ({ path })), dry_run };
@@ -75,11 +77,13 @@ export function fileMethods({ index, host }: IndexContext, parser: Parser): File
 function wireFile(row: FileRow): Result<'list_files'>['files'][number] {
   return {
     path: row.path,
+    kind: row.kind,
     size: row.size,
     mode: row.mode.toString(8).padStart(4, '0'),
     language: row.language,
     sha256: row.sha256,
     deleted: row.deleted === 1,
+    ignored: row.ignored === 1,
     updated_at: new Date(row.updatedAt).toISOString(),
   };
 }

@@ -5,6 +5,7 @@ import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
 import { createParser } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
+import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
 import { codeMethods } from './code-methods.js';
 import { databaseMethods } from './database-methods.js';
@@ -20,7 +21,7 @@ export function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_se
   const parser = createParser();
   const context: IndexContext = { index, host };
   const methods: IndexMethods = {
-    ...projectMethods(context),
+    ...projectMethods(context, parser),
     ...fileMethods(context, parser),
     ...codeMethods(context),
     ...databaseMethods(context),
@@ -32,6 +33,10 @@ export function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_se
       resolve_project({ params }) {
         const { id, rootDir } = requireProject(index, params);
         return { projectId: id, rootDir };
+      },
+      resolve_repair({ params }) {
+        const projects = projectsInScope(index, params);
+        return projects.map(({ id, rootDir }) => ({ projectId: id, rootDir }));
       },
       // The dry run of repair_database only reads, and this process is there already.
       plan_repair: async ({ params }, call) => await planDatabase(index.path, params, call),

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { lstatSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { basename, isAbsolute } from 'node:path';
 import { CodekeepError, errnoOf } from '../../base/errors.js';
 import { isWithin } from '../../base/paths.js';
 import type { Result } from '../../contract/index.js';
-import { resolveVersionDir } from '../../reconcile/version-store.js';
+import { acceptDeletions } from '../../reconcile/accept.js';
+import { rootMarkOf } from '../../reconcile/project-root.js';
+import { defaultVersionDir, resolveVersionDir } from '../../reconcile/version-dir.js';
 import { countChunks } from '../../store/derived.js';
 import { countFiles } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -13,24 +15,37 @@ import {
   insertProject,
   listProjects,
   type NewProject,
+  noteVersionDir,
   type Project,
-  projectByRoot,
   requireProject,
+  versionDirs,
 } from '../../store/projects.js';
-import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
+import { unprotectedAfter } from '../../store/unprotected.js';
+import type { Parser } from '../../syntax/parser.js';
+import { noticesOf } from './notices.js';
+import { type IndexContext, indexingContext, type IndexMethods, isoOrNull } from './types.js';
+
+/** Paths that accept_deletions names; it counts all. */
+const acceptedShownMax = 1_000;
 
 type ProjectMethods = Pick<
   IndexMethods,
-  'add_project' | 'list_projects' | 'remove_project' | 'get_project_status'
+  | 'add_project'
+  | 'list_projects'
+  | 'remove_project'
+  | 'get_project_status'
+  | 'accept_deletions'
+  | 'list_unprotected'
 >;
 
-export function projectMethods({ index, host }: IndexContext): ProjectMethods {
+export function projectMethods({ index, host }: IndexContext, parser: Parser): ProjectMethods {
   return {
     async add_project({ root_dir, version_dir, name }) {
-      const project = inspectNewProject(root_dir, version_dir, name, host.start.stateDir);
-      const created = await register(index, project);
-      if (created) host.send({ type: 'projects_changed' });
-      return { ...wireProject(requireProject(index, { root_dir: project.rootDir })), created };
+      const project = inspectNewProject(index, host.start.stateDir, root_dir, version_dir, name);
+      const known = await register(index, project);
+      if (known === null) host.send({ type: 'projects_changed' });
+      const { id } = known ?? project;
+      return { ...wireProject(requireProject(index, { project_id: id })), created: known === null };
     },
     list_projects: () => ({ projects: listProjects(index).map(wireProject) }),
     async remove_project(reference) {
@@ -54,11 +69,28 @@ export function projectMethods({ index, host }: IndexContext): ProjectMethods {
           pending,
           skipped: project.skipped,
           not_restorable: files.notRestorable,
+          ignored: files.ignored,
+          without_copy: files.withoutCopy,
         },
         chunks: countChunks(index, project.id),
         last_verified_at: isoOrNull(project.lastVerifiedAt),
         reason,
+        notices: noticesOf(index, project, Date.now()),
       };
+    },
+    async accept_deletions({ dry_run, ...reference }, call) {
+      const project = requireProject(index, reference);
+      const context = indexingContext(host, index, parser, project, call.signal);
+      const rows = await acceptDeletions(context, dry_run);
+      if (!dry_run) host.send({ type: 'projects_changed' });
+      const accepted = rows.slice(0, acceptedShownMax).map(({ path }) => ({ path }));
+      return { accepted, count: rows.length, dry_run };
+    },
+    list_unprotected({ limit, cursor, ...reference }) {
+      const project = requireProject(index, reference);
+      const entries = unprotectedAfter(index, project.id, cursor ?? '', limit);
+      const next_cursor = entries.length < limit ? null : (entries.at(-1)?.path ?? null);
+      return { entries, next_cursor };
     },
   };
 }
@@ -72,33 +104,46 @@ function wireProject(project: Project): Result<'list_projects'>['projects'][numb
   };
 }
 
-async function register(index: IndexDatabase, project: NewProject): Promise<boolean> {
+/** Gives the project that has this root already, whatever path leads to it; null where it was new. */
+async function register(index: IndexDatabase, project: NewProject): Promise<Project | null> {
   return await index.write(() => {
-    if (projectByRoot(index, project.rootDir) !== undefined) return false;
+    const known = listProjects(index).find((other) => isSameFolder(other, project));
+    if (known !== undefined) return known;
     insertProject(index, project, Date.now());
-    return true;
+    noteVersionDir(index, project.versionDir);
+    return null;
   });
 }
 
+/** The same path, or the same folder by another one: a bind mount, other letters where their case does not count. */
+function isSameFolder(a: NewProject, b: NewProject): boolean {
+  if (a.rootDir === b.rootDir) return true;
+  return a.rootIdentity !== null && a.rootIdentity === b.rootIdentity && a.rootIno === b.rootIno;
+}
+
 function inspectNewProject(
+  index: IndexDatabase,
+  stateDir: string,
   rootDir: string,
   versionDir: string | undefined,
   name: string | undefined,
-  stateDir: string,
 ): NewProject {
   if (!isAbsolute(rootDir)) throw badRoot('is not absolute', 'Give the absolute path of the folder.');
   const real = realPathOf(rootDir);
-  const stats = lstatSync(real, { bigint: true });
-  if (!stats.isDirectory()) throw badRoot('is not a folder', 'Give the folder, not a file in it.');
-  if (real === '/' || isWithin(stateDir, real))
+  const mark = rootMarkOf(real);
+  if (mark === null) throw badRoot('is not a folder', 'Give the folder, not a file in it.');
+  const ours = [realPathOf(stateDir), ...versionDirs(index)];
+  if (real === '/' || ours.some((folder) => isWithin(folder, real)))
     throw badRoot('cannot be a project', 'Give a folder of your own files.');
   return {
     id: randomUUID(),
     rootDir: real,
-    versionDir: resolveVersionDir(real, versionDir),
+    versionDir:
+      versionDir === undefined
+        ? defaultVersionDir(stateDir)
+        : resolveVersionDir(real, versionDir, versionDirs(index)),
     name: name ?? basename(real),
-    rootDev: String(stats.dev),
-    rootIno: String(stats.ino),
+    ...mark,
   };
 }
 

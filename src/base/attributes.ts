@@ -1,0 +1,66 @@
+import type { FileHandle } from 'node:fs/promises';
+import { readXattrs, writeXattrs, type Xattrs } from './xattrs.js';
+
+/** What a file or folder has beside its content. */
+export interface Attributes {
+  /** Permission bits (st_mode & 07777). */
+  mode: number;
+  /** Nanoseconds since 1970 as decimal text; null: as it comes. */
+  mtimeNs: string | null;
+  /** Given by root only; null: as it comes. */
+  uid: number | null;
+  gid: number | null;
+  xattrs: Xattrs | null;
+}
+
+/** What a folder that is made on the way to a file is to have. */
+export type FolderAttributes = Pick<Attributes, 'mode' | 'uid' | 'gid'>;
+
+/** A path that leads to the open file itself, whatever its names have become. */
+export function pathOfHandle(file: FileHandle): string {
+  return `/proc/self/fd/${file.fd}`;
+}
+
+export async function attributesOf(file: FileHandle): Promise<Attributes> {
+  const { mode, mtimeNs, uid, gid } = await file.stat({ bigint: true });
+  return {
+    mode: Number(mode & 0o7777n),
+    mtimeNs: String(mtimeNs),
+    uid: Number(uid),
+    gid: Number(gid),
+    xattrs: readXattrs(pathOfHandle(file)),
+  };
+}
+
+/**
+ * In the only order that works: a change of owner clears set-user-ID and capabilities; what is not the owner's any
+ * more takes no attributes; and each of them changes no time but ctime.
+ */
+export async function giveAttributes(file: FileHandle, wanted: Attributes): Promise<void> {
+  await giveOwner(wanted, (uid, gid) => file.chown(uid, gid));
+  if (wanted.xattrs !== null) writeXattrs(pathOfHandle(file), wanted.xattrs);
+  await file.chmod(wanted.mode);
+  await giveTime(wanted, (atime, mtime) => file.utimes(atime, mtime));
+}
+
+/** Nobody else but root can give a file away, and that is no failure. */
+export async function giveOwner(
+  { uid, gid }: Pick<Attributes, 'uid' | 'gid'>,
+  chown: (uid: number, gid: number) => Promise<void>,
+): Promise<void> {
+  if (process.geteuid?.() === 0 && uid !== null && gid !== null) await chown(uid, gid);
+}
+
+/**
+ * Node takes a time as seconds in a double, and libuv cuts it to whole microseconds: what is lost is less than a
+ * microsecond, and always towards the past.
+ */
+export async function giveTime(
+  { mtimeNs }: Pick<Attributes, 'mtimeNs'>,
+  utimes: (atime: number, mtime: number) => Promise<void>,
+): Promise<void> {
+  if (mtimeNs === null) return;
+  // The middle of the microsecond: no rounding on the way leads out of it.
+  const microseconds = Number(BigInt(mtimeNs) / 1_000n) + 0.5;
+  await utimes(Date.now() / 1_000, microseconds / 1_000_000);
+}

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import { lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
+import { hashFile } from './copy-contents.js';
+import { errnoOf, ignoreErrno } from './errors.js';
+import { splitPath, stampedPath, timeStamp } from './paths.js';
+import type { PinnedFolder } from './pinned-folder.js';
+import { moveExclusively } from './place-exclusively.js';
+import { type FileStamp, stampOfAny } from './stamp.js';
+import { isTakenByLiving, isTakenName, takenName } from './temporary-names.js';
+
+/** Where a file went that was put back: to its own name, or beside what stands there by now. */
+export type PutBack = { kind: 'back' } | { kind: 'beside'; path: string };
+
+/**
+ * A file that is to be removed or replaced, in a private folder beside its place: a look at it there cannot be
+ * overtaken by a save, which makes a new file at the path and is not touched. Ends with `drop` or `putBack`; a process
+ * that dies before leaves it to putBackLeftOver.
+ */
+export interface TakenFile {
+  /** Where it can be read, until it is dropped or put back. */
+  at: string;
+  /** As it is there: the rename has changed its ctime and nothing else. */
+  stamp: FileStamp;
+  /** Removes it for good, durably. */
+  drop(): Promise<void>;
+  /** Never replaces anything. */
+  putBack(now: number): Promise<PutBack>;
+}
+
+/**
+ * Takes a file, a symlink or anything else but a folder out of its place, by a rename within its folder.
+ * @param path canonical relative path
+ * @param token unique among what this process has taken
+ * @throws ENOENT where nothing is there, EISDIR for a folder, EACCES and others as they come; the file is in its place then
+ */
+export async function takeAside(root: PinnedFolder, path: string, token: string): Promise<TakenFile> {
+  const { folder, name } = splitPath(path);
+  const parent = await root.descend(folder, false);
+  try {
+    return await takeFrom(parent, folder, name, takenName(token));
+  } catch (error) {
+    await parent.close();
+    throw error;
+  }
+}
+
+async function takeFrom(
+  parent: PinnedFolder,
+  folder: string,
+  name: string,
+  privateName: string,
+): Promise<TakenFile> {
+  if ((await lstat(parent.at(name))).isDirectory())
+    throw Object.assign(new Error(`${name} is a folder`), { code: 'EISDIR' });
+  await mkdir(parent.at(privateName), 0o700);
+  const aside = await parent.child(privateName);
+  const end = async (): Promise<void> => {
+    await rmdir(parent.at(privateName));
+    await parent.sync();
+    await Promise.all([aside.close(), parent.close()]);
+  };
+  const at = aside.at(name);
+  try {
+    await rename(parent.at(name), at);
+  } catch (error) {
+    await aside.close();
+    await rmdir(parent.at(privateName));
+    throw error;
+  }
+  return {
+    at,
+    stamp: stampOfAny(await lstat(at, { bigint: true })),
+    drop: async () => {
+      await unlink(at);
+      await end();
+    },
+    putBack: async (now) => {
+      const newName = await moveBack(at, parent, name, now);
+      await end();
+      if (newName === name) return { kind: 'back' };
+      return { kind: 'beside', path: folder === '' ? newName : `${folder}/${newName}` };
+    },
+  };
+}
+
+/** Gives the name that it has now: its own, or a stamped one where that is somebody else's by now. */
+async function moveBack(at: string, parent: PinnedFolder, name: string, now: number): Promise<string> {
+  const names = function* (): Generator<string> {
+    yield name;
+    yield stampedPath(name, timeStamp(now));
+    for (;;) yield stampedPath(name, `${timeStamp(now)}-${randomUUID().slice(0, 8)}`);
+  };
+  for (const candidate of names()) {
+    try {
+      await moveExclusively(at, parent.at(candidate));
+      return candidate;
+    } catch (error) {
+      ignoreErrno('EEXIST')(error);
+    }
+  }
+  throw new Error('unreachable: there is always another name');
+}
+
+/**
+ * Puts back what dead processes had taken aside in a folder, and leaves alone what belongs to one that lives.
+ * Gives the paths of what could only be put beside its place, relative to the root.
+ */
+export async function putBackLeftOver(root: PinnedFolder, folder: string, now: number): Promise<string[]> {
+  const parent = await root.descend(folder, false);
+  const beside: string[] = [];
+  try {
+    for (const privateName of (await parent.list()).filter(isTakenName)) {
+      if (isTakenByLiving(privateName)) continue;
+      const aside = await parent.child(privateName);
+      try {
+        for (const name of await aside.list()) {
+          const newName = await moveBack(aside.at(name), parent, name, now);
+          if (newName !== name) beside.push(folder === '' ? newName : `${folder}/${newName}`);
+        }
+      } finally {
+        await aside.close();
+      }
+      await rmdir(parent.at(privateName));
+    }
+    await parent.sync();
+  } finally {
+    await parent.close();
+  }
+  return beside;
+}
+
+/** Whether a file is what it was before it was taken aside, as far as a rename leaves that to be seen. */
+export function isSameAside(taken: FileStamp, before: FileStamp): boolean {
+  return (
+    taken.ino === before.ino &&
+    taken.dev === before.dev &&
+    taken.size === before.size &&
+    taken.mtimeNs === before.mtimeNs &&
+    taken.mode === before.mode
+  );
+}
+
+/**
+ * Removes a file that is still what its stamp says, and has its bytes where their hash is given; anything else stays
+ * or is put back, and nothing is replaced by that.
+ */
+export async function removeIfSame(
+  root: PinnedFolder,
+  path: string,
+  expected: { stamp: FileStamp; sha256: string | null },
+  token: string,
+  now: number,
+): Promise<'removed' | 'absent' | PutBack> {
+  let taken: TakenFile;
+  try {
+    taken = await takeAside(root, path, token);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 'absent';
+    throw error;
+  }
+  if (!(await isAsExpected(taken, expected).catch(() => false))) return await taken.putBack(now);
+  await taken.drop();
+  return 'removed';
+}
+
+async function isAsExpected(
+  taken: TakenFile,
+  { stamp, sha256 }: { stamp: FileStamp; sha256: string | null },
+): Promise<boolean> {
+  return isSameAside(taken.stamp, stamp) && (sha256 === null || (await hashFile(taken.at)) === sha256);
+}

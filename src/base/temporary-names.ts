@@ -1,0 +1,28 @@
+import { processStart } from './process-start.js';
+
+/** Names of temporary files; a cut-off run finds its own by the token. */
+export function temporaryName(token: string): string {
+  return `.codekeep-${token}.tmp`;
+}
+
+/** Names that are never content, whatever made them: every walker passes over them. */
+export function isTemporaryName(name: string): boolean {
+  return name.startsWith('.codekeep-') && (name.endsWith('.tmp') || name.endsWith('.taken'));
+}
+
+/** The private folder of a file that was taken aside (taken-file.ts). It says who took it, pid and start time. */
+export function takenName(token: string): string {
+  return `.codekeep-${process.pid}-${processStart(process.pid) ?? 0}-${token}.taken`;
+}
+
+const taken = /^\.codekeep-(?<pid>\d+)-(?<start>\d+)-.*\.taken$/s;
+
+export function isTakenName(name: string): boolean {
+  return taken.test(name);
+}
+
+/** Whether the process that took it aside is still there to put it back. */
+export function isTakenByLiving(name: string): boolean {
+  const { pid, start } = taken.exec(name)?.groups ?? {};
+  return pid !== undefined && processStart(Number(pid)) === start;
+}

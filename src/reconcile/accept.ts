@@ -1,0 +1,43 @@
+import { relativePathProblem } from '../base/paths.js';
+import { TreePresence } from '../base/presence.js';
+import { Slicer } from '../base/waiting.js';
+import { type FileRow, pageOfFiles } from '../store/files.js';
+import { setRoot } from '../store/projects.js';
+import { isGone, retireMissing } from './deletion.js';
+import type { IndexingContext } from './index-paths.js';
+import { inspectRoot, rootUnavailable } from './project-root.js';
+
+/** Rows read at once. */
+const pageRows = 1_000;
+
+/**
+ * accept_deletions: somebody says that the root folder is the right one and that what is missing in it is deleted. Gives
+ * those rows, in the order of their paths; their contents are kept in versions.
+ * @throws CodekeepError ROOT_UNAVAILABLE where nobody can look
+ */
+export async function acceptDeletions(context: IndexingContext, isDry: boolean): Promise<FileRow[]> {
+  const { index, project, signal } = context;
+  const root = inspectRoot(project);
+  if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
+  const missing = await missingRows(context);
+  if (isDry) return missing;
+  await index.write(() => setRoot(index, project.id, root.mark), signal);
+  Object.assign(project, root.mark);
+  await retireMissing(context, missing, { rules: null, causeOf: () => 'asked' });
+  return missing;
+}
+
+async function missingRows({ index, project, signal }: IndexingContext): Promise<FileRow[]> {
+  const observed = new TreePresence(project.rootDir);
+  const slicer = new Slicer(signal);
+  const missing: FileRow[] = [];
+  for (let after = ''; ;) {
+    const rows = pageOfFiles(index, project.id, { filter: 'active', prefix: '', after, limit: pageRows });
+    for (const row of rows) {
+      if (relativePathProblem(row.path) === null && isGone(row, observed.at(row.path))) missing.push(row);
+      await slicer.breathe();
+    }
+    if (rows.length < pageRows) return missing;
+    after = rows.at(-1)?.path ?? after;
+  }
+}

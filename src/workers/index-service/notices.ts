@@ -1,0 +1,60 @@
+import { type Cause, countFiles, deletedSince } from '../../store/files.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import type { Project } from '../../store/projects.js';
+
+const dayMs = 86_400_000;
+
+/** Deletions that a watcher saw are nothing to speak of, unless so many go within a minute. */
+const massMin = 20;
+const massMs = 60_000;
+
+/** Deletions looked at; more are more than anybody has to be told of. */
+const deletionsMax = 100_000;
+
+/**
+ * What a person should know of a project beside its freshness: what went away unseen or in mass in the last day, with the
+ * one command that brings it back, and copies that are due.
+ */
+export function noticesOf(index: IndexDatabase, project: Project, now: number): string[] {
+  const rows = deletedSince(index, project.id, now - dayMs, deletionsMax);
+  const unseen = rows.filter(({ cause }) => cause === 'unseen');
+  const mass = largestBurst(rows.filter(({ cause }) => cause === 'seen').map(({ deletedAt }) => deletedAt));
+  const notices: string[] = [];
+  const since = (at: number, cause: Cause): string =>
+    `codekeep restore --project ${quoted(project.rootDir)} --deleted-after ${new Date(at).toISOString()} --cause ${cause}`;
+  if (unseen.length > 0) {
+    const first = Math.min(...unseen.map(({ deletedAt }) => deletedAt));
+    notices.push(
+      `${unseen.length} files went while nobody watched; "${since(first, 'unseen')}" brings them back`,
+    );
+  }
+  if (mass.count >= massMin) {
+    notices.push(
+      `${mass.count} files were deleted within a minute; "${since(mass.first, 'seen')}" brings them back`,
+    );
+  }
+  const { withoutCopy } = countFiles(index, project.id);
+  if (withoutCopy > 0) {
+    notices.push(
+      `${withoutCopy} deleted files have no copy in ${project.versionDir} yet; it is tried again, and the index has their contents`,
+    );
+  }
+  return notices;
+}
+
+/** @param times the latest first */
+function largestBurst(times: readonly number[]): { count: number; first: number } {
+  let largest = { count: 0, first: 0 };
+  let end = 0;
+  times.forEach((first, position) => {
+    while ((times[end] ?? first) - first > massMs) end += 1;
+    const count = position - end + 1;
+    if (count > largest.count) largest = { count, first };
+  });
+  return largest;
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return /^[\w./@%+=:,-]+$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
