@@ -1,6 +1,6 @@
 import { CodekeepError } from './errors.js';
 
-/** Longest relative path that is accepted, in bytes; Linux's PATH_MAX less room for the root. */
+/** Longest relative path that is accepted, in bytes; Linux's PATH_MAX (4,096) less room for a short root. */
 const pathMaxBytes = 4_000;
 
 /** Longest name on nearly every file system (NAME_MAX). */

@@ -29,7 +29,7 @@ import { type IgnoreRules, isRuleFile } from './ignore-rules.js';
 import { tooLarge } from './index-file.js';
 import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
 import { inspectRoot, judgeRoot, type RootState, rootUnavailable } from './project-root.js';
-import { type WalkedFile, type WalkResult, walkTree } from './walk.js';
+import { type WalkedFile, walkTree } from './walk.js';
 
 /**
  * A file that was written so shortly before it was indexed (ms) may have changed once more within the same
@@ -64,7 +64,7 @@ function nothing(): ReconcileOutcome {
 
 /** What a row is compared with, beside the entry on disk. */
 export interface Standards {
-  /** By device number; a file system that the index does not know has none. */
+  /** By the identity of the file system; one that the index does not know has none. */
   deviceIds: ReadonlyMap<string, number>;
   maxFileBytes: number;
 }
@@ -94,7 +94,7 @@ function isAsIndexed(row: FileRow, file: WalkedFile, { deviceIds, maxFileBytes }
     row.ignored === 0 &&
     row.kind === file.kind &&
     isSameStamp(row, file) &&
-    row.deviceId === deviceIds.get(file.dev) &&
+    row.deviceId === deviceIds.get(file.device) &&
     !isDoubtful(row) &&
     (row.sha256 === null
       ? row.skipReason !== tooLarge || file.size > maxFileBytes
@@ -126,7 +126,7 @@ export async function reconcileProject(
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
   const rows = new Map<string, FileRow>();
   for (const row of eachFile(index, project.id)) rows.set(row.path, row);
-  const compared = compareWalk(walk.files, rows, standardsOf(context, walk));
+  const compared = compareWalk(walk.files, rows, standardsOf(context));
   const leftByGit = (row: FileRow): boolean => isLeftByGit(project, git, row);
   const halted = haltReason(root, compared.missing, rows, leftByGit);
   if (halted !== null) return { ...nothing(), halted };
@@ -176,13 +176,8 @@ function summaryOf(tally: IndexTally, retired: MissingTally): ReconcileOutcome {
   };
 }
 
-function standardsOf({ index, project, maxFileBytes }: IndexingContext, walk: WalkResult): Standards {
-  const known = new Map(devicesOf(index, project.id).map(({ identity, id }) => [identity, id]));
-  const deviceIds = new Map<string, number>();
-  for (const [dev, { identity }] of walk.devices) {
-    const id = known.get(identity);
-    if (id !== undefined) deviceIds.set(dev, id);
-  }
+function standardsOf({ index, project, maxFileBytes }: IndexingContext): Standards {
+  const deviceIds = new Map(devicesOf(index, project.id).map(({ identity, id }) => [identity, id]));
   return { deviceIds, maxFileBytes };
 }
 
@@ -322,7 +317,7 @@ async function sortPath(
   }
   const walk = await walkTree(project.rootDir, path, rules, signal, coverFolder(context, true));
   const rows = new Map(below.map((known) => [known.path, known]));
-  const { toIndex, missing } = compareWalk(walk.files, rows, standardsOf(context, walk));
+  const { toIndex, missing } = compareWalk(walk.files, rows, standardsOf(context));
   for (const changed of toIndex) found.present.add(changed);
   for (const gone of missing) found.missing.set(gone.path, gone);
 }
