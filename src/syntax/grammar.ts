@@ -1,5 +1,9 @@
 /**
- * The WASM runtime, loaded once, and the grammars, each loaded when first asked for.
+ * The WASM runtime and the grammars in it, each loaded when first asked for.
+ *
+ * A runtime is thrown away whole after a trap, and when its memory has become large: WASM memory never shrinks.
+ * web-tree-sitter keeps one runtime for each time that it is loaded, so each `Runtime` loads it anew and leaves it
+ * in no cache. The garbage collector then frees the memory, and with it all that is still registered for a cleanup.
  *
  * A grammar that could not be loaded is tried again at the next file: the cause may have been a passing one (no
  * file descriptor left), and remembering it would leave the language unparsed until the process restarts.
@@ -7,13 +11,20 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
-import { Language as Grammar, Parser as WasmParser } from 'web-tree-sitter';
+import type * as TreeSitter from 'web-tree-sitter';
 import type { Language } from './language.js';
 
-const require = createRequire(import.meta.url);
+/** Resolves files of packages, from the bundled programs as well. */
+export const resolveFile = createRequire(import.meta.url).resolve;
 
 /** What is used of the WebAssembly API. Its types come with the DOM's, which a Node project does not load. */
-declare const WebAssembly: { readonly Module: new (bytes: Uint8Array) => object };
+interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+}
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Memory: new (pages: { initial: number; maximum: number }) => WasmMemory;
+};
 
 /** The C++ grammar reads C as well; the package ships none for C alone. */
 const grammarFiles: Record<Language, string> = {
@@ -39,42 +50,92 @@ function bundled(name: string): string {
   return `@vscode/tree-sitter-wasm/wasm/tree-sitter-${name}.wasm`;
 }
 
-let runtime: Promise<void> | undefined;
-const grammars = new Map<string, Promise<Grammar>>();
-
-/** Resolves once parsers can be made. Rejects when the WASM runtime cannot be loaded. */
-export function loadRuntime(): Promise<void> {
-  runtime ??= initialise().catch((error: unknown) => {
-    runtime = undefined;
-    throw error;
-  });
-  return runtime;
+/** As package.json has it, like `tree-sitter-json`. */
+export function grammarPackageOf(language: Language): string {
+  const [scopeOrName = '', name = ''] = grammarFiles[language].split('/');
+  return scopeOrName.startsWith('@') ? `${scopeOrName}/${name}` : scopeOrName;
 }
 
-/** The grammar of `language`. Rejects when its file is missing or does not fit the runtime. */
-export async function loadGrammar(language: Language): Promise<Grammar> {
-  await loadRuntime();
-  const file = grammarFiles[language];
-  let grammar = grammars.get(file);
-  if (grammar === undefined) {
-    grammar = loadFile(file);
-    grammars.set(file, grammar);
-    grammar.catch(() => grammars.delete(file));
-  }
-  return grammar;
-}
+/** Compiled grammars by file; they are code only, and every runtime can use them. */
+const compiled = new Map<string, object>();
 
 /**
  * Compiled synchronously, which takes up to 40 ms: an asynchronous compilation queues behind V8's optimisation of
  * the grammars before it, for seconds (1.1 s after Bash's).
  */
-async function loadFile(file: string): Promise<Grammar> {
-  const bytes = await readFile(require.resolve(file));
-  return Grammar.loadSync(new WebAssembly.Module(bytes));
+async function compile(file: string): Promise<object> {
+  let module = compiled.get(file);
+  if (module === undefined) {
+    module = new WebAssembly.Module(await readFile(resolveFile(file)));
+    compiled.set(file, module);
+  }
+  return module;
+}
+
+/** Bytes of a page of WASM memory, by its specification. */
+const pageBytes = 64 * 1024;
+/** What web-tree-sitter's own memory begins with, in bytes. */
+const initialBytes = 32 * 1024 * 1024;
+
+/** A parse needed more than the runtime's memory; the runtime is of no use after it. */
+export class OutOfMemory extends Error {}
+
+/** One instance of web-tree-sitter, with a memory of its own that has a bound, and one parser. */
+export class Runtime {
+  readonly parser: TreeSitter.Parser;
+  readonly #memory: WasmMemory;
+  readonly #loadGrammar: (module: object) => TreeSitter.Language;
+  readonly #grammars = new Map<string, TreeSitter.Language>();
+
+  private constructor({ Parser, Language: Grammar }: typeof TreeSitter, memory: WasmMemory) {
+    this.parser = new Parser();
+    this.#memory = memory;
+    this.#loadGrammar = (module) => Grammar.loadSync(module);
+  }
+
+  /**
+   * Takes about 30 ms. Rejects when the runtime cannot be loaded.
+   * @param memoryMaxBytes at least 32 MiB; what would grow beyond it throws OutOfMemory
+   */
+  static async load(memoryMaxBytes: number): Promise<Runtime> {
+    const treeSitter = loadAnew();
+    const memory = new WebAssembly.Memory({
+      initial: initialBytes / pageBytes,
+      maximum: Math.floor(Math.max(memoryMaxBytes, initialBytes) / pageBytes),
+    });
+    await initialise(treeSitter, memory);
+    return new Runtime(treeSitter, memory);
+  }
+
+  /** How large the memory has become, in use or not. */
+  get memoryBytes(): number {
+    return this.#memory.buffer.byteLength;
+  }
+
+  /** The grammar of `language`. Rejects when its file is missing or does not fit the runtime. */
+  async grammar(language: Language): Promise<TreeSitter.Language> {
+    const file = grammarFiles[language];
+    let grammar = this.#grammars.get(file);
+    if (grammar === undefined) {
+      grammar = this.#loadGrammar(await compile(file));
+      this.#grammars.set(file, grammar);
+    }
+    return grammar;
+  }
+}
+
+/** A require of its own each time: one that was used keeps what it loaded, in its module's list of children. */
+function loadAnew(): typeof TreeSitter {
+  const require = createRequire(import.meta.url);
+  const treeSitter = require('web-tree-sitter') as typeof TreeSitter;
+  delete require.cache[require.resolve('web-tree-sitter')];
+  return treeSitter;
 }
 
 /** The parts of Emscripten's module object that this file touches. */
 interface RuntimeModule {
+  wasmMemory: WasmMemory;
+  onAbort: () => never;
   /** A view of the WASM memory; replaced by the runtime whenever that memory grows. */
   HEAP32?: Int32Array;
   getValue?: (address: number, type: string) => number;
@@ -82,15 +143,21 @@ interface RuntimeModule {
 }
 
 /**
- * Starts the runtime and replaces its two memory accessors.
+ * Starts the runtime in `memory` and replaces its two memory accessors.
  *
  * Each cursor call marshals eight 32-bit values through them, and the stock ones compare type names as strings:
  * walking a tree took as long as parsing it (1.3 µs an element), and takes 0.35 of that with these. All callers
  * in web-tree-sitter pass 'i32' for what a cursor holds; any other type goes to the stock accessor.
  */
-async function initialise(): Promise<void> {
-  const module: RuntimeModule = {};
-  await WasmParser.init(module);
+async function initialise({ Parser }: typeof TreeSitter, memory: WasmMemory): Promise<void> {
+  const module: RuntimeModule = {
+    wasmMemory: memory,
+    // tree-sitter aborts where an allocation fails. Thrown from here, it does not reach stderr.
+    onAbort: () => {
+      throw new OutOfMemory('the parser needs more memory than it may have');
+    },
+  };
+  await Parser.init(module);
   const { getValue, setValue } = module;
   // WASM memory is little-endian; a typed array view has the byte order of the machine.
   if (endianness() !== 'LE' || !module.HEAP32 || !getValue || !setValue) return;

@@ -14,7 +14,7 @@ import { encodeSource } from './source.js';
 import type { Encoding, Source } from './source.js';
 import type { Language } from './language.js';
 
-/** Why a file has a one-token tree instead of a parsed one. */
+/** Why a file has a one-token tree instead of a parsed one. Stored by position: only ever append. */
 export const fallbackReasons = [
   'binary',
   'no_grammar',
@@ -22,6 +22,12 @@ export const fallbackReasons = [
   'too_deep',
   'timeout',
   'grammar_failed',
+  /** The parser needed more memory than it may have. */
+  'out_of_memory',
+  /** Parsing it ended the process, again and again. */
+  'deadly',
+  /** A later version of this program had a reason that this one does not know. */
+  'unknown',
 ] as const;
 
 export type FallbackReason = (typeof fallbackReasons)[number];

@@ -2,9 +2,8 @@
  * Parses source text to green trees with tree-sitter, and never fails: what cannot be parsed within the bounds
  * below becomes a one-token tree that says why in `fallback`.
  */
-import { Parser as WasmParser } from 'web-tree-sitter';
-import type { Language as Grammar, Tree } from 'web-tree-sitter';
-import { loadGrammar } from './grammar.js';
+import type { Language as Grammar, Parser as WasmParser, Tree } from 'web-tree-sitter';
+import { OutOfMemory, Runtime } from './grammar.js';
 import { oneTokenTree } from './green-tree.js';
 import type { GreenTree } from './green-tree.js';
 import type { Language } from './language.js';
@@ -26,6 +25,21 @@ export const parseTimeMaxMs = 5_000;
  */
 export const treeDepthMax = 200_000;
 
+/**
+ * Bytes of WASM memory for one parse, code and tables included. 2 MiB of real source need 50 MiB, the same of
+ * one-digit numbers in an array 412. Ambiguous nests have no bound: 300 kB of `a<b<c<` need more than 2 GiB, as
+ * Java or C#, most of it in a single step of the grammar, in which no callback comes.
+ */
+export const parseMemoryMaxBytes = 512 * 1024 * 1024;
+
+/** A parser's share of what its process may use: the other half is for V8, the tree and the rest of the work. */
+export function parseMemoryWithin(processMemoryMaxBytes: number): number {
+  return Math.min(parseMemoryMaxBytes, Math.floor(processMemoryMaxBytes / 2));
+}
+
+/** A runtime whose memory has become larger than this (bytes) is thrown away after the parse: it never shrinks. */
+const memoryKeptBytes = 128 * 1024 * 1024;
+
 export interface ParserOptions {
   /** UTF-16 units; default `parseTextLengthMax`. */
   readonly textLengthMax?: number;
@@ -33,6 +47,8 @@ export interface ParserOptions {
   readonly timeMaxMs?: number;
   /** Nodes; default `treeDepthMax`. */
   readonly depthMax?: number;
+  /** Default `parseMemoryMaxBytes`. */
+  readonly memoryMaxBytes?: number;
   /** A monotonic clock in milliseconds. */
   readonly now?: () => number;
 }
@@ -58,22 +74,17 @@ const noPause: Pause = { isDue: () => false, breathe: () => Promise.resolve() };
 /** Marks what a pause rejected with: every other error is about the grammar. */
 class GivenUp extends Error {}
 
-/**
- * Parsers that trapped inside WASM. Their state is unknown, so deleting one could trap again, and web-tree-sitter
- * deletes what is garbage collected: held here, they are never collected.
- */
-const trapped: WasmParser[] = [];
-
 /** Loads nothing yet: the runtime and each grammar are loaded by the first parse that needs them. */
 export function createParser(options: ParserOptions = {}): Parser {
   const limits: Required<ParserOptions> = {
     textLengthMax: parseTextLengthMax,
     timeMaxMs: parseTimeMaxMs,
     depthMax: treeDepthMax,
+    memoryMaxBytes: parseMemoryMaxBytes,
     now: () => performance.now(),
     ...options,
   };
-  let wasm: WasmParser | null = null;
+  let runtime: Runtime | null = null;
   let queue: Promise<unknown> = Promise.resolve();
 
   async function parse(
@@ -92,22 +103,24 @@ export function createParser(options: ParserOptions = {}): Parser {
     if (language === null) return oneTokenTree(source, 'no_grammar');
     if (source.text.length > limits.textLengthMax) return oneTokenTree(source, 'too_large');
     // Whatever fails, the file is kept whole and its tree names the cause.
-    const grammar = await loadGrammar(language).catch(() => null);
-    if (grammar === null) return oneTokenTree(source, 'grammar_failed');
     try {
-      wasm ??= new WasmParser();
-      return await parseWith({ wasm, grammar, language, source, limits, pause });
+      runtime ??= await Runtime.load(limits.memoryMaxBytes);
+      const grammar = await runtime.grammar(language);
+      const wasm = runtime.parser;
+      const tree = await parseWith({ wasm, grammar, language, source, limits, pause });
+      if (runtime.memoryBytes > memoryKeptBytes) runtime = null;
+      return tree;
     } catch (error) {
       if (error instanceof GivenUp) throw error.cause;
-      if (wasm !== null) trapped.push(wasm);
-      wasm = null;
-      return oneTokenTree(source, 'grammar_failed');
+      // After a trap nothing is known of the runtime's state.
+      runtime = null;
+      return oneTokenTree(source, error instanceof OutOfMemory ? 'out_of_memory' : 'grammar_failed');
     }
   }
 
   function close(): void {
-    wasm?.delete();
-    wasm = null;
+    runtime?.parser.delete();
+    runtime = null;
   }
 
   return { parse, close };

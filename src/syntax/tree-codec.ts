@@ -10,7 +10,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { deflateSync, inflateSync } from 'node:zlib';
-import { fallbackReasons } from './green-tree.js';
+import { fallbackReasons, oneTokenTree } from './green-tree.js';
 import type { GreenTree, Shape } from './green-tree.js';
 import { isLanguage } from './language.js';
 import { encodeSource } from './source.js';
@@ -139,9 +139,8 @@ function readPayload(reader: ByteReader): GreenTree {
   const encoding: Encoding = readFlag(reader) ? 'latin1' : 'utf8';
   const binary = readFlag(reader);
   const reason = reader.byte();
-  const fallback = reason === 0 ? null : fallbackReasons[reason - 1];
-  if (fallback === undefined) throw new TreeFormatError(`unknown fallback reason ${reason}`);
-  const language = readLanguage(reader);
+  const fallback = reason === 0 ? null : (fallbackReasons[reason - 1] ?? 'unknown');
+  const language = reader.string();
   const { shapes, constants } = readShapes(reader);
   const { shape, size } = readColumns(reader, shapes.length, constants);
   const blob = reader.blob();
@@ -150,7 +149,7 @@ function readPayload(reader: ByteReader): GreenTree {
   const tree: GreenTree = {
     encoding,
     binary,
-    language,
+    language: isLanguage(language) ? language : null,
     fallback,
     shapes,
     shape,
@@ -158,20 +157,14 @@ function readPayload(reader: ByteReader): GreenTree {
     text: blob.toString(encoding),
   };
   checkStructure(tree);
-  return tree;
+  // Of a language that is not known (any more), the tree is what parsing would make of the file now.
+  return language === '' || tree.language !== null ? tree : oneTokenTree(tree, 'no_grammar');
 }
 
 function readFlag(reader: ByteReader): boolean {
   const value = reader.byte();
   if (value > 1) throw new TreeFormatError(`a flag is ${value}`);
   return value === 1;
-}
-
-function readLanguage(reader: ByteReader): GreenTree['language'] {
-  const name = reader.string();
-  if (name === '') return null;
-  if (!isLanguage(name)) throw new TreeFormatError('unknown language');
-  return name;
 }
 
 function readShapes(reader: ByteReader): { shapes: Shape[]; constants: Float64Array } {

@@ -1,9 +1,9 @@
 import { cpSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Parser } from 'web-tree-sitter';
-import { loadGrammar, loadRuntime } from '#src/syntax/grammar.js';
+import { Runtime } from '#src/syntax/grammar.js';
 import { languageOf } from '#src/syntax/language.js';
+import { parseMemoryMaxBytes } from '#src/syntax/parser.js';
 import { decodeSource } from '#src/syntax/source.js';
 import { type Figure, inMs, percentile, type Service } from './service.js';
 
@@ -31,13 +31,13 @@ function readSources(folder: string): SourceFile[] {
 
 /** The floor: read what is there and parse it, nothing else. */
 async function parseOnly(files: readonly SourceFile[]): Promise<number> {
-  await loadRuntime();
-  const parser = new Parser();
+  const runtime = await Runtime.load(parseMemoryMaxBytes);
+  const { parser } = runtime;
   const startedAt = performance.now();
   for (const { path, bytes } of files) {
     const language = languageOf(path);
     if (language === null) continue;
-    parser.setLanguage(await loadGrammar(language));
+    parser.setLanguage(await runtime.grammar(language));
     parser.parse(decodeSource(bytes).text)?.delete();
   }
   const elapsedMs = performance.now() - startedAt;

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { render, shapeAt } from '#src/syntax/green-tree.js';
 import { languageOf, languages } from '#src/syntax/language.js';
-import { createParser } from '#src/syntax/parser.js';
+import { createParser, parseMemoryMaxBytes, parseMemoryWithin } from '#src/syntax/parser.js';
 import { decodeSource } from '#src/syntax/source.js';
 import { oddContents, surrogateSeams, treeOf } from './fixtures.js';
 
@@ -178,6 +178,46 @@ test('a parse that takes too long is given up, and the next one starts afresh', 
   assert.equal(tree.fallback, null);
   assert.equal(render(tree).toString(), 'b;');
   parser.close();
+});
+
+/** `a<b<c<…` as generics that never end. */
+function openGenerics(length: number): string {
+  return 'abcdefghijklmnopqrstuvwxyz'
+    .replaceAll(/./gu, '$&<')
+    .repeat(Math.ceil(length / 52))
+    .slice(0, length);
+}
+
+test('a text that would take all memory is kept as one token, and the next one is parsed', async () => {
+  const memoryMaxBytes = 64 * 1024 * 1024;
+  const parser = createParser({ memoryMaxBytes });
+  const poison = openGenerics(300_000);
+  for (const language of ['java', 'cpp'] as const) {
+    const tree = await parser.parse(decodeSource(Buffer.from(poison)), language);
+    assert.equal(tree.fallback, 'out_of_memory', language);
+    assert.equal(render(tree).toString(), poison);
+    assert.equal((await parser.parse(decodeSource(Buffer.from('int a;')), language)).fallback, null);
+  }
+  parser.close();
+});
+
+test('memory that a parse has taken is given back', async () => {
+  const parser = createParser();
+  const generics = decodeSource(Buffer.from(openGenerics(300_000)));
+  const before = process.memoryUsage().rss;
+  for (let round = 0; round < 3; round++)
+    assert.equal((await parser.parse(generics, 'java')).fallback, 'out_of_memory');
+  await parser.parse(decodeSource(Buffer.from('int a;')), 'java');
+  const grown = process.memoryUsage().rss - before;
+  // Two at most: one that waits for the garbage collector, and one in use.
+  assert.ok(grown < 2.2 * parseMemoryMaxBytes, `${Math.round(grown / 1e6)} MB`);
+  parser.close();
+});
+
+test('a parser takes half of what its process may use, and never more than a bound', () => {
+  const mebibyte = 1024 * 1024;
+  assert.equal(parseMemoryWithin(256 * mebibyte), 128 * mebibyte);
+  assert.equal(parseMemoryWithin(8192 * mebibyte), parseMemoryMaxBytes);
 });
 
 test('parses at the same time do not disturb each other', async () => {

@@ -94,6 +94,22 @@ function payloadOf(stored: Buffer): Buffer {
   }
 }
 
+test('a stored tree of a language that is not known any more renders, as one token', async () => {
+  const payload = payloadOf(encodeTree(await treeOf(example, 'typescript')));
+  const at = payload.indexOf('typescript');
+  payload.write('telescript', at, 'latin1');
+  const tree = decodeTree(framed(payload));
+  assert.deepEqual(tree, oneTokenTree(decodeSource(Buffer.from(example)), 'no_grammar'));
+});
+
+test('a reason of a later version is a reason', () => {
+  const payload = payloadOf(encodeTree(oneTokenTree(decodeSource(Buffer.from(example)), 'timeout')));
+  payload[2] = 200;
+  const tree = decodeTree(framed(payload));
+  assert.equal(tree.fallback, 'unknown');
+  assert.equal(render(tree).toString(), example);
+});
+
 test('every truncation is refused', async () => {
   const stored = encodeTree(await treeOf(example, 'python'));
   for (let length = 0; length < stored.length; length++) {
