@@ -63,7 +63,7 @@ export async function indexPaths(
   };
   progress?.(0, paths.length);
   for (const [position, path] of paths.entries()) {
-    const pending = await preparePath(context, git, devices, path, tally, slicer);
+    const pending = await preparePath(context, git, path, tally, slicer);
     if (pending !== null) {
       batch.push(pending);
       bytes += pending.prepared?.file.size ?? 0;
@@ -88,7 +88,6 @@ interface Pending {
 async function preparePath(
   context: IndexingContext,
   git: GitState,
-  devices: DeviceIds,
   path: string,
   tally: IndexTally,
   slicer: Slicer,

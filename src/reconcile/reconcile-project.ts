@@ -2,7 +2,9 @@ import { isEmptyFolder } from '../base/empty-folder.js';
 import type { Reconciled } from '../base/ipc.js';
 import { splitPath } from '../base/paths.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
+import { PinnedFolder } from '../base/pinned-folder.js';
 import { isSameStamp } from '../base/stamp.js';
+import { putBackLeftOver } from '../base/taken-file.js';
 import { sleep } from '../base/waiting.js';
 import { devicesOf } from '../store/devices.js';
 import {
@@ -29,7 +31,7 @@ import { type IgnoreRules, isRuleFile } from './ignore-rules.js';
 import { tooLarge } from './index-file.js';
 import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
 import { inspectRoot, judgeRoot, type RootState, rootUnavailable } from './project-root.js';
-import { type WalkedFile, walkTree } from './walk.js';
+import { type WalkedFile, type WalkResult, walkTree } from './walk.js';
 
 /**
  * A file that was written so shortly before it was indexed (ms) may have changed once more within the same
@@ -122,7 +124,7 @@ export async function reconcileProject(
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const git = await readGitState(project.rootDir, signal);
   const rules = rulesOf(context, git);
-  const walk = await walkTree(project.rootDir, '', rules, signal, coverFolder(context));
+  const walk = await walkWhole(context, rules);
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
   const rows = new Map<string, FileRow>();
   for (const row of eachFile(index, project.id)) rows.set(row.path, row);
@@ -156,6 +158,22 @@ export async function reconcileProject(
     problems: [...skipped.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems],
     allIgnored: walk.files.length === 0 ? describeIgnored(walk.ignored) : null,
   };
+}
+
+/** What a process that died had taken aside is put back first. */
+async function walkWhole(context: IndexingContext, rules: IgnoreRules): Promise<WalkResult> {
+  const { project, signal, now } = context;
+  const walk = async (): Promise<WalkResult> =>
+    await walkTree(project.rootDir, '', rules, signal, coverFolder(context));
+  const first = await walk();
+  if (first.withTaken.length === 0) return first;
+  const root = await PinnedFolder.open(project.rootDir);
+  try {
+    for (const folder of new Set(first.withTaken)) await putBackLeftOver(root, folder, now());
+  } finally {
+    await root.close();
+  }
+  return await walk();
 }
 
 function coverFolder({ cover }: IndexingContext, isNew = false): (folder: string) => void {

@@ -3,6 +3,7 @@ import { errnoOf } from '../base/errors.js';
 import { identityOf, type Mount, readMounts } from '../base/mounts.js';
 import { isWithin, relativePathProblem } from '../base/paths.js';
 import { type FileStamp, stampOfAny } from '../base/stamp.js';
+import { isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileKind } from '../store/files.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
@@ -44,6 +45,8 @@ export interface WalkResult {
   /** Content that cannot be kept, with the reason; bounded, see `skippedCount`. */
   skipped: { path: string; reason: string }[];
   skippedCount: number;
+  /** Folders in which something was taken aside (base/taken-file.ts). */
+  withTaken: string[];
   /** How many entries each rule file ignores; what is below an ignored folder that is not entered is not counted. */
   ignored: Map<string, number>;
 }
@@ -113,6 +116,7 @@ class Walk {
     devices: new Map(),
     skipped: [],
     skippedCount: 0,
+    withTaken: [],
     ignored: new Map(),
   };
   readonly #root: string;
@@ -173,6 +177,7 @@ class Walk {
   visit(folder: EnteredFolder, entry: Entry): OpenFolder | null {
     const path = folder.path === '' ? entry.name : `${folder.path}/${entry.name}`;
     const isDirectory = entry.isDirectory();
+    if (isDirectory && isTakenName(entry.name)) this.result.withTaken.push(folder.path);
     const source = this.#rules.ignoredBy(path, isDirectory, folder.within);
     if (source !== null && !(isDirectory && this.#rules.isEntered(path, source))) {
       this.#ignore(source);

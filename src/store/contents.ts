@@ -1,7 +1,7 @@
 import { sha256 } from '../base/hash.js';
 import { type GreenTree, render } from '../syntax/green-tree.js';
 import { decodeTree, TreeFormatError } from '../syntax/tree-codec.js';
-import type { IndexDatabase } from './index-database.js';
+import { type IndexDatabase, isCorrupt } from './index-database.js';
 
 /** A content as it is stored: the encoded lossless tree and the size of the raw bytes. */
 export interface StoredContent {
@@ -52,9 +52,14 @@ export type Rendering = { tree: GreenTree; bytes: Buffer; sha256: string } | { p
  */
 export function renderContent(index: IndexDatabase, hash: string | null): Rendering {
   if (hash === null) return { problem: 'its content was never stored' };
-  const row = index.sql<[string], { tree: Buffer }>('SELECT tree FROM contents WHERE sha256 = ?').get(hash);
-  if (row === undefined) return { problem: 'its content is not in the index' };
-  return renderStored(row.tree, hash);
+  try {
+    const row = index.sql<[string], { tree: Buffer }>('SELECT tree FROM contents WHERE sha256 = ?').get(hash);
+    if (row === undefined) return { problem: 'its content is not in the index' };
+    return renderStored(row.tree, hash);
+  } catch (error) {
+    if (isCorrupt(error)) return { problem: 'the page of the index that holds it is damaged' };
+    throw error;
+  }
 }
 
 export function renderStored(stored: Buffer, hash: string): Rendering {
@@ -70,15 +75,15 @@ export function renderStored(stored: Buffer, hash: string): Rendering {
   }
 }
 
-/** Hashes of contents in key order, behind `after`, for checking all of them in steps. */
-export function contentsAfter(
-  index: IndexDatabase,
-  after: string,
-  limit: number,
-): { sha256: string; tree: Buffer }[] {
+/**
+ * Hashes of contents in key order, behind `after`, for checking all of them in steps. They are in an index of their own, so
+ * that a damaged page of contents does not end the list.
+ */
+export function hashesAfter(index: IndexDatabase, after: string, limit: number): string[] {
   return index
-    .sql<[string, number], { sha256: string; tree: Buffer }>(
-      'SELECT sha256, tree FROM contents WHERE sha256 > ? ORDER BY sha256 LIMIT ?',
+    .sql<[string, number], { sha256: string }>(
+      'SELECT sha256 FROM contents WHERE sha256 > ? ORDER BY sha256 LIMIT ?',
     )
-    .all(after, limit);
+    .all(after, limit)
+    .map(({ sha256: hash }) => hash);
 }

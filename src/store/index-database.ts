@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { CodekeepError, errnoOf } from '../base/errors.js';
+import { CodekeepError, errnoOf, systemErrorText } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
 import { migrations } from './schema.js';
 
@@ -146,6 +146,34 @@ export function isBusy(error: unknown): boolean {
 /** SQLITE_BUSY is not corruption, and neither is a full disk: only these two codes are. */
 export function isCorrupt(error: unknown): boolean {
   return sqliteCode(error).startsWith('SQLITE_CORRUPT') || sqliteCode(error) === 'SQLITE_NOTADB';
+}
+
+/** What SQLite's own codes mean, by their beginning. */
+const sqliteTexts: readonly [string, string][] = [
+  ['SQLITE_FULL', 'the disk is full'],
+  ['SQLITE_READONLY', 'the index cannot be written: its file system is read-only, or it is not this user\'s'],
+  ['SQLITE_IOERR', 'the disk that holds the index reports an error'],
+  ['SQLITE_CANTOPEN', 'the index cannot be opened: its folder is gone or not this user\'s'],
+];
+
+/** An error that comes from outside of the program, with its cause in words; null for any other, which is a defect. */
+export function outsideCause(error: unknown): CodekeepError | null {
+  if (isCorrupt(error)) {
+    return new CodekeepError(
+      'DATABASE_CORRUPT',
+      `The index is damaged: ${String(error)}`,
+      'Keep the file. "codekeep check" says what is damaged; the backups folder has older copies.',
+    );
+  }
+  const code = sqliteCode(error);
+  const text = sqliteTexts.find(([prefix]) => code.startsWith(prefix))?.[1] ?? systemErrorText(error);
+  if (text === null) return null;
+  const path = error instanceof Error && 'path' in error ? ` (${String(error.path)})` : '';
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `It cannot be done: ${text}${path}.`,
+    'Mend that on the file systems of the state directory and the project, then call again.',
+  );
 }
 
 /** True for a full disk, whether SQLite or the file system says it. */

@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ignoreErrno, messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
-import { contentsAfter, renderStored } from './contents.js';
+import { hashesAfter, renderContent } from './contents.js';
 import { IndexDatabase, isCorrupt } from './index-database.js';
 
 /** Backups kept in the state directory; the oldest goes when one more is made. */
@@ -50,9 +50,9 @@ export async function checkContents(
   const problems: string[] = [];
   let checked = 0;
   for (let after = ''; ;) {
-    const page = contentsAfter(index, after, 20);
-    for (const { sha256, tree } of page) {
-      const rendering = renderStored(tree, sha256);
+    const page = hashesAfter(index, after, 20);
+    for (const sha256 of page) {
+      const rendering = renderContent(index, sha256);
       if ('problem' in rendering && problems.length < problemsMax)
         problems.push(`content ${sha256}: ${rendering.problem}`);
       checked += 1;

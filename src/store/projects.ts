@@ -110,6 +110,10 @@ export function setRoot(index: IndexDatabase, id: string, root: RootMark): void 
     .run(root.rootDev, root.rootIno, root.rootIdentity, id);
 }
 
+export function setHead(index: IndexDatabase, id: string, head: string | null): void {
+  index.sql('UPDATE projects SET head = ? WHERE id = ?').run(head, id);
+}
+
 /** Every versions directory that was ever used, absolute: ours, and never content. */
 export function versionDirs(index: IndexDatabase): string[] {
   return index

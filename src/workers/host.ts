@@ -14,7 +14,7 @@ import {
   type WorkerStart,
 } from '../base/ipc.js';
 import { throttled, throttledProgress, type Work } from '../base/progress.js';
-import { isDiskFull } from '../store/index-database.js';
+import { outsideCause } from '../store/index-database.js';
 
 /** A worker whose supervisor is gone has so long (ms) to end in order. */
 const orphanGraceMs = 1_000;
@@ -201,18 +201,11 @@ function handlerOf(
   return handler;
 }
 
-function diskFull(): CodekeepError {
-  return new CodekeepError(
-    'INDEX_UNAVAILABLE',
-    'The disk is full.',
-    'Free some space on the file systems of the state directory and the project, then call again.',
-  );
-}
-
 function failureOf(error: unknown, signal: AbortSignal): { error: ErrorShape | null; defect: string } {
   if (error instanceof CodekeepError) return { error: error.toShape(), defect: '' };
   if (signal.aborted) return { error: cancelled('The work').toShape(), defect: '' };
-  if (isDiskFull(error)) return { error: diskFull().toShape(), defect: '' };
+  const cause = outsideCause(error);
+  if (cause !== null) return { error: cause.toShape(), defect: '' };
   return { error: null, defect: error instanceof Error ? (error.stack ?? error.message) : messageOf(error) };
 }
 

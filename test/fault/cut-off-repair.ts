@@ -33,7 +33,7 @@ async function brokenProject(t: Pick<TestContext, 'after'>): Promise<TestProject
   await project.reconcile();
   for (const [number, path] of paths.entries()) {
     const kind = number % 8;
-    if (kind === 0 || kind >= 6) markDeleted(project.index, project.row(path).id, 1);
+    if (kind === 0 || kind >= 6) markDeleted(project.index, project.row(path).id, 'unseen', 1);
     if (kind === 1) {
       mkdirSync(dirname(project.versions.pathOf(path)), { recursive: true });
       writeFileSync(project.versions.pathOf(path), project.read(path));

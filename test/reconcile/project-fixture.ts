@@ -9,6 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -30,6 +31,7 @@ import {
 import type { ApplyOutcome } from '#src/reconcile/repair/apply.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import type { Plan } from '#src/reconcile/repair/plan.js';
+import { rootMarkOf } from '#src/reconcile/project-root.js';
 import { VersionStore } from '#src/reconcile/version-store.js';
 import { type FileRow, pageOfFiles } from '#src/store/files.js';
 import { IndexDatabase } from '#src/store/index-database.js';
@@ -63,16 +65,16 @@ export class TestProject {
     this.index = IndexDatabase.open(join(this.stateDir, 'index.db'));
     t.after(() => this.index.close());
     this.projectId = given.id ?? randomUUID();
-    const { dev, ino } = lstatSync(this.root, { bigint: true });
+    const mark = rootMarkOf(this.root);
+    assert.ok(mark !== null);
     insertProject(
       this.index,
       {
         id: this.projectId,
         rootDir: this.root,
-        versionDir: join(this.root, given.versionDir ?? 'data/versions'),
+        versionDir: given.versionDir === undefined ? join(this.stateDir, 'versions') : join(this.root, given.versionDir),
         name: 'test',
-        rootDev: String(dev),
-        rootIno: String(ino),
+        ...mark,
       },
       1,
     );
@@ -84,12 +86,12 @@ export class TestProject {
   }
 
   get versions(): VersionStore {
-    return new VersionStore(this.project);
+    return new VersionStore(this.index, this.project);
   }
 
   context(): IndexingContext {
-    const { index, project, maxFileBytes, now } = this;
-    return { index, parser: this.parser, project, maxFileBytes, now, signal: neverAborts };
+    const { index, project, stateDir, maxFileBytes, now } = this;
+    return { index, parser: this.parser, project, stateDir, maxFileBytes, now, signal: neverAborts };
   }
 
   at(path: string): string {
@@ -114,12 +116,12 @@ export class TestProject {
     return existsSync(this.at(path));
   }
 
-  async reconcile(): Promise<ReconcileOutcome> {
-    return await reconcileProject(this.context(), [this.stateDir, this.project.versionDir]);
+  async reconcile(cause: 'seen' | 'unseen' = 'unseen'): Promise<ReconcileOutcome> {
+    return await reconcileProject(this.context(), cause);
   }
 
   async follow(...paths: string[]): Promise<PathsOutcome> {
-    return await reconcilePaths(this.context(), [this.stateDir, this.project.versionDir], paths);
+    return await reconcilePaths(this.context(), paths);
   }
 
   /** Every row by its path. */
@@ -142,27 +144,31 @@ export class TestProject {
     return { active: paths(0), deleted: paths(1) };
   }
 
-  #options(force: boolean): RepairOptions {
+  #options(given: RepairChoice): RepairOptions {
     const { index, now } = this;
     const progress: ProgressListener = (...told) => this.told.push(told);
-    return { index, runId: randomUUID(), origin: 'command', force, now, signal: neverAborts, progress };
+    const fixed = { index, runId: randomUUID(), origin: 'command', now, signal: neverAborts, progress } as const;
+    return { ...fixed, force: false, deletedSince: null, ...given };
   }
 
-  async plan(force = false): Promise<PlannedRepair> {
-    return await planRepair(this.#options(force), this.project);
+  async plan(given: RepairChoice = {}): Promise<PlannedRepair> {
+    return await planRepair(this.#options(given), this.project);
   }
 
   async execute(planned: PlannedRepair): Promise<ApplyOutcome> {
-    return await executeRepair(this.#options(false), planned);
+    return await executeRepair(this.#options({}), planned);
   }
 
   /** What repair_database does: recover → plan → execute. */
-  async repair(force = false): Promise<{ plan: Plan; outcome: ApplyOutcome }> {
-    await recoverRuns(this.index, this.now);
-    const planned = await this.plan(force);
+  async repair(given: RepairChoice = {}): Promise<{ plan: Plan; outcome: ApplyOutcome }> {
+    await recoverRuns(this.#options({}));
+    const planned = await this.plan(given);
     return { plan: planned.plan, outcome: await this.execute(planned) };
   }
 }
+
+/** What a test asks of a repair. */
+type RepairChoice = Partial<Pick<RepairOptions, 'force' | 'deletedSince'>>;
 
 /** What stands at every path below a folder: type, permission bits and content, one text each. */
 export function snapshot(root: string): Record<string, string> {

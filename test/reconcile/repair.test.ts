@@ -46,7 +46,7 @@ async function build(t: Pick<TestContext, 'after'>, model: Record<string, FileMo
   await project.reconcile();
   for (const [path, file] of Object.entries(model)) {
     const { inProject, inVersions, deleted, damaged } = file;
-    if (deleted) markDeleted(project.index, project.row(path).id, 1);
+    if (deleted) markDeleted(project.index, project.row(path).id, 'unseen', 1);
     const hash = project.row(path).sha256 ?? '';
     if (damaged && 'bytes' in renderContent(project.index, hash)) damageContent(project.index, hash, 90);
     if (inProject !== 'present') project.remove(path);
@@ -206,7 +206,7 @@ test('a folder of versions that leads elsewhere is refused, and the other action
   const project = new TestProject(t);
   for (const path of ['a', 'b', 'c']) project.write(path);
   await project.reconcile();
-  markDeleted(project.index, project.row('b').id, 1);
+  markDeleted(project.index, project.row('b').id, 'unseen', 1);
   project.remove('a');
   const elsewhere = join(project.folder, 'elsewhere');
   mkdirSync(elsewhere);
@@ -243,7 +243,7 @@ test('a root that goes away between plan and execution changes nothing', async (
   const project = new TestProject(t, { versionDir: '../versions' });
   for (const path of ['a', 'b', 'c']) project.write(path);
   await project.reconcile();
-  markDeleted(project.index, project.row('c').id, 1);
+  markDeleted(project.index, project.row('c').id, 'unseen', 1);
   mkdirSync(project.versions.root, { recursive: true });
   writeFileSync(project.versions.pathOf('a'), 'content of a\n');
   project.remove('a');

@@ -6,8 +6,8 @@ import { wordsOf } from '#src/base/search-words.js';
 import type { Document, EmbeddingProvider } from '#src/embedding/provider.js';
 import { defaultProvider } from '#src/embedding/providers.js';
 import { replaceDerived } from '#src/store/derived.js';
-import { upsertFile } from '#src/store/files.js';
 import { IndexDatabase } from '#src/store/index-database.js';
+import { addFile } from '../store/index-fixture.js';
 import { insertProject } from '#src/store/projects.js';
 import { chunkIds, chunkTexts, putVectors, replaceModel } from '#src/store/vectors.js';
 import { type Chunk, chunksOf } from '#src/syntax/chunks.js';
@@ -64,13 +64,7 @@ export class FixtureIndex {
   }
 
   putParsed(projectId: string, { path, language, entities, chunks }: ParsedFile): number {
-    const stamp = { size: 1, mtimeNs: '1', ino: '1', mode: 0o644 };
-    const fileId = upsertFile(
-      this.index,
-      projectId,
-      { path, language, sha256: null, skipReason: null, ...stamp },
-      tick(),
-    );
+    const fileId = addFile(this.index, projectId, path, { size: 1, language }, tick());
     const chunkWords = chunks.map(({ text }) => wordsOf(text).join(' '));
     replaceDerived(this.index, fileId, path, { entities, chunks, chunkWords });
     return fileId;

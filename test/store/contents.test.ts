@@ -103,7 +103,7 @@ test('removing a project or a row keeps contents and journal', (t) => {
   const index = openIndex(t);
   const id = addProject(index);
   const hash = addContent(index, 'kept');
-  markDeleted(index, addFile(index, id, 'a', { sha256: hash }), 1);
+  markDeleted(index, addFile(index, id, 'a', { sha256: hash }), 'unseen', 1);
   const fileId = addFile(index, id, 'b', { sha256: hash });
   replaceDerived(index, fileId, 'b', {
     entities: [{ kind: 'function', name: 'f', qualifiedName: 'f', startLine: 1, endLine: 1 }] as never,

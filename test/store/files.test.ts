@@ -85,7 +85,7 @@ test('pages and counts tell deleted rows from others', (t) => {
   const index = openIndex(t);
   const id = addProject(index);
   const ids = ['a', 'b', 'c'].map((path) => addFile(index, id, path, { sha256: path === 'a' ? null : 'h' }));
-  markDeleted(index, ids[1] ?? 0, 5);
+  markDeleted(index, ids[1] ?? 0, 'unseen', 5);
   const paths = (filter: FilePage['filter']): string[] =>
     pageOfFiles(index, id, page({ filter })).map((row) => row.path);
   assert.deepEqual([paths('all'), paths('active'), paths('deleted')], [['a', 'b', 'c'], ['a', 'c'], ['b']]);

@@ -22,7 +22,8 @@ export function openIndex(t: Pick<TestContext, 'after'>): IndexDatabase {
 export function addProject(index: IndexDatabase, rootDir = `/nowhere/${randomUUID()}`): string {
   const id = randomUUID();
   const versionDir = join(rootDir, 'data/versions');
-  insertProject(index, { id, rootDir, versionDir, name: 'test', rootDev: '1', rootIno: '2' }, 1);
+  const root = { rootDev: '1', rootIno: '2', rootIdentity: null };
+  insertProject(index, { id, rootDir, versionDir, name: 'test', ...root }, 1);
   return id;
 }
 
@@ -30,7 +31,7 @@ export function addProject(index: IndexDatabase, rootDir = `/nowhere/${randomUUI
 export function addContent(index: IndexDatabase, content: string | Buffer): string {
   const bytes = Buffer.from(content);
   const tree = encodeTree(oneTokenTree(decodeSource(bytes), 'no_grammar'));
-  putContent(index, { sha256: sha256(bytes), size: bytes.length, tree }, 1);
+  putContent(index, { sha256: sha256(bytes), size: bytes.length, tree, extractor: null }, 1);
   return sha256(bytes);
 }
 
@@ -40,19 +41,30 @@ export function addFile(
   projectId: string,
   path: string,
   given: Partial<FileUpsert> = {},
+  now = 1,
 ): number {
   const file: FileUpsert = {
     path,
+    kind: 'file',
     size: 0,
     mtimeNs: '1',
+    ctimeNs: '1',
     ino: '1',
+    dev: '1',
+    deviceId: null,
+    nlink: 1,
     mode: 0o644,
+    uid: 0,
+    gid: 0,
+    tracked: 0,
+    xattrs: null,
+    extractor: null,
     language: null,
     sha256: null,
     skipReason: null,
     ...given,
   };
-  return upsertFile(index, projectId, file, 1);
+  return upsertFile(index, projectId, file, now);
 }
 
 /** Flips one bit of a stored tree. */

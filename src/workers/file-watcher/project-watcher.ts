@@ -4,6 +4,7 @@ import { reliabilityOf } from '../../base/mounts.js';
 import type { Serial } from '../../base/serial.js';
 import { sleep, turn } from '../../base/waiting.js';
 import type { IndexingContext, IndexProgress } from '../../reconcile/index-paths.js';
+import { lookAtGit } from '../../reconcile/git-look.js';
 import { inspectRoot } from '../../reconcile/project-root.js';
 import {
   reconcilePaths,
@@ -62,6 +63,7 @@ export class ProjectWatcher {
   #firstPendingAt = 0;
   #lastPendingAt = 0;
   #reconcileWanted = true;
+  #gitLookWanted = false;
   #verifiedOnce: boolean;
   /** This process has compared the whole tree: what goes from then on goes while somebody watches. */
   #hasCompared = false;
@@ -93,6 +95,10 @@ export class ProjectWatcher {
       flood: options.flood,
       onPath: (path) => this.#note(path),
       onDoubt: () => this.#wantReconcile(),
+      onGit: () => {
+        this.#gitLookWanted = true;
+        this.#wake.abort();
+      },
       onLost: (reason) => this.#lostWatch(reason),
     });
     this.#context = { ...options.context, cover: this.#watch };
@@ -162,7 +168,14 @@ export class ProjectWatcher {
     } else if (this.#pending.size > 0) {
       await this.#settle();
       await this.#options.serial.run(() => this.#followPending());
+    } else if (this.#gitLookWanted) {
+      await this.#options.serial.run(() => this.#lookAtGit());
     }
+  }
+
+  async #lookAtGit(): Promise<void> {
+    this.#gitLookWanted = false;
+    if (await lookAtGit(this.#context)) this.#wantReconcile();
   }
 
   /** Sleeps until there is something to do, at most until the next periodic reconcile. */
@@ -171,7 +184,7 @@ export class ProjectWatcher {
       if (this.#trouble !== null) await sleep(this.#retryMs(), this.#stop.signal);
       return;
     }
-    if (this.#reconcileWanted && this.#trouble === null) return;
+    if ((this.#reconcileWanted || this.#gitLookWanted) && this.#trouble === null) return;
     this.#wake = new AbortController();
     const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
     const isWell = this.#isWatched && this.#trouble === null;
@@ -225,6 +238,7 @@ export class ProjectWatcher {
   async #reconcile(): Promise<ReconcileOutcome> {
     const context = this.#context;
     this.#reconcileWanted = false;
+    this.#gitLookWanted = false;
     this.#pending.clear();
     this.#reconciling = true;
     this.#publish();

@@ -2,6 +2,7 @@ import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import { basename } from 'node:path';
 import { errnoOf, messageOf } from '../../base/errors.js';
 import { isWithin } from '../../base/paths.js';
+import { findRepository } from '../../reconcile/git-program.js';
 import type { FolderCover } from '../../reconcile/walk.js';
 import type { EventFlood } from './event-flood.js';
 
@@ -11,6 +12,8 @@ export interface TreeWatchOptions {
   onPath: (path: string) => void;
   /** A branch was switched, or events may have got lost: reconcile. */
   onDoubt: () => void;
+  /** git wrote its index: what it tracks may have changed. */
+  onGit: () => void;
   /** Shared by all that are watched in this process. */
   flood: EventFlood;
   /** Some folder cannot be watched; `reason` says what to do about it. */
@@ -32,7 +35,7 @@ interface WatchedFolder {
 export class TreeWatch implements FolderCover {
   readonly #options: TreeWatchOptions;
   readonly #folders = new Map<string, WatchedFolder>();
-  #headWatch: FSWatcher | null = null;
+  #gitWatch: FSWatcher | null = null;
   #problem: string | null = null;
   readonly #unlisten: () => void;
 
@@ -49,7 +52,7 @@ export class TreeWatch implements FolderCover {
   /** A walk of the whole tree begins; it tries again what could not be watched. */
   beginReconcile(): void {
     this.#problem = null;
-    this.#headWatch ??= this.#watchHead();
+    this.#gitWatch ??= this.#watchGit();
   }
 
   cover(folder: string, isNew: boolean): void {
@@ -89,8 +92,8 @@ export class TreeWatch implements FolderCover {
   stop(): void {
     this.retain(new Set());
     this.#unlisten();
-    this.#headWatch?.close();
-    this.#headWatch = null;
+    this.#gitWatch?.close();
+    this.#gitWatch = null;
   }
 
   #close(folder: string, entry: WatchedFolder): void {
@@ -106,15 +109,18 @@ export class TreeWatch implements FolderCover {
     this.#options.onPath(child === null ? folder : folder === '' ? child : `${folder}/${child}`);
   }
 
-  #watchHead(): FSWatcher | null {
+  #watchGit(): FSWatcher | null {
+    const gitDir = findRepository(this.#options.rootDir)?.gitDir;
+    // No repository: there is no branch to be switched.
+    if (gitDir === undefined) return null;
     try {
-      const headWatch = watch(`${this.#options.rootDir}/.git`, (_event, name) => {
+      const gitWatch = watch(gitDir, (_event, name) => {
         if (name === 'HEAD') this.#options.onDoubt();
+        else if (name === 'index') this.#options.onGit();
       });
-      headWatch.on('error', () => headWatch.close());
-      return headWatch;
+      gitWatch.on('error', () => gitWatch.close());
+      return gitWatch;
     } catch {
-      // No repository: there is no branch to be switched.
       return null;
     }
   }

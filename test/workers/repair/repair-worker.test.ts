@@ -16,7 +16,7 @@ async function brokenProject(t: TestContext): Promise<TestProject> {
   const project = new TestProject(t);
   for (const path of ['marked', 'missing', 'lost', 'fine']) project.write(path);
   await project.reconcile();
-  markDeleted(project.index, project.row('marked').id, 1);
+  markDeleted(project.index, project.row('marked').id, 'unseen', 1);
   damageContent(project.index, project.row('lost').sha256 ?? '', 90);
   for (const path of ['missing', 'lost']) project.remove(path);
   return project;
