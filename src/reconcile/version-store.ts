@@ -76,10 +76,15 @@ export class VersionStore {
     token: string = randomUUID(),
   ): Promise<FileStamp | null> {
     const presence = this.observe().at(path);
-    if (presence === 'directory' && image.kind === 'folder') return null;
-    if (contentHashAt(this.pathOf(path), presence) === hashOf(image)) return null;
+    if (this.#holds(path, presence, image)) return null;
     await makeRoom(placer, path, presence, now);
     return await placer.place(path, image, token);
+  }
+
+  #holds(path: string, presence: Presence, image: EntryImage): boolean {
+    if (image.kind === 'folder') return presence === 'directory';
+    const hash = image.kind === 'file' ? image.sha256 : sha256(image.target);
+    return contentHashAt(this.pathOf(path), presence) === hash;
   }
 
   /** As keep, for a file of any size that is moved as it is and not read. */
@@ -101,12 +106,6 @@ export function imageInVersions(versions: VersionStore, row: FileRow): EntryImag
   if (row.sha256 === null || sha256(bytes) !== row.sha256)
     return { problem: 'its copy in versions has other bytes than were indexed' };
   return imageWith(row, bytes, row.sha256);
-}
-
-/** As the index has it; null for a folder. */
-function hashOf(image: EntryImage): string | null {
-  if (image.kind === 'folder') return null;
-  return image.kind === 'file' ? image.sha256 : sha256(image.target);
 }
 
 /** The SHA-256 of a file's bytes or of a symlink's target, as the index has it; null for anything else. */
