@@ -3,6 +3,7 @@ import {
   chmodSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   statSync,
   truncateSync,
   utimesSync,
@@ -15,7 +16,7 @@ import { sha256 } from '#src/base/hash.js';
 import { type FileMove, type MovedFile, moveFile } from '#src/base/move-file.js';
 import { PinnedFolder } from '#src/base/pinned-folder.js';
 import { stampOf } from '#src/base/stamp.js';
-import { pathsBelow, temporaryFileSystem, temporaryFolder } from '../harness/folder.js';
+import { atEnd, pathsBelow, temporaryFileSystem, temporaryFolder } from '../harness/folder.js';
 
 async function move(
   from: string,
@@ -92,4 +93,27 @@ test('a full disk leaves the file where it was, and nothing else', async (t) => 
   writeFileSync(join(root, 'a'), Buffer.alloc(1024 * 1024, 1));
   await assert.rejects(move(root, mounted, ['a', 'b']), { code: 'ENOSPC' });
   assert.deepEqual([pathsBelow(root), pathsBelow(mounted)], [['a'], []]);
+});
+
+test('a file that is saved while its copy is made is not dropped', async (t) => {
+  const root = temporaryFolder(t);
+  for (const folder of ['from', 'to']) mkdirSync(join(root, folder));
+  writeFileSync(join(root, 'from/a'), 'older');
+  /** The moment at which the copy is durable and the source still there. */
+  class SavedMeanwhile extends FilePlacer {
+    override async sync(): Promise<void> {
+      await super.sync();
+      writeFileSync(join(root, 'from/new'), 'newer');
+      renameSync(join(root, 'from/new'), join(root, 'from/a'));
+    }
+  }
+  const placer = new SavedMeanwhile(await PinnedFolder.open(join(root, 'to')));
+  atEnd(t, () => placer.finish());
+  const { source } = await move(join(root, 'from'), join(root, 'to'), ['a', 'b'], {
+    to: { placer, path: 'b' },
+  });
+  assert.deepEqual(source, { kind: 'back' });
+  assert.deepEqual(pathsBelow(root), ['from', 'from/a', 'to', 'to/b']);
+  assert.equal(readFileSync(join(root, 'from/a'), 'utf8'), 'newer');
+  assert.equal(readFileSync(join(root, 'to/b'), 'utf8'), 'older');
 });

@@ -104,3 +104,36 @@ test('what a kill leaves where there are no links is told from a file of somebod
   for (const name of ['whole', 'longer', 'other', 'link', 'nothing', '.'])
     assert.equal(await is(name), false, name);
 });
+
+test('an owner that cannot be given is left out, unless the file would lend the rights of another one', (t) => {
+  if (!hasStrace()) return t.skip('strace is not installed');
+  if (process.geteuid?.() !== 0) return t.skip('only root can give a file away');
+  const root = temporaryFolder(t);
+  const output = outputUnderStrace(
+    'fchown:error=EPERM',
+    `${prelude}
+    const owner = { uid: 1234, gid: 1234 };
+    const withMode = (mode) => ({ ...imageOf('x'), attributes: { ...attributes, ...owner, mode } });
+    await say(placer.place('plain', withMode(0o755), 't1'));
+    await say(placer.place('set-user-id', withMode(0o4755), 't2'));
+    await placer.finish();`,
+    root,
+  );
+  assert.match(output, /^ok 1\nit has a set-user-ID .* cannot be given back\n$/);
+  assert.deepEqual(pathsBelow(root), ['plain']);
+});
+
+test('a folder on the way is nobody else’s before it has its own mode', (t) => {
+  if (!hasStrace()) return t.skip('strace is not installed');
+  const root = temporaryFolder(t);
+  const output = outputUnderStrace(
+    'fchmod:signal=KILL',
+    `${prelude}
+    const open = new FilePlacer(await PinnedFolder.open(root), () => ({ mode: 0o755, uid: 0, gid: 0 }));
+    await open.place('d/a', imageOf('x'), 't');`,
+    root,
+  );
+  assert.equal(output, 'killed by SIGKILL');
+  assert.equal(statSync(join(root, 'd')).mode & 0o7777, 0o700);
+  assert.deepEqual(pathsBelow(root), ['d']);
+});
