@@ -349,7 +349,7 @@ test('folders on the way get their own attributes, also those that their owner m
 test('a folder that is there keeps its mode', async (t) => {
   const root = temporaryFolder(t);
   mkdirSync(join(root, 'd'), { mode: 0o755 });
-  const placer = new FilePlacer(await PinnedFolder.open(root), () => ({ mode: 0o700, uid: 0, gid: 0 }));
+  const placer = new FilePlacer(await PinnedFolder.open(root), () => ({ mode: 0o500, uid: 0, gid: 0 }));
   await placer.place('d/a', imageOf('a'), 't');
   await placer.finish();
   assert.equal(statSync(join(root, 'd')).mode & 0o7777, 0o755);

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -115,7 +117,9 @@ test('what a killed process had taken aside is put back, and never over anything
     root,
   );
   writeFileSync(join(root, 'd/b'), 'newer');
+  symlinkSync('/tmp', join(root, 'd/.codekeep-1-1-t.taken'));
   assert.deepEqual(await putBackLeftOver(pinned, 'd', now), []);
+  rmSync(join(root, 'd/.codekeep-1-1-t.taken'));
   assert.ok(!existsSync(join(root, 'd/a')), 'what a living process has taken is its own');
   await killed(child);
   assert.deepEqual(await putBackLeftOver(pinned, 'd', now), ['d/b.20260102T030405.000Z']);
@@ -125,20 +129,27 @@ test('what a killed process had taken aside is put back, and never over anything
 });
 
 test('only what is still the same is removed', async (t) => {
-  const files = { same: '12345', edited: '12345', 'back-dated': '12345', saved: '12345' };
+  const files = { same: '12345', edited: '12345', 'back-dated': '12345', saved: '12345', mode: '12345' };
   const { root, pinned } = await folderWith(t, files);
-  const remove = async (path: string, stamp: FileStamp): Promise<unknown> =>
-    await removeIfSame(pinned, path, { stamp, sha256: sha256(Buffer.from('12345')) }, 't', now);
+  const longAgo = 1_500_000_000;
+  for (const path of Object.keys(files)) utimesSync(join(root, path), longAgo, longAgo);
   const stamps = Object.fromEntries(Object.keys(files).map((path) => [path, stamped(root, path)]));
-  const { mtime } = statSync(join(root, 'back-dated'));
-  writeFileSync(join(root, 'edited'), 'edited');
+  writeFileSync(join(root, 'edited'), '54321');
   writeFileSync(join(root, 'back-dated'), '54321');
-  utimesSync(join(root, 'back-dated'), mtime, mtime);
   writeFileSync(join(root, 'new'), '12345');
   renameSync(join(root, 'new'), join(root, 'saved'));
-  for (const [path, stamp] of Object.entries(stamps))
-    assert.deepEqual(await remove(path, stamp), path === 'same' ? 'removed' : { kind: 'back' }, path);
-  assert.equal(await remove('same', stamped(root, 'saved')), 'absent');
-  assert.deepEqual(pathsBelow(root), ['back-dated', 'edited', 'saved']);
+  for (const path of ['back-dated', 'saved']) utimesSync(join(root, path), longAgo, longAgo);
+  chmodSync(join(root, 'mode'), 0o600);
+
+  const hash = sha256(Buffer.from('12345'));
+  for (const [path, stamp] of Object.entries(stamps)) {
+    // What only its bytes give away needs their hash; all the others are told by their stamp.
+    const expected = { stamp, sha256: path === 'back-dated' || path === 'same' ? hash : null };
+    const result = await removeIfSame(pinned, path, expected, 't', now);
+    assert.deepEqual(result, path === 'same' ? 'removed' : { kind: 'back' }, path);
+  }
+  const gone = { stamp: stamped(root, 'saved'), sha256: null };
+  assert.equal(await removeIfSame(pinned, 'same', gone, 't', now), 'absent');
+  assert.deepEqual(pathsBelow(root), ['back-dated', 'edited', 'mode', 'saved']);
   assert.equal(textOf(root, 'back-dated'), '54321');
 });
