@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { ignoreErrno } from './errors.js';
 import { readXattrs, writeXattrs, type Xattrs } from './xattrs.js';
 
 /** What a file or folder has beside its content. */
@@ -15,6 +16,8 @@ export interface Attributes {
 
 /** What a folder that is made on the way to a file is to have. */
 export type FolderAttributes = Pick<Attributes, 'mode' | 'uid' | 'gid'>;
+
+const setIdBits = 0o6000;
 
 /** A path that leads to the open file itself, whatever its names have become. */
 export function pathOfHandle(file: FileHandle): string {
@@ -35,20 +38,34 @@ export async function attributesOf(file: FileHandle): Promise<Attributes> {
 /**
  * In the only order that works: a change of owner clears set-user-ID and capabilities; what is not the owner's any
  * more takes no attributes; and each of them changes no time but ctime.
+ * @throws EPERM where the file system does not keep such permission bits, and an error where they would lend the rights
+ * of another owner than the file's
  */
 export async function giveAttributes(file: FileHandle, wanted: Attributes): Promise<void> {
-  await giveOwner(wanted, (uid, gid) => file.chown(uid, gid));
+  const isOwned = await giveOwner(wanted, (uid, gid) => file.chown(uid, gid));
+  if (!isOwned && (wanted.mode & setIdBits) !== 0)
+    throw new Error('it has a set-user-ID or set-group-ID bit, and its owner cannot be given back');
   if (wanted.xattrs !== null) writeXattrs(pathOfHandle(file), wanted.xattrs);
   await file.chmod(wanted.mode);
   await giveTime(wanted, (atime, mtime) => file.utimes(atime, mtime));
 }
 
-/** Nobody else but root can give a file away, and that is no failure. */
+/**
+ * Nobody else but root can give a file away, and that is no failure.
+ * @returns false where root could not do it either: on network file systems, and for users that a container has not
+ */
 export async function giveOwner(
   { uid, gid }: Pick<Attributes, 'uid' | 'gid'>,
   chown: (uid: number, gid: number) => Promise<void>,
-): Promise<void> {
-  if (process.geteuid?.() === 0 && uid !== null && gid !== null) await chown(uid, gid);
+): Promise<boolean> {
+  if (process.geteuid?.() !== 0 || uid === null || gid === null) return true;
+  try {
+    await chown(uid, gid);
+    return true;
+  } catch (error) {
+    ignoreErrno('EPERM', 'EINVAL')(error);
+    return false;
+  }
 }
 
 /**

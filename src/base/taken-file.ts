@@ -109,24 +109,34 @@ export async function putBackLeftOver(root: PinnedFolder, folder: string, now: n
   const parent = await root.descend(folder, false);
   const beside: string[] = [];
   try {
-    for (const privateName of (await parent.list()).filter(isTakenName)) {
-      if (isTakenByLiving(privateName)) continue;
-      const aside = await parent.child(privateName);
-      try {
-        for (const name of await aside.list()) {
-          const newName = await moveBack(aside.at(name), parent, name, now);
-          if (newName !== name) beside.push(folder === '' ? newName : `${folder}/${newName}`);
-        }
-      } finally {
-        await aside.close();
-      }
-      await rmdir(parent.at(privateName));
+    for (const privateName of await parent.list()) {
+      if (!isTakenName(privateName) || isTakenByLiving(privateName)) continue;
+      for (const newName of await emptyLeftOver(parent, privateName, now))
+        beside.push(folder === '' ? newName : `${folder}/${newName}`);
     }
-    await parent.sync();
   } finally {
     await parent.close();
   }
   return beside;
+}
+
+/** Gives the names of what has another one now. */
+async function emptyLeftOver(parent: PinnedFolder, privateName: string, now: number): Promise<string[]> {
+  // Only a folder is ours.
+  if (!(await lstat(parent.at(privateName))).isDirectory()) return [];
+  const aside = await parent.child(privateName);
+  const renamed: string[] = [];
+  try {
+    for (const name of await aside.list()) {
+      const newName = await moveBack(aside.at(name), parent, name, now);
+      if (newName !== name) renamed.push(newName);
+    }
+  } finally {
+    await aside.close();
+  }
+  await rmdir(parent.at(privateName));
+  await parent.sync();
+  return renamed;
 }
 
 /** Whether a file is what it was before it was taken aside, as far as a rename leaves that to be seen. */

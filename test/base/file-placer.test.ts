@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -13,17 +14,41 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { type FileImage, FilePlacer, isTemporaryName, temporaryName } from '#src/base/file-placer.js';
+import type { EntryImage, FileImage } from '#src/base/entry-image.js';
+import { FilePlacer } from '#src/base/file-placer.js';
 import { sha256 } from '#src/base/hash.js';
 import { PinnedFolder } from '#src/base/pinned-folder.js';
-import { asNobody, pathsBelow, temporaryFileSystem, temporaryFolder } from '../harness/folder.js';
+import { type FileStamp, isSameStamp, stampOf, stampOfAny } from '#src/base/stamp.js';
+import { isTemporaryName, temporaryName } from '#src/base/temporary-names.js';
+import { hasStrace } from '../fault/cut-off-repair.js';
+import {
+  asNobody,
+  atEnd,
+  killed,
+  pathsBelow,
+  temporaryFileSystem,
+  temporaryFolder,
+} from '../harness/folder.js';
+import { waitFor } from '../harness/waiting.js';
 
 function imageOf(content: string | Buffer, mode = 0o644): FileImage {
   const bytes = Buffer.from(content);
   const attributes = { mode, mtimeNs: null, uid: null, gid: null, xattrs: null };
   return { kind: 'file', bytes, sha256: sha256(bytes), attributes };
 }
+
+const symlink: EntryImage = {
+  kind: 'symlink',
+  target: Buffer.from([0x2e, 0x2f, 0xff]),
+  attributes: { mtimeNs: '1500000000000000000', uid: 12, gid: 34 },
+};
+
+const folder: EntryImage = {
+  kind: 'folder',
+  attributes: { mode: 0o2750, mtimeNs: '1400000000000000000', uid: 56, gid: 78, xattrs: null },
+};
 
 async function withPlacer(root: string, work: (placer: FilePlacer) => Promise<void>): Promise<void> {
   const placer = new FilePlacer(await PinnedFolder.open(root));
@@ -225,14 +250,129 @@ test('no descriptor stays open, also after refusals', async (t) => {
   assert.equal(openDescriptors(), before);
 });
 
+test('the stamp is what stands there, and knows nothing of what comes after', async (t) => {
+  const root = temporaryFolder(t);
+  await withPlacer(root, async (placer) => {
+    writeFileSync(join(root, 'source'), 'source');
+    const images: Record<string, EntryImage> = { file: imageOf('content', 0o4710), symlink, folder };
+    for (const [name, image] of Object.entries(images)) {
+      const stamp = await placer.place(name, image, name);
+      assert.deepEqual(stamp, stampOfAny(lstatSync(join(root, name), { bigint: true })), name);
+    }
+    const copy = await placer.placeCopyOf(join(root, 'source'), 'copy', 't');
+    assert.deepEqual(copy, stampOf(join(root, 'copy')));
+  });
+});
+
+test('an edit between the link and the last look is not in the stamp', async (t) => {
+  if (!hasStrace()) return t.skip('strace is not installed');
+  const root = temporaryFolder(t);
+  // The temporary name goes a moment after the file has its own: long enough to edit it.
+  const child = spawn(
+    'strace',
+    [
+      '-f',
+      '-qq',
+      '-o',
+      '/dev/null',
+      '-e',
+      'trace=?unlink,unlinkat',
+      '-e',
+      'inject=?unlink,unlinkat:delay_enter=1500000',
+    ]
+      .concat([process.execPath, '--input-type=module', '-e'])
+      .concat(
+        `import { FilePlacer } from '#src/base/file-placer.js';
+        import { PinnedFolder } from '#src/base/pinned-folder.js';
+        import { sha256 } from '#src/base/hash.js';
+        const placer = new FilePlacer(await PinnedFolder.open(process.argv[1]));
+        const bytes = Buffer.from('content');
+        const attributes = { mode: 0o644, mtimeNs: null, uid: null, gid: null, xattrs: null };
+        const stamp = await placer.place('a', { kind: 'file', bytes, sha256: sha256(bytes), attributes }, 't');
+        await placer.finish();
+        console.log(JSON.stringify(stamp));`,
+      )
+      .concat('--', root),
+    { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  atEnd(t, () => killed(child));
+  await waitFor('the file has its name', () => existsSync(join(root, 'a')));
+  assert.ok(existsSync(join(root, temporaryName('t'))), 'the edit would come too late');
+  const before = stampOf(join(root, 'a'));
+  writeFileSync(join(root, 'a'), 'EDITED!');
+  const stamp = JSON.parse(await text(child.stdout)) as FileStamp;
+  assert.equal(stamp.mtimeNs, before?.mtimeNs);
+  assert.ok(!isSameStamp(stamp, stampOf(join(root, 'a')) ?? stamp));
+});
+
+test('symlinks and empty folders are placed with what they have', async (t) => {
+  const root = temporaryFolder(t);
+  await withPlacer(root, async (placer) => {
+    await placer.place('d/link', symlink, 't1');
+    await placer.place('d/folder', folder, 't2');
+  });
+  assert.deepEqual(pathsBelow(root), ['d', 'd/folder', 'd/link']);
+  assert.ok(readlinkSync(join(root, 'd/link'), { encoding: 'buffer' }).equals(symlink.target));
+  const [link, made] = ['link', 'folder'].map((name) => lstatSync(join(root, 'd', name)));
+  assert.deepEqual([link?.mtimeMs, made?.mtimeMs], [1_500_000_000_000, 1_400_000_000_000]);
+  assert.equal((made?.mode ?? 0) & 0o7777, 0o2750);
+  if (process.geteuid?.() === 0)
+    assert.deepEqual([link?.uid, link?.gid, made?.uid, made?.gid], [12, 34, 56, 78]);
+});
+
+test('folders on the way get their own attributes, also those that their owner may not write', async (t) => {
+  const root = temporaryFolder(t);
+  chmodSync(root, 0o777);
+  const modes: Record<string, number> = {
+    private: 0o700,
+    'private/closed': 0o500,
+    'private/closed/open': 0o2775,
+  };
+  const pinned = await PinnedFolder.open(root);
+  const umask = process.umask(0o027);
+  t.after(() => process.umask(umask));
+  await asNobody(async () => {
+    const placer = new FilePlacer(pinned, (path) => {
+      const mode = modes[path];
+      return mode === undefined ? null : { mode, uid: 1, gid: 1 };
+    });
+    await placer.place('private/closed/open/a', imageOf('a'), 't1');
+    await placer.place('private/closed/b', imageOf('b'), 't2');
+    await placer.place('usual/c', imageOf('c'), 't3');
+    await placer.finish();
+  });
+  const expected = { ...modes, usual: 0o750 };
+  for (const [path, mode] of Object.entries(expected))
+    assert.equal(statSync(join(root, path)).mode & 0o7777, mode, path);
+});
+
+test('a folder that is there keeps its mode', async (t) => {
+  const root = temporaryFolder(t);
+  mkdirSync(join(root, 'd'), { mode: 0o755 });
+  const placer = new FilePlacer(await PinnedFolder.open(root), () => ({ mode: 0o500, uid: 0, gid: 0 }));
+  await placer.place('d/a', imageOf('a'), 't');
+  await placer.finish();
+  assert.equal(statSync(join(root, 'd')).mode & 0o7777, 0o755);
+});
+
+test('names of 255 bytes and paths of 4,000 are placed, renamed and copied', async (t) => {
+  const root = temporaryFolder(t);
+  const name = 'ü'.repeat(127) + 'n';
+  const folders = Array.from({ length: 14 }, () => name).join('/');
+  const path = `${folders}/${name}/${'x'.repeat(4_000 - Buffer.byteLength(`${folders}/${name}/`))}`;
+  assert.equal(Buffer.byteLength(path), 4_000);
+  writeFileSync(join(root, 'source'), 'source');
+  await withPlacer(root, async (placer) => {
+    await placer.place(path, imageOf('deep'), 't1');
+    await placer.rename(path, `${folders}/renamed`);
+    await placer.placeCopyOf(join(root, 'source'), `${folders}/${name}/copy`, 't2');
+  });
+  assert.equal(readFileSync(join(root, folders, 'renamed'), 'utf8'), 'deep');
+});
+
 test('a pinned root must be a folder and not a symlink to one', async (t) => {
   const root = temporaryFolder(t);
   symlinkSync(root, join(root, 'link'));
   writeFileSync(join(root, 'file'), '');
   for (const name of ['link', 'file', 'nothing']) await assert.rejects(PinnedFolder.open(join(root, name)));
-});
-
-test('temporary files are known by their names', () => {
-  assert.ok(isTemporaryName(temporaryName('abc-1')));
-  assert.ok(!isTemporaryName('.codekeepignore') && !isTemporaryName('a.tmp'));
 });

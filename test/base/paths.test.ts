@@ -79,6 +79,25 @@ test('a stamped path stays canonical, in its folder, and keeps its extension', (
   );
 });
 
+test('a stamped name is no longer than a file system permits, and the extension stays', () => {
+  const unit = fc.constantFrom('a', 'ü', '€', '\u{1F600}', '.');
+  fc.assert(
+    fc.property(
+      fc.string({ unit, minLength: 50, maxLength: 255 }),
+      fc.constantFrom('', '.py'),
+      (stem, end) => {
+        const name = `${stem}${end}`;
+        fc.pre(name !== '.' && name !== '..');
+        const stamped = stampedPath(`d/${name}`, 'S'.repeat(20)).slice(2);
+        assert.ok(Buffer.byteLength(stamped) <= 255);
+        assert.ok(stamped.isWellFormed() && stamped.includes('S'.repeat(20)) && stamped.endsWith(end));
+        const isWhole = Buffer.byteLength(name) + 21 <= 255;
+        assert.equal(Buffer.byteLength(stamped) === Buffer.byteLength(name) + 21, isWhole);
+      },
+    ),
+  );
+});
+
 test('splitting loses nothing', () => {
   fc.assert(
     fc.property(anyPath, (path) => {
