@@ -161,6 +161,9 @@ export interface Activity {
 /** How true a project's index is, as its watcher knows it; times in milliseconds since 1970. */
 export interface ProjectFreshness {
   projectId: string;
+  rootDir: string;
+  /** Deleted files whose copy could not be put into versions. */
+  withoutCopy: number;
   freshness: 'fresh' | 'stale' | 'rebuilding' | 'unknown';
   pending: number;
   reason: string | null;

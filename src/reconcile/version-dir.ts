@@ -5,6 +5,9 @@ import { isWithin } from '../base/paths.js';
 import { PlacingProblems } from '../base/placing-problem.js';
 import { presenceAt } from '../base/presence.js';
 
+/** All that is in one that was made before there was a marker: a folder a project, and what hides them from git. */
+const ownNames = /^(?:[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|\.gitignore)$/u;
+
 /** Says of a folder that it is a versions directory of ours. */
 export const versionsMarker = '.codekeep-versions';
 
@@ -49,7 +52,8 @@ function realPathOf(path: string): string {
 function contentProblem(versionDir: string): string | null {
   try {
     const names = readdirSync(versionDir);
-    return names.length === 0 || names.includes(versionsMarker) ? null : 'holds files that are not versions';
+    const isOurs = names.includes(versionsMarker) || names.every((name) => ownNames.test(name));
+    return isOurs ? null : 'holds files that are not versions';
   } catch (error) {
     const errno = errnoOf(error) ?? 'error';
     if (errno === 'ENOENT') return null;

@@ -27,6 +27,11 @@ export class FreshnessBoard {
     if (!isSame) this.#publish(project);
   }
 
+  /** For how long the watcher has not answered (ms). */
+  get silentMs(): number {
+    return this.#silentMs;
+  }
+
   noteSilence(silentMs: number): void {
     const isNews = silentMs > 0 !== this.#silentMs > 0;
     this.#silentMs = silentMs;
@@ -46,6 +51,18 @@ export class FreshnessBoard {
   /** By project id, for index_service. */
   asRecord(): Record<string, ProjectFreshness> {
     return Object.fromEntries([...this.#projects].map(([id, project]) => [id, this.#judge(project)]));
+  }
+
+  isFresh(projectId: string): boolean {
+    const project = this.#projects.get(projectId);
+    return project !== undefined && this.#judge(project).freshness === 'fresh';
+  }
+
+  /** Projects of which nothing is known, or that are not safe, for health. */
+  troubled(): ProjectFreshness[] {
+    return [...this.#projects.values()]
+      .map((project) => this.#judge(project))
+      .filter(({ freshness, withoutCopy }) => freshness === 'unknown' || withoutCopy > 0);
   }
 
   #judge(project: ProjectFreshness): ProjectFreshness {

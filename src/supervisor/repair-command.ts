@@ -14,6 +14,8 @@ import type { Supervisor } from './supervisor.js';
 
 /** The watcher gets so long (ms) to follow what it has noticed before it is stopped. */
 const drainMs = 2_000;
+/** A watcher that does not answer for so long (ms) does not get its comparison done. */
+const silenceMaxMs = 5_000;
 
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
 type ResumedWorkers = Pick<
@@ -94,7 +96,7 @@ export class RepairCommand {
     const projects = await this.#resolve(params, work.signal);
     // Where a watcher has followed all that it was told of, a comparison would find nothing.
     await this.#drainWatcher(work.signal);
-    await this.#compare(projects.filter(({ projectId }) => !this.#supervisor.isFresh(projectId)), work);
+    await this.#compare(projects.filter(({ projectId }) => !this.#supervisor.freshness.isFresh(projectId)), work);
     const report = await this.#supervisor.askIndex('plan_repair', scopeOf(params), work);
     const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
     return shape(report, frame, nothingResumed);
@@ -155,8 +157,13 @@ export class RepairCommand {
   async #compare(projects: readonly ResolvedProject[], { signal, progress }: Work): Promise<void> {
     if (!this.#supervisor.isWatched) return;
     for (const { projectId, rootDir } of projects) {
+      const unanswered = new AbortController();
+      const watch = setInterval(() => {
+        if (this.#supervisor.freshness.silentMs > silenceMaxMs) unanswered.abort(new Error('file_watcher does not answer'));
+      }, 1_000);
       try {
-        await this.#supervisor.reconciles.run({ projectId, isNew: false }, { signal, progress });
+        const work = { signal: AbortSignal.any([signal, unanswered.signal]), progress };
+        await this.#supervisor.reconciles.run({ projectId, isNew: false }, work);
       } catch (error) {
         signal.throwIfAborted();
         const code = error instanceof CodekeepError ? error.code : null;
@@ -168,6 +175,8 @@ export class RepairCommand {
           `${rootDir} could not be compared with its index: ${messageOf(error)}`,
           'Nothing was changed. Mend the cause, or stop file_watcher: without one, everything that is missing counts as lost.',
         );
+      } finally {
+        clearInterval(watch);
       }
     }
   }

@@ -52,7 +52,7 @@ export class Supervisor {
   readonly reconciles: Reconciles;
   repairRound = noRound;
   readonly #events: EventSink;
-  readonly #freshness: FreshnessBoard;
+  readonly freshness: FreshnessBoard;
   readonly #fleet: Fleet;
   readonly #change = new Change();
   readonly #toStart: WorkerType[];
@@ -64,7 +64,7 @@ export class Supervisor {
     this.config = config;
     this.#toStart = [...config.autostart];
     this.#events = events;
-    this.#freshness = new FreshnessBoard(events);
+    this.freshness = new FreshnessBoard(events);
     this.logs = new LogFiles(logsDir, config.log_level);
     this.#fleet = new Fleet({
       stateDir,
@@ -72,7 +72,7 @@ export class Supervisor {
       program: workerProgram,
       log: (source, level, message) => this.logs.write(source, level, message),
       onLook: (worker, { silentMs }) => {
-        if (worker === this.slots.file_watcher.process) this.#freshness.noteSilence(silentMs);
+        if (worker === this.slots.file_watcher.process) this.freshness.noteSilence(silentMs);
       },
     });
     const owner = this.#slotOwner();
@@ -225,7 +225,7 @@ export class Supervisor {
     const isWrite = writes(name);
     const ask = async (): Promise<IndexExchanges[N]['result']> => {
       const worker = await this.#index(work.signal);
-      const question = { params, freshness: this.#freshness.asRecord() };
+      const question = { params, freshness: this.freshness.asRecord() };
       // Nobody waits for a read that is cancelled, whether its process listens or not.
       if (!isWrite) return await unlessAborted(worker.request(name, question, work), work.signal);
       // A write goes on when its caller goes away: half of it would be worse than all of it.
@@ -302,11 +302,6 @@ export class Supervisor {
     return isWanted && state !== 'failed' && state !== 'backoff';
   }
 
-  /** As the watcher last said. */
-  isFresh(projectId: string): boolean {
-    return this.#freshness.asRecord()[projectId]?.freshness === 'fresh';
-  }
-
   get #isWatching(): boolean {
     return this.slots.file_watcher.state === 'ready';
   }
@@ -316,7 +311,7 @@ export class Supervisor {
     if (state === 'ready' || state === 'stopped')
       this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
     if (kind === 'file_watcher') {
-      if (state !== 'ready') this.#freshness.clear();
+      if (state !== 'ready') this.freshness.clear();
       this.slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });
     }
     this.#events.publish('worker', () => ({
@@ -335,7 +330,7 @@ export class Supervisor {
       case 'log':
         return this.logs.write(kind, message.level, message.message);
       case 'freshness':
-        return this.#freshness.note(message.project);
+        return this.freshness.note(message.project);
       case 'chunks_changed':
         return this.slots.vectorization.process?.send({ type: 'nudge', about: 'chunks' });
       case 'projects_changed':

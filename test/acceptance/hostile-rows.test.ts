@@ -179,10 +179,12 @@ test('a versions directory that became a symlink is not written through', async 
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ 'a.py': 'a = 1\n', 'kept.py': 'k = 1\n' });
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
-  await daemon.addProject(root);
+  await daemon.addProject(root, { version_dir: 'data/versions' });
   const outside = sandbox.path('outside');
   await mkdir(outside);
   await symlink(outside, join(root, 'data'));
+  const planned = await daemon.repair({ root_dir: root, dry_run: true });
+  assert.equal(planned.totals['restore_from_cst'], 0);
   await rm(join(root, 'a.py'));
   const report = await daemon.repair({ root_dir: root });
   assert.deepEqual(report.files_restored_from_cst, []);

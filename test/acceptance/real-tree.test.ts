@@ -39,6 +39,8 @@ suite('a real source tree', () => {
         pending: 0,
         skipped: 0,
         not_restorable: 0,
+        ignored: 0,
+        without_copy: 0,
       });
     });
 

@@ -129,6 +129,7 @@ test('a repair keeps out what writes, before anything is written, and whoever wa
     ['update_indexes', { project_id: project.project_id }],
     ['wait_until_fresh', { root_dir: root }],
     ['remove_project', { root_dir: root }],
+    ['accept_deletions', { root_dir: root }],
     ['delete_file', { root_dir: root, path: 'folder0/file0.py' }],
     ['restore_deleted_files', { root_dir: root, paths: ['folder0/file0.py'] }],
   ];
@@ -190,6 +191,9 @@ test('no number of jobs keeps a repair out, and theirs end', async (t) => {
     outcomes.push(typeof asked === 'string' ? asked : undefined);
   }
   assert.deepEqual(outcomes.at(-1), 'LIMIT_EXCEEDED');
+  const stale = await daemon.refusal('repair_database', {});
+  assert.equal(stale.code, 'INDEX_STALE', 'what is missing cannot be told from what was deleted');
+  await daemon.call('stop_worker', { worker_type: 'file_watcher', force: true });
   const report = await daemon.call('repair_database', {});
   assert.ok('projects' in report);
   const { jobs } = await daemon.call('list_jobs');

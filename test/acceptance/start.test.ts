@@ -49,7 +49,6 @@ test('one that comes while a cut-off repair is finished waits as well; a second 
     runs.map(({ origin, state }) => [origin, state]),
     [
       ['command', 'done'],
-      ['recovery', 'done'],
       ['command', 'interrupted'],
     ],
   );

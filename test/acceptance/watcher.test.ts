@@ -116,7 +116,6 @@ test('a deleted file lands in versions, with its bytes and mode, and is marked',
       ['folder/b.py', original.get('folder/b.py')],
     ]),
   );
-  assert.equal(await readFile(join(root, 'data/versions/.gitignore'), 'utf8'), '*\n');
   const { files } = await daemon.call('list_deleted_files', { root_dir: root });
   assert.deepEqual(
     files.map(({ path, restorable, version_path }) => [path, restorable, version_path]),

@@ -153,7 +153,15 @@ suite('the command line', () => {
     const other = await sandbox.project(manyFiles(40));
     const project = await daemon.addProject(other);
     addLostRows(daemon, project, 900);
-    const child = sandbox.spawn(process.execPath, [program, 'repair', other, '--socket', daemon.socket]);
+    const child = sandbox.spawn(process.execPath, [
+      program,
+      'repair',
+      other,
+      '--deleted-since',
+      '1h',
+      '--socket',
+      daemon.socket,
+    ]);
     let stderr = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     const ended = once(child, 'close');

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
+import { relative } from 'node:path';
 import { errnoOf } from '../../base/errors.js';
-import { relativePathProblem } from '../../base/paths.js';
+import { isWithin, relativePathProblem } from '../../base/paths.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
 import { type Presence, TreePresence } from '../../base/presence.js';
 import { Slicer } from '../../base/waiting.js';
@@ -51,6 +52,8 @@ export class Observer {
   readonly #projectProblems: PlacingProblems;
   readonly #versionsProblems: PlacingProblems;
   readonly #circumstances: Circumstances;
+  /** The versions directory is in the project, and behind a symlink or a file by now: nothing is written through it. */
+  readonly #isLedAway: boolean;
 
   constructor(index: IndexDatabase, project: ObservedProject, circumstances = plainCircumstances) {
     this.#index = index;
@@ -62,6 +65,7 @@ export class Observer {
     this.#projectProblems = new PlacingProblems(project.rootDir);
     this.#versionsProblems = new PlacingProblems(this.#versions.root, { mayBeMissing: true });
     this.#circumstances = circumstances;
+    this.#isLedAway = isLedAway(project);
   }
 
   /** Whether a row's file is present and needs no mark, as nearly all are; null for a row that needs a fact. */
@@ -119,6 +123,7 @@ export class Observer {
   }
 
   #copyOf(row: FileRow): VersionPresence {
+    if (this.#isLedAway) return 'blocked';
     const presence = this.#inVersions.at(row.path);
     if (row.kind === 'folder') return presence === 'directory' ? this.#ownOr(row) : copyless(presence);
     const isOfKind = presence === (row.kind === 'symlink' ? 'symlink' : 'file');
@@ -146,6 +151,12 @@ export class Observer {
     const rendering = known === null ? renderContent(this.#index, sha256) : { problem: known };
     return 'problem' in rendering ? { problem: skipReason ?? rendering.problem } : 'renders';
   }
+}
+
+function isLedAway({ rootDir, versionDir }: ObservedProject): boolean {
+  if (!isWithin(rootDir, versionDir)) return false;
+  const presence = new TreePresence(rootDir).at(relative(rootDir, versionDir));
+  return presence === 'blocked' || presence === 'symlink' || presence === 'file' || presence === 'other';
 }
 
 /** What is of another kind than the row: an older state of the path where it is a file. */

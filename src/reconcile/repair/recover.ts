@@ -1,13 +1,20 @@
+import { randomUUID } from 'node:crypto';
 import { lstatSync, unlinkSync } from 'node:fs';
 import { CodekeepError, errnoOf } from '../../base/errors.js';
 import { temporaryName } from '../../base/file-placer.js';
 import type { Work } from '../../base/progress.js';
 import { relativePathProblem, splitPath } from '../../base/paths.js';
+import { PinnedFolder } from '../../base/pinned-folder.js';
 import { TreePresence } from '../../base/presence.js';
+import { stampOf } from '../../base/stamp.js';
+import { removeIfSame } from '../../base/taken-file.js';
+import { isTornCopyOf } from '../../base/torn-file.js';
+import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { type ActionRow, endRun, openIntents, type UnfinishedRun, unfinishedRuns } from '../../store/journal.js';
 import { type Project, projectById } from '../../store/projects.js';
 import { readGitState } from '../git-state.js';
+import { imageOf } from '../image.js';
 import { inspectRoot } from '../project-root.js';
 import { versionsRoot } from '../version-store.js';
 import { applyIntents, type ApplyOutcome, type Intent, temporaryToken } from './apply.js';
@@ -54,7 +61,10 @@ export async function recoverRuns(options: RecoverOptions): Promise<RecoveredRun
 async function finishRun(options: RecoverOptions, project: Project, run: UnfinishedRun): Promise<ApplyOutcome> {
   const { index } = options;
   const rows = openIntents(index, run).filter(({ path }) => relativePathProblem(path) === null);
-  for (const row of rows) removeTemporaries(project, row.path, temporaryToken(run, row.id));
+  for (const row of rows) {
+    removeTemporaries(project, row.path, temporaryToken(run, row.id));
+    if (row.targets !== '') await removeTorn(options, project, row);
+  }
   const planned = new Map(rows.map((row) => [row.fileId, row]));
   const git = project.head === null ? null : await readGitState(project.rootDir, options.signal);
   return await applyIntents(
@@ -74,6 +84,28 @@ async function finishRun(options: RecoverOptions, project: Project, run: Unfinis
     },
     rows.map(intentOf),
   );
+}
+
+/**
+ * Where a file system has no links, files are written in place: a kill leaves the beginning of one, which is ours and not
+ * anybody's content.
+ */
+async function removeTorn({ index, now }: RecoverOptions, project: Project, intent: ActionRow): Promise<void> {
+  const row = fileByPath(index, project.id, intent.path);
+  const image = row === undefined ? null : imageOf(index, row);
+  if (image === null || 'problem' in image || image.kind !== 'file') return;
+  for (const folder of [project.rootDir, versionsRoot(project)]) {
+    const presence = new TreePresence(folder, { mayBeMissing: true }).look(intent.path);
+    if (presence.stats === null || !(await isTornCopyOf(`${folder}/${intent.path}`, image.bytes))) continue;
+    const stamp = stampOf(`${folder}/${intent.path}`);
+    if (stamp === null) continue;
+    const root = await PinnedFolder.open(folder);
+    try {
+      await removeIfSame(root, intent.path, { stamp, sha256: null }, randomUUID(), now());
+    } finally {
+      await root.close();
+    }
+  }
 }
 
 /** What is to be done is found out anew; the journal says what was planned. */

@@ -1,4 +1,4 @@
-import { type IndexExchanges, workerKinds } from '../../base/ipc.js';
+import { type IndexExchanges, type ProjectFreshness, workerKinds } from '../../base/ipc.js';
 import { contract, type Contract, type IndexMethod, type Result } from '../../contract/index.js';
 import type { Problem } from '../../contract/system.js';
 import type { CallContext } from '../../rpc/server/calls.js';
@@ -63,7 +63,13 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
 function health({ supervisor, repair, version, startedAt, ...parts }: ServiceParts): Result<'health'> {
   const states = workerKinds.map((kind) => [kind, supervisor.slots[kind].state] as const);
   const workerProblems = workerKinds.flatMap((kind) => problemOf(supervisor.slots[kind]) ?? []);
-  const problems = [...workerProblems, ...supervisor.stuck().map(stuckProblem), ...parts.problems()];
+  const problems = [
+    ...workerProblems,
+    ...supervisor.stuck().map(stuckProblem),
+    ...supervisor.freshness.troubled().map(projectProblem),
+    ...haltProblems(supervisor),
+    ...parts.problems(),
+  ];
   const { progress } = repair;
   return {
     status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
@@ -88,6 +94,22 @@ function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Prob
       ? 'It is started again in a moment.'
       : `Look into its log (view_worker_logs), mend the cause, then call ${start}; it is also tried again by itself.`;
   return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };
+}
+
+function projectProblem({ rootDir, freshness, reason, withoutCopy }: ProjectFreshness): Problem {
+  if (freshness === 'unknown')
+    return { source: rootDir, reason: reason ?? 'nothing is known', hint: 'get_project_status says more.' };
+  return {
+    source: rootDir,
+    reason: `${withoutCopy} deleted files have no copy in versions`,
+    hint: 'The index has their contents; get_project_status names the folder that cannot be written.',
+  };
+}
+
+/** The background worker has found something that it will not decide by itself. */
+function haltProblems({ slots, repairRound }: Supervisor): Problem[] {
+  const reason = slots.repair.process === null ? null : (repairRound?.haltedReason ?? null);
+  return reason === null ? [] : [{ source: 'repair', reason, hint: 'repair_worker_status says more.' }];
 }
 
 function stuckProblem({ kind, pid }: { kind: string; pid: number }): Problem {

@@ -11,6 +11,7 @@ import {
   reconcileProject,
   type ReconcileOutcome,
 } from '../../reconcile/reconcile-project.js';
+import { countFiles } from '../../store/files.js';
 import type { EventFlood } from './event-flood.js';
 import { judgeFreshness } from './freshness.js';
 import { LinkedFiles } from './linked-files.js';
@@ -70,6 +71,8 @@ export class ProjectWatcher {
   /** Why some missing files prove nothing. */
   #doubt: string | null = null;
   #linked: LinkedFiles;
+  /** Deleted files whose copy is due. */
+  #withoutCopy = 0;
   /** The file system that sends no events for all that happens, if there is one. */
   #eventless: string | null = null;
   /** Troubles in a row. */
@@ -224,6 +227,7 @@ export class ProjectWatcher {
       this.#eventless = reasonOf(error);
     }
     this.#linked.refresh();
+    this.#withoutCopy = countFiles(this.#context.index, this.#context.project.id).withoutCopy;
   }
 
   async #settle(): Promise<void> {
@@ -360,6 +364,8 @@ export class ProjectWatcher {
       linked: this.#linked.count,
       allIgnored: this.#allIgnored,
     });
-    this.#options.onFreshness({ projectId: this.#context.project.id, pending, ...judged });
+    const { id, rootDir } = this.#context.project;
+    const withoutCopy = this.#withoutCopy;
+    this.#options.onFreshness({ projectId: id, rootDir, pending, withoutCopy, ...judged });
   }
 }
