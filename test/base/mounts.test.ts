@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import {
+  identityOf,
+  type Mount,
+  mountOf,
+  parseMounts,
+  readMounts,
+  reliabilityOf,
+  reliabilityOfMagic,
+} from '#src/base/mounts.js';
+import { atEnd, temporaryFolder } from '../harness/folder.js';
+
+const sample = `\
+21 28 0:20 / /proc rw,relatime shared:5 - proc proc rw
+28 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
+40 28 8:17 / /media/my\\040disk\\134\\011\\012 rw - vfat /dev/sdb1 rw
+41 28 0:50 /@home /home rw master:2 - btrfs /dev/sda2 rw,subvol=/@home
+42 41 0:51 / /home/u/a/b rw - tmpfs tmpfs rw
+43 41 0:52 / /home/u/a rw - tmpfs none rw
+44 43 0:53 / /home/u/a rw - fuse.sshfs host: rw
+`;
+
+test('mounts are read, with the characters that come in octal', () => {
+  const mounts = parseMounts(sample);
+  assert.equal(mounts.length, 7);
+  const expected: Mount = {
+    id: 40,
+    parentId: 28,
+    device: '8:17',
+    fsRoot: '/',
+    mountPoint: '/media/my disk\\\t\n',
+    type: 'vfat',
+    source: '/dev/sdb1',
+  };
+  assert.deepEqual(mounts[2], expected);
+  assert.deepEqual([mounts[3]?.fsRoot, mounts[3]?.type, mounts[3]?.source], ['/@home', 'btrfs', '/dev/sda2']);
+  assert.deepEqual(parseMounts('nonsense\n1 2\n'), []);
+});
+
+test('a path lies on what is mounted last on its way; what was mounted over is hidden', () => {
+  const mounts = parseMounts(sample);
+  const at = (path: string): number | undefined => mountOf(path, mounts)?.id;
+  assert.equal(at('/'), 28);
+  assert.equal(at('/homes/u'), 28);
+  assert.equal(at('/proc/self'), 21);
+  assert.equal(at('/home'), 41);
+  assert.equal(at('/home/u'), 41);
+  assert.equal(at('/home/u/a'), 44);
+  assert.equal(at('/home/u/a/b/c'), 44, 'the mount on b is below what was mounted on a later');
+  assert.equal(mountOf('/x', []), undefined);
+});
+
+/** False, with the test skipped, where mounting is not allowed. */
+function mount(t: TestContext, ...parameters: string[]): boolean {
+  try {
+    execFileSync('mount', parameters, { stdio: 'ignore' });
+    return true;
+  } catch {
+    t.skip('mounting is not allowed here');
+    return false;
+  }
+}
+
+const unmount = (folder: string): Buffer => execFileSync('umount', [folder]);
+
+test('another file system on the same path, and the bare mount point, are told apart', (t) => {
+  const folder = temporaryFolder(t);
+  const bare = identityOf(folder);
+  const seen = [bare];
+  for (let round = 0; round < 2; round += 1) {
+    if (!mount(t, '-t', 'tmpfs', 'tmpfs', folder)) return;
+    seen.push(identityOf(folder));
+    mkdirSync(join(folder, 'd'));
+    assert.equal(identityOf(folder), seen.at(-1), 'whatever is written into it');
+    assert.equal(identityOf(join(folder, 'd')), seen.at(-1), 'in each of its folders');
+    unmount(folder);
+  }
+  assert.equal(identityOf(folder), bare);
+  assert.equal(new Set(seen).size, seen.length, seen.join('\n'));
+});
+
+test('one tmpfs over another is the upper one', (t) => {
+  const folder = temporaryFolder(t);
+  if (!mount(t, '-t', 'tmpfs', 'tmpfs', folder)) return;
+  atEnd(t, () => unmount(folder));
+  const lower = identityOf(folder);
+  if (!mount(t, '-t', 'tmpfs', 'tmpfs', folder)) return;
+  const upper = identityOf(folder);
+  unmount(folder);
+  assert.notEqual(upper, lower);
+  assert.equal(identityOf(folder), lower);
+});
+
+test('another folder of the same file system that is mounted is told apart, one on itself is not', (t) => {
+  const folder = temporaryFolder(t);
+  for (const name of ['a', 'b']) mkdirSync(join(folder, name));
+  const bare = identityOf(join(folder, 'a'));
+  if (!mount(t, '--bind', join(folder, 'b'), join(folder, 'a'))) return;
+  assert.notEqual(identityOf(join(folder, 'a')), bare);
+  unmount(join(folder, 'a'));
+  if (!mount(t, '--bind', join(folder, 'a'), join(folder, 'a'))) return;
+  assert.equal(identityOf(join(folder, 'a')), bare);
+  unmount(join(folder, 'a'));
+});
+
+test('a disk is known by its source where no birth is kept, and by nothing that a restart changes', (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, 'file'), '');
+  const id = identityOf(folder);
+  const renumbered = readMounts().map((one) => ({
+    ...one,
+    id: one.id + 1_000,
+    parentId: one.parentId + 1_000,
+  }));
+  const type = mountOf(folder, renumbered)?.type;
+  if (type === 'tmpfs') return t.skip('temporary folders are in memory here');
+  assert.equal(identityOf(folder, renumbered), id);
+  assert.equal(id.split(' ')[0], type);
+});
+
+test('a folder that is gone is an error and no file system', (t) => {
+  assert.throws(() => identityOf(join(temporaryFolder(t), 'nothing')), { code: 'ENOENT' });
+});
+
+test('network, FUSE and layered file systems give no events that can be trusted', (t) => {
+  for (const [magic, type] of [
+    [0x6969, 'nfs'],
+    [0xff534d42, 'cifs'],
+    [0x65735546, 'fuse'],
+    [0x794c7630, 'overlay'],
+  ] as const)
+    assert.deepEqual(reliabilityOfMagic(magic), { reliable: false, type });
+  for (const magic of [0xef53, 0x9123683e, 0x58465342, 0x01021994])
+    assert.equal(reliabilityOfMagic(magic).reliable, true);
+  assert.throws(() => reliabilityOf(join(temporaryFolder(t), 'nothing')), { code: 'ENOENT' });
+  const folder = temporaryFolder(t);
+  if (!mount(t, '-t', 'tmpfs', 'tmpfs', folder)) return;
+  assert.deepEqual(reliabilityOf(folder), { reliable: true, type: '0x1021994' });
+  unmount(folder);
+});
+
+test('a layered file system is known as one', (t) => {
+  const folder = temporaryFolder(t);
+  if (!mount(t, '-t', 'tmpfs', 'tmpfs', folder)) return;
+  atEnd(t, () => unmount(folder));
+  for (const name of ['lower', 'upper', 'work', 'all']) mkdirSync(join(folder, name));
+  const layers = `lowerdir=${folder}/lower,upperdir=${folder}/upper,workdir=${folder}/work`;
+  if (!mount(t, '-t', 'overlay', '-o', layers, 'overlay', join(folder, 'all'))) return;
+  assert.deepEqual(reliabilityOf(join(folder, 'all')), { reliable: false, type: 'overlay' });
+  unmount(join(folder, 'all'));
+});
