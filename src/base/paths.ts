@@ -1,7 +1,7 @@
 import { CodekeepError } from './errors.js';
 
-/** Longest relative path that is accepted, in bytes; Linux's PATH_MAX less room for the root. */
-const pathMaxBytes = 3_072;
+/** Longest relative path that is accepted, in bytes; Linux's PATH_MAX (4,096) less room for a short root. */
+const pathMaxBytes = 4_000;
 
 /** A path of so many characters is within the limit, however many bytes each of them takes. */
 const plainPathMaxChars = pathMaxBytes / 3;

@@ -1,9 +1,12 @@
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { isTemporaryName } from '../base/file-placer.js';
 import { isWithin } from '../base/paths.js';
 import { presenceAt } from '../base/presence.js';
+import type { FileStamp } from '../base/stamp.js';
+import { type GitState, noGit } from './git-state.js';
 import { IgnoreList } from './gitignore.js';
+import { OwnFiles } from './own-files.js';
 
 /** Ignored unless a project's own rules say otherwise (`!name/` in .gitignore or .codekeepignore). */
 const builtIn = [
@@ -41,59 +44,145 @@ export function isRuleFile(path: string): boolean {
 }
 
 interface RuleSource {
-  /** A rule file's path in the project, or the built-in rules. */
+  /** A rule file's path (relative to the root where it is below it), or the built-in rules. */
   name: string;
   rules: IgnoreList;
+}
+
+export interface IgnoreContext {
+  /** What git says of the root; where it is left out, git is not asked. */
+  git?: GitState;
+  /** Roots of registered projects, absolute real paths: what is below another one is that project's. */
+  projects?: readonly string[];
 }
 
 /**
  * Which paths of a project are content. The one implementation for every walker: the watcher, the
  * reconcile and single events all ask here.
  *
- * A folder's rule files apply to what is below it; deeper rules beat higher ones, and what is below an
- * ignored folder is ignored (gitignore(5)). Rule files are read once; make a new object after a change.
+ * A folder's rule files apply to what is below it; deeper rules beat higher ones, then come the repository's
+ * info/exclude, the user's core.excludesFile and the built-in rules. What is below an ignored folder is ignored
+ * (gitignore(5)), but for what git tracks: that is content whatever the rules say. Rule files are read once; make a
+ * new object after a change.
  */
 export class IgnoreRules {
   readonly #root: string;
-  readonly #excluded: readonly string[];
+  readonly #git: GitState;
+  /** Rules count from here: the repository's top folder, or the root. */
+  readonly #base: string;
+  /** The root relative to the base, with a slash behind it; '' for the base itself. */
+  readonly #prefix: string;
+  readonly #own: OwnFiles;
+  readonly #isInOwn: boolean;
+  /** Own folders that are not there yet, relative to the root. */
+  readonly #notMadeYet: readonly string[];
+  /** Roots of other projects, relative to the root. */
+  readonly #projects: ReadonlySet<string>;
   readonly #byFolder = new Map<string, readonly RuleSource[]>();
   readonly #environments = new Map<string, boolean>();
+  readonly #ownFolders = new Map<string, boolean>();
 
   /** @param excluded absolute folders that are never content: the versions and state directories */
-  constructor(root: string, excluded: readonly string[]) {
+  constructor(root: string, excluded: readonly string[], { git = noGit, projects = [] }: IgnoreContext = {}) {
     this.#root = root;
-    this.#excluded = excluded.filter((folder) => isWithin(root, folder) && folder !== root);
-  }
-
-  /** True when the entry itself is ignored, given that the folder it is in is not. */
-  ignoresEntry(path: string, isDirectory: boolean): boolean {
-    return this.ignoredBy(path, isDirectory) !== null;
-  }
-
-  /** What ignores the entry itself: a rule file's path, the built-in rules, neverContent; null for content. */
-  ignoredBy(path: string, isDirectory: boolean): string | null {
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    if (neverNames.has(name) || isTemporaryName(name)) return neverContent;
-    if (this.#excluded.length > 0) {
-      const absolute = `${this.#root}/${path}`;
-      if (this.#excluded.some((folder) => isWithin(folder, absolute))) return neverContent;
+    this.#git = git;
+    this.#own = new OwnFiles(excluded);
+    this.#isInOwn = this.#own.hold(root);
+    this.#notMadeYet = foldersBelow(root, this.#own.notMadeYet);
+    this.#projects = new Set(foldersBelow(root, projects));
+    this.#base = git.top ?? root;
+    this.#prefix = root === this.#base ? '' : `${relative(this.#base, root)}/`;
+    // A repository that ignores the project's folder as a whole has nothing to say of what is in it.
+    if (this.#prefix !== '' && this.#ignoresRoot()) {
+      this.#base = root;
+      this.#prefix = '';
+      this.#byFolder.clear();
     }
+  }
+
+  /**
+   * What ignores an entry: a rule file's path, the built-in rules, a project, neverContent; null for content.
+   * @param within what ignores the folder that the entry is in, where that was entered nevertheless
+   */
+  ignoredBy(path: string, isDirectory: boolean, within: string | null = null): string | null {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    if (this.#isInOwn || neverNames.has(name) || isTemporaryName(name)) return neverContent;
+    if (this.#notMadeYet.some((folder) => isWithin(folder, path))) return neverContent;
+    if (isDirectory && this.#projects.has(path)) return `the project ${this.#root}/${path}`;
+    if (!isDirectory && this.#git.isTracked(path)) return null;
+    return within ?? this.#ruleAbout(path, isDirectory);
+  }
+
+  /**
+   * Whether content may be found in a folder: it is not ignored, or git tracks something below it.
+   * @param source what ignores the folder
+   */
+  isEntered(folder: string, source: string | null): boolean {
+    if (source === null) return true;
+    return source !== neverContent && !this.#projects.has(folder) && this.#git.hasTrackedBelow(folder);
+  }
+
+  /** What ignores a folder, by itself or by one above it; null for content. */
+  folderIgnoredBy(folder: string): string | null {
+    return folder === '' ? null : this.ignoredBy(folder, true, this.folderIgnoredBy(parentOf(folder)));
+  }
+
+  /** True for the program's own folders and databases, by whatever path they are reached. */
+  isOwn(stamp: Pick<FileStamp, 'dev' | 'ino'>): boolean {
+    return this.#own.has(stamp);
+  }
+
+  isTracked(path: string): boolean {
+    return this.#git.isTracked(path);
+  }
+
+  /** True when a path is no content: it, or a folder above it, is ignored or the program's own. */
+  ignoresPath(path: string, isDirectory: boolean): boolean {
+    let within: string | null = null;
+    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+      const folder = path.slice(0, slash);
+      within = this.ignoredBy(folder, true, within);
+      if (!this.isEntered(folder, within) || this.#isOwnFolder(folder)) return true;
+    }
+    const source = this.ignoredBy(path, isDirectory, within);
+    const isIgnored = isDirectory ? !this.isEntered(path, source) : source !== null;
+    return isIgnored || this.#own.standsAt(`${this.#root}/${path}`);
+  }
+
+  #isOwnFolder(folder: string): boolean {
+    let isOwn = this.#ownFolders.get(folder);
+    if (isOwn === undefined) {
+      isOwn = this.#own.standsAt(`${this.#root}/${folder}`);
+      this.#ownFolders.set(folder, isOwn);
+    }
+    return isOwn;
+  }
+
+  #ignoresRoot(): boolean {
+    const steps = this.#prefix.split('/').slice(0, -1);
+    const folders = steps.map((_name, position) => steps.slice(0, position + 1).join('/'));
+    return folders.some((folder) => typeof this.#ruleFrom(folder, true) === 'string');
+  }
+
+  #ruleAbout(path: string, isDirectory: boolean): string | null {
+    const source = this.#ruleFrom(`${this.#prefix}${path}`, isDirectory);
+    if (source !== undefined) return source;
+    return isDirectory && this.#isVirtualEnvironment(path) ? builtInName : null;
+  }
+
+  /**
+   * @param path relative to the base
+   * @returns the source of the rule that ignores it, null where a rule includes it, undefined where none is about it
+   */
+  #ruleFrom(path: string, isDirectory: boolean): string | null | undefined {
     for (let folder = parentOf(path); ; folder = parentOf(folder)) {
       const below = folder === '' ? path : path.slice(folder.length + 1);
       for (const source of this.#rulesOf(folder)) {
         const verdict = source.rules.verdict(below, isDirectory);
         if (verdict !== null) return verdict === 'ignored' ? source.name : null;
       }
-      if (folder === '') return isDirectory && this.#isVirtualEnvironment(path) ? builtInName : null;
+      if (folder === '') return undefined;
     }
-  }
-
-  /** True when the path or a folder above it is ignored. */
-  ignoresPath(path: string, isDirectory: boolean): boolean {
-    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
-      if (this.ignoresEntry(path.slice(0, slash), true)) return true;
-    }
-    return this.ignoresEntry(path, isDirectory);
   }
 
   /** By its marker and not by its name: a folder `venv` may be code, as in Python's own library. */
@@ -116,14 +205,33 @@ export class IgnoreRules {
   }
 
   #readRules(folder: string): readonly RuleSource[] {
-    const names = folder === '' ? [join('.git', 'info', 'exclude'), ...ruleFiles] : ruleFiles;
-    const sources = names.map((name) => {
-      const text = readOptional(join(this.#root, folder, name));
-      return { name: join(folder, name), rules: new IgnoreList(text.replace(/^\uFEFF/u, '')) };
-    });
-    if (folder === '') sources.unshift({ name: builtInName, rules: new IgnoreList(builtIn.join('\n')) });
+    const sources = ruleFiles.map((name) => this.#sourceAt(join(this.#base, folder, name), readFlags));
+    if (folder === '') sources.unshift(...this.#rulesForAll());
     return sources.filter(({ rules }) => !rules.isEmpty).reverse();
   }
+
+  /** The weakest first. */
+  #rulesForAll(): RuleSource[] {
+    const { infoExclude, excludesFile, top } = this.#git;
+    const files = [excludesFile, top === this.#base ? infoExclude : null].filter((file) => file !== null);
+    return [
+      { name: builtInName, rules: new IgnoreList(builtIn.join('\n')) },
+      ...files.map((file) => this.#sourceAt(file, readFlagsOutside)),
+    ];
+  }
+
+  #sourceAt(file: string, flags: number): RuleSource {
+    const text = readOptional(file, flags);
+    const name = isWithin(this.#root, file) ? relative(this.#root, file) : file;
+    return { name, rules: new IgnoreList(text.replace(/^\uFEFF/u, '')) };
+  }
+}
+
+/** Those of absolute folders that are below the root, relative to it. */
+function foldersBelow(root: string, folders: readonly string[]): string[] {
+  return folders
+    .filter((folder) => folder !== root && isWithin(root, folder))
+    .map((folder) => relative(root, folder));
 }
 
 function parentOf(path: string): string {
@@ -131,15 +239,16 @@ function parentOf(path: string): string {
   return slash < 0 ? '' : path.slice(0, slash);
 }
 
-/** Neither follows a symlink nor waits for the writer of a fifo. */
-const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** Waits for no writer of a fifo. Where people keep their own rules may be a symlink; one in a tree has none, as for git. */
+const readFlagsOutside = constants.O_RDONLY | constants.O_NONBLOCK;
+const readFlags = readFlagsOutside | constants.O_NOFOLLOW;
 
-/** A rule file that is missing, a folder, a symlink, or unreadable has no rules: git treats it so, too. */
-function readOptional(path: string): string {
+/** A rule file that is missing, no regular file, or unreadable has no rules: git treats it so, too. */
+function readOptional(path: string, flags: number): string {
   let fd: number | null = null;
   try {
-    fd = openSync(path, readFlags);
-    return readFileSync(fd, 'utf8');
+    fd = openSync(path, flags);
+    return fstatSync(fd).isFile() ? readFileSync(fd, 'utf8') : '';
   } catch {
     return '';
   } finally {

@@ -1,0 +1,121 @@
+import { execFile } from 'node:child_process';
+import { type BigIntStats, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { messageOf } from '../base/errors.js';
+
+/** Where a work tree's repository lies; absolute paths. */
+export interface Repository {
+  /** The folder that `.git` is in. */
+  top: string;
+  gitDir: string;
+  /** What all work trees of the repository share; gitDir itself for the first one. */
+  commonDir: string;
+}
+
+/** As git looks for it: the nearest `.git` at a folder or above it, on the same file system. One stat a folder. */
+export function findRepository(root: string): Repository | null {
+  for (let top = root; ; top = dirname(top)) {
+    const repository = repositoryAt(top);
+    if (repository !== null) return followed(top)?.dev === followed(root)?.dev ? repository : null;
+    if (top === '/') return null;
+  }
+}
+
+function repositoryAt(top: string): Repository | null {
+  const path = join(top, '.git');
+  const stats = followed(path);
+  if (stats === null) return null;
+  const gitDir = stats.isFile() ? resolve(top, firstLineOf(path).replace(/^gitdir: /u, '')) : path;
+  const commonDir = resolve(gitDir, firstLineOf(join(gitDir, 'commondir')));
+  const isOne = followed(join(gitDir, 'HEAD')) !== null && followed(join(commonDir, 'objects')) !== null;
+  return isOne ? { top, gitDir, commonDir } : null;
+}
+
+/** Of one of git's small files; '' where it cannot be read. */
+export function firstLineOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n[^]*$/u, '');
+  } catch {
+    return '';
+  }
+}
+
+/** stat, through symlinks; null for what cannot be looked at. */
+function followed(path: string): BigIntStats | null {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false }) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** One text for how files are now; it is another one as soon as one of them was written, replaced, made or removed. */
+export function stampsOf(files: readonly string[]): string {
+  return files.map((file) => `${file} ${stampTextOf(followed(file))}`).join('\n');
+}
+
+function stampTextOf(stats: BigIntStats | null): string {
+  return stats === null
+    ? 'absent'
+    : [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
+}
+
+/** An index of a million files is listed within seconds, in some 100 MB. */
+const answerMaxMs = 60_000;
+const answerMaxBytes = 1024 * 1024 * 1024;
+
+/** What a repository's own configuration might have git do is off: it could be anybody's. */
+const harmless = [
+  'safe.directory=*',
+  'core.fsmonitor=false',
+  'core.hooksPath=/dev/null',
+  'protocol.allow=never',
+].flatMap((setting) => ['-c', setting]);
+
+/**
+ * What git answers; null where it says that there is no such thing (exit status 1). The repository is named, so that
+ * git looks for none, and takes one that is somebody else's. Nothing is written, and nothing of it is run.
+ * @param folder the working directory
+ * @throws ENOENT where git is not installed; a failure of git (see whyGitFailed); an AbortError
+ */
+export async function askGit(
+  repository: Repository | null,
+  folder: string,
+  question: readonly string[],
+  signal: AbortSignal,
+): Promise<string | null> {
+  const place =
+    repository === null
+      ? ['--git-dir=/dev/null']
+      : [`--git-dir=${repository.gitDir}`, `--work-tree=${repository.top}`];
+  try {
+    const { stdout } = await promisify(execFile)('git', [...place, '--no-pager', ...harmless, ...question], {
+      cwd: folder,
+      env: environment(),
+      timeout: answerMaxMs,
+      maxBuffer: answerMaxBytes,
+      signal,
+    });
+    return stdout;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 1) return null;
+    throw error;
+  }
+}
+
+/** What git itself said where it failed, or what became of it. */
+export function whyGitFailed(error: unknown): string {
+  const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+  return said === '' ? messageOf(error) : said;
+}
+
+/** Names files of the user's configuration, as git's own tests do; all else that begins so would lead git elsewhere. */
+const keptVariables = new Set(['GIT_CONFIG_GLOBAL', 'GIT_CONFIG_SYSTEM', 'GIT_CONFIG_NOSYSTEM']);
+
+function environment(): Record<string, string | undefined> {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('GIT_') || keptVariables.has(name),
+  );
+  return { ...Object.fromEntries(kept), LC_ALL: 'C', GIT_OPTIONAL_LOCKS: '0', GIT_NO_LAZY_FETCH: '1' };
+}

@@ -1,0 +1,217 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { errnoOf } from '../base/errors.js';
+import { Slicer } from '../base/waiting.js';
+import {
+  askGit,
+  findRepository,
+  firstLineOf,
+  type Repository,
+  stampsOf,
+  whyGitFailed,
+} from './git-program.js';
+
+/**
+ * What git says of a folder: which of its files are tracked, where HEAD is, and which rule files of its own hold.
+ *
+ * The program git is asked, since what an index or a ref looks like on disk is its business (index versions 2 to 4,
+ * split, sparse, SHA-256, reftable). It is asked again only when a file that the answer came from has another stamp.
+ */
+export interface GitState {
+  /** Commit of HEAD, or the name of its branch while that has none; null without a repository, or without git. */
+  head: string | null;
+  /** The repository's top folder, absolute: the root or one above it; null without a repository. */
+  top: string | null;
+  /** Where this work tree's HEAD lies, absolute; null without a repository. */
+  gitDir: string | null;
+  /** @param path of a file or symlink, relative to the root */
+  isTracked(path: string): boolean;
+  /** @param folder relative to the root; '' for the root itself. What is below a submodule is another repository's. */
+  hasTrackedBelow(folder: string): boolean;
+  /** The repository's info/exclude, absolute; it may not be there. Null without a repository. */
+  infoExclude: string | null;
+  /** core.excludesFile or its default, absolute; it may not be there. Also without a repository; null for none. */
+  excludesFile: string | null;
+  /** Why git could not be asked, in words; then what it said last holds on. */
+  problem: string | null;
+}
+
+/** Where git is not asked: nothing is tracked, and no rules hold but those in the tree. */
+export const noGit: GitState = {
+  head: null,
+  top: null,
+  gitDir: null,
+  isTracked: () => false,
+  hasTrackedBelow: () => false,
+  infoExclude: null,
+  excludesFile: null,
+  problem: null,
+};
+
+/** An answer, and how the files that it came from were just before it was given. */
+interface Known<T> {
+  stamps: string;
+  answer: T;
+}
+
+/** By root: a project has one. */
+const knownIndexes = new Map<string, Known<GitIndex>>();
+/** By gitDir; '' for what holds without a repository. */
+const knownConfigs = new Map<string, Known<GitConfig>>();
+
+/**
+ * An unchanged repository costs some stats and starts no process.
+ * @param root absolute real path
+ * @throws the signal's reason
+ */
+export async function readGitState(root: string, signal: AbortSignal): Promise<GitState> {
+  const repository = findRepository(root);
+  const { excludesFile } = await readConfig(repository, signal);
+  if (repository === null) {
+    knownIndexes.delete(root);
+    return { ...noGit, excludesFile };
+  }
+  const { head, files, folders, problem } = await readIndex(repository, root, signal);
+  return {
+    head,
+    top: repository.top,
+    gitDir: repository.gitDir,
+    isTracked: (path) => files.has(path),
+    hasTrackedBelow: (folder) => folders.has(folder),
+    infoExclude: join(repository.commonDir, 'info', 'exclude'),
+    excludesFile,
+    problem,
+  };
+}
+
+interface GitIndex {
+  head: string | null;
+  /** Relative to the root, as all that is below it. */
+  files: ReadonlySet<string>;
+  /** Those that something tracked is below. */
+  folders: ReadonlySet<string>;
+  problem: string | null;
+}
+
+const emptyIndex: GitIndex = { head: null, files: new Set(), folders: new Set(), problem: null };
+
+async function readIndex(repository: Repository, root: string, signal: AbortSignal): Promise<GitIndex> {
+  const stamps = stampsOf(headFiles(repository));
+  const known = knownIndexes.get(root);
+  if (known?.stamps === stamps) return known.answer;
+  try {
+    const head = await headOf(repository, root, signal);
+    // In its working directory git names what is below it, relative to it.
+    const listed = await askGit(repository, root, ['ls-files', '-z', '--stage'], signal);
+    const answer = { head, ...(await trackedIn(listed ?? '', signal)), problem: null };
+    knownIndexes.set(root, { stamps, answer });
+    return answer;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (errnoOf(error) === 'ENOENT') return emptyIndex;
+    return { ...(known?.answer ?? emptyIndex), problem: `git failed: ${whyGitFailed(error)}` };
+  }
+}
+
+/** What changes when HEAD moves or the index is written. A branch is a file of its own, or a line of one for all. */
+function headFiles({ gitDir, commonDir }: Repository): string[] {
+  const branch = /^ref: (?<name>.+)$/u.exec(firstLineOf(join(gitDir, 'HEAD')))?.groups?.['name'];
+  const own = ['HEAD', 'index', 'logs/HEAD', 'reftable/tables.list'].map((name) => join(gitDir, name));
+  const shared = ['packed-refs', 'reftable/tables.list'].map((name) => join(commonDir, name));
+  return branch === undefined ? [...own, ...shared] : [...own, ...shared, join(commonDir, branch)];
+}
+
+async function headOf(repository: Repository, root: string, signal: AbortSignal): Promise<string | null> {
+  const commit = await askGit(repository, root, ['rev-parse', '--quiet', '--verify', 'HEAD'], signal);
+  if (commit !== null) return commit.trim();
+  return (await askGit(repository, root, ['symbolic-ref', '--quiet', 'HEAD'], signal))?.trim() ?? null;
+}
+
+/** A submodule's entry is a commit of another repository. */
+const submoduleMode = '160000 ';
+
+/** @param listed entries of `mode object stage`, a tab, and the path, each with a NUL at its end */
+async function trackedIn(listed: string, signal: AbortSignal): Promise<Pick<GitIndex, 'files' | 'folders'>> {
+  const slicer = new Slicer(signal);
+  const files = new Set<string>();
+  const folders = new Set<string>();
+  for (let start = 0; start < listed.length;) {
+    const end = listed.indexOf('\0', start);
+    if (!listed.startsWith(submoduleMode, start)) {
+      const path = listed.slice(listed.indexOf('\t', start) + 1, end);
+      files.add(path);
+      addParents(folders, path);
+    }
+    start = end + 1;
+    if (slicer.isDue()) await slicer.breathe();
+  }
+  return { files, folders };
+}
+
+function addParents(folders: Set<string>, path: string): void {
+  let folder = path;
+  do {
+    folder = folder.slice(0, Math.max(folder.lastIndexOf('/'), 0));
+    if (folders.has(folder)) return;
+    folders.add(folder);
+  } while (folder !== '');
+}
+
+interface GitConfig {
+  /** What the answer was read from, and what would change it by being made. */
+  files: readonly string[];
+  excludesFile: string | null;
+}
+
+/**
+ * core.excludesFile as git resolves it. Includes and their conditions make it git's business which files the
+ * configuration is in; it names them, and their stamps say when to ask again. A time would be too long for somebody
+ * who has just changed a rule, and would start processes for projects where nothing happens.
+ */
+async function readConfig(repository: Repository | null, signal: AbortSignal): Promise<GitConfig> {
+  const key = repository?.gitDir ?? '';
+  const known = knownConfigs.get(key);
+  if (known !== undefined && known.stamps === stampsOf(known.answer.files)) return known.answer;
+  try {
+    const files = await configFiles(repository, signal);
+    const stamps = stampsOf(files);
+    const answer = { files, excludesFile: await askExcludes(repository, signal) };
+    knownConfigs.set(key, { stamps, answer });
+    return answer;
+  } catch {
+    signal.throwIfAborted();
+    return known?.answer ?? { files: [], excludesFile: defaultExcludes() };
+  }
+}
+
+async function configFiles(repository: Repository | null, signal: AbortSignal): Promise<string[]> {
+  const listed = await askGit(repository, '/', ['config', '--list', '--show-origin', '-z'], signal);
+  // An origin, NUL, key and value, NUL.
+  const origins = (listed ?? '').split('\0').filter((_text, position) => position % 2 === 0);
+  const named = origins.filter((origin) => origin.startsWith('file:')).map((origin) => origin.slice(5));
+  return [...new Set([...usualConfigs(repository), ...named])];
+}
+
+function usualConfigs(repository: Repository | null): string[] {
+  const users = ['/etc/gitconfig', join(homedir(), '.gitconfig'), join(gitHome(), 'config')];
+  if (repository === null) return users;
+  return [...users, join(repository.commonDir, 'config'), join(repository.gitDir, 'config.worktree')];
+}
+
+async function askExcludes(repository: Repository | null, signal: AbortSignal): Promise<string | null> {
+  const question = ['config', '--type=path', '-z', '--get', 'core.excludesFile'];
+  const given = await askGit(repository, '/', question, signal);
+  if (given === null) return defaultExcludes();
+  const path = given.replace(/\0$/u, '');
+  return path === '' ? null : resolve(repository?.top ?? '/', path);
+}
+
+/** Of git's own folder below XDG's; gitignore(5). */
+function defaultExcludes(): string {
+  return join(gitHome(), 'ignore');
+}
+
+function gitHome(): string {
+  const given = process.env['XDG_CONFIG_HOME'] ?? '';
+  return join(given === '' ? join(homedir(), '.config') : given, 'git');
+}
