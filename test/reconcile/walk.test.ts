@@ -169,6 +169,15 @@ test("the program's own folders and databases are no content, however they are r
   assert.deepEqual(pathsOf(await walkTree(state, '', inside)), [], 'a project inside of it');
 });
 
+test('an own folder that is made while a walk is under way is no content', async (t) => {
+  const root = temporaryFolder(t);
+  const rules = new IgnoreRules(root, [join(root, 'data/versions')]);
+  mkdirSync(join(root, 'data/versions'), { recursive: true });
+  for (const name of ['data/versions/a', 'data/versions2']) writeFileSync(join(root, name), '');
+  assert.deepEqual(pathsOf(await walkTree(root, '', rules)), ['data/versions2']);
+  assert.ok(rules.ignoresPath('data/versions/a', false) && !rules.ignoresPath('data/versions2', false));
+});
+
 test('an own folder that is mounted into a project is no content', async (t) => {
   const place = temporaryFolder(t);
   for (const name of ['project/shown', 'state']) mkdirSync(join(place, name), { recursive: true });
