@@ -25,9 +25,9 @@ export interface GitState {
   /** Where this work tree's HEAD lies, absolute; null without a repository. */
   gitDir: string | null;
   /** @param path of a file or symlink, relative to the root */
-  isTracked(path: string): boolean;
+  isTracked: (path: string) => boolean;
   /** @param folder relative to the root; '' for the root itself. What is below a submodule is another repository's. */
-  hasTrackedBelow(folder: string): boolean;
+  hasTrackedBelow: (folder: string) => boolean;
   /** The repository's info/exclude, absolute; it may not be there. Null without a repository. */
   infoExclude: string | null;
   /** core.excludesFile or its default, absolute; it may not be there. Also without a repository; null for none. */
@@ -56,7 +56,7 @@ interface Known<T> {
 
 /** By root: a project has one. */
 const knownIndexes = new Map<string, Known<GitIndex>>();
-/** By gitDir; '' for what holds without a repository. */
+/** By where configuration usually is: without a repository it is the user's alone. */
 const knownConfigs = new Map<string, Known<GitConfig>>();
 
 /**
@@ -169,11 +169,12 @@ interface GitConfig {
  * who has just changed a rule, and would start processes for projects where nothing happens.
  */
 async function readConfig(repository: Repository | null, signal: AbortSignal): Promise<GitConfig> {
-  const key = repository?.gitDir ?? '';
+  const usual = usualConfigs(repository);
+  const key = usual.join('\n');
   const known = knownConfigs.get(key);
   if (known !== undefined && known.stamps === stampsOf(known.answer.files)) return known.answer;
   try {
-    const files = await configFiles(repository, signal);
+    const files = [...new Set([...usual, ...(await namedConfigs(repository, signal))])];
     const stamps = stampsOf(files);
     const answer = { files, excludesFile: await askExcludes(repository, signal) };
     knownConfigs.set(key, { stamps, answer });
@@ -184,12 +185,11 @@ async function readConfig(repository: Repository | null, signal: AbortSignal): P
   }
 }
 
-async function configFiles(repository: Repository | null, signal: AbortSignal): Promise<string[]> {
+async function namedConfigs(repository: Repository | null, signal: AbortSignal): Promise<string[]> {
   const listed = await askGit(repository, '/', ['config', '--list', '--show-origin', '-z'], signal);
   // An origin, NUL, key and value, NUL.
   const origins = (listed ?? '').split('\0').filter((_text, position) => position % 2 === 0);
-  const named = origins.filter((origin) => origin.startsWith('file:')).map((origin) => origin.slice(5));
-  return [...new Set([...usualConfigs(repository), ...named])];
+  return origins.filter((origin) => origin.startsWith('file:')).map((origin) => origin.slice(5));
 }
 
 function usualConfigs(repository: Repository | null): string[] {

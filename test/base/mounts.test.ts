@@ -107,19 +107,49 @@ test('another folder of the same file system that is mounted is told apart, one 
   unmount(join(folder, 'a'));
 });
 
-test('a disk is known by its source where no birth is kept, and by nothing that a restart changes', (t) => {
+/** An image of a disk, formatted at a time in seconds since 1970; null where the programs for it are missing. */
+function diskImage(folder: string, name: string, at: number): string | null {
+  const image = join(folder, name);
+  writeFileSync(image, Buffer.alloc(4 * 1024 * 1024));
+  try {
+    const env = { ...process.env, E2FSPROGS_FAKE_TIME: String(at) };
+    execFileSync('mkfs.ext4', ['-q', image], { env, stdio: 'ignore' });
+    return image;
+  } catch {
+    return null;
+  }
+}
+
+test('another disk in the same slot is told apart, and a disk is the same when it comes back', (t) => {
   const folder = temporaryFolder(t);
-  writeFileSync(join(folder, 'file'), '');
-  const id = identityOf(folder);
-  const renumbered = readMounts().map((one) => ({
-    ...one,
-    id: one.id + 1_000,
-    parentId: one.parentId + 1_000,
-  }));
-  const type = mountOf(folder, renumbered)?.type;
+  const place = join(folder, 'place');
+  mkdirSync(place);
+  const images = [1_700_000_000, 1_700_000_001].map((at) => diskImage(folder, `disk${at}`, at));
+  const seen: string[] = [];
+  for (const image of [...images, ...images]) {
+    if (image === null) return t.skip('there is no mkfs.ext4 here');
+    if (!mount(t, '-o', 'loop', image, place)) return;
+    seen.push(identityOf(place));
+    unmount(place);
+  }
+  assert.deepEqual(seen.slice(2), seen.slice(0, 2));
+  assert.notEqual(seen[0], seen[1]);
+});
+
+test('where no birth is kept, a file system is known by its source and by what of it is mounted', () => {
+  const mounts = readMounts();
+  const proc = mountOf('/proc', mounts);
+  assert.equal(identityOf('/proc', mounts), `proc 1 ${proc?.source} ${proc?.fsRoot}`);
+});
+
+test('nothing that a restart gives out anew is in an identity', (t) => {
+  const folder = temporaryFolder(t);
+  const mounts = readMounts();
+  const renumbered = mounts.map((one) => ({ ...one, id: one.id + 1_000, parentId: one.parentId + 1_000 }));
+  const type = mountOf(folder, mounts)?.type;
   if (type === 'tmpfs') return t.skip('temporary folders are in memory here');
-  assert.equal(identityOf(folder, renumbered), id);
-  assert.equal(id.split(' ')[0], type);
+  assert.equal(identityOf(folder, renumbered), identityOf(folder, mounts));
+  assert.equal(identityOf(folder, mounts).split(' ')[0], type);
 });
 
 test('a folder that is gone is an error and no file system', (t) => {

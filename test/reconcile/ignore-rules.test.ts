@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { IgnoreRules, isRuleFile } from '#src/reconcile/ignore-rules.js';
-import { walkTree } from '#src/reconcile/walk.js';
+import { presenceAt } from '#src/base/presence.js';
+import { readGitState } from '#src/reconcile/git-state.js';
+import { type IgnoreContext, IgnoreRules, isRuleFile } from '#src/reconcile/ignore-rules.js';
+import { type WalkResult, walkTree } from '#src/reconcile/walk.js';
 import { pathsBelow, temporaryFolder } from '../harness/folder.js';
+import { git, repositoryIn, withVariables } from './repository.js';
 
 /**
- * The walk shows what `git ls-files -co --exclude-standard` shows, except, on purpose:
- * - files that git tracks although a rule ignores them: the rule counts;
+ * The walk shows what `git ls-files -co --exclude-standard` shows of what is there, except, on purpose:
  * - built-in ignores (node_modules/ and the like), which git has not; `!name/` includes them;
  * - repositories inside of the project: git stops there, the walk does not;
- * - the user's own core.excludesFile is not read;
+ * - a project that is a folder which its repository ignores: only its own rules count;
+ * - empty folders, which git does not know;
  * - .codekeepignore, which git does not know.
  */
-const environment = { ...process.env, GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null' };
-
 type Tree = Record<string, string>;
 
 function makeTree(root: string, tree: Tree): void {
@@ -29,25 +29,35 @@ function makeTree(root: string, tree: Tree): void {
   }
 }
 
+/** A repository; what the user of the tests has configured has no part in it. */
 function repository(t: TestContext): string {
-  const root = temporaryFolder(t);
-  execFileSync('git', ['init', '-q', root], { env: environment });
-  return root;
+  withVariables(t, { HOME: '/nowhere', XDG_CONFIG_HOME: undefined, GIT_CONFIG_NOSYSTEM: '1' });
+  return repositoryIn(temporaryFolder(t));
 }
 
+/** Paths that git shows and that are there, once each. */
 const shownByGit = (root: string): string[] =>
-  execFileSync('git', ['-C', root, 'ls-files', '-z', '-co', '--exclude-standard'], {
-    env: environment,
-    encoding: 'utf8',
-  })
-    .split('\0')
-    .filter((path) => path !== '')
+  [...new Set(git(root, 'ls-files', '-z', '-co', '--exclude-standard').split('\0'))]
+    .filter((path) => path !== '' && presenceAt(join(root, path)) !== 'absent')
     .sort();
 
-async function shownByWalk(root: string, excluded: string[] = []): Promise<string[]> {
-  const { files } = await walkTree(root, '', new IgnoreRules(root, excluded));
-  return files.map(({ path }) => path).sort();
+async function walkOf(
+  root: string,
+  excluded: string[] = [],
+  context: IgnoreContext = {},
+): Promise<WalkResult> {
+  const state = await readGitState(root, new AbortController().signal);
+  return await walkTree(root, '', new IgnoreRules(root, excluded, { git: state, ...context }));
 }
+
+const shownOf = ({ files }: WalkResult): string[] =>
+  files
+    .filter(({ kind }) => kind !== 'folder')
+    .map(({ path }) => path)
+    .sort();
+
+const shownByWalk = async (root: string, excluded: string[] = []): Promise<string[]> =>
+  shownOf(await walkOf(root, excluded));
 
 const filesOf = (...paths: string[]): Tree => Object.fromEntries(paths.map((path) => [path, '']));
 const wideTree = filesOf(
@@ -130,15 +140,153 @@ test('as git does: any rules in any tree', async (t) => {
     { minKeys: 1, maxKeys: 3 },
   );
   const tree = fc.array(path, { minLength: 4, maxLength: 14 });
+  const tracked = fc.func(fc.boolean());
+  const project = fc.constantFrom('', '', 'a', 'a/b');
+  const exclude = fc.option(rules, { nil: '' });
   await fc.assert(
-    fc.asyncProperty(tree, ruleFiles, async (paths, files) => {
-      const isFolder = (one: string): boolean =>
-        [...paths, ...Object.keys(files)].some((other) => other.startsWith(`${one}/`));
-      makeTree(root, { ...filesOf(...paths.filter((one) => !isFolder(one))), ...files });
-      assert.deepEqual(await shownByWalk(root), shownByGit(root));
-    }),
-    { numRuns: Number(process.env['IGNORE_RUNS'] ?? 150) },
+    fc.asyncProperty(
+      tree,
+      ruleFiles,
+      exclude,
+      tracked,
+      project,
+      async (paths, files, excluded, isTracked, below) => {
+        const isFolder = (one: string): boolean =>
+          [...paths, ...Object.keys(files)].some((other) => other.startsWith(`${one}/`));
+        const plain = paths.filter((one) => !isFolder(one));
+        rmSync(join(root, '.git/index'), { force: true });
+        makeTree(root, { ...filesOf(...plain), ...files, '.git/info/exclude': excluded });
+        const chosen = plain.filter(isTracked);
+        if (chosen.length > 0) git(root, 'add', '--force', '--', ...chosen);
+        const at = join(root, below);
+        const isThere = presenceAt(at) === 'directory';
+        if (!isThere || (below !== '' && isIgnoredByGit(root, below))) return;
+        assert.deepEqual(await shownByWalk(at), shownByGit(at));
+      },
+    ),
+    { numRuns: Number(process.env['IGNORE_RUNS'] ?? 100) },
   );
+});
+
+/** Whether rules ignore a folder, or one above it. */
+function isIgnoredByGit(root: string, folder: string): boolean {
+  try {
+    git(root, 'check-ignore', '--quiet', '--no-index', folder);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test("echo '*' > .gitignore: what git tracks stays content, what it does not is ignored by that rule", async (t) => {
+  const root = repository(t);
+  makeTree(root, filesOf('a', 'd/e/b', 'd/new', 'e/new', 'new'));
+  git(root, 'add', 'a', 'd/e/b');
+  writeFileSync(join(root, '.gitignore'), '*\n');
+  const walk = await walkOf(root);
+  assert.deepEqual(shownOf(walk), ['a', 'd/e/b']);
+  assert.deepEqual(shownOf(walk), shownByGit(root));
+  assert.deepEqual([...walk.ignored], [['.gitignore', 4]]);
+  assert.deepEqual(new Set(walk.files.map(({ tracked }) => tracked)), new Set([1]));
+  const plain = temporaryFolder(t);
+  makeTree(plain, { ...filesOf('a', 'd/e/b'), '.gitignore': '*\n' });
+  const without = await walkOf(plain);
+  assert.deepEqual([without.files, [...without.ignored]], [[], [['.gitignore', 3]]]);
+});
+
+test('of an ignored folder only what git tracks is content, and its rule files include nothing', async (t) => {
+  const root = repository(t);
+  makeTree(root, filesOf('build/kept', 'build/new', 'build/d/kept', 'build/d/new', 'build/e/new'));
+  mkdirSync(join(root, 'build/empty'));
+  git(root, 'add', 'build/kept', 'build/d/kept');
+  makeTree(root, { ...filesOf('build/kept', 'build/new', 'build/d/kept', 'build/d/new', 'build/e/new') });
+  mkdirSync(join(root, 'build/empty'));
+  writeFileSync(join(root, '.gitignore'), 'build/\n');
+  writeFileSync(join(root, 'build/.gitignore'), '!*\n');
+  const walk = await walkOf(root);
+  const tracked = Object.fromEntries(walk.files.map((file) => [file.path, file.tracked]));
+  assert.deepEqual(tracked, { '.gitignore': 0, 'build/d/kept': 1, 'build/kept': 1 });
+  assert.equal(walk.ignored.get('.gitignore'), 5);
+  const state = await readGitState(root, new AbortController().signal);
+  const rules = new IgnoreRules(root, [], { git: state });
+  for (const [path, isFolder, isIgnored] of [
+    ['build', true, false], ['build/d', true, false], ['build/e', true, true], ['build/empty', true, true],
+    ['build/kept', false, false], ['build/new', false, true], ['build/d/kept', false, false], ['build/d/new', false, true],
+  ] as const) assert.equal(rules.ignoresPath(path, isFolder), isIgnored, path); // prettier-ignore
+  const part = await walkTree(root, 'build/d', rules);
+  assert.deepEqual(shownOf(part), ['build/d/kept'], 'also where the walk begins below it');
+});
+
+test("built-in ignores yield to what git tracks, version control's own files do not", async (t) => {
+  const root = repository(t);
+  makeTree(
+    root,
+    filesOf('node_modules/a/kept', 'node_modules/b/new', 'env/pyvenv.cfg', 'env/new', '.hg/x', 'c.pyc'),
+  );
+  git(root, 'add', '--force', 'node_modules/a/kept', 'env/pyvenv.cfg', '.hg/x', 'c.pyc');
+  assert.deepEqual(await shownByWalk(root), ['c.pyc', 'env/pyvenv.cfg', 'node_modules/a/kept']);
+});
+
+test('core.excludesFile is weaker than info/exclude, and stronger than the built-in rules', async (t) => {
+  const root = repository(t);
+  const home = temporaryFolder(t);
+  withVariables(t, { HOME: home });
+  const global = join(home, '.config/git/ignore');
+  makeTree(home, { '.config/git/ignore': 'a\nb\nc\n!node_modules/\n/d/x\n' });
+  makeTree(root, {
+    ...filesOf('a', 'b', 'c', 'node_modules/m', 'd/x', 'd/d/x'),
+    '.git/info/exclude': '!b\n',
+    '.gitignore': '!c\n',
+  });
+  const walk = await walkOf(root);
+  assert.deepEqual(shownOf(walk), ['.gitignore', 'b', 'c', 'd/d/x', 'node_modules/m']);
+  assert.deepEqual([...walk.ignored], [[global, 2]]);
+  const plain = temporaryFolder(t);
+  makeTree(plain, filesOf('a', 'd/x', 'other'));
+  assert.deepEqual(await shownByWalk(plain), ['other'], 'also without a repository');
+});
+
+test('info/exclude counts in a linked work tree, too', async (t) => {
+  const root = repository(t);
+  git(root, 'commit', '-q', '--allow-empty', '-m', 'first');
+  const tree = join(temporaryFolder(t), 'tree');
+  git(root, 'worktree', 'add', '-q', tree);
+  writeFileSync(join(root, '.git/info/exclude'), 'a\n');
+  makeTree(tree, filesOf('b'));
+  git(tree, 'worktree', 'repair', tree);
+  makeTree(tree, filesOf('a', 'b'));
+  assert.deepEqual(await shownByWalk(tree), shownByGit(tree));
+  assert.deepEqual(await shownByWalk(tree), ['b']);
+});
+
+test('a project that its repository ignores as a whole has its own rules only', async (t) => {
+  const root = repository(t);
+  makeTree(root, {
+    ...filesOf('d/project/a', 'd/project/b'),
+    '.gitignore': '*\n',
+    'd/project/.gitignore': 'b\n',
+  });
+  assert.deepEqual(await shownByWalk(join(root, 'd/project')), ['.gitignore', 'a']);
+});
+
+test('what is below the root of another project is not content, tracked or not', async (t) => {
+  const root = repository(t);
+  makeTree(root, filesOf('a', 'd/inner/b', 'd/inner2/c', 'd/inner/e/f'));
+  git(root, 'add', '--all');
+  const projects = [root, join(root, 'd/inner'), dirname(root), `${root}-beside`];
+  const walk = await walkOf(root, [], { projects });
+  assert.deepEqual(shownOf(walk), ['a', 'd/inner2/c']);
+  assert.deepEqual([...walk.ignored], [[`the project ${root}/d/inner`, 1]]);
+  const rules = new IgnoreRules(root, [], { projects });
+  assert.ok(rules.ignoresPath('d/inner/e/f', false) && rules.ignoresPath('d/inner', true));
+  assert.ok(!rules.ignoresPath('d/inner2/c', false));
+});
+
+test('a file of rules that never ends holds up nothing', async (t) => {
+  const root = repository(t);
+  makeTree(root, filesOf('a'));
+  git(root, 'config', 'core.excludesFile', '/dev/zero');
+  assert.deepEqual(await shownByWalk(root), ['a']);
 });
 
 test('a virtual environment is known by its marker, and a folder that is only named so is content', async (t) => {
@@ -207,8 +355,5 @@ test('a rule file that is a symlink has no rules, as for git', async (t) => {
   symlinkSync('rules', join(root, '.gitignore'));
   const shown = await shownByWalk(root);
   assert.ok(shown.includes('a'));
-  assert.deepEqual(
-    shown,
-    shownByGit(root).filter((path) => path !== '.gitignore'),
-  );
+  assert.deepEqual(shown, shownByGit(root));
 });

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { identityOf } from '#src/base/mounts.js';
 import { IgnoreRules } from '#src/reconcile/ignore-rules.js';
 import { compareWalk } from '#src/reconcile/reconcile-project.js';
 import { stampOf } from '#src/base/stamp.js';
 import { type WalkedFile, type WalkResult, walkTree } from '#src/reconcile/walk.js';
 import type { FileRow } from '#src/store/files.js';
-import { asNobody, temporaryFolder } from '../harness/folder.js';
+import { asNobody, atEnd, temporaryFolder } from '../harness/folder.js';
 
 const deepName = 'n'.repeat(100);
 const walk = (root: string): Promise<WalkResult> => walkTree(root, '', new IgnoreRules(root, []));
@@ -17,25 +19,179 @@ const pathsOf = ({ files }: WalkResult): string[] => files.map(({ path }) => pat
 const skippedOf = ({ skipped }: WalkResult): string[] =>
   skipped.map(({ path, reason }) => `${path}: ${reason}`).sort();
 
-test('regular files are listed; symlinks and special files are skipped with a reason', async (t) => {
+const kindsOf = ({ files }: WalkResult): Record<string, string> =>
+  Object.fromEntries(files.map(({ path, kind }) => [path, kind]));
+
+test('regular files, symlinks and empty folders are content; special files are skipped with a reason', async (t) => {
   const root = temporaryFolder(t);
   const outside = temporaryFolder(t);
   writeFileSync(join(outside, 'secret'), '');
   mkdirSync(join(root, 'd'));
   writeFileSync(join(root, 'd/file'), '');
+  mkdirSync(join(root, 'd/empty'));
+  mkdirSync(join(root, 'holds/empty'), { recursive: true });
   symlinkSync(outside, join(root, 'linked-folder'));
   symlinkSync(join(outside, 'secret'), join(root, 'linked-file'));
+  symlinkSync('nowhere', join(root, 'dangling'));
   symlinkSync('.', join(root, 'd/loop'));
   execFileSync('mkfifo', [join(root, 'fifo')]);
+  const server = createServer().listen(join(root, 'socket'));
+  atEnd(t, () => server.close());
   const result = await walk(root);
-  assert.deepEqual(pathsOf(result), ['d/file']);
+  assert.deepEqual(kindsOf(result), {
+    'd/empty': 'folder',
+    'd/file': 'file',
+    'd/loop': 'symlink',
+    'dangling': 'symlink',
+    'holds/empty': 'folder',
+    'linked-file': 'symlink',
+    'linked-folder': 'symlink',
+  }); // prettier-ignore
   assert.deepEqual(skippedOf(result), [
-    'd/loop: a symlink is not followed',
-    'fifo: not a regular file (other)',
-    'linked-file: a symlink is not followed',
-    'linked-folder: a symlink is not followed',
+    'fifo: not a regular file (fifo)',
+    'socket: not a regular file (socket)',
   ]);
-  assert.equal(result.skippedCount, 4);
+  assert.equal(result.skippedCount, 2);
+  const link = result.files.find(({ path }) => path === 'linked-file');
+  const { ino, size } = lstatSync(join(root, 'linked-file'));
+  assert.deepEqual([link?.ino, link?.size], [String(ino), size], 'the stamp is of the link itself');
+});
+
+test('a folder is empty only when nothing at all is in it, and the root never counts', async (t) => {
+  const root = temporaryFolder(t);
+  assert.deepEqual(kindsOf(await walk(root)), {});
+  for (const name of ['ignored', 'repository', 'closed', 'empty']) mkdirSync(join(root, name));
+  mkdirSync(join(root, 'repository/.git'));
+  writeFileSync(join(root, 'ignored/a.pyc'), '');
+  chmodSync(join(root, 'closed'), 0o000);
+  assert.deepEqual(kindsOf(await asNobody(() => walk(root))), { empty: 'folder' });
+  const part = await walkTree(root, 'empty', new IgnoreRules(root, []));
+  assert.deepEqual(kindsOf(part), { empty: 'folder' }, 'also where the walk begins');
+});
+
+test('each folder that was walked is given with its mode and owner', async (t) => {
+  const root = temporaryFolder(t);
+  mkdirSync(join(root, 'd/e'), { recursive: true });
+  chmodSync(root, 0o700);
+  chmodSync(join(root, 'd'), 0o2750);
+  chmodSync(join(root, 'd/e'), 0o711);
+  const { folders } = await walk(root);
+  const { uid, gid } = lstatSync(root);
+  assert.deepEqual(
+    folders.map((folder) => [folder.path, folder.mode, folder.uid, folder.gid]),
+    [
+      ['', 0o700, uid, gid],
+      ['d', 0o2750, uid, lstatSync(join(root, 'd')).gid],
+      ['d/e', 0o711, uid, lstatSync(join(root, 'd/e')).gid],
+    ],
+  );
+});
+
+test('entries know the file system that they lie on', async (t) => {
+  const root = temporaryFolder(t);
+  for (const name of ['disk', 'other', 'bound', 'shown']) {
+    mkdirSync(join(root, name));
+    writeFileSync(join(root, name, 'file'), '');
+  }
+  const devicesOf = ({ files }: WalkResult): Map<string, string> =>
+    new Map(files.map(({ path, device }) => [path, device]));
+  const own = identityOf(root);
+  const plain = await walk(root);
+  assert.deepEqual(
+    [...plain.devices.values()],
+    [{ identity: own, folder: '', dev: String(lstatSync(root).dev) }],
+  );
+  assert.deepEqual(new Set(devicesOf(plain).values()), new Set([own]));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', join(root, 'disk')], { stdio: 'ignore' });
+  } catch {
+    return t.skip('mounting is not allowed here');
+  }
+  atEnd(t, () => execFileSync('umount', [join(root, 'disk')]));
+  execFileSync('mount', ['--bind', join(root, 'shown'), join(root, 'bound')]);
+  atEnd(t, () => execFileSync('umount', [join(root, 'bound')]));
+  mkdirSync(join(root, 'disk/d'));
+  writeFileSync(join(root, 'disk/d/file'), '');
+  const mounted = await walk(root);
+  const devices = devicesOf(mounted);
+  const disk = identityOf(join(root, 'disk'));
+  assert.equal(devices.get('disk/d/file'), disk);
+  assert.equal(devices.get('other/file'), own);
+  assert.notEqual(devices.get('bound/file'), own, 'a folder of the same file system that is mounted there');
+  assert.equal(mounted.devices.get(disk)?.folder, 'disk');
+  assert.equal(mounted.devices.size, 3);
+  const part = await walkTree(root, 'disk/d', new IgnoreRules(root, []));
+  assert.equal(devicesOf(part).get('disk/d/file'), disk, 'also where the walk begins below it');
+});
+
+test('names are exact: both forms of a letter, line feeds, 255 bytes, either case', async (t) => {
+  const root = temporaryFolder(t);
+  const names = [
+    '\u00e9',
+    'e\u0301',
+    'line\nfeed',
+    'n'.repeat(255),
+    '\u00e4'.repeat(127),
+    'case',
+    'Case',
+    ' ',
+    '\\',
+  ];
+  for (const [position, name] of names.entries()) writeFileSync(join(root, name), 'x'.repeat(position));
+  const { files, skippedCount } = await walk(root);
+  assert.deepEqual(
+    new Map(files.map(({ path, size }) => [path, size])),
+    new Map(names.map((name, position) => [name, position] as const)),
+  );
+  assert.equal(skippedCount, 0);
+});
+
+test("the program's own folders and databases are no content, however they are reached", async (t) => {
+  const place = temporaryFolder(t);
+  const [root, state] = [join(place, 'project'), join(place, 'project/real/state')];
+  mkdirSync(join(state, 'derived'), { recursive: true });
+  for (const name of ['index.db', 'index.db-wal', 'lock.db', 'derived/p.db', 'notes'])
+    writeFileSync(join(state, name), '');
+  symlinkSync(join(place, 'project/real'), join(place, 'link'));
+  for (const name of ['index.db', 'index.db-wal', 'lock.db', 'derived/p.db', 'notes'])
+    linkSync(join(state, name), join(root, `hard-link-of-${name.replace('/', '-')}`));
+  const rules = new IgnoreRules(root, [join(place, 'link/state')]);
+  assert.deepEqual(pathsOf(await walkTree(root, '', rules)), ['hard-link-of-notes']);
+  for (const [path, isOwn] of [
+    ['real/state', true],
+    ['real/state/x', true],
+    ['hard-link-of-lock.db', true],
+    ['hard-link-of-notes', false],
+    ['real/x', false],
+  ] as const)
+    assert.equal(rules.ignoresPath(path, path === 'real/state'), isOwn, path);
+  const inside = new IgnoreRules(state, [join(place, 'link')]);
+  assert.deepEqual(pathsOf(await walkTree(state, '', inside)), [], 'a project inside of it');
+});
+
+test('an own folder that is made while a walk is under way is no content', async (t) => {
+  const root = temporaryFolder(t);
+  const rules = new IgnoreRules(root, [join(root, 'data/versions')]);
+  mkdirSync(join(root, 'data/versions'), { recursive: true });
+  for (const name of ['data/versions/a', 'data/versions2']) writeFileSync(join(root, name), '');
+  assert.deepEqual(pathsOf(await walkTree(root, '', rules)), ['data/versions2']);
+  assert.ok(rules.ignoresPath('data/versions/a', false) && !rules.ignoresPath('data/versions2', false));
+});
+
+test('an own folder that is mounted into a project is no content', async (t) => {
+  const place = temporaryFolder(t);
+  for (const name of ['project/shown', 'state']) mkdirSync(join(place, name), { recursive: true });
+  writeFileSync(join(place, 'state/index.db'), '');
+  try {
+    execFileSync('mount', ['--bind', join(place, 'state'), join(place, 'project/shown')], {
+      stdio: 'ignore',
+    });
+  } catch {
+    return t.skip('mounting is not allowed here');
+  }
+  atEnd(t, () => execFileSync('umount', [join(place, 'project/shown')]));
+  const rules = new IgnoreRules(join(place, 'project'), [join(place, 'state')]);
+  assert.deepEqual(pathsOf(await walkTree(join(place, 'project'), '', rules)), []);
 });
 
 test('names that are not UTF-8, of files and of folders, are skipped with a reason', async (t) => {
@@ -45,11 +201,13 @@ test('names that are not UTF-8, of files and of folders, are skipped with a reas
   mkdirSync(odd('folder-'));
   writeFileSync(Buffer.concat([odd('folder-'), Buffer.from('/inside')]), '');
   writeFileSync(join(root, 'real-\uFFFD'), '');
+  mkdirSync(odd('real-'));
   const result = await walk(root);
   assert.deepEqual(pathsOf(result), ['real-\uFFFD']);
   assert.deepEqual(skippedOf(result), [
     'file-\uFFFD: the name is not UTF-8',
     'folder-\uFFFD: the name is not UTF-8',
+    'real-\uFFFD: the name is not UTF-8',
   ]);
 });
 
@@ -69,22 +227,35 @@ test('a folder that may not be read is skipped with a reason', async (t) => {
   ]);
 });
 
-test('a path that is deeper than the system reaches ends the walk of that branch only', async (t) => {
-  const root = temporaryFolder(t);
-  writeFileSync(join(root, 'shallow'), '');
-  // Made from inside, folder by folder: no call could name the whole path.
-  const dig = `const fs = require('node:fs');
+/** Made from inside, folder by folder: no call could name the whole path. */
+function dig(folder: string): void {
+  const script = `const fs = require('node:fs');
     for (let depth = 0; depth < 60; depth += 1) {
       fs.mkdirSync('${deepName}');
       process.chdir('${deepName}');
       fs.writeFileSync('f', '');
     }`;
-  execFileSync(process.execPath, ['-e', dig], { cwd: root });
-  const result = await walk(root);
-  assert.ok(pathsOf(result).includes('shallow'));
-  assert.ok(result.files.length > 20 && result.skippedCount > 0);
-  assert.ok(result.files.every(({ path }) => Buffer.byteLength(path) <= 4_000));
-  execFileSync('rm', ['-rf', join(root, deepName)]);
+  execFileSync(process.execPath, ['-e', script], { cwd: folder });
+}
+
+test('a path that is deeper than the system reaches ends the walk of that branch only', async (t) => {
+  const place = temporaryFolder(t);
+  const reasons = {
+    short: /: the path is longer than 4000 bytes$/,
+    ['long'.repeat(50)]: /: the path with that of the root is longer than the system takes$/,
+  };
+  for (const [name, reason] of Object.entries(reasons)) {
+    const root = join(place, name);
+    mkdirSync(root);
+    writeFileSync(join(root, 'shallow'), '');
+    dig(root);
+    const result = await walk(root);
+    assert.ok(pathsOf(result).includes('shallow'));
+    assert.ok(result.files.length > 35 && result.files.every(({ path }) => Buffer.byteLength(path) <= 4_000));
+    assert.equal(result.skippedCount, 1);
+    assert.match(skippedOf(result)[0] ?? '', reason);
+    execFileSync('rm', ['-rf', join(root, deepName)]);
+  }
 });
 
 test('a root that is away is an error and no empty project', async (t) => {
@@ -119,18 +290,39 @@ test('a stamp is null for what is gone or no file, however it is gone', (t) => {
   assert.deepEqual([stamp?.size, stamp?.mode], [5, 0o640]);
 });
 
-const stamp = { size: 1, mtimeNs: '1000', ino: '5', mode: 0o644 };
-const walked = (path: string, given: Partial<WalkedFile> = {}): WalkedFile => ({ path, ...stamp, ...given });
+const fileStamp = { size: 1, mtimeNs: '1000', ctimeNs: '1000', ino: '5', dev: '7', nlink: 1, mode: 0o644 };
+const stamp = { ...fileStamp, uid: 0, gid: 0, kind: 'file', tracked: 0 } as const;
+const walked = (path: string, given: Partial<WalkedFile> = {}): WalkedFile => ({
+  path,
+  device: 'ext4 2 x',
+  ...stamp,
+  ...given,
+});
 function rowOf(path: string, given: Partial<FileRow> = {}): FileRow {
-  const rest = { id: 1, deleted: 0, deletedAt: null, language: null, sha256: 'h', skipReason: null } as const;
-  return { ...rest, path, ...stamp, updatedAt: 1_000_000, ...given };
+  const marks = {
+    deleted: 0,
+    deletedAt: null,
+    cause: null,
+    ignored: 0,
+    repaired: 0,
+    copyProblem: null,
+  } as const;
+  const content = {
+    language: null,
+    sha256: 'h',
+    skipReason: null,
+    extractor: null,
+    movedSha256: null,
+  } as const;
+  const rest = { id: 1, deviceId: null, xattrs: null, updatedAt: 1_000_000 };
+  return { ...rest, ...marks, ...content, ...stamp, path, ...given };
 }
 const compared = (files: WalkedFile[], rows: FileRow[]): ReturnType<typeof compareWalk> =>
   compareWalk(files, new Map(rows.map((row) => [row.path, row])));
 
 test('a file is indexed when it is new, was deleted, or any part of its stamp differs', () => {
   const differing: Partial<FileRow>[] = [
-    { size: 2 }, { mtimeNs: '1001' }, { ino: '6' }, { mode: 0o755 }, { deleted: 1 },
+    { size: 2 }, { mtimeNs: '1001' }, { ctimeNs: '1001' }, { ino: '6' }, { mode: 0o755 }, { deleted: 1 },
   ]; // prettier-ignore
   for (const given of differing)
     assert.deepEqual(compared([walked('a')], [rowOf('a', given)]).toIndex, ['a']);

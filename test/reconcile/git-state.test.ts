@@ -1,0 +1,298 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { type GitState, readGitState } from '#src/reconcile/git-state.js';
+import { temporaryFolder } from '../harness/folder.js';
+import { treeHash } from '../harness/trees.js';
+import { git, repositoryIn, withVariables } from './repository.js';
+
+const never = new AbortController().signal;
+const read = async (root: string): Promise<GitState> => await readGitState(root, never);
+
+function write(root: string, ...paths: string[]): void {
+  for (const path of paths) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), `content of ${path}`);
+  }
+}
+
+/** A repository with one commit of these files. */
+function committed(t: TestContext, ...paths: string[]): string {
+  const root = repositoryIn(temporaryFolder(t));
+  write(root, ...paths);
+  git(root, 'add', '--all');
+  git(root, 'commit', '-qm', 'first');
+  return root;
+}
+
+/** Puts a program in the place of git that writes down each call, and gives the number of calls so far. */
+function countingGit(t: TestContext): () => number {
+  const folder = temporaryFolder(t);
+  const log = join(folder, 'calls');
+  const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
+  writeFileSync(log, '');
+  writeFileSync(join(folder, 'git'), `#!/bin/sh\necho "$*" >> ${log}\nexec ${real} "$@"\n`, { mode: 0o755 });
+  withVariables(t, { PATH: `${folder}:${process.env['PATH']}` });
+  return () => readFileSync(log, 'utf8').split('\n').length - 1;
+}
+
+test('what git tracks is known, with the folders above it', async (t) => {
+  const root = committed(t, 'a', 'd/e/b', 'd/ä\n', 'other');
+  symlinkSync('a', join(root, 'link'));
+  git(root, 'add', 'link');
+  write(root, 'new', 'd/new');
+  const state = await read(root);
+  for (const path of ['a', 'd/e/b', 'd/ä\n', 'link']) assert.ok(state.isTracked(path), path);
+  for (const path of ['new', 'd/new', 'd', 'd/e', '']) assert.ok(!state.isTracked(path), path);
+  for (const folder of ['', 'd', 'd/e']) assert.ok(state.hasTrackedBelow(folder), folder);
+  for (const folder of ['a', 'x', 'd/e/b', 'd/']) assert.ok(!state.hasTrackedBelow(folder), folder);
+  assert.equal(state.head, git(root, 'rev-parse', 'HEAD').trim());
+  assert.deepEqual([state.top, state.gitDir, state.problem], [root, join(root, '.git'), null]);
+});
+
+test('paths are relative to the project, also where it is a folder of the repository', async (t) => {
+  const root = committed(t, 'a', 'd/e/b');
+  const state = await read(join(root, 'd'));
+  assert.ok(state.isTracked('e/b') && state.hasTrackedBelow('e') && state.hasTrackedBelow(''));
+  assert.ok(!state.isTracked('a') && !state.isTracked('d/e/b') && !state.isTracked('../a'));
+  assert.equal(state.top, root);
+});
+
+test('without a repository nothing is tracked', async (t) => {
+  const root = temporaryFolder(t);
+  for (const make of [
+    () => write(root, 'a'),
+    () => write(root, '.git'),
+    () => rmSync(join(root, '.git')),
+    () => mkdirSync(join(root, '.git')),
+  ]) {
+    make();
+    const { head, top, infoExclude, isTracked, hasTrackedBelow } = await read(root);
+    assert.deepEqual(
+      [head, top, infoExclude, isTracked('a'), hasTrackedBelow('')],
+      [null, null, null, false, false],
+    );
+  }
+});
+
+test('without git nothing is tracked, and what it says is not remembered', async (t) => {
+  const root = committed(t, 'a');
+  withVariables(t, { PATH: '/nowhere' });
+  const state = await read(root);
+  assert.deepEqual([state.head, state.isTracked('a'), state.problem], [null, false, null]);
+  assert.equal(state.infoExclude, join(root, '.git/info/exclude'));
+});
+
+test('HEAD is another one exactly when it is another commit, or an unborn branch', async (t) => {
+  const root = repositoryIn(temporaryFolder(t));
+  const headAfter = async (...command: string[]): Promise<string | null> => {
+    git(root, ...command);
+    return (await read(root)).head;
+  };
+  const commit = ['commit', '-q', '--allow-empty', '-m', 'x'];
+  assert.equal((await read(root)).head, 'refs/heads/main');
+  assert.equal(await headAfter('symbolic-ref', 'HEAD', 'refs/heads/other'), 'refs/heads/other');
+  const first = await headAfter(...commit);
+  assert.equal(first, git(root, 'rev-parse', 'HEAD').trim());
+  assert.equal(await headAfter('checkout', '-qb', 'same'), first, 'another branch at the same commit');
+  const second = await headAfter(...commit, '--date=2001-01-01T00:00:00');
+  assert.notEqual(second, first);
+  assert.equal(await headAfter('pack-refs', '--all', '--prune'), second, 'refs in one file for all');
+  assert.equal(await headAfter('checkout', '-q', '--detach', 'other'), first, 'no branch');
+  assert.equal(await headAfter('update-ref', 'HEAD', second ?? ''), second);
+  assert.notEqual(await headAfter('checkout', '-q', '--orphan', 'unborn'), second);
+  assert.equal((await read(root)).head, 'refs/heads/unborn');
+});
+
+test('a linked work tree has a HEAD and an index of its own, and the rules of all', async (t) => {
+  const root = committed(t, 'a');
+  const tree = join(temporaryFolder(t), 'tree');
+  git(root, 'worktree', 'add', '-q', '-b', 'second', tree);
+  write(tree, 'b');
+  git(tree, 'add', 'b');
+  const state = await read(tree);
+  assert.ok(lstatSync(join(tree, '.git')).isFile());
+  assert.ok(state.isTracked('a') && state.isTracked('b') && !(await read(root)).isTracked('b'));
+  assert.equal(state.infoExclude, join(root, '.git/info/exclude'));
+  assert.equal(state.gitDir, join(root, '.git/worktrees/tree'));
+  const { head } = state;
+  git(tree, 'commit', '-qm', 'second');
+  assert.notEqual((await read(tree)).head, head);
+  assert.equal((await read(root)).head, head);
+});
+
+test("what is below a submodule is another repository's", async (t) => {
+  const inner = committed(t, 'inside');
+  const root = committed(t, 'a');
+  git(root, '-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', inner, 'lib/sub');
+  const state = await read(root);
+  assert.ok(state.isTracked('.gitmodules'));
+  assert.ok(!state.isTracked('lib/sub') && !state.isTracked('lib/sub/inside'));
+  assert.ok(!state.hasTrackedBelow('lib') && !state.hasTrackedBelow('lib/sub'));
+  const below = await read(join(root, 'lib/sub'));
+  assert.ok(below.isTracked('inside'));
+  assert.equal(below.top, join(root, 'lib/sub'));
+});
+
+const formats: Record<string, (root: string) => void> = {
+  'version 4': (root) => git(root, 'update-index', '--index-version', '4'),
+  'split': (root) => git(root, 'update-index', '--split-index'),
+  'sparse': (root) => {
+    git(root, 'sparse-checkout', 'set', '--cone', '--sparse-index', 'd');
+  },
+}; // prettier-ignore
+for (const [name, convert] of Object.entries(formats)) {
+  test(`an index is read in any format: ${name}`, async (t) => {
+    const root = committed(t, 'a', 'd/b', 'e/f/c');
+    convert(root);
+    const state = await read(root);
+    for (const path of ['a', 'd/b', 'e/f/c']) assert.ok(state.isTracked(path), path);
+    write(root, 'd/new');
+    git(root, 'add', 'd/new');
+    assert.ok((await read(root)).isTracked('d/new'));
+  });
+}
+
+test('hashes may be SHA-256', async (t) => {
+  const root = repositoryIn(temporaryFolder(t), '--object-format=sha256');
+  write(root, 'a');
+  git(root, 'add', 'a');
+  git(root, 'commit', '-qm', 'first');
+  const { head, isTracked } = await read(root);
+  assert.equal(head?.length, 64);
+  assert.ok(isTracked('a'));
+});
+
+test('an unchanged repository starts no process, and neither does a folder without one', async (t) => {
+  const calls = countingGit(t);
+  const root = committed(t, 'a');
+  const plain = temporaryFolder(t);
+  await read(root);
+  await read(plain);
+  const before = calls();
+  write(root, 'new');
+  for (let time = 0; time < 3; time += 1) {
+    assert.ok((await read(root)).isTracked('a'));
+    await read(plain);
+  }
+  assert.equal(calls(), before);
+  git(root, 'add', 'new');
+  assert.ok((await read(root)).isTracked('new'));
+  git(root, 'rm', '-q', '--cached', 'a');
+  assert.ok(!(await read(root)).isTracked('a'));
+});
+
+test('nothing in a repository is written or run, whatever it is configured to', async (t) => {
+  const root = committed(t, 'a', 'd/b');
+  const marker = join(temporaryFolder(t), 'ran');
+  const program = join(root, '.git/run');
+  writeFileSync(program, `#!/bin/sh\ntouch ${marker}\n`, { mode: 0o755 });
+  for (const hook of ['post-index-change', 'reference-transaction', 'fsmonitor-watchman'])
+    symlinkSync(program, join(root, '.git/hooks', hook));
+  for (const key of [
+    'core.fsmonitor',
+    'core.pager',
+    'core.sshCommand',
+    'filter.x.clean',
+    'filter.x.process',
+    'diff.external',
+    'core.askPass',
+    'alias.ls-files',
+    'alias.rev-parse',
+  ])
+    git(root, 'config', key, key.startsWith('alias') ? `!${program}` : program);
+  write(root, '.gitattributes');
+  writeFileSync(join(root, '.gitattributes'), '* filter=x\n');
+  writeFileSync(join(root, 'a'), 'racily changed');
+  const before = treeHash(root);
+  const state = await read(root);
+  assert.ok(state.isTracked('a') && state.head !== null);
+  assert.equal(treeHash(root), before);
+  assert.ok(!existsSync(marker));
+});
+
+test('the environment leads git nowhere else', async (t) => {
+  const [root, other] = [committed(t, 'a'), committed(t, 'b')];
+  const variables = {
+    GIT_DIR: join(other, '.git'),
+    GIT_INDEX_FILE: join(other, '.git/index'),
+    GIT_WORK_TREE: other,
+  };
+  withVariables(t, variables);
+  const state = await read(root);
+  assert.ok(state.isTracked('a') && !state.isTracked('b'));
+});
+
+test('a repository of somebody else is read', async (t) => {
+  if (process.geteuid?.() !== 0) return t.skip('only root can give files away');
+  const root = committed(t, 'a');
+  execFileSync('chown', ['-R', '65534:65534', root]);
+  assert.ok((await read(root)).isTracked('a'));
+});
+
+test('an index that git cannot read: what it said before holds on, and the reason is given', async (t) => {
+  const root = committed(t, 'a');
+  const { head } = await read(root);
+  const whole = readFileSync(join(root, '.git/index'));
+  writeFileSync(join(root, '.git/index'), 'damaged');
+  const damaged = await read(root);
+  assert.ok(damaged.isTracked('a'));
+  assert.equal(damaged.head, head);
+  assert.match(damaged.problem ?? '', /^git failed: .*index/u);
+  writeFileSync(join(root, '.git/index'), whole);
+  assert.equal((await read(root)).problem, null);
+});
+
+test('reading ends when it is aborted', async (t) => {
+  const root = committed(t, 'a');
+  await assert.rejects(readGitState(root, AbortSignal.abort(new Error('to stop'))), /to stop/);
+});
+
+test('core.excludesFile is what git says it is, and its default otherwise', async (t) => {
+  const home = temporaryFolder(t);
+  const plain = temporaryFolder(t);
+  const root = committed(t, 'a');
+  withVariables(t, { HOME: home, XDG_CONFIG_HOME: undefined, GIT_CONFIG_GLOBAL: undefined });
+  const both = async (): Promise<(string | null)[]> => [
+    (await read(root)).excludesFile,
+    (await read(plain)).excludesFile,
+  ];
+  const byDefault = join(home, '.config/git/ignore');
+  assert.deepEqual(await both(), [byDefault, byDefault]);
+  writeFileSync(join(home, '.gitconfig'), '[core]\n excludesFile = ~/my ignores\n');
+  assert.deepEqual(await both(), [join(home, 'my ignores'), join(home, 'my ignores')]);
+  writeFileSync(join(home, '.gitconfig'), '[include]\n path = more\n');
+  assert.deepEqual(await both(), [byDefault, byDefault]);
+  writeFileSync(join(home, 'more'), '[core]\n excludesFile = /in/included\n');
+  git(root, 'config', 'core.excludesFile', 'of/the/repository');
+  assert.deepEqual((await both())[0], join(root, 'of/the/repository'));
+  writeFileSync(join(home, '.gitconfig'), '[core]\n excludesFile =\n');
+  assert.deepEqual((await both())[1], null);
+  withVariables(t, { XDG_CONFIG_HOME: join(home, 'xdg') });
+  rmSync(join(home, '.gitconfig'));
+  assert.deepEqual((await both())[1], join(home, 'xdg/git/ignore'));
+});
+
+test('configuration behind a symlink is followed when it changes', async (t) => {
+  const home = temporaryFolder(t);
+  withVariables(t, { HOME: home, XDG_CONFIG_HOME: undefined, GIT_CONFIG_GLOBAL: undefined });
+  write(home, 'dotfiles/gitconfig');
+  writeFileSync(join(home, 'dotfiles/gitconfig'), '[core]\n excludesFile = /first\n');
+  symlinkSync('dotfiles/gitconfig', join(home, '.gitconfig'));
+  const plain = temporaryFolder(t);
+  chmodSync(plain, 0o755);
+  assert.equal((await read(plain)).excludesFile, '/first');
+  writeFileSync(join(home, 'dotfiles/gitconfig'), '[core]\n excludesFile = /other\n');
+  assert.equal((await read(plain)).excludesFile, '/other');
+});
