@@ -9,12 +9,13 @@ import { type FileRow, type FileUpsert, upsertFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { chunksOf } from '../syntax/chunks.js';
 import { entitiesOf } from '../syntax/entities.js';
-import { type GreenTree, render } from '../syntax/green-tree.js';
+import { type GreenTree, oneTokenTree, render } from '../syntax/green-tree.js';
 import { languageOf } from '../syntax/language.js';
 import type { Parser } from '../syntax/parser.js';
 import { decodeSource } from '../syntax/source.js';
 import { encodeTree } from '../syntax/tree-codec.js';
 import { type FileStamp, isSameStamp, stampFrom, stampOf } from '../base/stamp.js';
+import type { InHand } from './in-hand.js';
 
 /** A file on disk as it was read in one go. */
 export type Reading =
@@ -83,6 +84,7 @@ export async function prepareFile(
   path: string,
   reading: Extract<Reading, { kind: 'content' | 'too_large' }>,
   slicer: Slicer,
+  inHand?: InHand,
 ): Promise<PreparedFile> {
   if (reading.kind === 'too_large') {
     const file: FileUpsert = {
@@ -111,7 +113,9 @@ export async function prepareFile(
       derived: await derive(stored.tree, slicer),
     };
   }
-  const tree = await parseProven(parser, reading.bytes, hash, language, slicer);
+  const parse = async (): Promise<GreenTree> =>
+    await parseProven(parser, reading.bytes, hash, language, slicer);
+  const tree = await (inHand === undefined ? parse() : parseGuarded(inHand, reading.bytes, hash, parse));
   const derived = await derive(tree, slicer);
   return {
     file: { ...upsertOf(path, reading.stamp, hash, tree), language },
@@ -122,6 +126,17 @@ export async function prepareFile(
     heals: isStored,
     derived,
   };
+}
+
+/** A content that has killed those who parsed it is kept as one token; any other is in hand while it is parsed. */
+async function parseGuarded(
+  inHand: InHand,
+  bytes: Buffer,
+  hash: string,
+  parse: () => Promise<GreenTree>,
+): Promise<GreenTree> {
+  if (inHand.isDeadly(hash)) return oneTokenTree(decodeSource(bytes), 'deadly');
+  return await inHand.hold(hash, parse);
 }
 
 async function parseProven(

@@ -7,6 +7,7 @@ import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import type { Parser } from '../syntax/parser.js';
 import type { FolderCover } from './walk.js';
+import type { InHand } from './in-hand.js';
 import { commitFile, isSameContent, type PreparedFile, prepareFile, readWhole } from './index-file.js';
 
 /** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
@@ -31,6 +32,8 @@ export interface IndexingContext {
   /** Milliseconds since 1970. */
   now: () => number;
   signal: AbortSignal;
+  /** Set where the process is started again after its death: it must not die of one file for ever. */
+  inHand?: InHand;
   /** Set where somebody watches: walks put folders under watch. */
   cover?: FolderCover;
 }
@@ -103,7 +106,7 @@ async function preparePath(
     return {
       row,
       path,
-      prepared: await prepareFile(index, context.parser, path, reading, slicer),
+      prepared: await prepareFile(index, context.parser, path, reading, slicer, context.inHand),
       restamp: null,
     };
   } catch (error) {

@@ -6,7 +6,7 @@ import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
 import { requireProject } from '../../store/projects.js';
-import type { Parser } from '../../syntax/parser.js';
+import type { IndexingContext } from '../../reconcile/index-paths.js';
 import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
 import { renderFile } from './code-methods.js';
 
@@ -15,7 +15,10 @@ type FileMethods = Pick<
   'list_files' | 'get_file' | 'delete_file' | 'list_deleted_files' | 'restore_deleted_files'
 >;
 
-export function fileMethods({ index, host }: IndexContext, parser: Parser): FileMethods {
+export function fileMethods(
+  { index, host }: IndexContext,
+  parsing: Pick<IndexingContext, 'parser' | 'inHand'>,
+): FileMethods {
   return {
     list_files({ deleted, path_prefix, limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
@@ -44,7 +47,7 @@ export function fileMethods({ index, host }: IndexContext, parser: Parser): File
       assertRelativePath(path);
       const project = requireProject(index, reference);
       const maxFileBytes = host.start.config.max_file_bytes;
-      const context = { index, parser, project, maxFileBytes, now: Date.now, signal: call.signal };
+      const context = { ...parsing, index, project, maxFileBytes, now: Date.now, signal: call.signal };
       return { path, version_path: await deleteFile(context, path) };
     },
     list_deleted_files({ path_prefix, limit, cursor, ...reference }) {
