@@ -7,7 +7,7 @@ import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { sha256 } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
 
-/** Unbounded, its parser would take 1.5 GB as C++, and more than 2 GiB as Java. */
+/** Unbounded, its parser takes 1.5 GB as C++, and more than 2 GiB as Java or C#. */
 const generics = 'a<b<c<'.repeat(50_000);
 
 const freshMaxMs = 60_000;
@@ -22,20 +22,21 @@ async function untilFresh(daemon: Daemon, project_id: string): Promise<void> {
 
 test('a poison file is kept whole, and costs the other files and the watcher nothing', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const poison = { 'a.cpp': generics, 'folder0/b.java': generics };
+  const poison = { 'a.cpp': generics, 'b.java': `${generics} `, 'c.cs': `${generics}  ` };
   const root = await sandbox.project({ ...poison, ...manyFiles(50) });
-  const config = { autostart: ['file_watcher'], worker_memory_max_bytes: 512 * 1024 ** 2 };
+  const config = { autostart: ['file_watcher'], worker_memory_max_bytes: 256 * 1024 ** 2 };
   const daemon = await sandbox.startDaemon({ config });
   const pid = await waitFor('the watcher runs', () => daemon.workerPid('file_watcher'));
   const { project_id } = await daemon.addProject(root);
   await untilFresh(daemon, project_id);
-  assert.equal((await daemon.paths(project_id)).length, 52);
+  assert.equal((await daemon.paths(project_id)).length, 53);
   const { results } = await daemon.call('search', { query: 'f49', project_id, mode: 'fulltext' });
   assert.equal(results[0]?.path, 'folder0/file49.py');
-  for (const path of Object.keys(poison)) {
-    assert.equal((await daemon.call('get_file', { project_id, path })).content, generics);
+  for (const [path, content] of Object.entries(poison)) {
+    assert.equal((await daemon.call('get_file', { project_id, path })).content, content);
     const { not_parsed } = await daemon.call('get_ast', { project_id, path, max_depth: 1 });
-    assert.equal(not_parsed, 'out_of_memory', path);
+    // On a slow machine its time may be over before its memory.
+    assert.match(not_parsed ?? 'parsed', /^(?:out_of_memory|timeout)$/u, path);
   }
   assert.equal(await daemon.workerPid('file_watcher'), pid);
 });
