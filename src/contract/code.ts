@@ -46,6 +46,12 @@ export const getAst = defineMethod({
   result: z.object({
     path: z.string(),
     language: z.string().nullable(),
+    not_parsed: z
+      .string()
+      .nullable()
+      .describe(
+        'Why the tree is one token, such as too_large, out_of_memory or deadly; null where it is parsed',
+      ),
     tree: z.looseObject({ kind: z.string() }),
   }),
 });

@@ -19,11 +19,12 @@ import type { IndexDatabase } from '../store/index-database.js';
 import { chunksOf } from '../syntax/chunks.js';
 import { entitiesOf } from '../syntax/entities.js';
 import { extractorOf } from '../syntax/extractor.js';
-import { type GreenTree, render } from '../syntax/green-tree.js';
+import { type GreenTree, oneTokenTree, render } from '../syntax/green-tree.js';
 import { type Language, languageOf } from '../syntax/language.js';
 import type { Parser } from '../syntax/parser.js';
 import { decodeSource } from '../syntax/source.js';
 import { encodeTree } from '../syntax/tree-codec.js';
+import type { InHand } from './in-hand.js';
 
 /** An entry on disk as it was read in one go. */
 export type Reading =
@@ -127,6 +128,7 @@ export async function prepareFile(
   entry: EntryContext,
   reading: Extract<Reading, { kind: 'content' | 'too_large' }>,
   slicer: Slicer,
+  inHand?: InHand,
 ): Promise<PreparedFile> {
   const { xattrs } = reading;
   if (reading.kind === 'too_large') {
@@ -142,7 +144,9 @@ export async function prepareFile(
   const madeBy = extractorOfContent(index, hash);
   const stored = madeBy === undefined ? null : renderContent(index, hash);
   const isUsable = stored !== null && 'tree' in stored && stored.tree.language === language && madeBy === extractor;
-  const tree = isUsable ? stored.tree : await parseProven(parser, reading.bytes, hash, language, slicer);
+  const parse = async (): Promise<GreenTree> =>
+    await parseProven(parser, reading.bytes, hash, language, slicer);
+  const tree = isUsable ? stored.tree : await parseGuarded(inHand, reading.bytes, hash, parse);
   // A tree of another language's serves the other path that has the same bytes.
   const isTaken = stored !== null && 'tree' in stored && stored.tree.language !== language;
   return {
@@ -166,6 +170,18 @@ export async function prepareFile(
 }
 
 export const tooLarge = 'larger than max_file_bytes';
+
+/** A content that has killed those who parsed it is kept as one token; any other is in hand while it is parsed. */
+async function parseGuarded(
+  inHand: InHand | undefined,
+  bytes: Buffer,
+  hash: string,
+  parse: () => Promise<GreenTree>,
+): Promise<GreenTree> {
+  if (inHand === undefined) return await parse();
+  if (inHand.isDeadly(hash)) return oneTokenTree(decodeSource(bytes), 'deadly');
+  return await inHand.hold(hash, parse);
+}
 
 async function parseProven(
   parser: Parser,

@@ -6,6 +6,7 @@ import { fileByPath, type FileRow, restampFile, setTracked } from '../store/file
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import type { Parser } from '../syntax/parser.js';
+import type { InHand } from './in-hand.js';
 import type { FolderCover } from './walk.js';
 import { DeviceIds } from './devices.js';
 import type { GitState } from './git-state.js';
@@ -34,6 +35,8 @@ export interface IndexingContext {
   /** Milliseconds since 1970. */
   now: () => number;
   signal: AbortSignal;
+  /** Set where the process is started again after its death: it must not die of one file for ever. */
+  inHand?: InHand;
   /** Set where somebody watches: walks put folders under watch. */
   cover?: FolderCover;
 }
@@ -108,7 +111,7 @@ async function preparePath(
     return { row, path, prepared: null, restamp: reading.stamp, tracked };
   try {
     const entry = { path, deviceId: null, tracked } as const;
-    const prepared = await prepareFile(index, context.parser, entry, reading, slicer);
+    const prepared = await prepareFile(index, context.parser, entry, reading, slicer, context.inHand);
     return { row, path, prepared, restamp: null, tracked };
   } catch (error) {
     context.signal.throwIfAborted();

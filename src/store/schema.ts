@@ -202,4 +202,12 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (project_id, path)
   ) STRICT, WITHOUT ROWID;
   `,
+  // Contents that processes died with while they parsed them; gone once one was parsed in peace.
+  `
+  CREATE TABLE suspects (
+    sha256  TEXT PRIMARY KEY,                             -- of the raw bytes
+    deaths  INTEGER NOT NULL,                             -- processes that died with it in hand
+    last_at INTEGER NOT NULL                              -- when the last of them was counted
+  ) STRICT;
+  `,
 ];

@@ -6,8 +6,8 @@ import type { Language } from './language.js';
 /**
  * Raise it whenever this program would make something else of the same file with the same grammar: another tree
  * (tree-builder.ts, source.ts, the bounds in parser.ts), other entities (entities.ts, entity-kinds.ts,
- * entity-names.ts, docstrings.ts, leading.ts), chunks (chunks.ts) or words (base/search-words.ts). A language that
- * is added or told from other names needs no raising: the row's language changes with it.
+ * entity-names.ts, docstrings.ts, leading.ts), chunks (chunks.ts) or words (base/search-words.ts), or when it tells
+ * languages from other names (language.ts).
  */
 const codeVersion = 1;
 

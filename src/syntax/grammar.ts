@@ -3,7 +3,7 @@
  *
  * A runtime is thrown away whole after a trap, and when its memory has become large: WASM memory never shrinks.
  * web-tree-sitter keeps one runtime for each time that it is loaded, so each `Runtime` loads it anew and leaves it
- * in no cache. The garbage collector then frees the memory, and with it all that is still registered for a cleanup.
+ * in no cache. The garbage collector frees the memory, and with it all that is still registered for a cleanup.
  *
  * A grammar that could not be loaded is tried again at the next file: the cause may have been a passing one (no
  * file descriptor left), and remembering it would leave the language unparsed until the process restarts.
@@ -11,6 +11,8 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type * as TreeSitter from 'web-tree-sitter';
 import type { Language } from './language.js';
 
@@ -77,8 +79,21 @@ const pageBytes = 64 * 1024;
 /** What web-tree-sitter's own memory begins with, in bytes. */
 const initialBytes = 32 * 1024 * 1024;
 
+/** Whether there may be a runtime that was thrown away. */
+let hasLoaded = false;
+
 /** A parse needed more than the runtime's memory; the runtime is of no use after it. */
 export class OutOfMemory extends Error {}
+
+/**
+ * Collects what runtimes have left, at once: the collector knows little of their memory, and two large ones side by
+ * side can be more than a process may use. V8 offers it by a flag only. Takes some 20 ms, as a full
+ * collection does.
+ */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
 
 /** One instance of web-tree-sitter, with a memory of its own that has a bound, and one parser. */
 export class Runtime {
@@ -98,6 +113,8 @@ export class Runtime {
    * @param memoryMaxBytes at least 32 MiB; what would grow beyond it throws OutOfMemory
    */
   static async load(memoryMaxBytes: number): Promise<Runtime> {
+    if (hasLoaded) collectGarbage();
+    hasLoaded = true;
     const treeSitter = loadAnew();
     const memory = new WebAssembly.Memory({
       initial: initialBytes / pageBytes,

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import type { ProgressListener } from '#src/base/progress.js';
+import type { InHand } from '#src/reconcile/in-hand.js';
 import type { IndexingContext } from '#src/reconcile/index-paths.js';
 import {
   type PathsOutcome,
@@ -53,6 +54,7 @@ export class TestProject {
   readonly told: Parameters<ProgressListener>[] = [];
   maxFileBytes = 100_000;
   parser: Parser = parser;
+  inHand: InHand | undefined;
   /** Milliseconds since 1970; a test that needs two times moves it on. */
   now: () => number = Date.now;
 
@@ -91,7 +93,8 @@ export class TestProject {
 
   context(): IndexingContext {
     const { index, project, stateDir, maxFileBytes, now } = this;
-    return { index, parser: this.parser, project, stateDir, maxFileBytes, now, signal: neverAborts };
+    const base = { index, parser: this.parser, project, stateDir, maxFileBytes, now, signal: neverAborts };
+    return this.inHand === undefined ? base : { ...base, inHand: this.inHand };
   }
 
   at(path: string): string {

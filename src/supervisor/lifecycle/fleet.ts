@@ -4,7 +4,7 @@ import type { Config } from '../../base/config.js';
 import type { FromWorker, LogLevel, WorkerKind, WorkerStart } from '../../base/ipc.js';
 import { findParentDeath, type Launcher } from './launch.js';
 import { diagnose, lookEveryMs, type Vitals } from './liveness.js';
-import { isAlive } from './process-table.js';
+import { isAlive } from '../../base/process-identity.js';
 import { endLeftovers, WorkerRecords } from './takeover.js';
 import { WorkerProcess } from './worker-process.js';
 

@@ -1,73 +1,14 @@
-import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import psList from 'ps-list';
-import { errnoOf, ignoreErrno } from '../../base/errors.js';
+import { errnoOf } from '../../base/errors.js';
+import { identify, look, parseStat, type ProcessIdentity, type Stat } from '../../base/process-identity.js';
 import { forEachLimited } from '../../base/waiting.js';
 
 /** Each takes a file descriptor, and there may be few. */
 const readsAtOnce = 4;
 
-/** A process for good: pids are reused, a pid with its start time is not. */
-export interface ProcessIdentity {
-  pid: number;
-  /** Clock ticks since boot, field 22 of /proc/PID/stat. */
-  startTime: string;
-}
-
 /** Every process that a worker starts inherits this variable: it marks descendants whose parents are gone. */
 export const workerMark = 'CODEKEEP_WORKER';
-
-/** The identity of a process that is alive; null for one that is gone, a zombie included, or cannot be looked at. */
-export function identify(pid: number): ProcessIdentity | null {
-  try {
-    return look(pid);
-  } catch {
-    return null;
-  }
-}
-
-/** @throws where it cannot be looked at, as without a free file descriptor, which does not mean that it is gone */
-function look(pid: number): ProcessIdentity | null {
-  try {
-    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'))?.identity ?? null;
-  } catch (error) {
-    return ignoreErrno('ENOENT', 'ESRCH')(error) ?? null;
-  }
-}
-
-interface Stat {
-  identity: ProcessIdentity;
-  parent: number;
-  /** The pid of the process that began its session with setsid(2); a child can leave its group, but not this. */
-  session: number;
-}
-
-/** The name in field 2 may contain anything, so fields are counted from its closing parenthesis. */
-function parseStat(pid: number, stat: string): Stat | null {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state, parent, , session] = fields;
-  const startTime = fields[19];
-  if (state === undefined || startTime === undefined || state === 'Z' || state === 'X') return null;
-  return { identity: { pid, startTime }, parent: Number(parent), session: Number(session) };
-}
-
-/** True as well where only its pid is known to be taken: what cannot be looked at is not said to be gone. */
-export function isAlive(identity: ProcessIdentity): boolean {
-  try {
-    return look(identity.pid)?.startTime === identity.startTime;
-  } catch {
-    return isTaken(identity.pid);
-  }
-}
-
-/** Needs no file descriptor, and tells nothing of whose the pid is. */
-function isTaken(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return errnoOf(error) !== 'ESRCH';
-  }
-}
 
 /** Sends a signal to exactly this process; false when it is gone already, or nobody can tell. */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {

@@ -2,7 +2,8 @@ import treeKill from 'tree-kill';
 import { messageOf } from '../../base/errors.js';
 import type { ToWorker } from '../../base/ipc.js';
 import { sleep, unlessAborted } from '../../base/waiting.js';
-import { familyOf, hasPs, isAlive, type ProcessIdentity, signalProcess } from './process-table.js';
+import { isAlive, type ProcessIdentity } from '../../base/process-identity.js';
+import { familyOf, hasPs, signalProcess } from './process-table.js';
 import { describeExit, isInOrder, type WorkerExit } from './worker-exit.js';
 
 /** What a stop needs of a worker. */

@@ -1,7 +1,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { messageOf } from '../../base/errors.js';
 import { sleep } from '../../base/waiting.js';
-import { isAlive, markedWith, type ProcessIdentity, signalProcess, withArgument } from './process-table.js';
+import { isAlive, type ProcessIdentity } from '../../base/process-identity.js';
+import { markedWith, signalProcess, withArgument } from './process-table.js';
 
 /** What a supervisor writes down of its workers, for one that comes after it was killed. */
 interface WorkerRecord extends ProcessIdentity {

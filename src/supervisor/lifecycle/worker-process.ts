@@ -14,11 +14,11 @@ import {
   type WorkerKind,
   type WorkerStart,
 } from '../../base/ipc.js';
+import { identify, type ProcessIdentity } from '../../base/process-identity.js';
 import type { Work } from '../../base/progress.js';
 import { unlessAborted, within } from '../../base/waiting.js';
 import { type Launcher, launch } from './launch.js';
 import { lookEveryMs, residentBytes, type Vitals } from './liveness.js';
-import { identify, type ProcessIdentity } from './process-table.js';
 import { type StopOutcome, WorkerStop } from './stop-worker.js';
 import { EndedEarly, reasonOf, startFailure, type WorkerExit } from './worker-exit.js';
 

@@ -4,7 +4,8 @@ import { Serial } from '../../base/serial.js';
 import { sleep, unlessAborted } from '../../base/waiting.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project, projectById } from '../../store/projects.js';
-import { createParser } from '../../syntax/parser.js';
+import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
+import { InHand } from '../../reconcile/in-hand.js';
 import type { IndexingContext } from '../../reconcile/index-paths.js';
 import { reconcileProject, type ReconcileOutcome } from '../../reconcile/reconcile-project.js';
 import type { RequestCall, WorkerBody, WorkerHost } from '../host.js';
@@ -18,7 +19,9 @@ const projectsEveryMs = 30_000;
 export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'file_watcher'>> {
   const { stateDir } = host.start;
   const index = IndexDatabase.open(host.indexPath);
-  const parser = createParser();
+  const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
+  const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
+  const inHand = await InHand.open(index, stateDir, Date.now());
   const serial = new Serial();
   const flood = new EventFlood();
   const watchers = new Map<string, ProjectWatcher>();
@@ -32,6 +35,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
     maxFileBytes: host.start.config.max_file_bytes,
     now: Date.now,
     signal: host.signal,
+    inHand,
   });
 
   const watchProject = (project: Project): void => {
@@ -104,6 +108,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
       await Promise.all([...watchers.values()].map((watcher) => watcher.stop()));
       await serial.run(() => Promise.resolve());
       parser.close();
+      inHand.close();
       index.close();
     },
   };

@@ -23,7 +23,12 @@ export function codeMethods({ index }: IndexContext): CodeMethods {
     },
     get_ast({ path, max_depth, ...reference }) {
       const { row, tree } = renderFile(index, requireProject(index, reference), path);
-      return { path, language: row.language, tree: { ...outline(tree, max_depth) } };
+      return {
+        path,
+        language: row.language,
+        not_parsed: tree.fallback,
+        tree: { ...outline(tree, max_depth) },
+      };
     },
     async search({ query, mode, limit, path_prefix, language, kind, ...reference }, call) {
       const startedAt = performance.now();

@@ -7,8 +7,7 @@ import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
 import { requireProject } from '../../store/projects.js';
-import type { Parser } from '../../syntax/parser.js';
-import { type IndexContext, indexingContext, type IndexMethods, isoOrNull } from './types.js';
+import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
 import { renderFile } from './code-methods.js';
 
 type FileMethods = Pick<
@@ -16,7 +15,8 @@ type FileMethods = Pick<
   'list_files' | 'get_file' | 'delete_file' | 'list_deleted_files' | 'restore_deleted_files'
 >;
 
-export function fileMethods({ index, host }: IndexContext, parser: Parser): FileMethods {
+export function fileMethods(context: IndexContext, parsing: Parsing): FileMethods {
+  const { index } = context;
   return {
     list_files({ deleted, path_prefix, limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
@@ -44,7 +44,7 @@ export function fileMethods({ index, host }: IndexContext, parser: Parser): File
     async delete_file({ path, ...reference }, call) {
       assertRelativePath(path);
       const project = requireProject(index, reference);
-      return { path, version_path: await deleteFile(indexingContext(host, index, parser, project, call.signal), path) };
+      return { path, version_path: await deleteFile(indexingContext(context, parsing, project, call.signal), path) };
     },
     list_deleted_files({ path_prefix, limit, cursor, ...reference }) {
       const project = requireProject(index, reference);

@@ -1,9 +1,10 @@
 import type { IndexQuestion } from '../../base/ipc.js';
 import type { IndexMethod } from '../../contract/index.js';
+import { InHand } from '../../reconcile/in-hand.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
-import { createParser } from '../../syntax/parser.js';
+import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
 import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
@@ -16,17 +17,20 @@ import type { IndexCall, IndexContext, IndexMethods } from './types.js';
 const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is not running' } as const;
 
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
-export function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
+export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
   const index = IndexDatabase.open(host.indexPath);
-  const parser = createParser();
+  const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
+  const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
+  const inHand = await InHand.open(index, host.start.stateDir, Date.now());
+  const parsing = { parser, inHand };
   const context: IndexContext = { index, host };
   const methods: IndexMethods = {
-    ...projectMethods(context, parser),
-    ...fileMethods(context, parser),
+    ...projectMethods(context, parsing),
+    ...fileMethods(context, parsing),
     ...codeMethods(context),
     ...databaseMethods(context),
   };
-  return Promise.resolve({
+  return {
     info: { unfinishedRepairs: unfinishedRuns(index).length },
     requests: {
       ...answering(methods),
@@ -48,9 +52,10 @@ export function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_se
     },
     close() {
       parser.close();
+      inHand.close();
       index.close();
     },
-  });
+  };
 }
 
 /** Hands each method its params and what the watcher last said. */

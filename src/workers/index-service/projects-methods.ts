@@ -21,9 +21,8 @@ import {
   versionDirs,
 } from '../../store/projects.js';
 import { unprotectedAfter } from '../../store/unprotected.js';
-import type { Parser } from '../../syntax/parser.js';
 import { noticesOf } from './notices.js';
-import { type IndexContext, indexingContext, type IndexMethods, isoOrNull } from './types.js';
+import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
 
 /** Paths that accept_deletions names; it counts all. */
 const acceptedShownMax = 1_000;
@@ -38,7 +37,8 @@ type ProjectMethods = Pick<
   | 'list_unprotected'
 >;
 
-export function projectMethods({ index, host }: IndexContext, parser: Parser): ProjectMethods {
+export function projectMethods(context: IndexContext, parsing: Parsing): ProjectMethods {
+  const { index, host } = context;
   return {
     async add_project({ root_dir, version_dir, name }) {
       const project = inspectNewProject(index, host.start.stateDir, root_dir, version_dir, name);
@@ -80,8 +80,7 @@ export function projectMethods({ index, host }: IndexContext, parser: Parser): P
     },
     async accept_deletions({ dry_run, ...reference }, call) {
       const project = requireProject(index, reference);
-      const context = indexingContext(host, index, parser, project, call.signal);
-      const rows = await acceptDeletions(context, dry_run);
+      const rows = await acceptDeletions(indexingContext(context, parsing, project, call.signal), dry_run);
       if (!dry_run) host.send({ type: 'projects_changed' });
       const accepted = rows.slice(0, acceptedShownMax).map(({ path }) => ({ path }));
       return { accepted, count: rows.length, dry_run };

@@ -3,7 +3,6 @@ import type { IndexMethod, Params, Result } from '../../contract/index.js';
 import type { IndexingContext } from '../../reconcile/index-paths.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
-import type { Parser } from '../../syntax/parser.js';
 import type { WorkerHost } from '../host.js';
 
 /** What the methods of the index share. */
@@ -22,16 +21,18 @@ export type IndexMethods = {
   [N in IndexMethod]: (params: Params<N>, call: IndexCall) => Promise<Result<N>> | Result<N>;
 };
 
+/** What a process that indexes has for it. */
+export type Parsing = Pick<IndexingContext, 'parser' | 'inHand'>;
+
 /** For the small writes, which index what they are about. */
 export function indexingContext(
-  host: WorkerHost,
-  index: IndexDatabase,
-  parser: Parser,
+  { index, host }: IndexContext,
+  parsing: Parsing,
   project: Project,
   signal: AbortSignal,
 ): IndexingContext {
   const { stateDir, config } = host.start;
-  return { index, parser, project, stateDir, maxFileBytes: config.max_file_bytes, now: Date.now, signal };
+  return { index, ...parsing, project, stateDir, maxFileBytes: config.max_file_bytes, now: Date.now, signal };
 }
 
 /** A time in milliseconds since 1970 as the wire has it. */

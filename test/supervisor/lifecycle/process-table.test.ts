@@ -4,12 +4,10 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { randomUUID } from 'node:crypto';
+import { identify, isAlive, type ProcessIdentity } from '#src/base/process-identity.js';
 import {
   familyOf,
-  identify,
-  isAlive,
   markedWith,
-  type ProcessIdentity,
   signalProcess,
   withArgument,
   workerMark,

@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { markDeleted } from '#src/store/files.js';
 import { listRuns } from '#src/store/journal.js';
-import { identify } from '#src/supervisor/lifecycle/process-table.js';
+import { identify } from '#src/base/process-identity.js';
 import { TestProject } from '../../reconcile/project-fixture.js';
 import { damageContent } from '../../store/index-fixture.js';
 import { startScript } from '../../harness/folder.js';

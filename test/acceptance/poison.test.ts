@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Daemon } from '../harness/daemon.js';
+import { manyFiles, Sandbox } from '../harness/sandbox.js';
+import { sha256 } from '../harness/trees.js';
+import { waitFor } from '../harness/waiting.js';
+
+/** Unbounded, its parser takes 1.5 GB as C++, and more than 2 GiB as Java or C#. */
+const generics = 'a<b<c<'.repeat(50_000);
+
+const freshMaxMs = 60_000;
+
+async function untilFresh(daemon: Daemon, project_id: string): Promise<void> {
+  await waitFor(
+    'fresh',
+    async () => (await daemon.call('get_project_status', { project_id })).freshness === 'fresh',
+    freshMaxMs,
+  );
+}
+
+test('a poison file is kept whole, and costs the other files and the watcher nothing', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const poison = { 'a.cpp': generics, 'b.java': `${generics} `, 'c.cs': `${generics}  ` };
+  const root = await sandbox.project({ ...poison, ...manyFiles(50) });
+  const config = { autostart: ['file_watcher'], worker_memory_max_bytes: 256 * 1024 ** 2 };
+  const daemon = await sandbox.startDaemon({ config });
+  const pid = await waitFor('the watcher runs', () => daemon.workerPid('file_watcher'));
+  const { project_id } = await daemon.addProject(root);
+  await untilFresh(daemon, project_id);
+  assert.equal((await daemon.paths(project_id)).length, 53);
+  const { results } = await daemon.call('search', { query: 'f49', project_id, mode: 'fulltext' });
+  assert.equal(results[0]?.path, 'folder0/file49.py');
+  for (const [path, content] of Object.entries(poison)) {
+    assert.equal((await daemon.call('get_file', { project_id, path })).content, content);
+    const { not_parsed } = await daemon.call('get_ast', { project_id, path, max_depth: 1 });
+    // On a slow machine its time may be over before its memory.
+    assert.match(not_parsed ?? 'parsed', /^(?:out_of_memory|timeout)$/u, path);
+  }
+  assert.equal(await daemon.workerPid('file_watcher'), pid);
+});
+
+test('a file that its parser died with twice is kept as one token, and the rest goes on', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  // The C# grammar searches in it until its time is over: long enough to be killed meanwhile.
+  const slow = 'abcdefghijklmnopqrstuvwxyz'.replaceAll(/./gu, '(($&)').repeat(3_000);
+  const root = await sandbox.project({ 'a.cs': slow, 'b.py': 'def f(): pass\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
+  daemon.mayLogErrors = true;
+  // Refused where the watcher ends before it has looked; the project is there all the same.
+  const added = daemon.call('add_project', { root_dir: root }).catch(() => null);
+  const inHand = join(daemon.stateDir, 'in-hand');
+  const entryOf = (pid: number | null): string | undefined => {
+    const name = readdirSync(inHand).find((entry) => entry.startsWith(`${pid}.`));
+    return name === undefined ? undefined : readFileSync(join(inHand, name), 'latin1');
+  };
+  for (let death = 1; death <= 2; death++) {
+    const pid = await waitFor(
+      `the file is in hand, ${death}`,
+      async () => {
+        const worker = await daemon.workerPid('file_watcher');
+        return entryOf(worker) === sha256(slow) ? worker : null;
+      },
+      freshMaxMs,
+    );
+    assert.ok(typeof pid === 'number');
+    process.kill(pid, 'SIGKILL');
+    await waitFor('it is gone', () => entryOf(pid) === undefined, freshMaxMs);
+  }
+  await added;
+  const { projects } = await daemon.call('list_projects', {});
+  const project_id = projects[0]?.project_id ?? '';
+  await untilFresh(daemon, project_id);
+  const { not_parsed } = await daemon.call('get_ast', { project_id, path: 'a.cs', max_depth: 1 });
+  assert.equal(not_parsed, 'deadly');
+  assert.equal((await daemon.call('get_file', { project_id, path: 'a.cs' })).content, slow);
+  assert.equal((await daemon.call('get_ast', { project_id, path: 'b.py' })).not_parsed, null);
+});
