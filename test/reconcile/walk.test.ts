@@ -7,10 +7,12 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { identityOf } from '#src/base/mounts.js';
 import { IgnoreRules } from '#src/reconcile/ignore-rules.js';
+import { tooLarge } from '#src/reconcile/index-file.js';
 import { compareWalk } from '#src/reconcile/reconcile-project.js';
 import { stampOf } from '#src/base/stamp.js';
 import { type WalkedFile, type WalkResult, walkTree } from '#src/reconcile/walk.js';
 import type { FileRow } from '#src/store/files.js';
+import { extractorOf } from '#src/syntax/extractor.js';
 import { asNobody, atEnd, temporaryFolder } from '../harness/folder.js';
 
 const deepName = 'n'.repeat(100);
@@ -304,36 +306,47 @@ function rowOf(path: string, given: Partial<FileRow> = {}): FileRow {
     deletedAt: null,
     cause: null,
     ignored: 0,
-    repaired: 0,
+    revived: 0,
     copyProblem: null,
   } as const;
   const content = {
     language: null,
     sha256: 'h',
     skipReason: null,
-    extractor: null,
+    extractor: extractorOf(null),
     movedSha256: null,
   } as const;
-  const rest = { id: 1, deviceId: null, xattrs: null, updatedAt: 1_000_000 };
+  const rest = { id: 1, deviceId: 3, xattrs: null, updatedAt: 1_000_000 };
   return { ...rest, ...marks, ...content, ...stamp, path, ...given };
 }
+const standards = { deviceIds: new Map([['ext4 2 x', 3]]), maxFileBytes: 10 };
 const compared = (files: WalkedFile[], rows: FileRow[]): ReturnType<typeof compareWalk> =>
-  compareWalk(files, new Map(rows.map((row) => [row.path, row])));
+  compareWalk(files, new Map(rows.map((row) => [row.path, row])), standards);
 
 test('a file is indexed when it is new, was deleted, or any part of its stamp differs', () => {
   const differing: Partial<FileRow>[] = [
     { size: 2 }, { mtimeNs: '1001' }, { ctimeNs: '1001' }, { ino: '6' }, { mode: 0o755 }, { deleted: 1 },
+    { ignored: 1 }, { kind: 'symlink' }, { deviceId: 4 }, { extractor: 'older' },
+    { sha256: null, skipReason: tooLarge },
   ]; // prettier-ignore
   for (const given of differing)
     assert.deepEqual(compared([walked('a')], [rowOf('a', given)]).toIndex, ['a']);
   assert.deepEqual(compared([walked('a')], []).toIndex, ['a']);
-  assert.deepEqual(compared([walked('a')], [rowOf('a')]), { toIndex: [], missing: [], unchanged: 1 });
+  const same = { toIndex: [], missing: [], retracked: [], unchanged: 1 };
+  assert.deepEqual(compared([walked('a')], [rowOf('a')]), same);
+});
+
+test('a file that is still too large is left alone, and what git tracks by now is no reason to read a file', () => {
+  const large = rowOf('a', { sha256: null, skipReason: tooLarge, size: 11 });
+  assert.deepEqual(compared([walked('a', { size: 11 })], [large]).toIndex, []);
+  const tracked = compared([walked('a', { tracked: 1 })], [rowOf('a')]);
+  assert.deepEqual([tracked.toIndex, tracked.retracked], [[], [{ id: 1, tracked: 1 }]]);
 });
 
 test('a file that was written just before it was indexed is looked at again', () => {
-  const mtimeNs = String(1_000_000n * 1_000_000n);
+  const ctimeNs = String(1_000_000n * 1_000_000n);
   const at = (updatedAt: number): string[] =>
-    compared([walked('a', { mtimeNs })], [rowOf('a', { mtimeNs, updatedAt })]).toIndex;
+    compared([walked('a', { ctimeNs })], [rowOf('a', { ctimeNs, updatedAt })]).toIndex;
   assert.deepEqual(at(1_000_000), ['a']);
   assert.deepEqual(at(1_000_049), ['a']);
   assert.deepEqual(at(1_000_051), []);
