@@ -47,7 +47,9 @@ export function addFileCommands(program: Command): void {
     )
     .option('--prefix <path>', 'every deleted path in the project that starts with this')
     .option('--deleted-after <time>', 'what was deleted since then: a time, or a duration such as 10m')
-    .addOption(new Option('--cause <cause>', 'what was marked for this reason').choices(Object.keys(causeText)))
+    .addOption(
+      new Option('--cause <cause>', 'what was marked for this reason').choices(Object.keys(causeText)),
+    )
     .option('--dry-run', 'only say what would be done')
     .action(
       async (

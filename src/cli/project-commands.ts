@@ -10,7 +10,10 @@ export function addProjectCommands(program: Command): void {
     .command('add')
     .description('Register a folder as a project')
     .argument('[dir]', "the project's root folder", '.')
-    .option('--version-dir <dir>', 'where deleted files go, relative to the project (in the state directory by default)')
+    .option(
+      '--version-dir <dir>',
+      'where deleted files go, relative to the project (in the state directory by default)',
+    )
     .option('--name <name>', "for people; the folder's name by default")
     .action(async (dir: string, flags: CommonFlags & { versionDir?: string; name?: string }) => {
       const params = { root_dir: resolve(dir), version_dir: flags.versionDir, name: flags.name };

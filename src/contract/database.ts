@@ -29,7 +29,9 @@ const projectRepair = z.object({
     .describe('Nowhere on disk: written again from the stored syntax tree'),
   recently_deleted: z
     .array(z.object({ path: z.string(), cause: cause.nullable(), deleted_at: timestamp }))
-    .describe('Marked deleted in the last day, the newest first: nothing to mend, unless deleted_since says so'),
+    .describe(
+      'Marked deleted in the last day, the newest first: nothing to mend, unless deleted_since says so',
+    ),
   unrestorable: z.array(refusal),
   conflicts: z.array(refusal),
   unknown: z.array(refusal),
@@ -90,7 +92,9 @@ export const repairDatabase = defineMethod({
     force: z
       .boolean()
       .default(false)
-      .describe('What is missing shall come back, although the root folder is not the one that was registered'),
+      .describe(
+        'What is missing shall come back, although the root folder is not the one that was registered',
+      ),
     wait: z.boolean().default(true).describe('false: give a job_id at once'),
   }),
   result: repairResult,

@@ -41,7 +41,9 @@ export function pointInTime(text: string, now: number): number | null {
 
 export const since = z
   .string()
-  .refine((text) => pointInTime(text, 0) !== null, { message: 'is neither ISO-8601 (UTC) nor a duration such as 10m' })
+  .refine((text) => pointInTime(text, 0) !== null, {
+    message: 'is neither ISO-8601 (UTC) nor a duration such as 10m',
+  })
   .describe('ISO-8601, UTC, or a duration that counts back from now, such as 10m');
 export const cause = z
   .enum(['seen', 'unseen', 'git', 'asked', 'repair'])

@@ -104,7 +104,9 @@ export const getProjectStatus = defineMethod({
     reason: z.string().nullable(),
     notices: z
       .array(z.string())
-      .describe('What went away unseen or in mass in the last day, with the command that brings it back; copies due'),
+      .describe(
+        'What went away unseen or in mass in the last day, with the command that brings it back; copies due',
+      ),
   }),
 });
 
@@ -124,10 +126,9 @@ export const waitUntilFresh = defineMethod({
 export const acceptDeletions = defineMethod({
   owner: 'index',
   writes: true,
-  summary: 'Say that what is missing is right so: it is marked deleted, and the root folder is taken as it is.',
-  params: z
-    .strictObject({ ...projectFields, dry_run: dryRun })
-    .refine(namesProject, projectRequired),
+  summary:
+    'Say that what is missing is right so: it is marked deleted, and the root folder is taken as it is.',
+  params: z.strictObject({ ...projectFields, dry_run: dryRun }).refine(namesProject, projectRequired),
   result: z.object({
     accepted: z.array(z.object({ path: z.string() })).describe('The first 1,000'),
     count,
@@ -138,9 +139,7 @@ export const acceptDeletions = defineMethod({
 export const listUnprotected = defineMethod({
   owner: 'index',
   summary: 'List what could not be brought back if it were lost, and why.',
-  params: z
-    .strictObject({ ...projectFields, limit, cursor })
-    .refine(namesProject, projectRequired),
+  params: z.strictObject({ ...projectFields, limit, cursor }).refine(namesProject, projectRequired),
   result: z.object({
     entries: z.array(z.object({ path: z.string(), reason: z.string() })),
     next_cursor: z.string().nullable(),

@@ -75,7 +75,8 @@ async function keepTaken(
   row: FileRow,
   taken: TakenFile,
 ): Promise<string> {
-  const hash = row.kind === 'symlink' ? sha256(await readlink(taken.at, 'buffer')) : await hashFile(taken.at, signal);
+  const hash =
+    row.kind === 'symlink' ? sha256(await readlink(taken.at, 'buffer')) : await hashFile(taken.at, signal);
   const image = imageOf(index, row);
   if (row.sha256 !== null && hash !== row.sha256) throw changedMeanwhile(row.path);
   const placer = await versions.openPlacer();

@@ -2,7 +2,7 @@ import type { FilePlacer } from '../base/file-placer.js';
 import { reasonOf } from '../base/errors.js';
 import { relativePathProblem } from '../base/paths.js';
 import { isUnknown, type Presence, TreePresence } from '../base/presence.js';
-import { Slicer } from '../base/waiting.js';
+import { forEachLimited, Slicer } from '../base/waiting.js';
 import {
   type Cause,
   type FileRow,
@@ -38,6 +38,8 @@ export interface Retirement {
 
 /** Rows dealt with in one transaction. */
 const batchRows = 50;
+/** Files written at once: an fsync is a wait for the disk, and these overlap. */
+const writesAtOnce = 4;
 
 const presenceOfKind = { file: 'file', symlink: 'symlink', folder: 'directory' } as const;
 
@@ -135,14 +137,14 @@ async function keepAll(context: IndexingContext, rows: readonly FileRow[]): Prom
     return new Map(rows.map((row) => [row, reasonOf(error)]));
   }
   try {
-    for (const row of rows) {
+    await forEachLimited(rows, writesAtOnce, async (row) => {
       try {
         await keepFromIndex(index, versions, placer, row, now());
       } catch (error) {
         problems.set(row, reasonOf(error));
       }
       await slicer.breathe();
-    }
+    });
   } finally {
     await placer.finish();
   }

@@ -73,7 +73,9 @@ export class DeviceIds {
     let id = this.#ids.get(dev);
     if (id === undefined) {
       const { folder } = splitPath(path);
-      const identity = identityOf(folder === '' ? this.#project.rootDir : `${this.#project.rootDir}/${folder}`);
+      const identity = identityOf(
+        folder === '' ? this.#project.rootDir : `${this.#project.rootDir}/${folder}`,
+      );
       id = deviceIdOf(this.#index, this.#project.id, { identity, folder });
       this.#ids.set(dev, id);
     }

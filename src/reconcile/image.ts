@@ -17,14 +17,9 @@ export function imageOf(index: IndexDatabase, row: ImagedRow): EntryImage | { pr
 /** @param sha256 of the bytes: of a file's content, of a symlink's target */
 export function imageWith(row: ImagedRow, bytes: Buffer, sha256: string): EntryImage {
   const attributes = attributesOf(row);
-  switch (row.kind) {
-    case 'file':
-      return { kind: 'file', bytes, sha256, attributes };
-    case 'symlink':
-      return { kind: 'symlink', target: bytes, attributes };
-    case 'folder':
-      return { kind: 'folder', attributes };
-  }
+  if (row.kind === 'symlink') return { kind: 'symlink', target: bytes, attributes };
+  if (row.kind === 'folder') return { kind: 'folder', attributes };
+  return { kind: 'file', bytes, sha256, attributes };
 }
 
 function attributesOf({ mode, mtimeNs, uid, gid, xattrs }: ImagedRow): Attributes {

@@ -14,7 +14,13 @@ import {
   type StoredContent,
 } from '../store/contents.js';
 import { type Derived, replaceDerived } from '../store/derived.js';
-import { type FileKind, type FileRow, type FileUpsert, forgetEmptyFolder, upsertFile } from '../store/files.js';
+import {
+  type FileKind,
+  type FileRow,
+  type FileUpsert,
+  forgetEmptyFolder,
+  upsertFile,
+} from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { chunksOf } from '../syntax/chunks.js';
 import { entitiesOf } from '../syntax/entities.js';
@@ -143,7 +149,8 @@ export async function prepareFile(
   const extractor = isFile ? extractorOf(language) : null;
   const madeBy = extractorOfContent(index, hash);
   const stored = madeBy === undefined ? null : renderContent(index, hash);
-  const isUsable = stored !== null && 'tree' in stored && stored.tree.language === language && madeBy === extractor;
+  const isUsable =
+    stored !== null && 'tree' in stored && stored.tree.language === language && madeBy === extractor;
   const parse = async (): Promise<GreenTree> =>
     await parseProven(parser, reading.bytes, hash, language, slicer);
   const tree = isUsable ? stored.tree : await parseGuarded(inHand, reading.bytes, hash, parse);

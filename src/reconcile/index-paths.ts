@@ -132,7 +132,10 @@ async function commitBatch(
   tally: IndexTally,
 ): Promise<void> {
   const { index } = context;
-  const outcomes = await index.write(() => batch.map((pending) => commit(context, devices, pending)), context.signal);
+  const outcomes = await index.write(
+    () => batch.map((pending) => commit(context, devices, pending)),
+    context.signal,
+  );
   batch.forEach(({ row, path, prepared }, position) => {
     if (outcomes[position] !== true) tally.unsettled.push(path);
     else if (prepared !== null) tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;

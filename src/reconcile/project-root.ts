@@ -17,7 +17,11 @@ export function inspectRoot(project: Pick<Project, 'rootDir'> & RootMark): RootS
   try {
     const mark = rootMarkOf(project.rootDir);
     if (mark === null) return { kind: 'unavailable', reason: `${project.rootDir} is not a folder` };
-    return { kind: isSameRoot(project, mark) ? 'verified' : 'replaced', isEmpty: isEmptyFolder(project.rootDir), mark };
+    return {
+      kind: isSameRoot(project, mark) ? 'verified' : 'replaced',
+      isEmpty: isEmptyFolder(project.rootDir),
+      mark,
+    };
   } catch (error) {
     const errno = errnoOf(error) ?? 'unknown error';
     return { kind: 'unavailable', reason: `${project.rootDir} cannot be read (${errno})` };
@@ -34,7 +38,9 @@ export function rootMarkOf(rootDir: string): RootMark | null {
 /** By the identity of the file system, which outlives a restart, where it is known; else by the device number. */
 function isSameRoot(known: RootMark, now: RootMark): boolean {
   if (known.rootIno !== now.rootIno) return false;
-  return known.rootIdentity === null ? known.rootDev === now.rootDev : known.rootIdentity === now.rootIdentity;
+  return known.rootIdentity === null
+    ? known.rootDev === now.rootDev
+    : known.rootIdentity === now.rootIdentity;
 }
 
 export function rootUnavailable(reason: string): CodekeepError {
@@ -48,6 +54,8 @@ export function rootUnavailable(reason: string): CodekeepError {
 /** So many files (and more than a fifth of the project) missing at once are looked at with suspicion. */
 const brakeFilesMin = 20;
 const brakeShare = 0.2;
+/** Of another folder than was registered: with more of the project missing it is not taken for the project. */
+const strangeShare = 0.5;
 
 /**
  * What follows from files that are missing below a root; one judgement for the watcher, the command and the background
@@ -69,9 +77,10 @@ export function judgeRoot(root: RootState, missing: number, active: number): Roo
       reason: `the root folder is empty and ${missing} of ${active} files are missing: "codekeep repair" brings them back, "codekeep accept" marks them deleted`,
     };
   }
-  // However small the project is: another folder with nothing in it is the place of a mount, without its disk.
-  const isDeserted = root.isEmpty && active > 0;
-  if (!isMass && !isDeserted) return { kind: 'sound' };
+  // However small the project is: another folder with hardly anything of it is the place of a mount without its disk, or
+  // with a stranger's.
+  const isStrange = missing > active * strangeShare;
+  if (!isMass && !isStrange) return { kind: 'sound' };
   return {
     kind: 'doubtful',
     reason: `the root folder is not the one that was registered and ${missing} of ${active} files are missing in it: mount the right one; if this is it, "codekeep repair --force" brings them back, "codekeep accept" marks them deleted`,

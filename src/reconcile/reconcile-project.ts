@@ -279,7 +279,10 @@ export interface PathsOutcome extends ReconcileOutcome {
  * Makes the index follow some paths that may have changed. Hints may be wrong, late or about folders: only
  * what lstat says now counts.
  */
-export async function reconcilePaths(context: IndexingContext, paths: readonly string[]): Promise<PathsOutcome> {
+export async function reconcilePaths(
+  context: IndexingContext,
+  paths: readonly string[],
+): Promise<PathsOutcome> {
   const { index, signal } = context;
   const project = requireProject(index, { project_id: context.project.id });
   if (paths.some(isRuleFile)) return { ...nothing(), needsReconcile: true };

@@ -74,7 +74,8 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
     assertRelativePath(row.path);
     const presence = observed.at(row.path);
     if (presence !== 'absent') throw refusal(row.path, presence);
-    if (isMoved(row) && new VersionStore(index, project).observe().look(row.path).stats?.size === row.size) continue;
+    if (isMoved(row) && new VersionStore(index, project).observe().look(row.path).stats?.size === row.size)
+      continue;
     const image = imageOf(index, row);
     if ('problem' in image) {
       throw new CodekeepError(

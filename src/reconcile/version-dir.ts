@@ -31,7 +31,8 @@ export function resolveVersionDir(rootDir: string, given: string, known: readonl
     throw badVersionDir(versionDir, problem, 'Give a folder that is empty, or that does not exist yet.');
   }
   const placing = new PlacingProblems(versionDir, { mayBeMissing: true }).at('any');
-  if (placing !== null) throw badVersionDir(versionDir, `cannot be written: ${placing}`, 'Mend that, or give another folder.');
+  if (placing !== null)
+    throw badVersionDir(versionDir, `cannot be written: ${placing}`, 'Mend that, or give another folder.');
   return versionDir;
 }
 
@@ -41,7 +42,11 @@ function realPathOf(path: string): string {
     return realpathSync(path);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') {
-      throw badVersionDir(path, `cannot be looked at (${errnoOf(error) ?? 'error'})`, 'Mend that, or give another folder.');
+      throw badVersionDir(
+        path,
+        `cannot be looked at (${errnoOf(error) ?? 'error'})`,
+        'Mend that, or give another folder.',
+      );
     }
     if (presenceAt(path) === 'symlink')
       throw badVersionDir(path, 'is a symlink that leads nowhere', 'Mend the link, or give another folder.');

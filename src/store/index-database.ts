@@ -151,9 +151,9 @@ export function isCorrupt(error: unknown): boolean {
 /** What SQLite's own codes mean, by their beginning. */
 const sqliteTexts: readonly [string, string][] = [
   ['SQLITE_FULL', 'the disk is full'],
-  ['SQLITE_READONLY', 'the index cannot be written: its file system is read-only, or it is not this user\'s'],
+  ['SQLITE_READONLY', "the index cannot be written: its file system is read-only, or it is not this user's"],
   ['SQLITE_IOERR', 'the disk that holds the index reports an error'],
-  ['SQLITE_CANTOPEN', 'the index cannot be opened: its folder is gone or not this user\'s'],
+  ['SQLITE_CANTOPEN', "the index cannot be opened: its folder is gone or not this user's"],
 ];
 
 /** An error that comes from outside of the program, with its cause in words; null for any other, which is a defect. */

@@ -96,7 +96,10 @@ export class RepairCommand {
     const projects = await this.#resolve(params, work.signal);
     // Where a watcher has followed all that it was told of, a comparison would find nothing.
     await this.#drainWatcher(work.signal);
-    await this.#compare(projects.filter(({ projectId }) => !this.#supervisor.freshness.isFresh(projectId)), work);
+    await this.#compare(
+      projects.filter(({ projectId }) => !this.#supervisor.freshness.isFresh(projectId)),
+      work,
+    );
     const report = await this.#supervisor.askIndex('plan_repair', scopeOf(params), work);
     const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
     return shape(report, frame, nothingResumed);
@@ -141,7 +144,11 @@ export class RepairCommand {
   async #resolve(params: RepairParams, signal: AbortSignal): Promise<ResolvedProject[]> {
     const { root_dir, project_id, version_dir } = params;
     try {
-      return await this.#supervisor.askIndex('resolve_repair', { root_dir, project_id, version_dir }, { signal });
+      return await this.#supervisor.askIndex(
+        'resolve_repair',
+        { root_dir, project_id, version_dir },
+        { signal },
+      );
     } catch (error) {
       signal.throwIfAborted();
       const code = error instanceof CodekeepError ? error.code : null;
@@ -159,7 +166,8 @@ export class RepairCommand {
     for (const { projectId, rootDir } of projects) {
       const unanswered = new AbortController();
       const watch = setInterval(() => {
-        if (this.#supervisor.freshness.silentMs > silenceMaxMs) unanswered.abort(new Error('file_watcher does not answer'));
+        if (this.#supervisor.freshness.silentMs > silenceMaxMs)
+          unanswered.abort(new Error('file_watcher does not answer'));
       }, 1_000);
       try {
         const work = { signal: AbortSignal.any([signal, unanswered.signal]), progress };

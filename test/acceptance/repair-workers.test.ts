@@ -41,10 +41,14 @@ suite('a repair while all three workers run', () => {
     repairing = daemon.repair({ project_id: project.project_id, deleted_since: '1h' });
     // What fails before it is awaited further down must not count as unhandled.
     repairing.catch(() => undefined);
-    const health = await waitFor('the repair is beyond stopping', async () => {
-      const seen = await daemon.call('health');
-      return seen.status === 'repairing' && seen.repair !== null && seen.repair.phase !== 'stop' && seen;
-    });
+    const health = await waitFor(
+      'the repair is beyond stopping',
+      async () => {
+        const seen = await daemon.call('health');
+        return seen.status === 'repairing' && seen.repair !== null && seen.repair.phase !== 'stop' && seen;
+      },
+      60_000,
+    );
     runId = health.repair?.run_id ?? '';
     for (const pid of earlier) assert.equal(pid !== null && !isAlive(pid), true, `worker ${pid} is gone`);
     assert.deepEqual(

@@ -74,7 +74,10 @@ export class TestProject {
       {
         id: this.projectId,
         rootDir: this.root,
-        versionDir: given.versionDir === undefined ? join(this.stateDir, 'versions') : join(this.root, given.versionDir),
+        versionDir:
+          given.versionDir === undefined
+            ? join(this.stateDir, 'versions')
+            : join(this.root, given.versionDir),
         name: 'test',
         ...mark,
       },
@@ -150,7 +153,14 @@ export class TestProject {
   #options(given: RepairChoice): RepairOptions {
     const { index, now } = this;
     const progress: ProgressListener = (...told) => this.told.push(told);
-    const fixed = { index, runId: randomUUID(), origin: 'command', now, signal: neverAborts, progress } as const;
+    const fixed = {
+      index,
+      runId: randomUUID(),
+      origin: 'command',
+      now,
+      signal: neverAborts,
+      progress,
+    } as const;
     return { ...fixed, force: false, deletedSince: null, ...given };
   }
 

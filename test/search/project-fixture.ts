@@ -51,7 +51,15 @@ export class FixtureIndex {
     const rootDir = join(this.folder, `${name}-${id}`);
     insertProject(
       this.index,
-      { id, rootDir, versionDir: join(rootDir, 'versions'), name, rootDev: '1', rootIno: '1', rootIdentity: null },
+      {
+        id,
+        rootDir,
+        versionDir: join(rootDir, 'versions'),
+        name,
+        rootDev: '1',
+        rootIno: '1',
+        rootIdentity: null,
+      },
       tick(),
     );
     return id;

@@ -176,7 +176,8 @@ async function act(
       return conflict(`it changed meanwhile: ${reason || verdict}`);
     }
     const targets = how?.targets ?? [];
-    const stamp = targets.length > 0 ? await placeAll(context, placers, { ...action, ...how }, row, token) : null;
+    const stamp =
+      targets.length > 0 ? await placeAll(context, placers, { ...action, ...how }, row, token) : null;
     return { state: 'done', detail: null, stamp };
   } catch (error) {
     return { ...outcomeOf(error), stamp: null };
@@ -292,10 +293,12 @@ export function verifyActions(
   return problems;
 }
 
-function placeOf({ index, project }: Pick<ApplyContext, 'index' | 'project'>, target: Target, path: string): string {
-  return target === 'versions'
-    ? new VersionStore(index, project).pathOf(path)
-    : `${project.rootDir}/${path}`;
+function placeOf(
+  { index, project }: Pick<ApplyContext, 'index' | 'project'>,
+  target: Target,
+  path: string,
+): string {
+  return target === 'versions' ? new VersionStore(index, project).pathOf(path) : `${project.rootDir}/${path}`;
 }
 
 /** True when exactly what the row says stands there: its kind, bytes and permission bits. */
@@ -303,7 +306,8 @@ export function hasImage(absolute: string, row: Pick<FileRow, 'kind' | 'sha256' 
   try {
     const presence = presenceAt(absolute);
     if (row.kind === 'folder') return presence === 'directory';
-    if (row.kind === 'symlink') return presence === 'symlink' && contentHashAt(absolute, presence) === row.sha256;
+    if (row.kind === 'symlink')
+      return presence === 'symlink' && contentHashAt(absolute, presence) === row.sha256;
     return stampOf(absolute)?.mode === row.mode && contentHashAt(absolute, presence) === row.sha256;
   } catch {
     return false;

@@ -247,7 +247,14 @@ function addToPlan(plan: Plan, fact: Fact, { verdict, reason, how }: Judgement):
       plan.unknown.push(refusal);
       return;
     default:
-      plan.actions.push({ ...refused(how), verdict, id: fact.id, path: fact.path, sha256: fact.sha256, mode: fact.mode });
+      plan.actions.push({
+        ...refused(how),
+        verdict,
+        id: fact.id,
+        path: fact.path,
+        sha256: fact.sha256,
+        mode: fact.mode,
+      });
   }
 }
 

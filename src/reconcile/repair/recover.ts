@@ -11,7 +11,13 @@ import { removeIfSame } from '../../base/taken-file.js';
 import { isTornCopyOf } from '../../base/torn-file.js';
 import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { type ActionRow, endRun, openIntents, type UnfinishedRun, unfinishedRuns } from '../../store/journal.js';
+import {
+  type ActionRow,
+  endRun,
+  openIntents,
+  type UnfinishedRun,
+  unfinishedRuns,
+} from '../../store/journal.js';
 import { type Project, projectById } from '../../store/projects.js';
 import { readGitState } from '../git-state.js';
 import { imageOf } from '../image.js';
@@ -58,7 +64,11 @@ export async function recoverRuns(options: RecoverOptions): Promise<RecoveredRun
   return recovered;
 }
 
-async function finishRun(options: RecoverOptions, project: Project, run: UnfinishedRun): Promise<ApplyOutcome> {
+async function finishRun(
+  options: RecoverOptions,
+  project: Project,
+  run: UnfinishedRun,
+): Promise<ApplyOutcome> {
   const { index } = options;
   const rows = openIntents(index, run).filter(({ path }) => relativePathProblem(path) === null);
   for (const row of rows) {
@@ -90,7 +100,11 @@ async function finishRun(options: RecoverOptions, project: Project, run: Unfinis
  * Where a file system has no links, files are written in place: a kill leaves the beginning of one, which is ours and not
  * anybody's content.
  */
-async function removeTorn({ index, now }: RecoverOptions, project: Project, intent: ActionRow): Promise<void> {
+async function removeTorn(
+  { index, now }: RecoverOptions,
+  project: Project,
+  intent: ActionRow,
+): Promise<void> {
   const row = fileByPath(index, project.id, intent.path);
   const image = row === undefined ? null : imageOf(index, row);
   if (image === null || 'problem' in image || image.kind !== 'file') return;

@@ -78,11 +78,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
     const project = projectById(index, projectId);
     if (project === undefined)
       throw new CodekeepError('PROJECT_NOT_FOUND', `No project ${projectId}.`, 'Call list_projects.');
-    return await reconcileProject(
-      { ...contextOf(project), signal: call.signal },
-      'unseen',
-      progress,
-    );
+    return await reconcileProject({ ...contextOf(project), signal: call.signal }, 'unseen', progress);
   };
 
   return {

@@ -194,9 +194,7 @@ export class ProjectWatcher {
     const { reconcileIntervalMs } = this.#options;
     const wakeAt =
       Date.now() +
-      (isWell && this.#doubt === null
-        ? reconcileIntervalMs
-        : Math.min(reconcileIntervalMs, this.#retryMs()));
+      (isWell && this.#doubt === null ? reconcileIntervalMs : Math.min(reconcileIntervalMs, this.#retryMs()));
     const rootAtRest = inspectRoot(this.#context.project).kind;
     while (!wake.aborted && Date.now() < wakeAt) {
       await sleep(Math.min(rootCheckMs, wakeAt - Date.now()), wake);

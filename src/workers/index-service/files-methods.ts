@@ -44,7 +44,10 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
     async delete_file({ path, ...reference }, call) {
       assertRelativePath(path);
       const project = requireProject(index, reference);
-      return { path, version_path: await deleteFile(indexingContext(context, parsing, project, call.signal), path) };
+      return {
+        path,
+        version_path: await deleteFile(indexingContext(context, parsing, project, call.signal), path),
+      };
     },
     list_deleted_files({ path_prefix, limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
@@ -57,8 +60,7 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
         deleted_at: isoOrNull(row.deletedAt),
         cause: row.cause,
         size: row.size,
-        restorable:
-          row.sha256 === null ? row.movedSha256 !== null : hasContent(index, row.sha256),
+        restorable: row.sha256 === null ? row.movedSha256 !== null : hasContent(index, row.sha256),
       }));
       return { files, next_cursor: nextCursor(rows, limit) };
     },

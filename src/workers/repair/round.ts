@@ -89,8 +89,7 @@ function find(
   outcome.skipped += plan.unrestorable.length + plan.conflicts.length + plan.unknown.length;
   const now = performance.now();
   const safe = plan.actions.filter(
-    (action) =>
-      (action.verdict === 'clear_deleted' || !isWatched()) && !memory.isResting(action, now),
+    (action) => (action.verdict === 'clear_deleted' || !isWatched()) && !memory.isResting(action, now),
   );
   outcome.skipped += plan.actions.length - safe.length;
   found.wanted.push(...safe);
