@@ -216,11 +216,15 @@ function gitHome(): string {
   return join(given === '' ? join(homedir(), '.config') : given, 'git');
 }
 
-/** git had it, HEAD has moved since the last comparison, and now git does not have it. */
+/**
+ * git had it, HEAD has moved since the last comparison, and now git does not have it. A repository that is gone or cannot
+ * be asked has taken nothing away: its files are lost with it.
+ */
 export function isLeftByGit(
   project: { head: string | null },
   git: GitState,
   row: { path: string; tracked: 0 | 1 },
 ): boolean {
+  if (git.head === null || project.head === null || git.problem !== null) return false;
   return row.tracked === 1 && git.head !== project.head && !git.isTracked(row.path);
 }

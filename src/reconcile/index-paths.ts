@@ -84,7 +84,7 @@ interface Pending {
   row: FileRow | undefined;
   path: string;
   prepared: PreparedFile | null;
-  restamp: FileStamp | null;
+  restamp: (FileStamp & { xattrs: string | null }) | null;
   tracked: 0 | 1;
 }
 
@@ -108,7 +108,7 @@ async function preparePath(
     return null;
   }
   if (isSameContent(row, reading) && isSound(index, row))
-    return { row, path, prepared: null, restamp: reading.stamp, tracked };
+    return { row, path, prepared: null, restamp: { ...reading.stamp, xattrs: reading.xattrs }, tracked };
   try {
     const entry = { path, deviceId: null, tracked } as const;
     const prepared = await prepareFile(index, context.parser, entry, reading, slicer, context.inHand);

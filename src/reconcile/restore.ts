@@ -194,10 +194,10 @@ async function moveIntoVersions(
 /** The mark of a file that has come back goes; its stamp is the one of what was placed. */
 export function markRevived(
   index: IndexDatabase,
-  row: Pick<FileRow, 'id' | 'deviceId'>,
+  { id, deviceId, xattrs }: Pick<FileRow, 'id' | 'deviceId' | 'xattrs'>,
   stamp: FileStamp,
   now: number,
 ): void {
-  clearDeleted(index, row.id, now);
-  restampFile(index, row.id, { ...stamp, deviceId: row.deviceId }, now);
+  clearDeleted(index, id, now);
+  restampFile(index, id, { ...stamp, deviceId, xattrs }, now);
 }

@@ -210,14 +210,14 @@ export function upsertFile(index: IndexDatabase, projectId: string, file: FileUp
 export function restampFile(
   index: IndexDatabase,
   id: number,
-  stamp: FileStamp & { deviceId: number | null },
+  stamp: FileStamp & Pick<FileRow, 'deviceId' | 'xattrs'>,
   now: number,
 ): void {
   index
     .sql(
       `UPDATE files SET size = @size, mtime_ns = CAST(@mtimeNs AS INTEGER), ctime_ns = CAST(@ctimeNs AS INTEGER),
          ino = CAST(@ino AS INTEGER), device_id = @deviceId, nlink = @nlink, mode = @mode, uid = @uid, gid = @gid,
-         updated_at = @now WHERE id = @id`,
+         xattrs = @xattrs, updated_at = @now WHERE id = @id`,
     )
     .run({ ...stamp, id, now });
 }

@@ -55,14 +55,14 @@ export class Supervisor {
   readonly freshness: FreshnessBoard;
   readonly #fleet: Fleet;
   readonly #change = new Change();
-  readonly #toStart: WorkerType[];
+  readonly #toStart: Set<WorkerType>;
   #isStarted = false;
   #startFailure: string | null = null;
 
   constructor({ stateDir, logsDir, config, events }: SupervisorOptions) {
     this.stateDir = stateDir;
     this.config = config;
-    this.#toStart = [...config.autostart];
+    this.#toStart = new Set(config.autostart);
     this.#events = events;
     this.freshness = new FreshnessBoard(events);
     this.logs = new LogFiles(logsDir, config.log_level);
@@ -159,13 +159,21 @@ export class Supervisor {
 
   /** The workers that are to start with the daemon and have not been started yet; whoever takes them starts them. */
   takeAutostart(): WorkerType[] {
-    return this.#toStart.splice(0);
+    const types = [...this.#toStart];
+    this.#toStart.clear();
+    return types;
+  }
+
+  /** Somebody stops it before it was started. */
+  leaveOut(type: WorkerType): void {
+    this.#toStart.delete(type);
   }
 
   async autostart(): Promise<void> {
-    const started = this.takeAutostart().map(async (type) => {
+    const started = [...this.#toStart].map(async (type) => {
       try {
-        await this.startWorker(type, {});
+        await this.#index();
+        if (this.#toStart.delete(type)) await this.startWorker(type, {});
       } catch (error) {
         this.#logStartFailure(error);
       }

@@ -7,7 +7,14 @@ import { type FileStamp, stampOf } from '../../base/stamp.js';
 import { sha256 } from '../../base/hash.js';
 import { removeIfSame } from '../../base/taken-file.js';
 import { forEachLimited } from '../../base/waiting.js';
-import { clearDeleted, fileByPath, type FileRow, markDeleted, traceOf } from '../../store/files.js';
+import {
+  clearDeleted,
+  fileByPath,
+  type FileRow,
+  markDeleted,
+  setCopyProblem,
+  traceOf,
+} from '../../store/files.js';
 import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import { type ActionState, endIntents, recordOutcome, type RunKey } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
@@ -264,6 +271,7 @@ function settle(
   else if (action.verdict === 'set_deleted')
     markDeleted(index, row.id, action.cause ?? 'repair', context.now());
   else if (outcome.stamp !== null) markRevived(index, row, outcome.stamp, context.now());
+  else setCopyProblem(index, row.id, null);
   return outcome;
 }
 
