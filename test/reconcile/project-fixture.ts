@@ -33,6 +33,7 @@ import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import type { Plan } from '#src/reconcile/repair/plan.js';
 import { rootMarkOf } from '#src/reconcile/project-root.js';
 import { VersionStore } from '#src/reconcile/version-store.js';
+import { renderContent } from '#src/store/contents.js';
 import { type FileRow, pageOfFiles } from '#src/store/files.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { insertProject, type Project, requireProject } from '#src/store/projects.js';
@@ -72,7 +73,10 @@ export class TestProject {
       {
         id: this.projectId,
         rootDir: this.root,
-        versionDir: given.versionDir === undefined ? join(this.stateDir, 'versions') : join(this.root, given.versionDir),
+        versionDir:
+          given.versionDir === undefined
+            ? join(this.stateDir, 'versions')
+            : join(this.root, given.versionDir),
         name: 'test',
         ...mark,
       },
@@ -147,7 +151,14 @@ export class TestProject {
   #options(given: RepairChoice): RepairOptions {
     const { index, now } = this;
     const progress: ProgressListener = (...told) => this.told.push(told);
-    const fixed = { index, runId: randomUUID(), origin: 'command', now, signal: neverAborts, progress } as const;
+    const fixed = {
+      index,
+      runId: randomUUID(),
+      origin: 'command',
+      now,
+      signal: neverAborts,
+      progress,
+    } as const;
     return { ...fixed, force: false, deletedSince: null, ...given };
   }
 
@@ -181,6 +192,28 @@ function describe(absolute: string): string {
   if (stats.isFile()) return `file ${mode} ${sha256(readFileSync(absolute))}`;
   if (stats.isSymbolicLink()) return `symlink ${readlinkSync(absolute)}`;
   return stats.isDirectory() ? `folder ${mode}` : `special ${mode}`;
+}
+
+/** What stands in versions, without the folders. */
+export function copies(project: TestProject): Record<string, string> {
+  const { root } = project.versions;
+  const seen = existsSync(root) ? snapshot(root) : {};
+  return Object.fromEntries(Object.entries(seen).filter(([, what]) => !what.startsWith('folder ')));
+}
+
+/** Everything that can be got back: files and symlinks on disk, and the hashes of contents that render. */
+export function everyContent(project: TestProject): Set<string> {
+  const onDisk = [...Object.values(snapshot(project.root)), ...Object.values(copies(project))];
+  const found = new Set(onDisk.map((what) => what.replace(/^file \d+ /u, '')));
+  const stored = project.index.sql<[], { sha256: string }>('SELECT sha256 FROM contents').all();
+  for (const { sha256: hash } of stored) if ('bytes' in renderContent(project.index, hash)) found.add(hash);
+  return found;
+}
+
+export function assertAllKept(project: TestProject, before: ReadonlySet<string>): void {
+  const after = everyContent(project);
+  for (const content of before)
+    if (!content.startsWith('folder ')) assert.ok(after.has(content), `a content is gone: ${content}`);
 }
 
 /** What rows say, without times and inode numbers. */

@@ -47,6 +47,7 @@ export class Observer {
   readonly #versions: VersionStore;
   readonly #inProject: TreePresence;
   readonly #inVersions: TreePresence;
+  readonly #isBlocked: boolean;
   readonly #devices: DeviceDoubts;
   readonly #projectProblems: PlacingProblems;
   readonly #versionsProblems: PlacingProblems;
@@ -58,6 +59,7 @@ export class Observer {
     this.#versions = new VersionStore(index, project);
     this.#inProject = new TreePresence(project.rootDir);
     this.#inVersions = this.#versions.observe();
+    this.#isBlocked = this.#versions.isBlocked();
     this.#devices = new DeviceDoubts(index, project);
     this.#projectProblems = new PlacingProblems(project.rootDir);
     this.#versionsProblems = new PlacingProblems(this.#versions.root, { mayBeMissing: true });
@@ -119,6 +121,7 @@ export class Observer {
   }
 
   #copyOf(row: FileRow): VersionPresence {
+    if (this.#isBlocked) return 'blocked';
     const presence = this.#inVersions.at(row.path);
     if (row.kind === 'folder') return presence === 'directory' ? this.#ownOr(row) : copyless(presence);
     const isOfKind = presence === (row.kind === 'symlink' ? 'symlink' : 'file');
