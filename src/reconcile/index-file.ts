@@ -14,7 +14,7 @@ import {
   type StoredContent,
 } from '../store/contents.js';
 import { type Derived, replaceDerived } from '../store/derived.js';
-import { type FileKind, type FileRow, type FileUpsert, forgetEmptyFolder, upsertFile } from '../store/files.js';
+import { type FileKind, type FileRow, type FileUpsert, forgetEmptyFolders, upsertFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { chunksOf } from '../syntax/chunks.js';
 import { entitiesOf } from '../syntax/entities.js';
@@ -214,7 +214,7 @@ export function commitFile(
   if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
   if (content !== null) (heals ? healContent : putContent)(index, content, now);
   const id = upsertFile(index, project.id, file, now);
-  forgetEmptyFolder(index, project.id, file.path);
+  forgetEmptyFolders(index, project.id, file.path);
   replaceDerived(index, id, file.path, derived);
   return true;
 }

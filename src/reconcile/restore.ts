@@ -11,6 +11,7 @@ import {
   type Cause,
   clearDeleted,
   type FileRow,
+  forgetEmptyFolders,
   pageOfFiles,
   requireFile,
   restampFile,
@@ -74,7 +75,8 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
     assertRelativePath(row.path);
     const presence = observed.at(row.path);
     if (presence !== 'absent') throw refusal(row.path, presence);
-    if (isMoved(row) && new VersionStore(index, project).observe().look(row.path).stats?.size === row.size) continue;
+    if (isMoved(row) && new VersionStore(index, project).observe().look(row.path).stats?.size === row.size)
+      continue;
     const image = imageOf(index, row);
     if ('problem' in image) {
       throw new CodekeepError(
@@ -125,7 +127,7 @@ export async function restoreDeleted(
       placed.push({ row, stamp: await placeBack(index, project, placer, row, now()) });
     await placer.sync();
     await index.write(() => {
-      for (const { row, stamp } of placed) markRevived(index, row, stamp, now());
+      for (const { row, stamp } of placed) markRevived(index, project.id, row, stamp, now());
     });
   } catch (error) {
     await takeBack(index, project, placed, now());
@@ -193,10 +195,12 @@ async function moveIntoVersions(
 /** The mark of a file that has come back goes; its stamp is the one of what was placed. */
 export function markRevived(
   index: IndexDatabase,
-  row: Pick<FileRow, 'id' | 'deviceId'>,
+  projectId: string,
+  row: Pick<FileRow, 'id' | 'path' | 'deviceId'>,
   stamp: FileStamp,
   now: number,
 ): void {
+  forgetEmptyFolders(index, projectId, row.path);
   clearDeleted(index, row.id, now);
   restampFile(index, row.id, { ...stamp, deviceId: row.deviceId }, now);
 }

@@ -87,7 +87,13 @@ export class VersionStore {
     if (presence === 'directory' && image.kind === 'folder') return null;
     if (contentHashAt(this.pathOf(path), presence) === hashOf(image)) return null;
     await makeRoom(placer, path, presence, now);
-    return await placer.place(path, image, token);
+    try {
+      return await placer.place(path, image, token);
+    } catch (error) {
+      // It was made just now for a copy that lies in it.
+      if (image.kind === 'folder' && presenceAt(this.pathOf(path)) === 'directory') return null;
+      throw error;
+    }
   }
 
   /** As keep, for a file of any size that is moved as it is and not read. */

@@ -262,7 +262,7 @@ function settle(
   if (action.verdict === 'clear_deleted') clearDeleted(index, row.id, context.now());
   else if (action.verdict === 'set_deleted')
     markDeleted(index, row.id, action.cause ?? 'repair', context.now());
-  else if (outcome.stamp !== null) markRevived(index, row, outcome.stamp, context.now());
+  else if (outcome.stamp !== null) markRevived(index, project.id, row, outcome.stamp, context.now());
   return outcome;
 }
 

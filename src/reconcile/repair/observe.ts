@@ -1,4 +1,5 @@
 import type { Stats } from 'node:fs';
+import { isEmptyFolder } from '../../base/empty-folder.js';
 import { errnoOf } from '../../base/errors.js';
 import { relativePathProblem } from '../../base/paths.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
@@ -123,7 +124,7 @@ export class Observer {
   #copyOf(row: FileRow): VersionPresence {
     if (this.#isBlocked) return 'blocked';
     const presence = this.#inVersions.at(row.path);
-    if (row.kind === 'folder') return presence === 'directory' ? this.#ownOr(row) : copyless(presence);
+    if (row.kind === 'folder') return presence === 'directory' ? this.#folderCopyOf(row) : copyless(presence);
     const isOfKind = presence === (row.kind === 'symlink' ? 'symlink' : 'file');
     if (!isOfKind) return copyless(presence);
     try {
@@ -137,6 +138,17 @@ export class Observer {
   #hasContentOf(row: FileRow, presence: Presence): boolean {
     if (row.sha256 === null) return this.#inVersions.look(row.path).stats?.size === row.size;
     return contentHashAt(this.#versions.pathOf(row.path), presence) === row.sha256;
+  }
+
+  /** One that holds copies of files is there for them, and says nothing of itself. */
+  #folderCopyOf(row: FileRow): VersionPresence {
+    try {
+      return row.deleted === 1 || isEmptyFolder(this.#versions.pathOf(row.path))
+        ? this.#ownOr(row)
+        : 'revived';
+    } catch (error) {
+      return `unknown:${errnoOf(error) ?? 'ERROR'}`;
+    }
   }
 
   #ownOr(row: FileRow): VersionPresence {
