@@ -34,7 +34,7 @@ import type { Plan } from '#src/reconcile/repair/plan.js';
 import { rootMarkOf } from '#src/reconcile/project-root.js';
 import { VersionStore } from '#src/reconcile/version-store.js';
 import { renderContent } from '#src/store/contents.js';
-import { type FileRow, pageOfFiles } from '#src/store/files.js';
+import { type Cause, type FileRow, pageOfFiles } from '#src/store/files.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { insertProject, type Project, requireProject } from '#src/store/projects.js';
 import { createParser, type Parser } from '#src/syntax/parser.js';
@@ -192,6 +192,18 @@ function describe(absolute: string): string {
   if (stats.isFile()) return `file ${mode} ${sha256(readFileSync(absolute))}`;
   if (stats.isSymbolicLink()) return `symlink ${readlinkSync(absolute)}`;
   return stats.isDirectory() ? `folder ${mode}` : `special ${mode}`;
+}
+
+/** Sets or takes away a row's mark by hand, as if nothing else had ever happened to it. */
+export function setMark(project: TestProject, path: string, cause: Cause | null): void {
+  const deleted = cause === null ? 0 : 1;
+  const at = cause === null ? null : project.now();
+  project.index
+    .sql(
+      `UPDATE files SET deleted = ?, deleted_at = ?, cause = ?, revived = 0, ignored = 0, copy_problem = NULL
+       WHERE project_id = ? AND path = ?`,
+    )
+    .run(deleted, at, cause, project.projectId, path);
 }
 
 /** What stands in versions, without the folders. */

@@ -237,7 +237,7 @@ test('to know less is to do less: no action and no mark comes of a doubt', () =>
 
 const someFacts = [...everyFact()].filter((_fact, position) => position % 97 === 0);
 
-test('a plan does not depend on the order of its facts, and no row on another one', () => {
+test('a plan does not depend on the order of its facts, and no row on another one with another path', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.nat(someFacts.length - 1), { maxLength: 60 }),
@@ -258,6 +258,26 @@ test('a plan does not depend on the order of its facts, and no row on another on
       },
     ),
   );
+});
+
+test('of two rows that cannot both be, the one deeper down is written, and an empty folder gets what is in it', () => {
+  const lost: Fact = { ...plain, inProject: 'absent', inVersions: 'absent', tree: 'renders' };
+  const below: Fact = { ...lost, id: 2, path: 'a/b/c' };
+  for (const kind of kinds)
+    for (const facts of [
+      [{ ...lost, kind }, below],
+      [below, { ...lost, kind }],
+    ]) {
+      const plan = planOf(facts, { rootDoubt: null, force: false });
+      assert.deepEqual(
+        plan.actions.map(({ path }) => path),
+        ['a/b/c'],
+      );
+      assert.deepEqual(
+        plan.conflicts.map(({ path }) => path),
+        kind === 'folder' ? [] : ['a'],
+      );
+    }
 });
 
 test('the totals of a plan add up, and every row is in exactly one list', () => {
