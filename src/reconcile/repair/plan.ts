@@ -1,4 +1,3 @@
-import { splitPath } from '../../base/paths.js';
 import type { Presence } from '../../base/presence.js';
 import type { Cause, FileKind } from '../../store/files.js';
 
@@ -242,8 +241,8 @@ function foldersToBe(judged: readonly Judged[]): Record<Target, ReadonlySet<stri
   const folders = { versions: new Set<string>(), project: new Set<string>() };
   for (const { fact, judgement } of judged)
     for (const target of judgement.how?.targets ?? [])
-      for (let { folder } = splitPath(fact.path); folder !== ''; folder = splitPath(folder).folder)
-        folders[target].add(folder);
+      for (let end = fact.path.lastIndexOf('/'); end > 0; end = fact.path.lastIndexOf('/', end - 1))
+        folders[target].add(fact.path.slice(0, end));
   return folders;
 }
 
