@@ -18,7 +18,7 @@ import {
   type FileKind,
   type FileRow,
   type FileUpsert,
-  forgetEmptyFolder,
+  forgetEmptyFolders,
   upsertFile,
 } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
@@ -237,7 +237,7 @@ export function commitFile(
   if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
   if (content !== null) (heals ? healContent : putContent)(index, content, now);
   const id = upsertFile(index, project.id, file, now);
-  forgetEmptyFolder(index, project.id, file.path);
+  forgetEmptyFolders(index, project.id, file.path);
   replaceDerived(index, id, file.path, derived);
   return true;
 }

@@ -11,6 +11,7 @@ import {
   type Cause,
   clearDeleted,
   type FileRow,
+  forgetEmptyFolders,
   pageOfFiles,
   requireFile,
   restampFile,
@@ -126,7 +127,7 @@ export async function restoreDeleted(
       placed.push({ row, stamp: await placeBack(index, project, placer, row, now()) });
     await placer.sync();
     await index.write(() => {
-      for (const { row, stamp } of placed) markRevived(index, row, stamp, now());
+      for (const { row, stamp } of placed) markRevived(index, project.id, row, stamp, now());
     });
   } catch (error) {
     await takeBack(index, project, placed, now());
@@ -194,10 +195,12 @@ async function moveIntoVersions(
 /** The mark of a file that has come back goes; its stamp is the one of what was placed. */
 export function markRevived(
   index: IndexDatabase,
-  { id, deviceId, xattrs }: Pick<FileRow, 'id' | 'deviceId' | 'xattrs'>,
+  projectId: string,
+  { id, path, deviceId, xattrs }: Pick<FileRow, 'id' | 'path' | 'deviceId' | 'xattrs'>,
   stamp: FileStamp,
   now: number,
 ): void {
+  forgetEmptyFolders(index, projectId, path);
   clearDeleted(index, id, now);
   restampFile(index, id, { ...stamp, deviceId, xattrs }, now);
 }

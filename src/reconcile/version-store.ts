@@ -42,6 +42,14 @@ export class VersionStore {
     return new TreePresence(this.root, { mayBeMissing: true });
   }
 
+  /** True where nothing can be put there, or believed of it: inside a project no symlink on the way is followed. */
+  isBlocked(): boolean {
+    const { rootDir, versionDir } = this.#project;
+    if (!isWithin(rootDir, versionDir)) return false;
+    const presence = new TreePresence(rootDir).at(relative(rootDir, versionDir));
+    return presence === 'blocked' || presence === 'symlink' || presence === 'file' || presence === 'other';
+  }
+
   /** Opens it for writing, and makes it where it is missing: only for its owner, whatever the project's files permit. */
   async openPlacer(): Promise<FilePlacer> {
     const { rootDir, versionDir, id } = this.#project;
@@ -78,7 +86,13 @@ export class VersionStore {
     const presence = this.observe().at(path);
     if (this.#holds(path, presence, image)) return null;
     await makeRoom(placer, path, presence, now);
-    return await placer.place(path, image, token);
+    try {
+      return await placer.place(path, image, token);
+    } catch (error) {
+      // It was made just now for a copy that lies in it.
+      if (image.kind === 'folder' && presenceAt(this.pathOf(path)) === 'directory') return null;
+      throw error;
+    }
   }
 
   #holds(path: string, presence: Presence, image: EntryImage): boolean {

@@ -308,13 +308,12 @@ export function linkedFiles(index: IndexDatabase, projectId: string, limit: numb
     .all(projectId, limit);
 }
 
-/** Something is at this path, so that the folder it is in is no empty one. */
-export function forgetEmptyFolder(index: IndexDatabase, projectId: string, path: string): void {
-  const { folder } = splitPath(path);
-  if (folder === '') return;
-  index
-    .sql("DELETE FROM files WHERE project_id = ? AND path = ? AND kind = 'folder' AND deleted = 0")
-    .run(projectId, folder);
+/** Something is at this path, so that the folders it is in are no empty ones, and are there even where they were marked. */
+export function forgetEmptyFolders(index: IndexDatabase, projectId: string, path: string): void {
+  for (let { folder } = splitPath(path); folder !== ''; folder = splitPath(folder).folder)
+    index
+      .sql("DELETE FROM files WHERE project_id = ? AND path = ? AND kind = 'folder'")
+      .run(projectId, folder);
 }
 
 /** What git tracks by now, and what it does not any more. */

@@ -45,7 +45,11 @@ async function brokenProject(t: Pick<TestContext, 'after'>): Promise<TestProject
 
 /** What must not depend on where a run was cut off. */
 function endState(project: TestProject): unknown {
-  return { files: snapshot(project.root), rows: rowSummary(project) };
+  // A folder of versions that was made just before the kill keeps its first mode, which is the closest.
+  const copies = Object.entries(snapshot(project.versions.root)).filter(([, what]) =>
+    what.startsWith('file '),
+  );
+  return { files: snapshot(project.root), copies, rows: rowSummary(project) };
 }
 
 interface Ending {

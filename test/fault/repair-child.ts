@@ -13,11 +13,12 @@ const options = {
   runId: randomUUID(),
   origin: 'command',
   force: false,
+  deletedSince: null,
   now: Date.now,
   signal: new AbortController().signal,
   progress: () => undefined,
 } as const;
-await recoverRuns(index, Date.now);
+await recoverRuns(options);
 const outcome = await executeRepair(options, await planRepair(options, project));
 index.close();
 process.exitCode = outcome.errors.length === 0 ? 0 : 1;

@@ -34,7 +34,8 @@ import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import type { Plan } from '#src/reconcile/repair/plan.js';
 import { rootMarkOf } from '#src/reconcile/project-root.js';
 import { VersionStore } from '#src/reconcile/version-store.js';
-import { type FileRow, pageOfFiles } from '#src/store/files.js';
+import { renderContent } from '#src/store/contents.js';
+import { type Cause, type FileRow, pageOfFiles } from '#src/store/files.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { insertProject, type Project, requireProject } from '#src/store/projects.js';
 import { createParser, type Parser } from '#src/syntax/parser.js';
@@ -194,6 +195,40 @@ function describe(absolute: string): string {
   if (stats.isFile()) return `file ${mode} ${sha256(readFileSync(absolute))}`;
   if (stats.isSymbolicLink()) return `symlink ${readlinkSync(absolute)}`;
   return stats.isDirectory() ? `folder ${mode}` : `special ${mode}`;
+}
+
+/** Sets or takes away a row's mark by hand, as if nothing else had ever happened to it. */
+export function setMark(project: TestProject, path: string, cause: Cause | null): void {
+  const deleted = cause === null ? 0 : 1;
+  const at = cause === null ? null : project.now();
+  project.index
+    .sql(
+      `UPDATE files SET deleted = ?, deleted_at = ?, cause = ?, revived = 0, ignored = 0, copy_problem = NULL
+       WHERE project_id = ? AND path = ?`,
+    )
+    .run(deleted, at, cause, project.projectId, path);
+}
+
+/** What stands in versions, without the folders. */
+export function copies(project: TestProject): Record<string, string> {
+  const { root } = project.versions;
+  const seen = existsSync(root) ? snapshot(root) : {};
+  return Object.fromEntries(Object.entries(seen).filter(([, what]) => !what.startsWith('folder ')));
+}
+
+/** Everything that can be got back: files and symlinks on disk, and the hashes of contents that render. */
+export function everyContent(project: TestProject): Set<string> {
+  const onDisk = [...Object.values(snapshot(project.root)), ...Object.values(copies(project))];
+  const found = new Set(onDisk.map((what) => what.replace(/^file \d+ /u, '')));
+  const stored = project.index.sql<[], { sha256: string }>('SELECT sha256 FROM contents').all();
+  for (const { sha256: hash } of stored) if ('bytes' in renderContent(project.index, hash)) found.add(hash);
+  return found;
+}
+
+export function assertAllKept(project: TestProject, before: ReadonlySet<string>): void {
+  const after = everyContent(project);
+  for (const content of before)
+    if (!content.startsWith('folder ')) assert.ok(after.has(content), `a content is gone: ${content}`);
 }
 
 /** What rows say, without times and inode numbers. */

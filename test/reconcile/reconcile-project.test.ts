@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {
   chmodSync,
   mkdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -12,7 +13,8 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
-import { brakeReason, inspectRoot, isBraked, type RootState } from '#src/reconcile/project-root.js';
+import { inspectRoot, judgeRoot, type RootState } from '#src/reconcile/project-root.js';
+import { chooseDeleted, restoreDeleted } from '#src/reconcile/restore.js';
 import { renderContent } from '#src/store/contents.js';
 import { damageContent } from '../store/index-fixture.js';
 import { asNobody, pathsBelow } from '../harness/folder.js';
@@ -77,14 +79,14 @@ test('a save by rename is one change, and a file that comes back is no longer de
 });
 
 test('what is deleted is kept in versions byte by byte, with its mode', async (t) => {
-  const project = new TestProject(t);
+  const project = new TestProject(t, { versionDir: 'data/versions' });
   project.write('d/tool', Buffer.from([0, 1, 255]), 0o4755);
   await project.reconcile();
   project.remove('d');
   await project.reconcile();
   assert.equal(snapshot(project.versions.root)['d/tool'], `file 4755 ${sha256(Buffer.from([0, 1, 255]))}`);
   assert.equal(project.read('data/versions/.gitignore'), '*\n');
-  assert.ok(!project.rows().has('data/versions/.gitignore'));
+  assert.deepEqual([...project.rows().keys()], ['d/tool']);
 });
 
 test('a path that is deleted twice keeps both copies, the older with a timestamp', async (t) => {
@@ -126,7 +128,7 @@ test('a file that makes way for a folder, and the other way round, is kept and d
   assert.deepEqual(project.marks().active, []);
   for (const content of ['a file', 'in a folder', 'in the folder', 'now a file', 'other'])
     assert.ok('bytes' in renderContent(project.index, hashOf(content)), content);
-  assert.equal(project.read(`data/versions/${project.projectId}/other`), 'other');
+  assert.equal(readFileSync(project.versions.pathOf('other'), 'utf8'), 'other');
 });
 
 test('a symlink in versions is never taken for a kept copy, nor followed', async (t) => {
@@ -205,10 +207,10 @@ test('a folder that becomes a symlink is not followed, by a walk or by an event'
   writeFileSync(join(outside, 'a'), 'outside now');
   symlinkSync(outside, project.at('d'));
   await project.follow('d/a', 'd/new', 'd');
-  assert.deepEqual(project.marks(), { active: [], deleted: ['d/a'] });
-  assert.equal(project.row('d/a').sha256, hashOf('inside'));
+  assert.deepEqual(project.marks(), { active: ['d'], deleted: ['d/a'] });
+  assert.deepEqual([project.row('d').kind, project.row('d/a').sha256], ['symlink', hashOf('inside')]);
   await project.reconcile();
-  assert.deepEqual(project.marks().active, []);
+  assert.deepEqual(project.marks().active, ['d']);
 });
 
 test('events about what is no more, or is something else by now, do no harm', async (t) => {
@@ -231,14 +233,19 @@ test('an event about a folder brings everything below it', async (t) => {
   assert.equal((await project.follow('d/.gitignore')).needsReconcile, true);
 });
 
-test('a file that is ignored from now on is forgotten, and its content kept', async (t) => {
+test('a file that is ignored from now on is neither searched nor deleted, and can be restored', async (t) => {
   const project = new TestProject(t);
   project.write('a.log', 'logged');
   await project.reconcile();
   project.write('.gitignore', '*.log\n');
   await project.reconcile();
-  assert.deepEqual([...project.rows().keys()], ['.gitignore']);
-  assert.ok('bytes' in renderContent(project.index, hashOf('logged')));
+  const { ignored, deleted, sha256: hash } = project.row('a.log');
+  assert.deepEqual([ignored, deleted, hash], [1, 0, hashOf('logged')]);
+  assert.equal(project.read('a.log'), 'logged');
+  project.remove('a.log');
+  await project.reconcile();
+  const rows = chooseDeleted(project.index, project.project, { paths: ['a.log'] });
+  await restoreDeleted(project.index, project.project, rows, project.now);
   assert.equal(project.read('a.log'), 'logged');
 });
 
@@ -253,22 +260,30 @@ test('a content that was damaged in the index is healed when its file is read ag
   assert.ok('bytes' in renderContent(project.index, hashOf('precious')));
 });
 
-test('the brake holds exactly when much is missing and the root is another one or empty', () => {
-  const roots: RootState[] = [
-    { kind: 'verified', isEmpty: false },
-    { kind: 'verified', isEmpty: true },
-    { kind: 'replaced', isEmpty: false, dev: '1', ino: '1' },
-    { kind: 'replaced', isEmpty: true, dev: '1', ino: '1' },
-    { kind: 'unavailable', reason: 'away' },
-  ];
-  for (const root of roots)
+const mark = { rootDev: '1', rootIno: '2', rootIdentity: null };
+const rootStates: [name: string, root: RootState][] = [
+  ['as it was', { kind: 'verified', isEmpty: false, mark }],
+  ['emptied', { kind: 'verified', isEmpty: true, mark }],
+  ['another one', { kind: 'replaced', isEmpty: false, mark }],
+  ['another one, empty', { kind: 'replaced', isEmpty: true, mark }],
+  ['away', { kind: 'unavailable', reason: 'away' }],
+];
+
+test('one judgement: much is missing from a root that is empty or another one, or anything from an empty other one', () => {
+  for (const [name, root] of rootStates)
     for (const active of [0, 1, 20, 21, 22, 50, 99, 100, 101, 105, 106, 110, 1_000])
       for (let missing = 0; missing <= active; missing += 1) {
         const isMuch = missing > 20 && missing * 5 > active;
-        const isSuspect = root.kind === 'replaced' || (root.kind === 'verified' && root.isEmpty);
-        const expected = root.kind === 'unavailable' || (isMuch && isSuspect);
-        assert.equal(isBraked(root, missing, active), expected, JSON.stringify({ root, missing, active }));
-        if (expected) assert.notEqual(brakeReason(root, missing, active), '');
+        const expected = {
+          'as it was': 'sound',
+          emptied: isMuch ? 'emptied' : 'sound',
+          'another one': isMuch ? 'doubtful' : 'sound',
+          'another one, empty': isMuch || active > 0 ? 'doubtful' : 'sound',
+          away: 'doubtful',
+        }[name];
+        const judgement = judgeRoot(root, missing, active);
+        assert.equal(judgement.kind, expected, JSON.stringify({ name, missing, active }));
+        if (judgement.kind !== 'sound') assert.notEqual(judgement.reason, '');
       }
 });
 
@@ -282,7 +297,7 @@ test('a root that was emptied marks nothing, and says why', async (t) => {
   await manyFiles(project, 30);
   for (const name of ['d0', 'd1', 'd2']) project.remove(name);
   const { halted, deleted } = await project.reconcile();
-  assert.match(halted ?? '', /30 of 30 files are missing.*empty/u);
+  assert.match(halted ?? '', /empty and 30 of 30 files are missing/u);
   assert.equal(deleted, 0);
   assert.match((await project.follow('d0', 'd1', 'd2')).halted ?? '', /empty/u);
   assert.equal(project.marks().active.length, 30);

@@ -10,7 +10,7 @@ import { markDeleted } from '#src/store/files.js';
 import { listRuns, runById } from '#src/store/journal.js';
 import { damageContent } from '../store/index-fixture.js';
 import { pathsBelow } from '../harness/folder.js';
-import { snapshot, TestProject } from './project-fixture.js';
+import { assertAllKept, copies, everyContent, snapshot, TestProject } from './project-fixture.js';
 
 /** How a file stands when the repair comes. */
 interface FileModel {
@@ -64,18 +64,6 @@ function place(absolute: string, what: FileModel['inVersions'], content: string)
   else writeFileSync(absolute, what === 'other' ? `other than ${content}` : content);
 }
 
-/** Hashes of everything that can be got back: whole files on disk, and contents that render. */
-function everyContent(project: TestProject): Set<string> {
-  const found = new Set<string>();
-  for (const [, text] of Object.entries(snapshot(project.root)))
-    if (text.startsWith('file ')) found.add(text.slice(text.lastIndexOf(' ') + 1));
-  for (const { sha256: hash } of project.index
-    .sql<[], { sha256: string }>('SELECT sha256 FROM contents')
-    .all())
-    if ('bytes' in renderContent(project.index, hash)) found.add(hash);
-  return found;
-}
-
 test('whatever state a project is in, a repair loses and changes nothing and ends in agreement', async (t) => {
   await fc.assert(
     fc.asyncProperty(projectModel, async (model) => {
@@ -116,8 +104,7 @@ async function checkRepair(project: TestProject, model: Record<string, FileModel
   const filesAfter = snapshot(project.root);
   for (const [path, what] of Object.entries(filesBefore))
     assert.equal(filesAfter[path], what, `${path} was changed`);
-  const contentsAfter = everyContent(project);
-  for (const hash of contentsBefore) assert.ok(contentsAfter.has(hash), 'a content is gone');
+  assertAllKept(project, contentsBefore);
   for (const path of Object.keys(filesAfter))
     assert.ok(!isTemporaryName(path.slice(path.lastIndexOf('/') + 1)), `${path} is left over`);
   assert.equal(snapshot(project.folder)['outside'], outsideBefore);
@@ -132,8 +119,8 @@ async function checkRepair(project: TestProject, model: Record<string, FileModel
     for (const target of targets) {
       const absolute = target === 'project' ? project.at(path) : project.versions.pathOf(path);
       assert.ok(readFileSync(absolute).equals(Buffer.from(content)), path);
-      const where = absolute.slice(project.root.length + 1);
-      assert.equal(filesAfter[where], `file ${mode.toString(8)} ${sha256(Buffer.from(content))}`);
+      const seen = target === 'project' ? filesAfter : copies(project);
+      assert.equal(seen[path], `file ${mode.toString(8)} ${sha256(Buffer.from(content))}`);
     }
   }
   const again = await project.plan();
@@ -203,7 +190,7 @@ test('a lost project comes back whole, with odd contents and modes', async (t) =
 });
 
 test('a folder of versions that leads elsewhere is refused, and the other actions are done', async (t) => {
-  const project = new TestProject(t);
+  const project = new TestProject(t, { versionDir: 'data/versions' });
   for (const path of ['a', 'b', 'c']) project.write(path);
   await project.reconcile();
   markDeleted(project.index, project.row('b').id, 'unseen', 1);
@@ -211,13 +198,14 @@ test('a folder of versions that leads elsewhere is refused, and the other action
   const elsewhere = join(project.folder, 'elsewhere');
   mkdirSync(elsewhere);
   symlinkSync(elsewhere, project.at('data'));
-  const { outcome } = await project.repair();
+  const { plan, outcome } = await project.repair();
   assert.deepEqual(pathsBelow(elsewhere), []);
   assert.deepEqual(
     outcome.done.map(({ path }) => path),
     ['b'],
   );
-  assert.equal(outcome.conflicts.length + outcome.errors.length, 1);
+  assert.match(plan.conflicts[0]?.reason ?? '', /in versions a parent of it is a symlink/u);
+  assert.deepEqual([outcome.conflicts, outcome.errors], [[], []]);
   assert.equal(project.row('b').deleted, 0);
   assert.equal(project.has('a'), false);
 });
@@ -264,7 +252,7 @@ test('a root that is away: every row that misses its file is unknown, with force
   await project.reconcile();
   rmSync(project.root, { recursive: true });
   for (const force of [false, true]) {
-    const { plan, outcome } = await project.repair(force);
+    const { plan, outcome } = await project.repair({ force });
     assert.deepEqual([plan.actions, outcome.done], [[], []]);
     assert.equal(plan.totals.unknown, 2);
     assert.match(plan.unknown[0]?.reason ?? '', /cannot be (?:read|looked at)/);

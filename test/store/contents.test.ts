@@ -41,7 +41,7 @@ test('with any one bit flipped a content is rendered rightly or not at all', asy
   const bytes = Buffer.from('class A:\n    def m(self, x):\n        return x + 1  # ä\n'.repeat(4));
   const tree = encodeTree(await parser.parse(decodeSource(bytes), 'python'));
   const hash = sha256(bytes);
-  putContent(index, { sha256: hash, size: bytes.length, tree }, 1);
+  putContent(index, { sha256: hash, size: bytes.length, tree, extractor: null }, 1);
   let refused = 0;
   for (let bit = 0; bit < tree.length * 8; bit += 3) {
     damageContent(index, hash, bit);
@@ -87,7 +87,7 @@ test('a deep check ends when it is aborted', async (t) => {
 test('a content is never replaced, except to heal it', (t) => {
   const index = openIndex(t);
   const hash = addContent(index, 'true');
-  const other = { sha256: hash, size: 1, tree: Buffer.from('other') };
+  const other = { sha256: hash, size: 1, extractor: null, tree: Buffer.from('other') };
   putContent(index, other, 2);
   assert.ok('bytes' in renderContent(index, hash));
   damageContent(index, hash, 90);
@@ -95,7 +95,7 @@ test('a content is never replaced, except to heal it', (t) => {
   const row = openIndex(t);
   addContent(row, 'true');
   const good = row.sql<[], { tree: Buffer }>('SELECT tree FROM contents').get();
-  healContent(index, { sha256: hash, size: 4, tree: good?.tree ?? Buffer.alloc(0) }, 3);
+  healContent(index, { sha256: hash, size: 4, tree: good?.tree ?? Buffer.alloc(0), extractor: null }, 3);
   assert.ok('bytes' in renderContent(index, hash));
 });
 
@@ -112,7 +112,14 @@ test('removing a project or a row keeps contents and journal', (t) => {
   });
   const run = { runId: 'r', projectId: id };
   beginRun(index, { ...run, origin: 'command', rootDir: '/r', versionDir: '/v' }, 1);
-  recordIntent(index, run, { fileId, path: 'b', verdict: 'set_deleted', targets: [], sha256: hash });
+  recordIntent(index, run, {
+    id: fileId,
+    path: 'b',
+    verdict: 'set_deleted',
+    targets: [],
+    cause: 'repair',
+    sha256: hash,
+  });
   deleteProject(index, id);
   const left = (tables: string[]): number[] => tables.map((table) => countRows(index, table));
   assert.deepEqual(left(['projects', 'files', 'entities', 'chunks']), [0, 0, 0, 0]);

@@ -89,7 +89,15 @@ test('pages and counts tell deleted rows from others', (t) => {
   const paths = (filter: FilePage['filter']): string[] =>
     pageOfFiles(index, id, page({ filter })).map((row) => row.path);
   assert.deepEqual([paths('all'), paths('active'), paths('deleted')], [['a', 'b', 'c'], ['a', 'c'], ['b']]);
-  assert.deepEqual(countFiles(index, id), { total: 3, active: 2, deleted: 1, notRestorable: 1 });
+  assert.deepEqual(countFiles(index, id), {
+    total: 3,
+    active: 2,
+    deleted: 1,
+    ignored: 0,
+    notRestorable: 1,
+    withoutCopy: 0,
+    linked: 0,
+  });
   assert.equal(fileByPath(index, id, 'b')?.deletedAt, 5);
   clearDeleted(index, ids[1] ?? 0, 6);
   assert.equal(fileByPath(index, id, 'b')?.deletedAt, null);
@@ -111,12 +119,23 @@ test('what is below a folder does not only begin like it', (t) => {
 test('64-bit numbers come back as they were given', (t) => {
   const index = openIndex(t);
   const id = addProject(index);
-  const stamp = { size: 7, mtimeNs: '1893456000123456789', ino: '9223372036854775807', mode: 0o4755 };
+  const stamp = {
+    size: 7,
+    mtimeNs: '1893456000123456789',
+    ctimeNs: '1893456000123456788',
+    ino: '9223372036854775807',
+    nlink: 2,
+    mode: 0o4755,
+    uid: 4_294_967_294,
+    gid: 1,
+    deviceId: 3,
+  };
   const fileId = addFile(index, id, 'a', stamp);
-  const { size, mtimeNs, ino, mode } = requireFile(index, id, 'a');
-  assert.deepEqual({ size, mtimeNs, ino, mode }, stamp);
-  restampFile(index, fileId, { ...stamp, mtimeNs: '-1' }, 1);
-  assert.equal(requireFile(index, id, 'a').mtimeNs, '-1');
+  const row = requireFile(index, id, 'a');
+  assert.deepEqual({ ...row, ...stamp }, row);
+  restampFile(index, fileId, { ...stamp, dev: '1', mtimeNs: '-1', ctimeNs: '-2' }, 1);
+  const { mtimeNs, ctimeNs } = requireFile(index, id, 'a');
+  assert.deepEqual([mtimeNs, ctimeNs], ['-1', '-2']);
 });
 
 test('a file that the index does not know is said to be so', (t) => {

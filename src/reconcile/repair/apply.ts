@@ -270,7 +270,7 @@ function settle(
   if (action.verdict === 'clear_deleted') clearDeleted(index, row.id, context.now());
   else if (action.verdict === 'set_deleted')
     markDeleted(index, row.id, action.cause ?? 'repair', context.now());
-  else if (outcome.stamp !== null) markRevived(index, row, outcome.stamp, context.now());
+  else if (outcome.stamp !== null) markRevived(index, project.id, row, outcome.stamp, context.now());
   else setCopyProblem(index, row.id, null);
   return outcome;
 }
@@ -310,13 +310,16 @@ function placeOf(
 }
 
 /** True when exactly what the row says stands there: its kind, bytes and permission bits. */
-export function hasImage(absolute: string, row: Pick<FileRow, 'kind' | 'sha256' | 'mode'>): boolean {
+export function hasImage(absolute: string, row: Pick<FileRow, 'kind' | 'size' | 'sha256' | 'mode'>): boolean {
   try {
     const presence = presenceAt(absolute);
     if (row.kind === 'folder') return presence === 'directory';
     if (row.kind === 'symlink')
       return presence === 'symlink' && contentHashAt(absolute, presence) === row.sha256;
-    return stampOf(absolute)?.mode === row.mode && contentHashAt(absolute, presence) === row.sha256;
+    const stamp = stampOf(absolute);
+    if (stamp?.mode !== row.mode) return false;
+    // What is too large to be in the index was hashed when it was moved back.
+    return row.sha256 === null ? stamp.size === row.size : contentHashAt(absolute, presence) === row.sha256;
   } catch {
     return false;
   }

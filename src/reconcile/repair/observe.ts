@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
-import { relative } from 'node:path';
+import { isEmptyFolder } from '../../base/empty-folder.js';
 import { errnoOf } from '../../base/errors.js';
-import { isWithin, relativePathProblem } from '../../base/paths.js';
+import { relativePathProblem } from '../../base/paths.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
 import { type Presence, TreePresence } from '../../base/presence.js';
 import { Slicer } from '../../base/waiting.js';
@@ -48,12 +48,11 @@ export class Observer {
   readonly #versions: VersionStore;
   readonly #inProject: TreePresence;
   readonly #inVersions: TreePresence;
+  readonly #isBlocked: boolean;
   readonly #devices: DeviceDoubts;
   readonly #projectProblems: PlacingProblems;
   readonly #versionsProblems: PlacingProblems;
   readonly #circumstances: Circumstances;
-  /** The versions directory is in the project, and behind a symlink or a file by now: nothing is written through it. */
-  readonly #isLedAway: boolean;
 
   constructor(index: IndexDatabase, project: ObservedProject, circumstances = plainCircumstances) {
     this.#index = index;
@@ -61,11 +60,11 @@ export class Observer {
     this.#versions = new VersionStore(index, project);
     this.#inProject = new TreePresence(project.rootDir);
     this.#inVersions = this.#versions.observe();
+    this.#isBlocked = this.#versions.isBlocked();
     this.#devices = new DeviceDoubts(index, project);
     this.#projectProblems = new PlacingProblems(project.rootDir);
     this.#versionsProblems = new PlacingProblems(this.#versions.root, { mayBeMissing: true });
     this.#circumstances = circumstances;
-    this.#isLedAway = isLedAway(project);
   }
 
   /** Whether a row's file is present and needs no mark, as nearly all are; null for a row that needs a fact. */
@@ -123,9 +122,9 @@ export class Observer {
   }
 
   #copyOf(row: FileRow): VersionPresence {
-    if (this.#isLedAway) return 'blocked';
+    if (this.#isBlocked) return 'blocked';
     const presence = this.#inVersions.at(row.path);
-    if (row.kind === 'folder') return presence === 'directory' ? this.#ownOr(row) : copyless(presence);
+    if (row.kind === 'folder') return presence === 'directory' ? this.#folderCopyOf(row) : copyless(presence);
     const isOfKind = presence === (row.kind === 'symlink' ? 'symlink' : 'file');
     if (!isOfKind) return copyless(presence);
     try {
@@ -141,6 +140,17 @@ export class Observer {
     return contentHashAt(this.#versions.pathOf(row.path), presence) === row.sha256;
   }
 
+  /** One that holds copies of files is there for them, and says nothing of itself. */
+  #folderCopyOf(row: FileRow): VersionPresence {
+    try {
+      return row.deleted === 1 || isEmptyFolder(this.#versions.pathOf(row.path))
+        ? this.#ownOr(row)
+        : 'revived';
+    } catch (error) {
+      return `unknown:${errnoOf(error) ?? 'ERROR'}`;
+    }
+  }
+
   #ownOr(row: FileRow): VersionPresence {
     const isOld = row.deleted === 0 && (row.revived === 1 || this.#circumstances.isUnderRepair(row.id));
     return isOld ? 'revived' : 'own';
@@ -151,12 +161,6 @@ export class Observer {
     const rendering = known === null ? renderContent(this.#index, sha256) : { problem: known };
     return 'problem' in rendering ? { problem: skipReason ?? rendering.problem } : 'renders';
   }
-}
-
-function isLedAway({ rootDir, versionDir }: ObservedProject): boolean {
-  if (!isWithin(rootDir, versionDir)) return false;
-  const presence = new TreePresence(rootDir).at(relative(rootDir, versionDir));
-  return presence === 'blocked' || presence === 'symlink' || presence === 'file' || presence === 'other';
 }
 
 /** What is of another kind than the row: an older state of the path where it is a file. */

@@ -202,7 +202,7 @@ export interface PresentCounts {
   changed: number;
 }
 
-/** The plan for a project: a pure function of facts, in the order in which they come. */
+/** The plan for a project: a pure function of facts, listed in the order in which they come. */
 export function planOf(
   facts: Iterable<Fact>,
   context: PlanContext,
@@ -225,8 +225,44 @@ export function planOf(
       unknown: 0,
     },
   };
-  for (const fact of facts) addToPlan(plan, fact, judge(fact, context));
+  const judged = [...facts].map((fact) => ({ fact, judgement: judge(fact, context) }));
+  const folders = foldersToBe(judged);
+  for (const { fact, judgement } of judged) addToPlan(plan, fact, unlessInTheWay(fact, judgement, folders));
   return plan;
+}
+
+interface Judged {
+  fact: Fact;
+  judgement: Judgement;
+}
+
+/** The folders that there will be when all is written. */
+function foldersToBe(judged: readonly Judged[]): Record<Target, ReadonlySet<string>> {
+  const folders = { versions: new Set<string>(), project: new Set<string>() };
+  for (const { fact, judgement } of judged)
+    for (const target of judgement.how?.targets ?? [])
+      for (let end = fact.path.lastIndexOf('/'); end > 0; end = fact.path.lastIndexOf('/', end - 1))
+        folders[target].add(fact.path.slice(0, end));
+  return folders;
+}
+
+/**
+ * A path that was a file once and a folder at another time cannot be both: what lies in the folder is written, as it may be
+ * many. An empty folder that gets something in it is none any more.
+ */
+function unlessInTheWay(
+  fact: Fact,
+  judgement: Judgement,
+  folders: Record<Target, ReadonlySet<string>>,
+): Judgement {
+  const { how } = judgement;
+  if (how === undefined) return judgement;
+  if (fact.kind === 'folder')
+    return folders.project.has(fact.path) ? { verdict: 'ok', reason: '' } : judgement;
+  const target = how.targets.find((one) => folders[one].has(fact.path));
+  if (target === undefined) return judgement;
+  const where = target === 'project' ? 'the project' : 'versions';
+  return { verdict: 'conflict', reason: `in ${where} its place is needed for what was below it` };
 }
 
 function addToPlan(plan: Plan, fact: Fact, { verdict, reason, how }: Judgement): void {

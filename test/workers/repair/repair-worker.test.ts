@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { markDeleted } from '#src/store/files.js';
 import { listRuns } from '#src/store/journal.js';
 import { identify } from '#src/base/process-identity.js';
 import { TestProject } from '../../reconcile/project-fixture.js';
-import { damageContent } from '../../store/index-fixture.js';
+import { countRows, damageContent } from '../../store/index-fixture.js';
 import { startScript } from '../../harness/folder.js';
 import { waitFor } from '../../harness/waiting.js';
 import { TestWorker, workerFile } from '../worker-fixture.js';
@@ -61,6 +61,31 @@ test('a root that is away or was emptied halts the worker with a reason, and not
   await worker.said(() => /cannot be read/u.test(haltedReason()));
   assert.equal(project.marks().deleted.length, 0);
   assert.equal(listRuns(project.index, null, 10).length, 0);
+});
+
+test('a failure that stays is tried at long intervals and is one row of the journal, also after a restart', async (t) => {
+  const project = new TestProject(t);
+  project.maxFileBytes = 10;
+  project.write('large', 'too large for the index');
+  await project.reconcile();
+  const { id } = project.row('large');
+  // Nothing of the plan can see that its copy is another one: it is read when it is moved.
+  project.index.sql('UPDATE files SET revived = 1, moved_sha256 = ? WHERE id = ?').run('0'.repeat(64), id);
+  mkdirSync(project.versions.root, { recursive: true });
+  renameSync(project.at('large'), project.versions.pathOf('large'));
+  for (let times = 0; times < 2; times += 1) {
+    const worker = new TestWorker(t, 'repair', project.stateDir, often);
+    await worker.said(() => worker.of('repair_round').length >= 5);
+    await worker.stop();
+    const rounds = worker.of('repair_round').map(({ round }) => round.lastRound);
+    assert.ok(rounds.every((round) => round?.repaired === 0 && round.skipped === 1));
+    const runs = listRuns(project.index, null, 10);
+    assert.deepEqual(
+      runs.map(({ actions }) => actions),
+      [1],
+    );
+    assert.equal(countRows(project.index, 'repair_actions'), 1);
+  }
 });
 
 test('a stop ends the pause between rounds at once', async (t) => {

@@ -5,7 +5,13 @@ import type { RequestCall } from '#src/workers/host.js';
 import { repairDatabase } from '#src/workers/repair/task.js';
 import { TestProject } from '../../reconcile/project-fixture.js';
 
-const request = { run_id: 'run', origin: 'command', force: false, is_cancelled: false } as const;
+const request = {
+  run_id: 'run',
+  origin: 'command',
+  force: false,
+  deleted_since: null,
+  is_cancelled: false,
+} as const;
 
 /** Cancels when the repair comes to a phase. */
 function cancelledAt(wanted: string): RequestCall {
