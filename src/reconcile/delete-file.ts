@@ -11,7 +11,7 @@ import type { Project } from '../store/projects.js';
 import { readGitState } from './git-state.js';
 import { imageOf } from './image.js';
 import { indexPaths, type IndexingContext } from './index-paths.js';
-import { inspectRoot, rootUnavailable } from './project-root.js';
+import { assertRegisteredRoot, inspectRoot } from './project-root.js';
 import { VersionStore } from './version-store.js';
 
 /**
@@ -22,11 +22,7 @@ import { VersionStore } from './version-store.js';
  */
 export async function deleteFile(context: IndexingContext, path: string): Promise<string> {
   const { index, project, signal, now } = context;
-  const state = inspectRoot(project);
-  if (state.kind !== 'verified')
-    throw rootUnavailable(
-      state.kind === 'replaced' ? 'it is another folder than was registered' : state.reason,
-    );
+  assertRegisteredRoot(inspectRoot(project));
   assertDeletable(project, path);
   await indexPaths(context, await readGitState(project.rootDir, signal), [path]);
   const row = requireFile(index, project.id, path);

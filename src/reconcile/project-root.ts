@@ -51,6 +51,17 @@ export function rootUnavailable(reason: string): CodekeepError {
   );
 }
 
+/** For what somebody asks for by name: into a folder that may be the bare place of a mount nothing is written. */
+export function assertRegisteredRoot(root: RootState): void {
+  if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
+  if (root.kind === 'verified') return;
+  throw new CodekeepError(
+    'ROOT_UNAVAILABLE',
+    "The project's root folder is another one than was registered.",
+    'Mount the right one, then call again; if this is it, call accept_deletions first. Nothing was changed.',
+  );
+}
+
 /** So many files (and more than a fifth of the project) missing at once are looked at with suspicion. */
 const brakeFilesMin = 20;
 const brakeShare = 0.2;

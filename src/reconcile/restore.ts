@@ -18,10 +18,11 @@ import {
 } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
+import { DeviceDoubts } from './devices.js';
 import { imageOf } from './image.js';
 import { moveBack } from './move-back.js';
 import { openProjectPlacer } from './project-placer.js';
-import { inspectRoot, rootUnavailable } from './project-root.js';
+import { assertRegisteredRoot, inspectRoot, rootUnavailable } from './project-root.js';
 import { VersionStore } from './version-store.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
@@ -68,13 +69,15 @@ export function chooseDeleted(index: IndexDatabase, project: Project, choice: Re
 
 /** Everything that would make the restore fail, found out before the first byte is written. */
 export function checkRestorable(index: IndexDatabase, project: Project, rows: readonly FileRow[]): void {
-  const root = inspectRoot(project);
-  if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
+  assertRegisteredRoot(inspectRoot(project));
+  const devices = new DeviceDoubts(index, project);
   const observed = new TreePresence(project.rootDir);
   for (const row of rows) {
     assertRelativePath(row.path);
     const presence = observed.at(row.path);
     if (presence !== 'absent') throw refusal(row.path, presence);
+    const doubt = devices.doubtOf(row);
+    if (doubt !== null) throw rootUnavailable(`${row.path}: ${doubt}`);
     if (isMoved(row) && new VersionStore(index, project).observe().look(row.path).stats?.size === row.size)
       continue;
     const image = imageOf(index, row);

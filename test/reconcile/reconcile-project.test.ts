@@ -269,7 +269,7 @@ const rootStates: [name: string, root: RootState][] = [
   ['away', { kind: 'unavailable', reason: 'away' }],
 ];
 
-test('one judgement: much is missing from a root that is empty or another one, or anything from an empty other one', () => {
+test('one judgement: much is missing from a root that is empty, or much or most from another one', () => {
   for (const [name, root] of rootStates)
     for (const active of [0, 1, 20, 21, 22, 50, 99, 100, 101, 105, 106, 110, 1_000])
       for (let missing = 0; missing <= active; missing += 1) {
@@ -277,8 +277,8 @@ test('one judgement: much is missing from a root that is empty or another one, o
         const expected = {
           'as it was': 'sound',
           emptied: isMuch ? 'emptied' : 'sound',
-          'another one': isMuch ? 'doubtful' : 'sound',
-          'another one, empty': isMuch || active > 0 ? 'doubtful' : 'sound',
+          'another one': isMuch || missing * 2 > active ? 'doubtful' : 'sound',
+          'another one, empty': isMuch || missing * 2 > active ? 'doubtful' : 'sound',
           away: 'doubtful',
         }[name];
         const judgement = judgeRoot(root, missing, active);

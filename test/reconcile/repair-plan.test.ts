@@ -98,7 +98,7 @@ const rules: Rule[] = [
   ['what is in the way stays', (f) => f.inProject !== 'absent', 'conflict'],
   ['what is ignored may be away', (f) => f.ignored, 'ok'],
   ['absence below a doubtful root proves nothing', (_f, c) => c.rootDoubt !== null, 'unknown'],
-  ['nor does it on another disk, unless somebody insists', (f, c) => f.placeDoubt !== null && !f.deleted && !c.force, 'unknown'],
+  ['nor does it on another disk, unless somebody insists', (f, c) => f.placeDoubt !== null && (!f.deleted || f.wanted) && !c.force, 'unknown'],
   ['what cannot be seen in versions is unknown', (f) => f.inVersions?.startsWith('unknown') ?? true, 'unknown'],
   ['what is in the way in versions stays', (f) => isOneOf(f.inVersions, 'directory', 'symlink', 'other', 'blocked'), 'conflict'],
   ['a deletion that is kept is fine', (f) => isMeant(f) && isKept(f), 'ok'],

@@ -133,7 +133,7 @@ test('64-bit numbers come back as they were given', (t) => {
   const fileId = addFile(index, id, 'a', stamp);
   const row = requireFile(index, id, 'a');
   assert.deepEqual({ ...row, ...stamp }, row);
-  restampFile(index, fileId, { ...stamp, dev: '1', mtimeNs: '-1', ctimeNs: '-2' }, 1);
+  restampFile(index, fileId, { ...stamp, xattrs: null, dev: '1', mtimeNs: '-1', ctimeNs: '-2' }, 1);
   const { mtimeNs, ctimeNs } = requireFile(index, id, 'a');
   assert.deepEqual([mtimeNs, ctimeNs], ['-1', '-2']);
 });

@@ -120,7 +120,9 @@ function judgePresent(fact: Fact): Judgement {
 
 function judgeAbsent(fact: Fact, context: PlanContext): Judgement {
   if (fact.ignored) return { verdict: 'ok', reason: '' };
-  const doubt = context.rootDoubt ?? (fact.deleted || context.force ? null : fact.placeDoubt);
+  // For a copy in versions it does not matter where the file was.
+  const isForProject = !fact.deleted || fact.wanted;
+  const doubt = context.rootDoubt ?? (isForProject && !context.force ? fact.placeDoubt : null);
   if (doubt !== null) return { verdict: 'unknown', reason: doubt };
   const { inVersions } = fact;
   switch (inVersions) {
