@@ -7,10 +7,11 @@ import { PinnedFolder } from '../base/pinned-folder.js';
 import { TreePresence } from '../base/presence.js';
 import { takeAside, type TakenFile } from '../base/taken-file.js';
 import { type FileRow, markDeleted, requireFile, setMoved } from '../store/files.js';
-import type { Project } from '../store/projects.js';
+import { ownFolders } from './bounds.js';
 import { readGitState } from './git-state.js';
 import { imageOf } from './image.js';
 import { indexPaths, type IndexingContext } from './index-paths.js';
+import { OwnFiles } from './own-files.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
 import { VersionStore } from './version-store.js';
 
@@ -27,7 +28,7 @@ export async function deleteFile(context: IndexingContext, path: string): Promis
     throw rootUnavailable(
       state.kind === 'replaced' ? 'it is another folder than was registered' : state.reason,
     );
-  assertDeletable(project, path);
+  assertDeletable(context, path);
   await indexPaths(context, await readGitState(project.rootDir, signal), [path]);
   const row = requireFile(index, project.id, path);
   const versions = new VersionStore(index, project);
@@ -51,8 +52,16 @@ export async function deleteFile(context: IndexingContext, path: string): Promis
   return versions.pathOf(path);
 }
 
-function assertDeletable(project: Project, path: string): void {
-  const presence = new TreePresence(project.rootDir).at(path);
+function assertDeletable(context: IndexingContext, path: string): void {
+  const { rootDir } = context.project;
+  if (new OwnFiles(ownFolders(context)).hold(`${rootDir}/${path}`)) {
+    throw new CodekeepError(
+      'PATH_OUTSIDE_ROOT',
+      `${path} is codekeep's own, reached through the project.`,
+      'Take away the link or the mount that leads to it.',
+    );
+  }
+  const presence = new TreePresence(rootDir).at(path);
   if (presence === 'file' || presence === 'symlink') return;
   if (presence === 'blocked') {
     throw new CodekeepError(
@@ -75,7 +84,8 @@ async function keepTaken(
   row: FileRow,
   taken: TakenFile,
 ): Promise<string> {
-  const hash = row.kind === 'symlink' ? sha256(await readlink(taken.at, 'buffer')) : await hashFile(taken.at, signal);
+  const hash =
+    row.kind === 'symlink' ? sha256(await readlink(taken.at, 'buffer')) : await hashFile(taken.at, signal);
   const image = imageOf(index, row);
   if (row.sha256 !== null && hash !== row.sha256) throw changedMeanwhile(row.path);
   const placer = await versions.openPlacer();
