@@ -1,5 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import { hashFile } from './copy-contents.js';
+import { CodekeepError } from './errors.js';
 import type { FilePlacer } from './file-placer.js';
 import { splitPath } from './paths.js';
 import type { PinnedFolder } from './pinned-folder.js';
@@ -28,7 +29,7 @@ export interface FileMove {
 /**
  * Moves a file of any size as it is, attributes included, without holding it in memory: by a second name, or across file
  * systems by a copy. The source is dropped when the new name is durable, and only if it is still what was hashed.
- * @throws CodekeepError TARGET_FILE_EXISTS, PATH_OUTSIDE_ROOT; an error where the hash is another; system errors
+ * @throws CodekeepError TARGET_FILE_EXISTS, PATH_OUTSIDE_ROOT; FILE_NOT_FOUND where the hash is another; system errors
  */
 export async function moveFile(move: FileMove): Promise<MovedFile> {
   const { from, to, token, signal } = move;
@@ -39,8 +40,7 @@ export async function moveFile(move: FileMove): Promise<MovedFile> {
     const before = stampFrom(await lstat(source, { bigint: true }));
     if (before === null) throw new Error(`${from.path} is not a regular file`);
     const sha256 = await hashFile(source, signal);
-    if (move.sha256 !== null && sha256 !== move.sha256)
-      throw new Error(`${from.path} does not have its hash`);
+    if (move.sha256 !== null && sha256 !== move.sha256) throw changedSince(from.path);
     const placed = await to.placer.placeCopyOf(source, to.path, token, { sha256, signal });
     await to.placer.sync();
     const left = await dropIfStill(move, before);
@@ -48,6 +48,16 @@ export async function moveFile(move: FileMove): Promise<MovedFile> {
   } finally {
     await parent.close();
   }
+}
+
+/** What is there is not the file that is meant. */
+export function changedSince(path: string): CodekeepError {
+  return new CodekeepError(
+    'FILE_NOT_FOUND',
+    `${path} cannot be moved: it does not have its hash, so it was changed since.`,
+    'It was left as it is. Leave it out, or take it by hand.',
+    { path },
+  );
 }
 
 async function dropIfStill({ from, token, now }: FileMove, before: FileStamp): Promise<'dropped' | PutBack> {

@@ -25,8 +25,10 @@ const projectRepair = z.object({
     .describe('Present in the project: the deleted mark is taken off'),
   files_in_versions_marked_deleted: z.array(action).describe('Only in versions: marked deleted'),
   files_restored_from_cst: z
-    .array(action.extend({ targets: z.array(z.enum(['versions', 'project'])), sha256 }))
-    .describe('Nowhere on disk: written again from the stored syntax tree'),
+    .array(action.extend({ targets: z.array(z.enum(['versions', 'project'])), sha256: sha256.nullable() }))
+    .describe(
+      'Not in the project: written again from the stored syntax tree, or moved back where that is too large',
+    ),
   recently_deleted: z
     .array(z.object({ path: z.string(), cause: cause.nullable(), deleted_at: timestamp }))
     .describe(

@@ -3,9 +3,15 @@ import type { GitState } from './git-state.js';
 import { IgnoreRules } from './ignore-rules.js';
 import type { IndexingContext } from './index-paths.js';
 
+/** Folders of the program's own: nothing in them is content, whatever leads to it. */
+export function ownFolders({ index, stateDir }: Pick<IndexingContext, 'index' | 'stateDir'>): string[] {
+  return [stateDir, ...versionDirs(index)];
+}
+
 /** The rules of a project as they are now; what lies below the root of another project is that project's. */
-export function rulesOf({ index, project, stateDir }: IndexingContext, git: GitState): IgnoreRules {
+export function rulesOf(context: IndexingContext, git: GitState): IgnoreRules {
+  const { index, project } = context;
   const others = listProjects(index).filter(({ id }) => id !== project.id);
   const projects = others.map(({ rootDir }) => rootDir);
-  return new IgnoreRules(project.rootDir, [stateDir, ...versionDirs(index)], { git, projects });
+  return new IgnoreRules(project.rootDir, ownFolders(context), { git, projects });
 }

@@ -7,10 +7,11 @@ import { PinnedFolder } from '../base/pinned-folder.js';
 import { TreePresence } from '../base/presence.js';
 import { takeAside, type TakenFile } from '../base/taken-file.js';
 import { type FileRow, markDeleted, requireFile, setMoved } from '../store/files.js';
-import type { Project } from '../store/projects.js';
+import { ownFolders } from './bounds.js';
 import { readGitState } from './git-state.js';
 import { imageOf } from './image.js';
 import { indexPaths, type IndexingContext } from './index-paths.js';
+import { OwnFiles } from './own-files.js';
 import { assertRegisteredRoot, inspectRoot } from './project-root.js';
 import { VersionStore } from './version-store.js';
 
@@ -23,7 +24,7 @@ import { VersionStore } from './version-store.js';
 export async function deleteFile(context: IndexingContext, path: string): Promise<string> {
   const { index, project, signal, now } = context;
   assertRegisteredRoot(inspectRoot(project));
-  assertDeletable(project, path);
+  assertDeletable(context, path);
   await indexPaths(context, await readGitState(project.rootDir, signal), [path]);
   const row = requireFile(index, project.id, path);
   const versions = new VersionStore(index, project);
@@ -47,8 +48,16 @@ export async function deleteFile(context: IndexingContext, path: string): Promis
   return versions.pathOf(path);
 }
 
-function assertDeletable(project: Project, path: string): void {
-  const presence = new TreePresence(project.rootDir).at(path);
+function assertDeletable(context: IndexingContext, path: string): void {
+  const { rootDir } = context.project;
+  if (new OwnFiles(ownFolders(context)).hold(`${rootDir}/${path}`)) {
+    throw new CodekeepError(
+      'PATH_OUTSIDE_ROOT',
+      `${path} is codekeep's own, reached through the project.`,
+      'Take away the link or the mount that leads to it.',
+    );
+  }
+  const presence = new TreePresence(rootDir).at(path);
   if (presence === 'file' || presence === 'symlink') return;
   if (presence === 'blocked') {
     throw new CodekeepError(

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { hashFile } from '../base/copy-contents.js';
 import { CodekeepError } from '../base/errors.js';
 import type { FilePlacer } from '../base/file-placer.js';
 import { assertRelativePath } from '../base/paths.js';
 import { removeIfSame } from '../base/taken-file.js';
-import { moveFile } from '../base/move-file.js';
+import { changedSince, moveFile } from '../base/move-file.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
@@ -89,6 +90,21 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
         { path: row.path },
       );
     }
+  }
+}
+
+/** As checkRestorable, and what else a restore would refuse: it hashes what it moves. */
+export async function rehearseRestore(
+  index: IndexDatabase,
+  project: Project,
+  rows: readonly FileRow[],
+  signal: AbortSignal,
+): Promise<void> {
+  checkRestorable(index, project, rows);
+  const versions = new VersionStore(index, project);
+  for (const { path, movedSha256 } of rows.filter(isMoved)) {
+    if (movedSha256 !== null && (await hashFile(versions.pathOf(path), signal)) !== movedSha256)
+      throw changedSince(path);
   }
 }
 

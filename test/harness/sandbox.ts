@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, lstatSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync } from 'node:fs';
 import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -30,6 +30,7 @@ export class Sandbox {
   readonly mark = `${markName}=${randomUUID()}`;
   readonly #daemons: Daemon[] = [];
   readonly #children = new Set<ChildProcess>();
+  readonly #mountPoints: string[] = [];
   #configs = 0;
   #projects = 0;
 
@@ -92,6 +93,18 @@ export class Sandbox {
     return daemon;
   }
 
+  /** `mount ARGS target` until the sandbox ends; false where it is not allowed. The target is made if it is not there. */
+  mount(target: string, ...args: string[]): boolean {
+    mkdirSync(target, { recursive: true });
+    try {
+      execFileSync('mount', [...args, target], { stdio: 'ignore' });
+    } catch {
+      return false;
+    }
+    this.#mountPoints.push(target);
+    return true;
+  }
+
   /** A project made of the given files. */
   async project(files: Readonly<Record<string, FileSpec>>): Promise<string> {
     const root = this.path(`project-${++this.#projects}`);
@@ -128,6 +141,7 @@ export class Sandbox {
       for (const daemon of this.#daemons) await this.#assertQuiet(daemon);
     } finally {
       for (const { pid } of processesWithEnvironment(this.mark)) process.kill(pid, 'SIGKILL');
+      for (const target of this.#mountPoints.reverse()) execFileSync('umount', ['--lazy', target]);
       await rm(this.folder, { recursive: true, force: true });
     }
   }

@@ -1,4 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { TestContext } from 'node:test';
+import { atEnd, killed } from './folder.js';
+import { waitFor } from './waiting.js';
 
 /** What a file system without links says to link(2), which libuv uses where there is one. */
 export const withoutLinks = (errno: string): string => `?link,linkat:error=${errno}`;
@@ -14,4 +19,41 @@ export function outputUnderStrace(injection: string, source: string, ...paramete
     env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
   });
   return signal === null ? `${stdout}${stderr}` : `killed by ${signal}`;
+}
+
+/** Whether strace may attach to a process that it has not started. */
+export function canTrace(): boolean {
+  const { status } = spawnSync('strace', ['-qq', '-o', '/dev/null', '-e', 'trace=none', 'true']);
+  return status === 0 && (process.getuid?.() === 0 || ptraceScope() === 0);
+}
+
+function ptraceScope(): number {
+  try {
+    return Number(readFileSync('/proc/sys/kernel/yama/ptrace_scope', 'utf8'));
+  } catch {
+    return 0;
+  }
+}
+
+/**
+ * Attaches to a process that is running, which is killed as it enters a system call.
+ * @param syscall with the count of that call: `unlink:when=2`
+ * @returns resolves when strace is attached, with what resolves when the process is gone or strace is detached
+ */
+export async function killAt(
+  t: Pick<TestContext, 'after'>,
+  pid: number,
+  syscall: string,
+): Promise<{ end: Promise<unknown> }> {
+  const [name = '', when = ''] = syscall.split(':');
+  const args = ['-f', '-o', '/dev/null', '-e', `trace=${name}`, '-e', `inject=${name}:signal=KILL:${when}`];
+  const strace = spawn('strace', [...args, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  atEnd(t, async () => await killed(strace));
+  let said = '';
+  strace.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  await waitFor('strace is attached', () => {
+    if (strace.exitCode !== null) throw new Error(said);
+    return said.includes('attached');
+  });
+  return { end: once(strace, 'exit') };
 }

@@ -58,12 +58,19 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
 
   const followProjects = async (): Promise<void> => {
     const projects = new Map(listProjects(index).map((project) => [project.id, project]));
+    const moved: string[] = [];
     for (const [id, watcher] of watchers) {
       if (projects.has(id)) continue;
       watchers.delete(id);
+      moved.push(watcher.rootDir);
       await watcher.stop();
     }
-    for (const [id, project] of projects) if (!watchers.has(id)) watchProject(project);
+    for (const [id, project] of projects) {
+      if (watchers.has(id)) continue;
+      moved.push(project.rootDir);
+      watchProject(project);
+    }
+    for (const watcher of watchers.values()) watcher.noteProjects(moved);
   };
 
   /** For somebody who waits: by the project's watcher, or once where nothing watches (a task). */

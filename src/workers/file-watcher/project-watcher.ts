@@ -1,6 +1,7 @@
 import { reasonOf } from '../../base/errors.js';
 import type { ProjectFreshness } from '../../base/ipc.js';
 import { reliabilityOf } from '../../base/mounts.js';
+import { isWithin } from '../../base/paths.js';
 import type { Serial } from '../../base/serial.js';
 import { sleep, turn } from '../../base/waiting.js';
 import type { IndexingContext, IndexProgress } from '../../reconcile/index-paths.js';
@@ -149,6 +150,15 @@ export class ProjectWatcher {
     } finally {
       if (progress !== undefined) this.#listeners.delete(progress);
     }
+  }
+
+  get rootDir(): string {
+    return this.#context.project.rootDir;
+  }
+
+  /** Projects that came or went: what lies below their roots has changed hands. */
+  noteProjects(roots: readonly string[]): void {
+    if (roots.some((root) => root !== this.rootDir && isWithin(this.rootDir, root))) this.#wantReconcile();
   }
 
   /** Somebody may have said what is right where nothing could be concluded. */

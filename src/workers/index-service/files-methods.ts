@@ -2,7 +2,7 @@ import { assertRelativePath } from '../../base/paths.js';
 import { pointInTime } from '../../contract/fields.js';
 import type { Result } from '../../contract/index.js';
 import { deleteFile } from '../../reconcile/delete-file.js';
-import { checkRestorable, chooseDeleted, restoreDeleted } from '../../reconcile/restore.js';
+import { chooseDeleted, rehearseRestore, restoreDeleted } from '../../reconcile/restore.js';
 import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
@@ -64,12 +64,12 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
       }));
       return { files, next_cursor: nextCursor(rows, limit) };
     },
-    async restore_deleted_files({ paths, path_prefix, deleted_after, cause, dry_run, ...reference }) {
+    async restore_deleted_files({ paths, path_prefix, deleted_after, cause, dry_run, ...reference }, call) {
       const project = requireProject(index, reference);
       const deletedAfter =
         deleted_after === undefined ? undefined : (pointInTime(deleted_after, Date.now()) ?? undefined);
       const rows = chooseDeleted(index, project, { paths, pathPrefix: path_prefix, deletedAfter, cause });
-      if (dry_run) checkRestorable(index, project, rows);
+      if (dry_run) await rehearseRestore(index, project, rows, call.signal);
       else await restoreDeleted(index, project, rows, Date.now);
       return { restored: rows.map(({ path }) => ({ path })), dry_run };
     },

@@ -5,7 +5,8 @@ import { CodekeepError, errnoOf } from '../../base/errors.js';
 import { isWithin } from '../../base/paths.js';
 import type { Result } from '../../contract/index.js';
 import { acceptDeletions } from '../../reconcile/accept.js';
-import { rootMarkOf } from '../../reconcile/project-root.js';
+import { OwnFiles } from '../../reconcile/own-files.js';
+import { inspectRoot, rootMarkOf } from '../../reconcile/project-root.js';
 import { defaultVersionDir, resolveVersionDir } from '../../reconcile/version-dir.js';
 import { countChunks } from '../../store/derived.js';
 import { countFiles } from '../../store/files.js';
@@ -115,9 +116,13 @@ async function register(index: IndexDatabase, project: NewProject): Promise<Proj
 }
 
 /** The same path, or the same folder by another one: a bind mount, other letters where their case does not count. */
-function isSameFolder(a: NewProject, b: NewProject): boolean {
-  if (a.rootDir === b.rootDir) return true;
-  return a.rootIdentity !== null && a.rootIdentity === b.rootIdentity && a.rootIno === b.rootIno;
+function isSameFolder(known: Project, added: NewProject): boolean {
+  if (known.rootDir === added.rootDir) return true;
+  // Two folders that are looked at together are told by their numbers; one that was written down is of another time.
+  const root = inspectRoot(known);
+  return (
+    root.kind !== 'unavailable' && root.mark.rootDev === added.rootDev && root.mark.rootIno === added.rootIno
+  );
 }
 
 function inspectNewProject(
@@ -132,7 +137,7 @@ function inspectNewProject(
   const mark = rootMarkOf(real);
   if (mark === null) throw badRoot('is not a folder', 'Give the folder, not a file in it.');
   const ours = [realPathOf(stateDir), ...versionDirs(index)];
-  if (real === '/' || ours.some((folder) => isWithin(folder, real)))
+  if (real === '/' || ours.some((folder) => isWithin(folder, real)) || new OwnFiles(ours).hold(real))
     throw badRoot('cannot be a project', 'Give a folder of your own files.');
   return {
     id: randomUUID(),

@@ -36,7 +36,7 @@ export function reportOf(
       id,
       path,
       targets,
-      sha256: sha256 ?? '',
+      sha256,
     })),
     recently_deleted: recentlyDeleted(index, project.id, now, outcome === null ? acted : []),
     unrestorable: plan.unrestorable.slice(0, listMax),

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, linkSync, mkdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Daemon } from '../harness/daemon.js';
+import { Sandbox } from '../harness/sandbox.js';
+import { waitFor } from '../harness/waiting.js';
+
+async function contentOf(daemon: Daemon, project_id: string, path: string): Promise<string> {
+  return (await daemon.call('get_file', { project_id, path })).content;
+}
+
+/** As `touch -r` and `cp -p` leave it: only ctime tells. */
+function editBackDated(path: string, text: string): void {
+  const { size, atime, mtime } = statSync(path);
+  assert.equal(text.length, size);
+  writeFileSync(path, text);
+  utimesSync(path, atime, mtime);
+}
+
+test('an edit of the same size whose time was given back is indexed: while watched, and while the daemon is down', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const path = join(root, 'a.py');
+  // A time that a file system and utimes(2) both keep whole, so that nothing else tells.
+  utimesSync(path, 1_000_000_000, 1_000_000_000);
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  editBackDated(path, 'a = 2\n');
+  await daemon.call('wait_until_fresh', { project_id });
+  assert.equal(await contentOf(daemon, project_id, 'a.py'), 'a = 2\n');
+  await daemon.stop();
+  editBackDated(path, 'a = 3\n');
+  const next = await sandbox.startDaemon();
+  await next.call('wait_until_fresh', { project_id });
+  assert.equal(await contentOf(next, project_id, 'a.py'), 'a = 3\n');
+});
+
+test('a change through a hard link outside of the project is followed in seconds, and the status says so', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const outside = sandbox.path('outside.py');
+  linkSync(join(root, 'a.py'), outside);
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  const { reason } = await daemon.call('get_project_status', { project_id });
+  assert.match(reason ?? '', /hard links/);
+  appendFileSync(outside, 'b = 2\n');
+  await waitFor('the change is indexed', async () =>
+    (await contentOf(daemon, project_id, 'a.py')).includes('b = 2'),
+  );
+});
+
+test('a project on a file system without reliable events is polled, and the status says so', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const lower = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const root = sandbox.path('merged');
+  const isMounted = sandbox.mount(sandbox.path('layers'), '-t', 'tmpfs', 'tmpfs');
+  if (!isMounted) return t.skip('nothing can be mounted here');
+  const [upper, work] = [sandbox.path('layers/upper'), sandbox.path('layers/work')];
+  for (const folder of [upper, work]) mkdirSync(folder);
+  const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+  if (!sandbox.mount(root, '-t', 'overlay', '-o', layers, 'overlay'))
+    return t.skip('no overlay can be mounted here');
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  const { freshness, reason } = await daemon.call('get_project_status', { project_id });
+  assert.equal(freshness, 'stale');
+  assert.match(reason ?? '', /overlay/);
+  // Through the layer below, of which the layer above hears nothing.
+  writeFileSync(join(lower, 'b.py'), 'b = 1\n');
+  await waitFor(
+    'the change is indexed',
+    async () => (await daemon.paths(project_id)).includes('b.py'),
+    20_000,
+  );
+  return undefined;
+});
