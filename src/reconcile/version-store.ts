@@ -78,7 +78,13 @@ export class VersionStore {
     const presence = this.observe().at(path);
     if (this.#holds(path, presence, image)) return null;
     await makeRoom(placer, path, presence, now);
-    return await placer.place(path, image, token);
+    try {
+      return await placer.place(path, image, token);
+    } catch (error) {
+      // A watcher keeps what delete_file takes, too: the same copy may have been placed by another process meanwhile.
+      if (this.#holds(path, this.observe().at(path), image)) return null;
+      throw error;
+    }
   }
 
   #holds(path: string, presence: Presence, image: EntryImage): boolean {
