@@ -5,6 +5,7 @@ import { isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import { forEachLimited, Slicer } from '../base/waiting.js';
 import {
   type Cause,
+  fileById,
   type FileRow,
   forgetFile,
   markDeleted,
@@ -109,7 +110,10 @@ async function retireBatch(
     const root = inspectRoot(project).kind;
     if (root === 'unavailable' || (root === 'replaced' && retirement.rules !== null)) return 0;
     const observed = new TreePresence(project.rootDir);
-    const stillGone = rows.filter((row) => isGone(row, observed.at(row.path)));
+    // What delete_file has marked meanwhile was asked for, and not seen.
+    const stillGone = rows.filter(
+      (row) => fileById(index, row.id)?.deleted === 0 && isGone(row, observed.at(row.path)),
+    );
     for (const row of stillGone)
       markDeleted(index, row.id, retirement.causeOf(row), context.now(), copyProblems.get(row) ?? null);
     return stillGone.length;

@@ -89,8 +89,8 @@ export class VersionStore {
     try {
       return await placer.place(path, image, token);
     } catch (error) {
-      // It was made just now for a copy that lies in it.
-      if (image.kind === 'folder' && presenceAt(this.pathOf(path)) === 'directory') return null;
+      // Another process keeps the same, as a watcher what delete_file takes; or a copy that lies in the folder was placed.
+      if (this.#holds(path, this.observe().at(path), image)) return null;
       throw error;
     }
   }

@@ -270,6 +270,16 @@ export function rowsWithoutCopy(index: IndexDatabase, projectId: string, limit: 
     .all(projectId, limit);
 }
 
+/** Costs as much as there are deleted rows, however large the project is. */
+export function countWithoutCopy(index: IndexDatabase, projectId: string): number {
+  const row = index
+    .sql<[string], { count: number }>(
+      'SELECT count(*) AS count FROM files WHERE project_id = ? AND deleted = 1 AND copy_problem IS NOT NULL',
+    )
+    .get(projectId);
+  return row?.count ?? 0;
+}
+
 /** Marks as git's doing what a watcher saw go while git was at work. */
 export function blameGit(index: IndexDatabase, ids: readonly number[]): void {
   for (const id of ids) index.sql("UPDATE files SET cause = 'git' WHERE id = ? AND deleted = 1").run(id);

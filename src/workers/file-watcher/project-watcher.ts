@@ -12,7 +12,7 @@ import {
   reconcileProject,
   type ReconcileOutcome,
 } from '../../reconcile/reconcile-project.js';
-import { countFiles } from '../../store/files.js';
+import { countWithoutCopy } from '../../store/files.js';
 import type { EventFlood } from './event-flood.js';
 import { judgeFreshness } from './freshness.js';
 import { LinkedFiles } from './linked-files.js';
@@ -235,7 +235,12 @@ export class ProjectWatcher {
       this.#eventless = reasonOf(error);
     }
     this.#linked.refresh();
-    this.#withoutCopy = countFiles(this.#context.index, this.#context.project.id).withoutCopy;
+    this.#countCopies();
+  }
+
+  #countCopies(): void {
+    const { index, project } = this.#context;
+    this.#withoutCopy = countWithoutCopy(index, project.id);
   }
 
   async #settle(): Promise<void> {
@@ -313,6 +318,7 @@ export class ProjectWatcher {
     this.#trouble = null;
     this.#troubles = outcome.doubt === null ? 0 : this.#troubles + 1;
     const { added, changed, deleted } = outcome;
+    if (deleted > 0 || this.#withoutCopy > 0) this.#countCopies();
     if (added > 0) this.#allIgnored = null;
     if (added + changed + deleted > 0) {
       log('info', `${context.project.rootDir}: ${added} added, ${changed} changed, ${deleted} deleted`);
