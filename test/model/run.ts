@@ -11,7 +11,6 @@ const { values } = parseArgs({ options: { minutes: { type: 'string', default: '1
 const endAt = performance.now() + Number(values.minutes) * 60_000;
 /** Runs for which one daemon lives. */
 const runsOfDaemon = 25;
-const maxCommands = 25;
 
 const refusal = mountRefusal();
 if (refusal !== null) console.log(`without mounts and full disks: ${refusal}`);
@@ -20,7 +19,7 @@ do {
   const limitMs = Math.max(endAt - performance.now(), 1);
   const { failure } = await campaign({
     numRuns: runsOfDaemon,
-    maxCommands,
+
     shrinks: true,
     limitMs,
     ...replay,
