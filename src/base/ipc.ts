@@ -197,7 +197,9 @@ export type FromWorker =
   /** Projects were added or removed; said by who wrote it, before the reply to who asked for it. */
   | { type: 'projects_changed' }
   | { type: 'chunks_changed' }
-  | { type: 'repair_round'; round: RepairRound };
+  | { type: 'repair_round'; round: RepairRound }
+  /** Why its work does not get on; null: it does. */
+  | { type: 'trouble'; reason: string | null };
 
 /** The id of the request that a task's reply answers. */
 export const taskRequestId = 0;

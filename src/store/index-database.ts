@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { CodekeepError, errnoOf, systemErrorText } from '../base/errors.js';
+import { CodekeepError, errnoOf, reasonOf, systemErrorText } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
 import { migrations } from './schema.js';
 
@@ -113,7 +113,8 @@ function schemaMismatch(path: string, version: number): CodekeepError {
   );
 }
 
-function guardOpening<T>(path: string, open: () => T): T {
+/** Opens a database; what is wrong with its place is said in words. */
+export function guardOpening<T>(path: string, open: () => T): T {
   try {
     return open();
   } catch (error) {
@@ -121,7 +122,7 @@ function guardOpening<T>(path: string, open: () => T): T {
       throw new CodekeepError(
         'INDEX_UNAVAILABLE',
         `${path} cannot be opened for writing: the folder or its file system is read-only, or not this user's.`,
-        'Mend that, then call start_worker; it is also tried again by itself.',
+        'Mend that, then start again; a daemon that runs also tries it again by itself.',
       );
     }
     if (isCorrupt(error)) {
@@ -156,6 +157,16 @@ const sqliteTexts: readonly [string, string][] = [
   ['SQLITE_CANTOPEN', "the index cannot be opened: its folder is gone or not this user's"],
 ];
 
+function sqliteText(error: unknown): string | null {
+  const code = sqliteCode(error);
+  return sqliteTexts.find(([prefix]) => code.startsWith(prefix))?.[1] ?? null;
+}
+
+/** As reasonOf, for what SQLite says as well. */
+export function causeInWords(error: unknown): string {
+  return sqliteText(error) ?? reasonOf(error);
+}
+
 /** An error that comes from outside of the program, with its cause in words; null for any other, which is a defect. */
 export function outsideCause(error: unknown): CodekeepError | null {
   if (isCorrupt(error)) {
@@ -165,8 +176,7 @@ export function outsideCause(error: unknown): CodekeepError | null {
       'Keep the file. "codekeep check" says what is damaged; the backups folder has older copies.',
     );
   }
-  const code = sqliteCode(error);
-  const text = sqliteTexts.find(([prefix]) => code.startsWith(prefix))?.[1] ?? systemErrorText(error);
+  const text = sqliteText(error) ?? systemErrorText(error);
   if (text === null) return null;
   const path = error instanceof Error && 'path' in error ? ` (${String(error.path)})` : '';
   return new CodekeepError(

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodekeepError } from '../base/errors.js';
-import { isBusy } from './index-database.js';
+import { guardOpening, isBusy } from './index-database.js';
 
 /** Held until `release` or until the process is gone, however it went. */
 export interface StateLock {
@@ -13,9 +13,13 @@ export interface StateLock {
  * Takes the lock of a state directory: a write transaction on a database that holds nothing else, so that the kernel
  * frees it with its holder, SIGKILL included. Never waits. IMMEDIATE and not EXCLUSIVE: of two that begin in the same
  * instant EXCLUSIVE lets both fail now and then, because each meets the other's first step; IMMEDIATE never did.
- * @throws CodekeepError INDEX_UNAVAILABLE when another process holds it
+ * @throws CodekeepError INDEX_UNAVAILABLE when another process holds it, or the folder cannot be written
  */
 export function holdStateLock(path: string): StateLock {
+  return guardOpening(path, () => hold(path));
+}
+
+function hold(path: string): StateLock {
   const db = new Database(path, { timeout: 0 });
   try {
     db.exec('BEGIN IMMEDIATE');

@@ -51,6 +51,8 @@ export class Supervisor {
   readonly tasks: Tasks;
   readonly reconciles: Reconciles;
   repairRound = noRound;
+  /** Why the work of a worker that runs does not get on. */
+  readonly troubles = new Map<WorkerKind, string>();
   readonly #events: EventSink;
   readonly freshness: FreshnessBoard;
   readonly #fleet: Fleet;
@@ -318,6 +320,7 @@ export class Supervisor {
     const { kind, state, process: worker } = slot;
     if (state === 'ready' || state === 'stopped')
       this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
+    if (state !== 'ready') this.troubles.delete(kind);
     if (kind === 'file_watcher') {
       if (state !== 'ready') this.freshness.clear();
       this.slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });
@@ -345,6 +348,10 @@ export class Supervisor {
         return this.#projectsChanged();
       case 'repair_round':
         this.repairRound = message.round;
+        return;
+      case 'trouble':
+        if (message.reason === null) this.troubles.delete(kind);
+        else this.troubles.set(kind, message.reason);
         return;
       default:
     }

@@ -1,4 +1,4 @@
-import { type IndexExchanges, type ProjectFreshness, workerKinds } from '../../base/ipc.js';
+import { type IndexExchanges, type ProjectFreshness, type WorkerKind, workerKinds } from '../../base/ipc.js';
 import { contract, type Contract, type IndexMethod, type Result } from '../../contract/index.js';
 import type { Problem } from '../../contract/system.js';
 import type { CallContext } from '../../rpc/server/calls.js';
@@ -68,6 +68,7 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
     ...supervisor.stuck().map(stuckProblem),
     ...supervisor.freshness.troubled().map(projectProblem),
     ...haltProblems(supervisor),
+    ...[...supervisor.troubles].map(troubleProblem),
     ...parts.problems(),
   ];
   const { progress } = repair;
@@ -110,6 +111,10 @@ function projectProblem({ rootDir, freshness, reason, withoutCopy }: ProjectFres
 function haltProblems({ slots, repairRound }: Supervisor): Problem[] {
   const reason = slots.repair.process === null ? null : (repairRound?.haltedReason ?? null);
   return reason === null ? [] : [{ source: 'repair', reason, hint: 'repair_worker_status says more.' }];
+}
+
+function troubleProblem([kind, reason]: [WorkerKind, string]): Problem {
+  return { source: kind, reason, hint: 'It goes on by itself once that is mended; its log says more.' };
 }
 
 function stuckProblem({ kind, pid }: { kind: string; pid: number }): Problem {

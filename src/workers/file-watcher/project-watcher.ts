@@ -12,7 +12,12 @@ import {
   reconcileProject,
   type ReconcileOutcome,
 } from '../../reconcile/reconcile-project.js';
+<<<<<<< HEAD
 import { countWithoutCopy } from '../../store/files.js';
+=======
+import { countFiles } from '../../store/files.js';
+import { causeInWords } from '../../store/index-database.js';
+>>>>>>> h7
 import type { EventFlood } from './event-flood.js';
 import { judgeFreshness } from './freshness.js';
 import { LinkedFiles } from './linked-files.js';
@@ -117,7 +122,7 @@ export class ProjectWatcher {
         await this.#step();
       } catch (error) {
         if (signal.aborted || this.#context.signal.aborted) break;
-        this.#setTrouble(reasonOf(error));
+        this.#setTrouble(causeInWords(error));
       }
       await this.#rest();
     }

@@ -1,8 +1,7 @@
-import { reasonOf } from '../../base/errors.js';
 import type { RepairRound } from '../../base/ipc.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
-import { IndexDatabase } from '../../store/index-database.js';
+import { causeInWords, IndexDatabase } from '../../store/index-database.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
 import { repairRound } from './round.js';
 import { RoundMemory } from './round-memory.js';
@@ -54,7 +53,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
           await round();
         } catch (error) {
           if (host.signal.aborted) break;
-          state.haltedReason = reasonOf(error);
+          state.haltedReason = causeInWords(error);
           host.log('error', `repair round failed: ${state.haltedReason}`);
           host.send({ type: 'repair_round', round: state });
         }

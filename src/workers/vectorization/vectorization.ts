@@ -1,7 +1,6 @@
-import { messageOf } from '../../base/errors.js';
 import { sleep } from '../../base/waiting.js';
 import { defaultProvider } from '../../embedding/providers.js';
-import { IndexDatabase } from '../../store/index-database.js';
+import { causeInWords, IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project } from '../../store/projects.js';
 import { chunkIds, currentModelIdentity, type ModelIdentity } from '../../store/vectors.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
@@ -53,11 +52,13 @@ export async function openVectorization(host: WorkerHost): Promise<WorkerBody<'v
         memory.failure = null;
       } catch (error) {
         if (host.signal.aborted) throw error;
-        const failure = messageOf(error);
+        const failure = causeInWords(error);
         if (memory.failure !== failure) host.log('error', `vectors of ${project.rootDir}: ${failure}`);
         memory.failure = failure;
       }
     }
+    const failures = [...memories.values()].flatMap(({ failure }) => failure ?? []);
+    host.send({ type: 'trouble', reason: failures[0] ?? null });
     return anySettles;
   };
 

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { codekeep, withoutPrivileges } from '../harness/command.js';
+import { type Daemon, type Project, versionPath } from '../harness/daemon.js';
+import { pathsOf } from '../harness/repairs.js';
+import { Sandbox } from '../harness/sandbox.js';
+import { filesOf } from '../harness/trees.js';
+import { waitFor } from '../harness/waiting.js';
+
+const mebibyte = Buffer.alloc(1024 ** 2);
+
+function fill(path: string): void {
+  for (let size = mebibyte.length; size >= 1; size /= 4) {
+    try {
+      for (;;) writeFileSync(path, mebibyte.subarray(0, size), { flag: 'a' });
+    } catch {
+      // Full for pieces of this size.
+    }
+  }
+}
+
+test('a full disk is said in words by each worker and call, nothing is lost, and all is well once there is room', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const disk = sandbox.path('disk');
+  if (!sandbox.mount(disk, '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs'))
+    return t.skip('no tmpfs can be mounted here');
+  const names = Array.from({ length: 30 }, (_, number) => `f${number}.py`);
+  const root = await sandbox.project(Object.fromEntries(names.map((name) => [name, `# ${name}\n`])));
+  const stateDir = join(disk, 'state');
+  const config = { autostart: ['file_watcher', 'vectorization'] };
+  const daemon = await sandbox.startDaemon({ stateDir, config });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  fill(join(disk, 'filler'));
+  writeFileSync(join(root, 'new.py'), 'n = 1\n'.repeat(10_000));
+  rmSync(join(root, 'f0.py'));
+  const calls = [
+    ['wait_until_fresh', { project_id }],
+    ['delete_file', { project_id, path: 'f1.py' }],
+    ['add_project', { root_dir: sandbox.path('.') }],
+    ['backup_database', {}],
+    ['repair_database', { project_id }],
+  ] as const;
+  for (const [method, params] of calls) {
+    const refusal = await daemon.refusal(method, params);
+    assert.match(refusal.message, /disk is full/, method);
+  }
+  await daemon.call('start_worker', { worker_type: 'repair' });
+  const { freshness, reason } = await daemon.call('get_project_status', { project_id });
+  assert.equal(freshness, 'unknown');
+  assert.match(reason ?? '', /disk is full/);
+  const health = await daemon.call('health');
+  assert.equal(health.status, 'degraded');
+  const full = health.problems.filter(({ reason: why }) => why.includes('disk is full'));
+  const saying = new Set(full.map(({ source }) => source));
+  assert.ok(saying.has(root) && saying.has('vectorization'), JSON.stringify(health.problems));
+  assert.ok(existsSync(join(root, 'f1.py')));
+
+  rmSync(join(disk, 'filler'));
+  await daemon.call('wait_until_fresh', { project_id });
+  assert.deepEqual(await daemon.paths(project_id, true), ['f0.py']);
+  assert.ok((await daemon.paths(project_id)).includes('new.py'));
+  await waitFor('all is well', async () => (await daemon.call('health')).status === 'ok', 30_000);
+  assert.equal((await daemon.call('check_database', { deep: true })).ok, true);
+  return undefined;
+});
+
+async function withLost(
+  sandbox: Sandbox,
+  under: string[] = [],
+): Promise<{ daemon: Daemon; project: Project; root: string }> {
+  const root = await sandbox.project({
+    'a.py': 'a = 1\n',
+    'folder/b.py': 'b = 1\n',
+    'folder/c.py': 'c = 1\n',
+  });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] }, under });
+  const project = await daemon.addProject(root);
+  rmSync(join(root, 'folder/b.py'));
+  return { daemon, project, root };
+}
+
+/** Run and dry run say the same of what cannot be written, and it comes back once it can. */
+async function refusesAlike(
+  { daemon, project, root }: Awaited<ReturnType<typeof withLost>>,
+  why: RegExp,
+): Promise<void> {
+  const { project_id } = project;
+  const before = filesOf(root);
+  const refusal = await daemon.refusal('delete_file', { project_id, path: 'folder/c.py' });
+  assert.match(refusal.message, why);
+  const planned = await daemon.repair({ project_id, dry_run: true });
+  const done = await daemon.repair({ project_id });
+  for (const { conflicts } of [planned, done]) {
+    assert.deepEqual(pathsOf(conflicts), ['folder/b.py']);
+    assert.match(conflicts[0]?.reason ?? '', why);
+  }
+  assert.deepEqual(filesOf(root), before);
+  assert.equal(filesOf(versionPath(project)).size, 0);
+}
+
+async function comesBack({ daemon, project }: Awaited<ReturnType<typeof withLost>>): Promise<void> {
+  const { files_restored_from_cst: restored } = await daemon.repair({ project_id: project.project_id });
+  assert.deepEqual(pathsOf(restored), ['folder/b.py']);
+}
+
+test('a read-only file system is said in words by calls, dry run and run, and nothing is lost', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const started = await withLost(sandbox);
+  const { root } = started;
+  if (!sandbox.mount(root, '--bind', root)) return t.skip('a bind mount cannot be made here');
+  execFileSync('mount', ['-o', 'remount,bind,ro', root]);
+  await refusesAlike(started, /read-only/);
+  execFileSync('mount', ['-o', 'remount,bind,rw', root]);
+  await comesBack(started);
+  return undefined;
+});
+
+test('a folder that the daemon may not write is said in words by calls, dry run and run, and nothing is lost', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const started = await withLost(sandbox, withoutPrivileges());
+  const folder = join(started.root, 'folder');
+  chmodSync(folder, 0o555);
+  await refusesAlike(started, /permission is denied/);
+  chmodSync(folder, 0o755);
+  await comesBack(started);
+});
+
+test('versions that cannot be written cost a deletion its copy for as long as that lasts, and health says so', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
+  const daemon = await sandbox.startDaemon();
+  const project = await daemon.addProject(root);
+  const { project_id } = project;
+  const versions = project.version_dir;
+  mkdirSync(versions, { recursive: true });
+  if (!sandbox.mount(versions, '--bind', versions)) return t.skip('a bind mount cannot be made here');
+  execFileSync('mount', ['-o', 'remount,bind,ro', versions]);
+  rmSync(join(root, 'a.py'));
+  await daemon.call('wait_until_fresh', { project_id });
+  assert.deepEqual(await daemon.paths(project_id, true), ['a.py']);
+  assert.equal((await daemon.call('get_project_status', { project_id })).files.without_copy, 1);
+  assert.equal((await daemon.call('health')).status, 'degraded');
+  execFileSync('mount', ['-o', 'remount,bind,rw', versions]);
+  await daemon.call('update_indexes', { project_id });
+  assert.deepEqual([...filesOf(versionPath(project)).keys()], ['a.py']);
+  await waitFor('all is well', async () => (await daemon.call('health')).status === 'ok');
+  return undefined;
+});
+
+test('a state directory that cannot be written is a clear error of the start', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const stateDir = sandbox.path('readonly');
+  if (!sandbox.mount(stateDir, '-t', 'tmpfs', '-o', 'ro', 'tmpfs'))
+    return t.skip('no tmpfs can be mounted here');
+  const { status, stderr } = await codekeep(sandbox, 'serve', '--state-dir', stateDir);
+  assert.notEqual(status, 0);
+  assert.match(stderr, /read-only/);
+  assert.doesNotMatch(stderr, /defect|^\s+at /m);
+  return undefined;
+});
