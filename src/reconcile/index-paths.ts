@@ -21,6 +21,8 @@ export interface IndexTally {
   changed: number;
   /** Paths that changed while they were read: to be looked at again. */
   unsettled: string[];
+  /** A file has another number of names than it had, and more than one. */
+  isLinkedAnew: boolean;
   /** What cannot be read or parsed, with the reason. */
   unreadable: { path: string; reason: string }[];
 }
@@ -54,7 +56,7 @@ export async function indexPaths(
   paths: readonly string[],
   progress?: IndexProgress,
 ): Promise<IndexTally> {
-  const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [] };
+  const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
   const slicer = new Slicer(context.signal);
   const devices = new DeviceIds(context.index, context.project);
   let batch: Pending[] = [];
@@ -136,7 +138,9 @@ async function commitBatch(
     () => batch.map((pending) => commit(context, devices, pending)),
     context.signal,
   );
-  batch.forEach(({ row, path, prepared }, position) => {
+  batch.forEach(({ row, path, prepared, restamp }, position) => {
+    const nlink = prepared?.file.nlink ?? restamp?.nlink ?? 1;
+    tally.isLinkedAnew ||= nlink > 1 && nlink !== row?.nlink;
     if (outcomes[position] !== true) tally.unsettled.push(path);
     else if (prepared !== null) tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;
   });

@@ -256,6 +256,7 @@ async function indexSettling(
     total.added += again.added;
     total.changed += again.changed;
     total.unreadable.push(...again.unreadable);
+    total.isLinkedAnew ||= again.isLinkedAnew;
     total.unsettled = again.unsettled;
   }
   return total;
@@ -302,7 +303,8 @@ export async function reconcilePaths(
   const { gone, owed } = withoutOwed(context, [...found.missing.values()]);
   const retired = await retireMissing(context, gone, { rules, causeOf: () => 'seen' });
   const problems = [...tally.unreadable.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems];
-  const needsReconcile = owed > 0 || retired.doubtful.count > 0;
+  // A file that got another name is to be looked at under its first one, too, which no event has told of.
+  const needsReconcile = owed > 0 || retired.doubtful.count > 0 || tally.isLinkedAnew;
   return { ...summaryOf(tally, retired), problems, owed, needsReconcile };
 }
 
@@ -323,11 +325,13 @@ async function sortPath(
   const presence = observed.at(path);
   const isDirectory = presence === 'directory';
   if (isUnknown(presence) || rules.ignoresPath(path, isDirectory)) return;
+  if (!isDirectory) context.cover?.uncover(path);
   if (presence === 'file' || presence === 'symlink') {
     found.present.add(path);
+    // What was a folder here is none any more.
+    for (const lost of activeFilesBelow(index, project.id, path)) found.missing.set(lost.path, lost);
     return;
   }
-  if (!isDirectory) context.cover?.uncover(path);
   const row = fileByPath(index, project.id, path);
   if (row?.deleted === 0 && !(isDirectory && row.kind === 'folder')) found.missing.set(row.path, row);
   const below = activeFilesBelow(index, project.id, path);

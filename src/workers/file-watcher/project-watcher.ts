@@ -12,12 +12,8 @@ import {
   reconcileProject,
   type ReconcileOutcome,
 } from '../../reconcile/reconcile-project.js';
-<<<<<<< HEAD
 import { countWithoutCopy } from '../../store/files.js';
-=======
-import { countFiles } from '../../store/files.js';
 import { causeInWords } from '../../store/index-database.js';
->>>>>>> h7
 import type { EventFlood } from './event-flood.js';
 import { judgeFreshness } from './freshness.js';
 import { LinkedFiles } from './linked-files.js';
