@@ -9,6 +9,8 @@ import { callWithProgress } from './progress.js';
 
 /** Paths shown of each list; --json and get_repair have all. */
 const shownMax = 20;
+/** What went by one mistake went within so much (minutes), mostly. */
+const sinceMinutesMin = 10;
 
 interface RepairFlags extends CommonFlags {
   dryRun?: boolean;
@@ -123,7 +125,16 @@ function printDeleted({ root_dir, recently_deleted }: ProjectReport): void {
       ]),
   );
   if (recently_deleted.length > shownMax) print`    ... and ${recently_deleted.length - shownMax} more`;
-  print`  "codekeep restore PATH" brings one back, "codekeep repair --deleted-since 10m" what a watcher saw go since then`;
+  print`  "codekeep restore PATH" brings one back`;
+  const watched = recently_deleted.filter(({ cause }) => cause === 'seen' || cause === 'unseen');
+  if (watched.length > 0)
+    print`  "codekeep repair --deleted-since ${sinceLast(watched)}" brings back what a watcher marked since then`;
+}
+
+/** Reaches back to the last of them: a command that would bring nothing back is of no use to anybody. */
+function sinceLast(deletions: readonly { deleted_at: string }[]): string {
+  const last = Math.max(...deletions.map(({ deleted_at }) => Date.parse(deleted_at)));
+  return `${Math.max(Math.ceil((Date.now() - last) / 60_000), sinceMinutesMin)}m`;
 }
 
 function printList(root: string, title: string, entries: readonly { path: string; reason?: string }[]): void {

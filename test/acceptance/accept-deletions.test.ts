@@ -18,6 +18,14 @@ interface Braked {
   reason: string;
 }
 
+/** Before the watcher has looked, another reason is told. */
+async function untilBraked(daemon: Daemon, project_id: string, words: RegExp): Promise<string> {
+  return await waitFor('the brake', async () => {
+    const { freshness, reason } = await daemon.call('get_project_status', { project_id });
+    return freshness === 'unknown' && words.test(reason ?? '') && reason;
+  });
+}
+
 /** A project whose root is another folder by now, with nothing in it; the original lies beside it. */
 async function braked(t: TestContext): Promise<Braked> {
   const sandbox = await Sandbox.create(t);
@@ -26,11 +34,8 @@ async function braked(t: TestContext): Promise<Braked> {
   const project = await daemon.addProject(root);
   renameSync(root, `${root}.away`);
   mkdirSync(root);
-  const reason = await waitFor('the brake', async () => {
-    const status = await daemon.call('get_project_status', { project_id: project.project_id });
-    // In between there is no folder at all.
-    return status.freshness === 'unknown' && /not the one/.test(status.reason ?? '') && status.reason;
-  });
+  // In between there is no folder at all.
+  const reason = await untilBraked(daemon, project.project_id, /not the one that was registered/);
   return { sandbox, daemon, project, reason };
 }
 
@@ -98,11 +103,7 @@ test('a root that is empty although it is the one that was registered: the hints
   for (const folder of filesOf(root).keys())
     rmSync(`${root}/${folder.split('/')[0] ?? ''}`, { recursive: true, force: true });
   await daemon.call('start_worker', { worker_type: 'file_watcher' });
-  const reason = await waitFor('the brake', async () => {
-    const status = await daemon.call('get_project_status', { project_id });
-    return status.freshness === 'unknown' && status.reason;
-  });
-  assert.match(reason, /"codekeep accept" marks them deleted/);
+  const reason = await untilBraked(daemon, project_id, /"codekeep accept" marks them deleted/);
   await followCommand(sandbox, daemon, reason, /^codekeep repair$/, root);
   assert.deepEqual(filesOf(root), original);
 });

@@ -90,6 +90,17 @@ suite('what a watcher saw go', () => {
     assert.deepEqual(await daemon.paths(project_id, true), ['x.py']);
   });
 
+  test('is brought back by the command that a repair names, also when it went hours ago', async () => {
+    const { project, root, original } = await withRemoved();
+    await untilFresh(project);
+    daemon.sql((db) =>
+      db.prepare('UPDATE files SET deleted_at = deleted_at - 10800000 WHERE deleted = 1').run(),
+    );
+    const { stdout } = await codekeep(sandbox, 'repair', root, '--socket', daemon.socket);
+    await followCommand(sandbox, daemon, stdout, /^codekeep repair --deleted-since/, root);
+    assert.deepEqual(filesOf(root), original);
+  });
+
   test('stays away where it went before that time', async () => {
     const { project } = await withRemoved();
     const { project_id } = project;

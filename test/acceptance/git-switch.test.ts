@@ -94,10 +94,11 @@ test('a daemon that was killed in a repair brings back what that repair had plan
   await daemon.stop('SIGKILL');
   rmSync(join(root, 'folder5'), { recursive: true });
   const next = await sandbox.startDaemon();
-  await waitFor('the start is complete', async () => {
+  const isStarted = async (): Promise<boolean> => {
     const { status, workers } = await next.call('health');
     return status === 'ok' && workers['file_watcher'] === 'ready';
-  });
+  };
+  await waitFor('the start is complete', isStarted, 60_000);
   await next.call('update_indexes', { project_id });
   const expected = Object.keys(manyFiles(600)).filter((path) => !path.startsWith('folder5/'));
   assert.deepEqual(await next.paths(project_id), expected.sort());
