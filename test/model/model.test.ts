@@ -59,6 +59,26 @@ const sequences: Readonly<Record<string, () => ModelCommand[]>> = {
     edits.setRule(null),
     asked.follow(),
   ],
+  'a symlink where a folder was ends what was in the folder': () => [
+    edits.rename('folder', 'd', '', 'f'),
+    edits.makeSymlink('', 'd', 'f'),
+    asked.follow(),
+  ],
+  'a folder where a file was leaves the way back to the file': () => [
+    edits.removeFile('a.py'),
+    edits.makeFolder('', 'a.py', 0o755),
+    edits.createFile('a.py', 'c.txt', bytes('c\n'), 0o644),
+    asked.follow(),
+    edits.removeFolder('a.py'),
+    asked.follow(),
+    asked.restoreDeleted('a.py'),
+  ],
+  'a change by one name is a change of all names': () => [
+    edits.hardLink('a.py', 'd', 'c.txt'),
+    asked.follow(),
+    edits.editFile('d/c.txt', 'in place', bytes('a = 2\n')),
+    asked.follow(),
+  ],
   'a repair that is killed is finished by the start': () => [
     asked.stopWatcher(),
     edits.removeFolder('d'),

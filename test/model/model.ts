@@ -108,11 +108,17 @@ export class Model {
     this.#trackedThen = this.tracked;
     for (const [path, entry] of this.tree) {
       if (!this.isContent(path)) continue;
-      this.had.set(path, new Set([lineOf(entry)]));
+      this.had.set(path, new Set([...this.#keptBeside(path, entry), lineOf(entry)]));
       if (entry.kind === 'folder') continue;
       const content = entry.kind === 'file' ? sha256(entry.inode.bytes) : sha256(entry.target);
       this.kept.set(`${path}\0${content}`, { path, kind: entry.kind, sha256: content });
     }
+  }
+
+  /** A folder that holds something has no row: what the path was before stays what it leads to. */
+  #keptBeside(path: string, { kind }: Entry): string[] {
+    if (kind !== 'folder') return [];
+    return [...(this.had.get(path) ?? [])].filter((line) => !line.startsWith('folder'));
   }
 
   /** A checkout left the project like this. */
