@@ -64,10 +64,14 @@ export async function retireMissing(
     // A path that is not canonical is never handed to the file system.
     const presence = relativePathProblem(row.path) === null ? observed.at(row.path) : 'unknown:path';
     const doubt = rules === null ? null : devices.doubtOf(row);
-    if (isGone(row, presence) && doubt !== null) {
+    if (!isGone(row, presence) || doubt === null) sort(row, presence, rules, sorted);
+    // Whatever became of it, it is no content, and nobody has to be told.
+    else if (rules?.ignoresPath(row.path, false) === true) {
+      if (row.ignored === 0) sorted.ignored.push(row);
+    } else {
       tally.doubtful.count += 1;
       tally.doubtful.reason ??= doubt;
-    } else sort(row, presence, rules, sorted);
+    }
     await slicer.breathe();
   }
   await index.write(() => {

@@ -45,10 +45,11 @@ test('a loop with a slicer lets others have their turn, and hears of an abort', 
     if (!isOver) setImmediate(count);
   };
   setImmediate(count);
-  const until = performance.now() + 50;
-  while (performance.now() < until) await slicer.breathe();
+  // Bound: a machine that is busy gives few turns, but it gives them.
+  const until = performance.now() + 10_000;
+  while (turns < 5 && performance.now() < until) await slicer.breathe();
   isOver = true;
-  assert.ok(turns >= 5, `${turns} turns`);
+  assert.equal(turns, 5);
   const stop = new AbortController();
   const stopped = new Slicer(stop.signal, 60_000);
   assert.equal(stopped.isDue(), false);

@@ -64,7 +64,7 @@ function hasHiddenRows(model: Model, world: World): boolean {
   const { away } = model;
   return (
     away !== null &&
-    world.rows().some(({ path, deleted, ignored }) => deleted + ignored === 0 && away.hidden.has(path))
+    world.rows().some(({ path, deleted }) => deleted === 0 && away.hidden.has(path) && model.isContent(path))
   );
 }
 
