@@ -73,8 +73,7 @@ export class FilePlacer {
     options: { sha256?: string | null; signal?: AbortSignal | undefined } = {},
   ): Promise<FileStamp> {
     const linked = await this.#at(path, async (target) => {
-      const isLinked = await linkIfPossible(source, target).catch(ignoreErrno('EXDEV'));
-      return isLinked === true ? stampOfAny(await lstat(target, { bigint: true })) : null;
+      return linkUnlessFar(source, target) ? stampOfAny(await lstat(target, { bigint: true })) : null;
     });
     if (linked !== null) return linked;
     const file = await openForReading(source);
@@ -176,4 +175,14 @@ function targetExists(path: string): CodekeepError {
     'codekeep never overwrites. Move it away, then call again.',
     { path },
   );
+}
+
+/** False also across file systems. */
+function linkUnlessFar(from: string, to: string): boolean {
+  try {
+    return linkIfPossible(from, to);
+  } catch (error) {
+    ignoreErrno('EXDEV')(error);
+    return false;
+  }
 }

@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node
 import { link, mkdir, unlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { EntryImage } from '../base/entry-image.js';
-import { ignoreErrno } from '../base/errors.js';
+import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { FilePlacer, temporaryName } from '../base/file-placer.js';
 import { sha256 } from '../base/hash.js';
 import { isWithin, stampedPath } from '../base/paths.js';
@@ -26,6 +26,8 @@ export class VersionStore {
   readonly #project: VersionedProject;
   /** Absolute folder that holds this project's versions. */
   readonly root: string;
+  /** What `keep` has seen; its folders are remembered. */
+  #looked: TreePresence | null = null;
 
   constructor(index: IndexDatabase, project: VersionedProject) {
     this.#index = index;
@@ -83,15 +85,19 @@ export class VersionStore {
     now: number,
     token: string = randomUUID(),
   ): Promise<FileStamp | null> {
-    const presence = this.observe().at(path);
+    this.#looked ??= this.observe();
+    const presence = this.#looked.at(path);
     if (this.#holds(path, presence, image)) return null;
-    await makeRoom(placer, path, presence, now);
     try {
+      await makeRoom(placer, path, presence, now);
       return await placer.place(path, image, token);
     } catch (error) {
-      // Another process keeps the same, as a watcher what delete_file takes; or a copy that lies in the folder was placed.
-      if (this.#holds(path, this.observe().at(path), image)) return null;
-      throw error;
+      // Another process keeps the same, as a watcher what delete_file takes; or what was seen of the folders is out of date.
+      const seen = this.observe().at(path);
+      if (this.#holds(path, seen, image)) return null;
+      if (seen === presence || !isTaken(error)) throw error;
+      await makeRoom(placer, path, seen, now);
+      return await placer.place(path, image, token);
     }
   }
 
@@ -133,6 +139,10 @@ export function contentHashAt(absolute: string, presence: Presence): string | nu
   } finally {
     closeSync(fd);
   }
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof CodekeepError && error.code === 'TARGET_FILE_EXISTS';
 }
 
 /** What is in the way of a new version gets a timestamp; a folder stays, and the placing that follows is refused. */

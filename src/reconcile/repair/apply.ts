@@ -133,11 +133,13 @@ export function temporaryToken(run: RunKey, journalId: number): string {
 
 /** One placer per target, opened by the first file that needs it. */
 class Placers {
+  readonly versions: VersionStore;
   readonly #index: IndexDatabase;
   readonly #project: Project;
   readonly #open = new Map<Target, Promise<FilePlacer>>();
 
   constructor(index: IndexDatabase, project: Project) {
+    this.versions = new VersionStore(index, project);
     this.#index = index;
     this.#project = project;
   }
@@ -146,9 +148,7 @@ class Placers {
     let opening = this.#open.get(target);
     if (opening === undefined) {
       opening =
-        target === 'versions'
-          ? new VersionStore(this.#index, this.#project).openPlacer()
-          : openProjectPlacer(this.#index, this.#project);
+        target === 'versions' ? this.versions.openPlacer() : openProjectPlacer(this.#index, this.#project);
       this.#open.set(target, opening);
     }
     return await opening;
@@ -210,8 +210,8 @@ async function placeAll(
   row: FileRow,
   token: string,
 ): Promise<FileStamp | null> {
-  const { index, project, now } = context;
-  const versions = new VersionStore(index, project);
+  const { index, now } = context;
+  const { versions } = placers;
   if (action.source === 'versions' && row.sha256 === null && row.kind === 'file')
     return await moveBack(versions, await placers.to('project'), row, now());
   const image = action.source === 'tree' ? imageOf(index, row) : imageInVersions(versions, row);
