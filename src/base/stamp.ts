@@ -46,6 +46,11 @@ export function stampOfAny(stats: BigIntStats): FileStamp {
   };
 }
 
+/** What isSameStamp compares, as one text; SQL makes the same of a row (store/compared-rows.ts). */
+export function printOf(stats: BigIntStats): string {
+  return `${stats.size} ${stats.mtimeNs} ${stats.ctimeNs} ${stats.ino} ${stats.mode & 0o7777n}`;
+}
+
 function lstatOrNull(absolutePath: string): BigIntStats | null {
   try {
     return lstatSync(absolutePath, { bigint: true, throwIfNoEntry: false }) ?? null;

@@ -1,9 +1,8 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { isTemporaryName } from '../base/file-placer.js';
 import { isWithin } from '../base/paths.js';
 import { presenceAt } from '../base/presence.js';
-import type { FileStamp } from '../base/stamp.js';
 import { type GitState, noGit } from './git-state.js';
 import { IgnoreList } from './gitignore.js';
 import { OwnFiles } from './own-files.js';
@@ -128,8 +127,8 @@ export class IgnoreRules {
   }
 
   /** True for the program's own folders and databases, by whatever path they are reached. */
-  isOwn(stamp: Pick<FileStamp, 'dev' | 'ino'>): boolean {
-    return this.#own.has(stamp);
+  isOwn(stats: Pick<BigIntStats, 'dev' | 'ino'>): boolean {
+    return this.#own.has(stats);
   }
 
   isTracked(path: string): boolean {

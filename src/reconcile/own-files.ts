@@ -1,8 +1,7 @@
-import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { type BigIntStats, lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type FileStamp, stampOfAny } from '../base/stamp.js';
 
-type Identity = Pick<FileStamp, 'dev' | 'ino'>;
+type Identity = Pick<BigIntStats, 'dev' | 'ino'>;
 
 /** A database and what SQLite keeps beside it. */
 const databaseName = /\.db(?:-wal|-shm|-journal)?$/u;
@@ -13,7 +12,7 @@ const databaseName = /\.db(?:-wal|-shm|-journal)?$/u;
  * asks: closing one in a process that uses it drops SQLite's locks.
  */
 export class OwnFiles {
-  readonly #devicesOf = new Map<string, Set<string>>();
+  readonly #devicesOf = new Map<bigint, Set<bigint>>();
   /** Folders that are not there yet: only their paths can be told. */
   readonly notMadeYet: readonly string[];
 
@@ -67,7 +66,7 @@ function namesIn(folder: string): string[] {
 function identityAt(path: string, look: typeof statSync): Identity | null {
   try {
     const stats = look(path, { bigint: true, throwIfNoEntry: false });
-    return stats === undefined ? null : stampOfAny(stats);
+    return stats ?? null;
   } catch {
     return null;
   }

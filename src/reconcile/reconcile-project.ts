@@ -3,9 +3,9 @@ import type { Reconciled } from '../base/ipc.js';
 import { splitPath } from '../base/paths.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
-import { isSameStamp } from '../base/stamp.js';
 import { putBackLeftOver } from '../base/taken-file.js';
 import { sleep } from '../base/waiting.js';
+import { type ComparedRow, comparedRows } from '../store/compared-rows.js';
 import { devicesOf } from '../store/devices.js';
 import {
   activeFilesBelow,
@@ -13,7 +13,7 @@ import {
   type Cause,
   countFiles,
   deletedSince,
-  eachFile,
+  fileById,
   fileByPath,
   type FileRow,
   setTracked,
@@ -22,8 +22,6 @@ import { changedFolders, putFolders } from '../store/folders.js';
 import { owedFiles } from '../store/journal.js';
 import { requireProject, setRoot, setVerified } from '../store/projects.js';
 import { replaceUnprotected } from '../store/unprotected.js';
-import { extractorOf } from '../syntax/extractor.js';
-import type { Language } from '../syntax/language.js';
 import { rulesOf } from './bounds.js';
 import { type MissingTally, retireMissing, retryCopies } from './deletion.js';
 import { type GitState, isLeftByGit, readGitState } from './git-state.js';
@@ -71,12 +69,20 @@ export interface Standards {
   maxFileBytes: number;
 }
 
-/** What the index has to do to follow a walk; pure. */
+/** What the index has to do to follow a walk. */
+interface Comparison {
+  toIndex: string[];
+  missing: ComparedRow[];
+  retracked: { id: number; tracked: 0 | 1 }[];
+  unchanged: number;
+}
+
+/** Pure. */
 export function compareWalk(
   walked: readonly WalkedFile[],
-  rows: ReadonlyMap<string, FileRow>,
+  rows: ReadonlyMap<string, ComparedRow>,
   standards: Standards,
-): { toIndex: string[]; missing: FileRow[]; retracked: { id: number; tracked: 0 | 1 }[]; unchanged: number } {
+): Comparison {
   const seen = new Set<string>();
   const toIndex: string[] = [];
   const retracked: { id: number; tracked: 0 | 1 }[] = [];
@@ -90,23 +96,25 @@ export function compareWalk(
   return { toIndex, missing, retracked, unchanged: walked.length - toIndex.length };
 }
 
-function isAsIndexed(row: FileRow, file: WalkedFile, { deviceIds, maxFileBytes }: Standards): boolean {
+function isAsIndexed(row: ComparedRow, file: WalkedFile, { deviceIds, maxFileBytes }: Standards): boolean {
   return (
+    row.print === file.print &&
     row.deleted === 0 &&
     row.ignored === 0 &&
     row.kind === file.kind &&
-    isSameStamp(row, file) &&
     row.deviceId === deviceIds.get(file.device) &&
-    !isDoubtful(row) &&
-    (row.sha256 === null
-      ? row.skipReason !== tooLarge || file.size > maxFileBytes
-      : row.kind !== 'file' || row.extractor === extractorOf(row.language as Language | null))
+    row.isDoubtful === 0 &&
+    row.isStale === 0 &&
+    (row.tooLargeBytes === null || row.tooLargeBytes > maxFileBytes)
   );
 }
 
-function isDoubtful(row: FileRow): boolean {
-  return Number(row.ctimeNs) / 1e6 > row.updatedAt - doubtMs;
+/** What retiring a file needs is read for few of them. */
+function wholeRows({ index }: IndexingContext, rows: readonly ComparedRow[]): FileRow[] {
+  return rows.map(({ id }) => fileById(index, id)).filter((row) => row !== undefined);
 }
+
+type TrackedPath = Pick<FileRow, 'path' | 'tracked'>;
 
 /**
  * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone.
@@ -126,15 +134,14 @@ export async function reconcileProject(
   const rules = rulesOf(context, git);
   const walk = await walkWhole(context, rules);
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
-  const rows = new Map<string, FileRow>();
-  for (const row of eachFile(index, project.id)) rows.set(row.path, row);
+  const rows = comparedRows(index, project.id, { doubtMs, tooLarge, folder: '' });
   const compared = compareWalk(walk.files, rows, standardsOf(context));
-  const leftByGit = (row: FileRow): boolean => isLeftByGit(project, git, row);
+  const leftByGit = (row: TrackedPath): boolean => isLeftByGit(project, git, row);
   const halted = haltReason(root, compared.missing, rows, leftByGit);
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
   const tally = await indexSettling(context, git, compared.toIndex, progress);
-  const { gone, owed } = withoutOwed(context, compared.missing);
+  const { gone, owed } = withoutOwed(context, wholeRows(context, compared.missing));
   const causeOf = (row: FileRow): Cause => (leftByGit(row) ? 'git' : cause);
   const retired = await retireMissing(context, gone, { rules, causeOf });
   await retryCopies(context);
@@ -202,11 +209,12 @@ function standardsOf({ index, project, maxFileBytes }: IndexingContext): Standar
 /** Null where what is missing is missing. What git took away is no reason for suspicion. */
 function haltReason(
   root: RootState,
-  missing: readonly FileRow[],
-  rows: ReadonlyMap<string, FileRow>,
-  leftByGit: (row: FileRow) => boolean,
+  missing: readonly ComparedRow[],
+  rows: ReadonlyMap<string, ComparedRow>,
+  leftByGit: (row: TrackedPath) => boolean,
 ): string | null {
-  const active = [...rows.values()].filter((row) => row.deleted === 0 && row.ignored === 0).length;
+  let active = 0;
+  for (const row of rows.values()) if (row.deleted === 0 && row.ignored === 0) active += 1;
   const lost = missing.filter((row) => row.ignored === 0 && !leftByGit(row)).length;
   const judgement = judgeRoot(root, lost, active);
   return judgement.kind === 'sound' ? null : judgement.reason;
@@ -334,17 +342,16 @@ async function sortPath(
   }
   const row = fileByPath(index, project.id, path);
   if (row?.deleted === 0 && !(isDirectory && row.kind === 'folder')) found.missing.set(row.path, row);
-  const below = activeFilesBelow(index, project.id, path);
   if (!isDirectory) {
-    for (const lost of below) found.missing.set(lost.path, lost);
+    for (const lost of activeFilesBelow(index, project.id, path)) found.missing.set(lost.path, lost);
     noteEmptied(rules, observed, path, found);
     return;
   }
   const walk = await walkTree(project.rootDir, path, rules, signal, coverFolder(context, true));
-  const rows = new Map(below.map((known) => [known.path, known]));
+  const rows = comparedRows(index, project.id, { doubtMs, tooLarge, folder: path });
   const { toIndex, missing } = compareWalk(walk.files, rows, standardsOf(context));
   for (const changed of toIndex) found.present.add(changed);
-  for (const gone of missing) found.missing.set(gone.path, gone);
+  for (const gone of wholeRows(context, missing)) if (gone.ignored === 0) found.missing.set(gone.path, gone);
 }
 
 /** The folder of what is gone may hold nothing any more, and is an entry of its own then. */

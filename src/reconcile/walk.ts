@@ -2,14 +2,16 @@ import { type BigIntStats, type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { errnoOf } from '../base/errors.js';
 import { identityOf, type Mount, readMounts } from '../base/mounts.js';
 import { isWithin, relativePathProblem } from '../base/paths.js';
-import { type FileStamp, stampOfAny } from '../base/stamp.js';
+import { printOf, stampOfAny } from '../base/stamp.js';
 import { isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileKind } from '../store/files.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
 
-export interface WalkedFile extends FileStamp {
+export interface WalkedFile {
   path: string;
+  /** Its stamp, as printOf gives it. */
+  print: string;
   /** Folders are given only where nothing at all is in them; others follow from what they hold. */
   kind: FileKind;
   /** By git. */
@@ -103,7 +105,7 @@ interface OpenFolder {
 }
 
 interface EnteredFolder extends OpenFolder {
-  stamp: FileStamp;
+  stats: BigIntStats;
   device: WalkedDevice;
 }
 
@@ -138,12 +140,11 @@ class Walk {
       const stats = lstatSync(this.#at(folder.path), { bigint: true });
       // A root that is none is an error, when it is listed.
       if (!stats.isDirectory() && folder.path !== '') return null;
-      const stamp = stampOfAny(stats);
-      if (this.#rules.isOwn(stamp)) return null;
-      const { mode, uid, gid, dev } = stamp;
+      if (this.#rules.isOwn(stats)) return null;
+      const { mode, uid, gid, dev } = stampOfAny(stats);
       const device = this.#deviceOf(folder, dev);
       this.result.folders.push({ path: folder.path, mode, uid, gid, dev });
-      return { ...folder, stamp, device };
+      return { ...folder, stats, device };
     } catch (error) {
       this.#skipFolder(folder.path, error);
       return null;
@@ -165,7 +166,7 @@ class Walk {
     try {
       const entries = entriesOf(this.#at(folder.path));
       if (entries.length === 0 && folder.path !== '' && folder.within === null)
-        this.#keep(folder.path, 'folder', folder.stamp, folder.device);
+        this.#keep(folder.path, 'folder', folder.stats, folder.device);
       return entries;
     } catch (error) {
       this.#skipFolder(folder.path, error);
@@ -195,10 +196,9 @@ class Walk {
       const stats = lstatSync(this.#at(path), { bigint: true, throwIfNoEntry: false });
       // Gone or a folder by now: that is for the next walk.
       if (stats === undefined || stats.isDirectory()) return;
-      const stamp = stampOfAny(stats);
-      if (this.#rules.isOwn(stamp)) return;
-      if (stats.isFile()) this.#keep(path, 'file', stamp, device);
-      else if (stats.isSymbolicLink()) this.#keep(path, 'symlink', stamp, device);
+      if (this.#rules.isOwn(stats)) return;
+      if (stats.isFile()) this.#keep(path, 'file', stats, device);
+      else if (stats.isSymbolicLink()) this.#keep(path, 'symlink', stats, device);
       else this.#skip(path, `not a regular file (${specialKindOf(stats)})`);
     } catch (error) {
       const errno = errnoOf(error);
@@ -206,9 +206,9 @@ class Walk {
     }
   }
 
-  #keep(path: string, kind: FileKind, stamp: FileStamp, device: WalkedDevice): void {
+  #keep(path: string, kind: FileKind, stats: BigIntStats, device: WalkedDevice): void {
     const tracked = kind !== 'folder' && this.#rules.isTracked(path) ? 1 : 0;
-    this.result.files.push({ path, kind, tracked, device: device.identity, ...stamp });
+    this.result.files.push({ path, print: printOf(stats), kind, tracked, device: device.identity });
   }
 
   #skipFolder(path: string, error: unknown): void {

@@ -156,11 +156,6 @@ export function tracesAfter(
   }));
 }
 
-/** The rows of a whole project, one by one: do not write through the same connection meanwhile. */
-export function eachFile(index: IndexDatabase, projectId: string): IterableIterator<FileRow> {
-  return index.sql<[string], FileRow>(`SELECT ${columns} FROM files WHERE project_id = ?`).iterate(projectId);
-}
-
 export function activeFilesBelow(index: IndexDatabase, projectId: string, folder: string): FileRow[] {
   return index
     .sql<[string, string, string], FileRow>(

@@ -3,17 +3,20 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, linkSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { identityOf } from '#src/base/mounts.js';
 import { IgnoreRules } from '#src/reconcile/ignore-rules.js';
 import { tooLarge } from '#src/reconcile/index-file.js';
 import { compareWalk } from '#src/reconcile/reconcile-project.js';
-import { stampOf } from '#src/base/stamp.js';
+import { printOf, stampOf } from '#src/base/stamp.js';
 import { type WalkedFile, type WalkResult, walkTree } from '#src/reconcile/walk.js';
-import type { FileRow } from '#src/store/files.js';
+import { comparedRows } from '#src/store/compared-rows.js';
+import type { FileUpsert } from '#src/store/files.js';
+import type { IndexDatabase } from '#src/store/index-database.js';
 import { extractorOf } from '#src/syntax/extractor.js';
 import { asNobody, atEnd, temporaryFolder } from '../harness/folder.js';
+import { addFile, addProject, openIndex } from '../store/index-fixture.js';
 
 const deepName = 'n'.repeat(100);
 const walk = (root: string): Promise<WalkResult> => walkTree(root, '', new IgnoreRules(root, []));
@@ -55,8 +58,8 @@ test('regular files, symlinks and empty folders are content; special files are s
   ]);
   assert.equal(result.skippedCount, 2);
   const link = result.files.find(({ path }) => path === 'linked-file');
-  const { ino, size } = lstatSync(join(root, 'linked-file'));
-  assert.deepEqual([link?.ino, link?.size], [String(ino), size], 'the stamp is of the link itself');
+  const stats = lstatSync(join(root, 'linked-file'), { bigint: true });
+  assert.equal(link?.print, printOf(stats), 'the stamp is of the link itself');
 });
 
 test('a folder is empty only when nothing at all is in it, and the root never counts', async (t) => {
@@ -142,7 +145,7 @@ test('names are exact: both forms of a letter, line feeds, 255 bytes, either cas
   for (const [position, name] of names.entries()) writeFileSync(join(root, name), 'x'.repeat(position));
   const { files, skippedCount } = await walk(root);
   assert.deepEqual(
-    new Map(files.map(({ path, size }) => [path, size])),
+    new Map(files.map(({ path, print }) => [path, Number(print.split(' ')[0])])),
     new Map(names.map((name, position) => [name, position] as const)),
   );
   assert.equal(skippedCount, 0);
@@ -292,88 +295,123 @@ test('a stamp is null for what is gone or no file, however it is gone', (t) => {
   assert.deepEqual([stamp?.size, stamp?.mode], [5, 0o640]);
 });
 
-const fileStamp = { size: 1, mtimeNs: '1000', ctimeNs: '1000', ino: '5', dev: '7', nlink: 1, mode: 0o644 };
-const stamp = { ...fileStamp, uid: 0, gid: 0, kind: 'file', tracked: 0 } as const;
 const walked = (path: string, given: Partial<WalkedFile> = {}): WalkedFile => ({
   path,
+  kind: 'file',
+  tracked: 0,
   device: 'ext4 2 x',
-  ...stamp,
+  print: '1 1000 1001 5 420',
   ...given,
 });
-function rowOf(path: string, given: Partial<FileRow> = {}): FileRow {
-  const marks = {
-    deleted: 0,
-    deletedAt: null,
-    cause: null,
-    ignored: 0,
-    revived: 0,
-    copyProblem: null,
-  } as const;
-  const content = {
-    language: null,
-    sha256: 'h',
-    skipReason: null,
-    extractor: extractorOf(null),
-    movedSha256: null,
-  } as const;
-  const rest = { id: 1, deviceId: 3, xattrs: null, updatedAt: 1_000_000 };
-  return { ...rest, ...marks, ...content, ...stamp, path, ...given };
-}
+/** A row of what `walked` gives, as it was indexed long after. */
+const indexed: Partial<FileUpsert> = {
+  size: 1,
+  mtimeNs: '1000',
+  ctimeNs: '1001',
+  ino: '5',
+  mode: 0o644,
+  deviceId: 3,
+  sha256: 'h',
+  extractor: extractorOf(null),
+};
 const standards = { deviceIds: new Map([['ext4 2 x', 3]]), maxFileBytes: 10 };
-const compared = (files: WalkedFile[], rows: FileRow[]): ReturnType<typeof compareWalk> =>
-  compareWalk(files, new Map(rows.map((row) => [row.path, row])), standards);
+const choice = { doubtMs: 50, tooLarge, folder: '' };
 
-test('a file is indexed when it is new, was deleted, or any part of its stamp differs', () => {
-  const differing: Partial<FileRow>[] = [
-    { size: 2 }, { mtimeNs: '1001' }, { ctimeNs: '1001' }, { ino: '6' }, { mode: 0o755 }, { deleted: 1 },
-    { ignored: 1 }, { kind: 'symlink' }, { deviceId: 4 }, { extractor: 'older' },
-    { sha256: null, skipReason: tooLarge },
+/** Compares with rows of a real index. */
+class Compared {
+  readonly #index: IndexDatabase;
+  readonly #projectId: string;
+
+  constructor(t: TestContext) {
+    this.#index = openIndex(t);
+    this.#projectId = addProject(this.#index);
+  }
+
+  row(path: string, given: Partial<FileUpsert> = {}, at = 1_000_000): number {
+    return addFile(this.#index, this.#projectId, path, { ...indexed, ...given }, at);
+  }
+
+  set(path: string, assignment: string): void {
+    this.#index.sql(`UPDATE files SET ${assignment} WHERE path = ?`).run(path);
+  }
+
+  clear(): void {
+    this.#index.sql('DELETE FROM files').run();
+  }
+
+  with(...files: WalkedFile[]): ReturnType<typeof compareWalk> {
+    return compareWalk(files, comparedRows(this.#index, this.#projectId, choice), standards);
+  }
+}
+
+test('a file is indexed when it is new, was deleted, or any part of its stamp differs', (t) => {
+  const compared = new Compared(t);
+  assert.deepEqual(compared.with(walked('a')).toIndex, ['a']);
+  const differing: Partial<FileUpsert>[] = [
+    { size: 2 }, { mtimeNs: '1001' }, { ctimeNs: '1002' }, { ino: '6' }, { mode: 0o755 }, { kind: 'symlink' },
+    { deviceId: 4 }, { deviceId: null }, { extractor: 'older' }, { extractor: null },
+    { language: 'python' }, { sha256: null, skipReason: tooLarge },
   ]; // prettier-ignore
-  for (const given of differing)
-    assert.deepEqual(compared([walked('a')], [rowOf('a', given)]).toIndex, ['a']);
-  assert.deepEqual(compared([walked('a')], []).toIndex, ['a']);
+  for (const given of differing) {
+    compared.row('a', given);
+    assert.deepEqual(compared.with(walked('a')).toIndex, ['a'], JSON.stringify(given));
+  }
+  compared.row('a');
   const same = { toIndex: [], missing: [], retracked: [], unchanged: 1 };
-  assert.deepEqual(compared([walked('a')], [rowOf('a')]), same);
+  assert.deepEqual(compared.with(walked('a')), same);
+  compared.row('a', { language: 'python', extractor: extractorOf('python') });
+  assert.deepEqual(compared.with(walked('a')), same);
+  for (const mark of ['deleted', 'ignored']) {
+    compared.row('a');
+    compared.set('a', `${mark} = 1`);
+    assert.deepEqual(compared.with(walked('a')).toIndex, ['a'], mark);
+  }
 });
 
-test('a file that is still too large is left alone, and what git tracks by now is no reason to read a file', () => {
-  const large = rowOf('a', { sha256: null, skipReason: tooLarge, size: 11 });
-  assert.deepEqual(compared([walked('a', { size: 11 })], [large]).toIndex, []);
-  const tracked = compared([walked('a', { tracked: 1 })], [rowOf('a')]);
-  assert.deepEqual([tracked.toIndex, tracked.retracked], [[], [{ id: 1, tracked: 1 }]]);
+test('a file that is still too large is left alone, and what git tracks by now is no reason to read a file', (t) => {
+  const compared = new Compared(t);
+  compared.row('a', { sha256: null, skipReason: tooLarge, size: 11 });
+  assert.deepEqual(compared.with(walked('a', { print: '11 1000 1001 5 420' })).toIndex, []);
+  const id = compared.row('a');
+  const { toIndex, retracked } = compared.with(walked('a', { tracked: 1 }));
+  assert.deepEqual([toIndex, retracked], [[], [{ id, tracked: 1 }]]);
 });
 
-test('a file that was written just before it was indexed is looked at again', () => {
+test('a file that was written just before it was indexed is looked at again', (t) => {
+  const compared = new Compared(t);
   const ctimeNs = String(1_000_000n * 1_000_000n);
-  const at = (updatedAt: number): string[] =>
-    compared([walked('a', { ctimeNs })], [rowOf('a', { ctimeNs, updatedAt })]).toIndex;
+  const at = (updatedAt: number): string[] => {
+    compared.row('a', { ctimeNs }, updatedAt);
+    return compared.with(walked('a', { print: `1 1000 ${ctimeNs} 5 420` })).toIndex;
+  };
   assert.deepEqual(at(1_000_000), ['a']);
   assert.deepEqual(at(1_000_049), ['a']);
   assert.deepEqual(at(1_000_051), []);
 });
 
-test('only rows without the deleted mark can be missing', () => {
-  const rows = [rowOf('a'), rowOf('b', { deleted: 1 }), rowOf('c')];
+test('only rows without the deleted mark can be missing', (t) => {
+  const compared = new Compared(t);
+  for (const path of ['a', 'b', 'c']) compared.row(path);
+  compared.set('b', 'deleted = 1');
   assert.deepEqual(
-    compared([walked('c')], rows).missing.map(({ path }) => path),
+    compared.with(walked('c')).missing.map(({ path }) => path),
     ['a'],
   );
 });
 
-test('every walked file is either unchanged or to be indexed, every row is found or missing', () => {
+test('every walked file is either unchanged or to be indexed, every row is found or missing', (t) => {
+  const compared = new Compared(t);
   const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
   const names = fc.uniqueArray(name);
   fc.assert(
     fc.property(names, names, fc.func(fc.boolean()), (onDisk, inIndex, isSame) => {
-      const rows = inIndex.map((path) => rowOf(path, isSame(path) ? {} : { size: 9 }));
-      const result = compared(
-        onDisk.map((path) => walked(path)),
-        rows,
-      );
+      compared.clear();
+      for (const path of inIndex) compared.row(path, isSame(path) ? {} : { size: 9 });
+      const result = compared.with(...onDisk.map((path) => walked(path)));
       assert.equal(result.unchanged + result.toIndex.length, onDisk.length);
       assert.deepEqual(
         result.missing.map(({ path }) => path),
-        inIndex.filter((path) => !onDisk.includes(path)),
+        inIndex.filter((path) => !onDisk.includes(path)).sort(),
       );
     }),
   );
