@@ -66,7 +66,7 @@ export function addFileCommands(program: Command): void {
         await withClient(
           flags,
           async (client) => {
-            root_dir = await projectRoot(client, flags.project);
+            root_dir = await projectRoot(client, flags.project, paths[0]);
             return await client.call('restore_deleted_files', {
               root_dir,
               paths: paths.length === 0 ? undefined : paths.map((path) => pathInProject(root_dir, path)),

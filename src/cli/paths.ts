@@ -23,16 +23,18 @@ export function pathInProject(root: string, path: string): string {
 
 /**
  * The root of the project that a command is about: the folder that was given; without one the project around the
- * working directory, as git finds it, or the working directory itself.
+ * working directory, as git finds it, or the one around `path`, or the working directory itself.
  */
-export async function projectRoot(client: Client, given: string | undefined): Promise<string> {
+export async function projectRoot(client: Client, given: string | undefined, path?: string): Promise<string> {
   if (given !== undefined) return resolve(given);
   const here = realPathOf(process.cwd());
   const { projects } = await client.call('list_projects');
-  const around = projects
-    .map(({ root_dir }) => root_dir)
-    .filter((root) => root === here || isWithin(root, here));
-  return around.sort((a, b) => b.length - a.length)[0] ?? here;
+  const roots = projects.map(({ root_dir }) => root_dir);
+  return innermost(roots, here) ?? (path === undefined ? undefined : innermost(roots, resolve(path))) ?? here;
+}
+
+function innermost(roots: readonly string[], path: string): string | undefined {
+  return roots.filter((root) => isWithin(root, path)).sort((a, b) => b.length - a.length)[0];
 }
 
 function realPathOf(path: string): string {

@@ -9,7 +9,10 @@ export function ownFolders({ index, stateDir }: Pick<IndexingContext, 'index' | 
 }
 
 /** The rules of a project as they are now; what lies below the root of another project is that project's. */
-export function rulesOf(context: IndexingContext, git: GitState): IgnoreRules {
+export function rulesOf(
+  context: Pick<IndexingContext, 'index' | 'project' | 'stateDir'>,
+  git: GitState,
+): IgnoreRules {
   const { index, project } = context;
   const others = listProjects(index).filter(({ id }) => id !== project.id);
   const projects = others.map(({ rootDir }) => rootDir);

@@ -4,6 +4,7 @@ import { errnoOf } from '../base/errors.js';
 import { identityOf } from '../base/mounts.js';
 import { type Device, deviceIdOf, devicesOf } from '../store/devices.js';
 import { splitPath } from '../base/paths.js';
+import { shellWord } from '../base/shell-word.js';
 import type { FileRow } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 
@@ -29,7 +30,7 @@ export class DeviceDoubts {
     const now = this.#identityAt(dirname(`${this.#rootDir}/${path}`));
     if (now === known.identity) return null;
     const place = known.folder === '' ? this.#rootDir : `${this.#rootDir}/${known.folder}`;
-    return `it was on another file system than its folder is now: mount the one that was at ${place}; if this one is right, "codekeep accept" marks what is missing deleted`;
+    return `it was on another file system than its folder is now: mount the one that was at ${place}; if this one is right, "codekeep accept ${shellWord(this.#rootDir)}" marks what is missing deleted`;
   }
 
   /** Of the folder, or of the nearest one above it that is there. */

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { type BigIntStats, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { messageOf } from '../base/errors.js';
+import { errnoOf, messageOf } from '../base/errors.js';
 
 /** Where a work tree's repository lies; absolute paths. */
 export interface Repository {
@@ -62,7 +62,10 @@ function stampTextOf(stats: BigIntStats | null): string {
 }
 
 /** An index of a million files is listed within seconds, in some 100 MB. */
-const answerMaxMs = 60_000;
+const answerMaxMs = 20_000;
+/** A git that did not answer is not asked again for so long (ms): everybody waits for it. */
+const silenceMs = 60_000;
+let silentUntil = 0;
 const answerMaxBytes = 1024 * 1024 * 1024;
 
 /** What a repository's own configuration might have git do is off: it could be anybody's. */
@@ -89,6 +92,7 @@ export async function askGit(
     repository === null
       ? ['--git-dir=/dev/null']
       : [`--git-dir=${repository.gitDir}`, `--work-tree=${repository.top}`];
+  if (performance.now() < silentUntil) throw new Error(noAnswer);
   try {
     const { stdout } = await promisify(execFile)('git', [...place, '--no-pager', ...harmless, ...question], {
       cwd: folder,
@@ -100,14 +104,21 @@ export async function askGit(
     return stdout;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 1) return null;
+    if (!signal.aborted && error instanceof Error && 'killed' in error && error.killed === true) {
+      silentUntil = performance.now() + silenceMs;
+      throw new Error(noAnswer, { cause: error });
+    }
     throw error;
   }
 }
 
+const noAnswer = `git did not answer within ${answerMaxMs / 1_000} s`;
+
 /** What git itself said where it failed, or what became of it. */
 export function whyGitFailed(error: unknown): string {
+  if (errnoOf(error) === 'ENOENT') return 'git is not installed';
   const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
-  return said === '' ? messageOf(error) : said;
+  return `git failed: ${said === '' ? messageOf(error) : said}`;
 }
 
 /** Names files of the user's configuration, as git's own tests do; all else that begins so would lead git elsewhere. */

@@ -1,6 +1,5 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { errnoOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import {
   askGit,
@@ -108,8 +107,7 @@ async function readIndex(repository: Repository, root: string, signal: AbortSign
     return answer;
   } catch (error) {
     signal.throwIfAborted();
-    if (errnoOf(error) === 'ENOENT') return emptyIndex;
-    return { ...(known?.answer ?? emptyIndex), problem: `git failed: ${whyGitFailed(error)}` };
+    return { ...(known?.answer ?? emptyIndex), problem: whyGitFailed(error) };
   }
 }
 

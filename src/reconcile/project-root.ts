@@ -2,6 +2,7 @@ import { lstatSync } from 'node:fs';
 import { isEmptyFolder } from '../base/empty-folder.js';
 import { CodekeepError, errnoOf } from '../base/errors.js';
 import { identityOf } from '../base/mounts.js';
+import { shellWord } from '../base/shell-word.js';
 import type { Project, RootMark } from '../store/projects.js';
 
 /**
@@ -9,8 +10,7 @@ import type { Project, RootMark } from '../store/projects.js';
  * of a mount, or another disk in it), or none that can be looked at.
  */
 export type RootState =
-  | { kind: 'verified'; isEmpty: boolean; mark: RootMark }
-  | { kind: 'replaced'; isEmpty: boolean; mark: RootMark }
+  | { kind: 'verified' | 'replaced'; rootDir: string; isEmpty: boolean; mark: RootMark }
   | { kind: 'unavailable'; reason: string };
 
 export function inspectRoot(project: Pick<Project, 'rootDir'> & RootMark): RootState {
@@ -19,6 +19,7 @@ export function inspectRoot(project: Pick<Project, 'rootDir'> & RootMark): RootS
     if (mark === null) return { kind: 'unavailable', reason: `${project.rootDir} is not a folder` };
     return {
       kind: isSameRoot(project, mark) ? 'verified' : 'replaced',
+      rootDir: project.rootDir,
       isEmpty: isEmptyFolder(project.rootDir),
       mark,
     };
@@ -80,12 +81,13 @@ export type RootJudgement = { kind: 'sound' } | { kind: 'emptied' | 'doubtful'; 
 
 export function judgeRoot(root: RootState, missing: number, active: number): RootJudgement {
   if (root.kind === 'unavailable') return { kind: 'doubtful', reason: root.reason };
+  const dir = shellWord(root.rootDir);
   const isMass = missing > brakeFilesMin && missing > active * brakeShare;
   if (root.kind === 'verified') {
     if (!isMass || !root.isEmpty) return { kind: 'sound' };
     return {
       kind: 'emptied',
-      reason: `the root folder is empty and ${missing} of ${active} files are missing: "codekeep repair" brings them back, "codekeep accept" marks them deleted`,
+      reason: `the root folder is empty and ${missing} of ${active} files are missing: "codekeep repair ${dir}" brings them back, "codekeep accept ${dir}" marks them deleted`,
     };
   }
   // However small the project is: another folder with hardly anything of it is the place of a mount without its disk, or
@@ -94,6 +96,6 @@ export function judgeRoot(root: RootState, missing: number, active: number): Roo
   if (!isMass && !isStrange) return { kind: 'sound' };
   return {
     kind: 'doubtful',
-    reason: `the root folder is not the one that was registered and ${missing} of ${active} files are missing in it: mount the right one; if this is it, "codekeep repair --force" brings them back, "codekeep accept" marks them deleted`,
+    reason: `the root folder is not the one that was registered and ${missing} of ${active} files are missing in it: mount the right one; if this is it, "codekeep repair --force ${dir}" brings them back, "codekeep accept ${dir}" marks them deleted`,
   };
 }

@@ -44,6 +44,8 @@ export interface ReconcileOutcome extends Reconciled {
   halted: string | null;
   /** Why some missing files prove nothing; the rest was reconciled. */
   doubt: string | null;
+  /** Why it is not known what git tracks. */
+  gitProblem: string | null;
 }
 
 function nothing(): ReconcileOutcome {
@@ -58,6 +60,7 @@ function nothing(): ReconcileOutcome {
     problems: [],
     halted: null,
     doubt: null,
+    gitProblem: null,
     allIgnored: null,
   };
 }
@@ -162,6 +165,7 @@ export async function reconcileProject(
     unchanged,
     skipped: skipped.length,
     owed,
+    gitProblem: git.problem,
     problems: [...skipped.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems],
     allIgnored: walk.files.length === 0 ? describeIgnored(walk.ignored) : null,
   };

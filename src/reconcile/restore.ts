@@ -6,6 +6,7 @@ import { assertRelativePath } from '../base/paths.js';
 import { removeIfSame } from '../base/taken-file.js';
 import { changedSince, moveFile } from '../base/move-file.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
+import { PlacingProblems } from '../base/placing-problem.js';
 import { TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
 import {
@@ -73,12 +74,15 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
   assertRegisteredRoot(inspectRoot(project));
   const devices = new DeviceDoubts(index, project);
   const observed = new TreePresence(project.rootDir);
+  const places = new PlacingProblems(project.rootDir);
   for (const row of rows) {
     assertRelativePath(row.path);
     const presence = observed.at(row.path);
     if (presence !== 'absent') throw refusal(row.path, presence);
     const doubt = devices.doubtOf(row);
     if (doubt !== null) throw rootUnavailable(`${row.path}: ${doubt}`);
+    const obstacle = places.at(row.path);
+    if (obstacle !== null) throw cannotPlace(row.path, obstacle);
     if (isMoved(row) && new VersionStore(index, project).observe().look(row.path).stats?.size === row.size)
       continue;
     const image = imageOf(index, row);
@@ -106,6 +110,15 @@ export async function rehearseRestore(
     if (movedSha256 !== null && (await hashFile(versions.pathOf(path), signal)) !== movedSha256)
       throw changedSince(path);
   }
+}
+
+function cannotPlace(path: string, obstacle: string): CodekeepError {
+  return new CodekeepError(
+    'ROOT_UNAVAILABLE',
+    `${path} cannot be restored: ${obstacle}.`,
+    'Mend that, then call again; nothing was restored.',
+    { path },
+  );
 }
 
 function refusal(path: string, presence: string): CodekeepError {

@@ -21,10 +21,19 @@ export function defaultVersionDir(stateDir: string): string {
  * @param known versions directories that are ours although they have no marker (older ones)
  * @throws CodekeepError INVALID_PARAMS that says what is in the way
  */
-export function resolveVersionDir(rootDir: string, given: string, known: readonly string[]): string {
+export function resolveVersionDir(
+  rootDir: string,
+  given: string,
+  stateDir: string,
+  known: readonly string[],
+): string {
   const versionDir = realPathOf(resolve(rootDir, given));
   if (isWithin(versionDir, rootDir)) {
     throw badVersionDir(versionDir, 'contains the project', 'Give a folder beside the project or below it.');
+  }
+  if (isWithin(stateDir, versionDir) && versionDir !== defaultVersionDir(stateDir)) {
+    const hint = `Leave it out, or give a folder elsewhere: versions go to ${defaultVersionDir(stateDir)} by themselves.`;
+    throw badVersionDir(versionDir, "is among codekeep's own files", hint);
   }
   const problem = known.includes(versionDir) ? null : contentProblem(versionDir);
   if (problem !== null) {

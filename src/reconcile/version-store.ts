@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
-import { link, mkdir, unlink, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { link, unlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import type { EntryImage } from '../base/entry-image.js';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { FilePlacer, temporaryName } from '../base/file-placer.js';
@@ -56,10 +56,12 @@ export class VersionStore {
   async openPlacer(): Promise<FilePlacer> {
     const { rootDir, versionDir, id } = this.#project;
     const isInside = isWithin(rootDir, versionDir);
-    if (!isInside) await mkdir(versionDir, { recursive: true, mode: 0o700 });
-    const base = await PinnedFolder.open(isInside ? rootDir : versionDir);
+    // Step by step: Node's own recursive mkdir spins where a parent exists and nothing can be made in it, as in /proc.
+    const above = isInside ? rootDir : nearestFolder(versionDir);
+    const base = await PinnedFolder.open(above);
     try {
-      const folder = await base.descend(isInside ? relative(rootDir, versionDir) : '', true);
+      const path = relative(above, versionDir);
+      const folder = await (isInside ? base.descend(path, true) : descendPrivately(base, path));
       try {
         await furnish(folder, versionsMarker, 'Copies of deleted files, kept by codekeep.\n');
         if (isInside) await furnish(folder, '.gitignore', '*\n');
@@ -112,6 +114,25 @@ export class VersionStore {
     await makeRoom(placer, path, this.observe().at(path), now);
     await placer.placeCopyOf(source, path, randomUUID());
   }
+}
+
+/** The folder itself, or the nearest one above it that is there. */
+function nearestFolder(path: string): string {
+  return presenceAt(path) === 'absent' ? nearestFolder(dirname(path)) : path;
+}
+
+/** Folders that are made on the way are for their owner alone. */
+async function descendPrivately(base: PinnedFolder, path: string): Promise<PinnedFolder> {
+  let folder = await base.descend('', false);
+  for (const segment of path === '' ? [] : path.split('/')) {
+    const parent = folder;
+    try {
+      folder = (await parent.childMade(segment, { mode: 0o700, uid: null, gid: null })).folder;
+    } finally {
+      await parent.close();
+    }
+  }
+  return folder;
 }
 
 export function versionsRoot({ versionDir, id }: Pick<Project, 'id' | 'versionDir'>): string {

@@ -167,6 +167,12 @@ export function causeInWords(error: unknown): string {
   return sqliteText(error) ?? reasonOf(error);
 }
 
+/** A path by which people know the place; not that of a descriptor. */
+function pathOf(error: unknown): string {
+  const path = error instanceof Error && 'path' in error ? String(error.path) : '';
+  return path === '' || path.startsWith('/proc/self/fd/') ? '' : ` (${path})`;
+}
+
 /** An error that comes from outside of the program, with its cause in words; null for any other, which is a defect. */
 export function outsideCause(error: unknown): CodekeepError | null {
   if (isCorrupt(error)) {
@@ -178,7 +184,7 @@ export function outsideCause(error: unknown): CodekeepError | null {
   }
   const text = sqliteText(error) ?? systemErrorText(error);
   if (text === null) return null;
-  const path = error instanceof Error && 'path' in error ? ` (${String(error.path)})` : '';
+  const path = pathOf(error);
   return new CodekeepError(
     'INDEX_UNAVAILABLE',
     `It cannot be done: ${text}${path}.`,

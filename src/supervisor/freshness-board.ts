@@ -32,6 +32,11 @@ export class FreshnessBoard {
     return this.#silentMs;
   }
 
+  /** Projects were added or removed: the watcher says which there are. */
+  forget(): void {
+    this.#projects.clear();
+  }
+
   noteSilence(silentMs: number): void {
     const isNews = silentMs > 0 !== this.#silentMs > 0;
     this.#silentMs = silentMs;
@@ -39,13 +44,11 @@ export class FreshnessBoard {
     for (const project of this.#projects.values()) if (project.freshness === 'fresh') this.#publish(project);
   }
 
-  /** No watcher runs any more: nothing is known. */
-  clear(): void {
-    const known = [...this.#projects.values()];
-    this.#projects.clear();
+  /** No watcher runs any more: nothing is known of what it watched. */
+  noteEnd(): void {
     this.#silentMs = 0;
-    for (const project of known)
-      this.#publish({ ...project, freshness: 'unknown', pending: 0, reason: 'no watcher runs' });
+    for (const project of this.#projects.values())
+      this.note({ ...project, freshness: 'unknown', pending: 0, reason: 'file_watcher is not running' });
   }
 
   /** By project id, for index_service. */

@@ -95,9 +95,10 @@ export class RepairCommand {
     await this.#supervisor.whenStarted(work.signal);
     const projects = await this.#resolve(params, work.signal);
     // Where a watcher has followed all that it was told of, a comparison would find nothing.
-    await this.#drainWatcher(work.signal);
+    const isDrained = await this.#drainWatcher(work.signal);
+    const isProven = (id: string): boolean => isDrained && this.#supervisor.freshness.isFresh(id);
     await this.#compare(
-      projects.filter(({ projectId }) => !this.#supervisor.freshness.isFresh(projectId)),
+      projects.filter(({ projectId }) => !isProven(projectId)),
       work,
     );
     const report = await this.#supervisor.askIndex('plan_repair', scopeOf(params), work);
@@ -226,11 +227,16 @@ export class RepairCommand {
     await Promise.all([this.#drainWatcher(signal), this.#supervisor.hold.quiet(signal)]);
   }
 
-  async #drainWatcher(signal: AbortSignal): Promise<void> {
+  /** False where it did not come to that in time, or none runs. */
+  async #drainWatcher(signal: AbortSignal): Promise<boolean> {
     const watcher = this.#supervisor.slots.file_watcher;
     const patience = AbortSignal.any([signal, AbortSignal.timeout(drainMs)]);
     const drained = watcher.state === 'ready' ? watcher.process?.request('drain', null) : undefined;
-    await unlessAborted(drained ?? Promise.resolve(), patience).catch(() => undefined);
+    if (drained === undefined) return false;
+    return await unlessAborted(drained, patience).then(
+      () => true,
+      () => false,
+    );
   }
 
   async #repair(

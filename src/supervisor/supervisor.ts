@@ -308,6 +308,7 @@ export class Supervisor {
 
   /** A watcher runs, or is about to. */
   get isWatched(): boolean {
+    if (this.#toStart.has('file_watcher')) return true;
     const { isWanted, state } = this.slots.file_watcher;
     return isWanted && state !== 'failed' && state !== 'backoff';
   }
@@ -322,7 +323,7 @@ export class Supervisor {
       this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
     if (state !== 'ready') this.troubles.delete(kind);
     if (kind === 'file_watcher') {
-      if (state !== 'ready') this.freshness.clear();
+      if (state !== 'ready') this.freshness.noteEnd();
       this.slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });
     }
     this.#events.publish('worker', () => ({
@@ -358,6 +359,7 @@ export class Supervisor {
   }
 
   #projectsChanged(): void {
+    this.freshness.forget();
     this.#events.publish('index', () => ({ topic: 'index', type: 'projects' }));
     this.slots.file_watcher.process?.send({ type: 'nudge', about: 'projects' });
     this.slots.vectorization.process?.send({ type: 'nudge', about: 'projects' });

@@ -47,8 +47,8 @@ test('after the brake a repair says which command does what, and one of them bri
     const report = await daemon.repair({ project_id, dry_run });
     assert.equal(report.unknown.length, 60);
     for (const text of [report.unknown[0]?.reason ?? '', reason]) {
-      assert.match(text, /"codekeep repair --force" brings them back/);
-      assert.match(text, /"codekeep accept" marks them deleted/);
+      assert.match(text, /"codekeep repair --force [^"]+" brings them back/);
+      assert.match(text, /"codekeep accept [^"]+" marks them deleted/);
     }
   }
   assert.deepEqual(
@@ -56,7 +56,7 @@ test('after the brake a repair says which command does what, and one of them bri
     [0, []],
     'nothing was concluded',
   );
-  await followCommand(sandbox, daemon, reason, /^codekeep repair --force$/, root_dir);
+  await followCommand(sandbox, daemon, reason, /^codekeep repair --force \S+$/, root_dir);
   assert.deepEqual(filesOf(root_dir), filesOf(`${root_dir}.away`));
   assert.equal((await daemon.call('wait_until_fresh', { project_id })).freshness, 'fresh');
   assert.equal((await daemon.call('health')).status, 'ok');
@@ -73,7 +73,7 @@ test('accept_deletions says that they are right: a dry run lists, a run marks, a
   assert.deepEqual(await daemon.paths(project_id, true), [], 'a dry run marks nothing');
 
   assert.match(
-    (await followCommand(sandbox, daemon, reason, /^codekeep accept$/, root_dir)).stdout,
+    (await followCommand(sandbox, daemon, reason, /^codekeep accept \S+$/, root_dir)).stdout,
     /60 marked deleted/,
   );
   const { files: deleted } = await daemon.call('list_deleted_files', { project_id, limit: 1_000 });
@@ -103,7 +103,7 @@ test('a root that is empty although it is the one that was registered: the hints
   for (const folder of filesOf(root).keys())
     rmSync(`${root}/${folder.split('/')[0] ?? ''}`, { recursive: true, force: true });
   await daemon.call('start_worker', { worker_type: 'file_watcher' });
-  const reason = await untilBraked(daemon, project_id, /"codekeep accept" marks them deleted/);
-  await followCommand(sandbox, daemon, reason, /^codekeep repair$/, root);
+  const reason = await untilBraked(daemon, project_id, /"codekeep accept [^"]+" marks them deleted/);
+  await followCommand(sandbox, daemon, reason, /^codekeep repair \S+$/, root);
   assert.deepEqual(filesOf(root), original);
 });

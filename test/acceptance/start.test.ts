@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { addLostRows } from '../harness/daemon.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
@@ -14,7 +16,8 @@ test('a repair that is the first request of a start waits for it, and everything
   await before.stop('SIGKILL');
 
   const daemon = await sandbox.startDaemon({ config: {} });
-  const report = await daemon.repair({ root_dir: root });
+  // A watcher is to run, so that what is missing counts as deleted; it is wanted back.
+  const report = await daemon.repair({ root_dir: root, deleted_since: '1h' });
   assert.deepEqual(report.errors, []);
   const files = filesOf(root, ['data']);
   for (const [path, source] of lost) assert.deepEqual(files.get(path), files.get(source), path);
@@ -22,6 +25,22 @@ test('a repair that is the first request of a start waits for it, and everything
     const { status, workers } = await daemon.call('health');
     return status === 'ok' && workers['file_watcher'] === 'ready' && workers['vectorization'] === 'ready';
   });
+});
+
+test('what went while the daemon was down is deleted for the first request of its start, too', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
+  const before = await sandbox.startDaemon();
+  await before.addProject(root);
+  await before.stop();
+  rmSync(join(root, 'a.py'));
+  const daemon = await sandbox.startDaemon();
+  const report = await daemon.repair({ root_dir: root });
+  assert.deepEqual(report.files_restored_from_cst, []);
+  assert.deepEqual(
+    report.recently_deleted.map(({ path, cause }) => [path, cause]),
+    [['a.py', 'unseen']],
+  );
 });
 
 test('one that comes while a cut-off repair is finished waits as well; a second one is refused', async (t) => {

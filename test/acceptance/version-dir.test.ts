@@ -179,3 +179,24 @@ test('a row whose place in versions is taken is one conflict, in a dry run as in
   assert.deepEqual(pathsOf(rest.files_restored_from_cst), ['folder0/file0.py']);
   assert.deepEqual(filesOf(root), original);
 });
+
+test('a folder in which nothing can be made costs the row, and not the repair', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  await daemon.addProject(root);
+  unlinkSync(join(root, 'a.py'));
+  const report = await daemon.repair({ root_dir: root, version_dir: '/proc/codekeep-versions' });
+  assert.equal(report.errors.length + report.conflicts.length, 1, report.message);
+  await daemon.repair({ root_dir: root });
+  assert.ok(existsSync(join(root, 'a.py')));
+});
+
+test("a folder among codekeep's own files is refused", async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root_dir = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const version_dir = join(daemon.stateDir, 'backups');
+  const error = await daemon.refusal('add_project', { root_dir, version_dir });
+  assert.deepEqual([error.code, /codekeep's own/u.test(error.message)], ['INVALID_PARAMS', true]);
+});

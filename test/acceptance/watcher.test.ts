@@ -322,3 +322,19 @@ test('what a watcher called fresh is unknown while it does not answer', async (t
   assert.deepEqual([told[0], told.at(-1)], ['unknown', 'fresh']);
   await subscription.end();
 });
+
+test('health says so when the watcher that should run does not: nothing is known of what it watched', async (t) => {
+  const { daemon, project } = await watched(t, { 'a.py': 'a = 1\n' });
+  await daemon.call('stop_worker', { worker_type: 'file_watcher' });
+  const { status, problems } = await daemon.call('health');
+  assert.equal(status, 'degraded');
+  assert.deepEqual(
+    problems.map(({ source, reason }) => [source, reason]),
+    [[project.root_dir, 'file_watcher is not running']],
+  );
+  await daemon.call('start_worker', { worker_type: 'file_watcher' });
+  await waitFor('it is well again', async () => (await daemon.call('health')).status === 'ok');
+  await daemon.call('stop_worker', { worker_type: 'file_watcher' });
+  await daemon.call('remove_project', { project_id: project.project_id });
+  assert.equal((await daemon.call('health')).status, 'ok', 'there is nothing left to be known');
+});

@@ -90,7 +90,7 @@ test('without git nothing is tracked, and what it says is not remembered', async
   const root = committed(t, 'a');
   withVariables(t, { PATH: '/nowhere' });
   const state = await read(root);
-  assert.deepEqual([state.head, state.isTracked('a'), state.problem], [null, false, null]);
+  assert.deepEqual([state.head, state.isTracked('a'), state.problem], [null, false, 'git is not installed']);
   assert.equal(state.infoExclude, join(root, '.git/info/exclude'));
 });
 

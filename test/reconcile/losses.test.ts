@@ -166,3 +166,17 @@ test('a damaged page of the index costs the files on it: all others come back, a
     new Set([...away].map((path) => project.row(path).sha256)),
   );
 });
+
+test('what a rule ignored by mistake and nobody has looked at since is lost, once the rule is gone', async (t) => {
+  const project = new TestProject(t);
+  project.write('src/a', 'a');
+  project.write('kept', 'kept');
+  await project.reconcile();
+  project.write('.gitignore', 'src\n');
+  await project.reconcile();
+  project.remove('src');
+  assert.deepEqual((await project.plan()).plan.actions, [], 'what rules ignore is left alone');
+  project.remove('.gitignore');
+  await project.repair();
+  assert.equal(project.read('src/a'), 'a');
+});

@@ -262,10 +262,10 @@ test('a content that was damaged in the index is healed when its file is read ag
 
 const mark = { rootDev: '1', rootIno: '2', rootIdentity: null };
 const rootStates: [name: string, root: RootState][] = [
-  ['as it was', { kind: 'verified', isEmpty: false, mark }],
-  ['emptied', { kind: 'verified', isEmpty: true, mark }],
-  ['another one', { kind: 'replaced', isEmpty: false, mark }],
-  ['another one, empty', { kind: 'replaced', isEmpty: true, mark }],
+  ['as it was', { kind: 'verified', rootDir: '/r', isEmpty: false, mark }],
+  ['emptied', { kind: 'verified', rootDir: '/r', isEmpty: true, mark }],
+  ['another one', { kind: 'replaced', rootDir: '/r', isEmpty: false, mark }],
+  ['another one, empty', { kind: 'replaced', rootDir: '/r', isEmpty: true, mark }],
   ['away', { kind: 'unavailable', reason: 'away' }],
 ];
 

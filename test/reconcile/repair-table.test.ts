@@ -88,6 +88,8 @@ async function build(project: TestProject, { root, device, git: what }: Surround
     git(project, 'rm', '-r', '--cached', '--quiet', 'absent');
     git(project, 'commit', '--quiet', '--message=none of it');
   }
+  // From now on: what is marked so by hand is what a comparison would find.
+  writeFileSync(project.at('.codekeepignore'), 'ignored\n');
   const rows = project.rows();
   await index.write(() => {
     const elsewhere = deviceIdOf(index, project.projectId, { identity: 'a disk that is away', folder: '' });

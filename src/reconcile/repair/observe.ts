@@ -26,6 +26,8 @@ const timeSlackUs = 1.5;
 export interface Circumstances {
   /** Null where it was not asked, because HEAD says nothing about missing files. */
   git: GitState | null;
+  /** Whether rules ignore a row that they ignored at the last comparison. */
+  isIgnored: (path: string) => boolean;
   /** Rows that are marked deleted and that somebody wants back. */
   isWanted: (row: FileRow) => boolean;
   /** Whether a content is known not to render, so that it need not be tried again. */
@@ -36,6 +38,7 @@ export interface Circumstances {
 
 export const plainCircumstances: Circumstances = {
   git: null,
+  isIgnored: () => true,
   isWanted: () => false,
   knownProblem: () => null,
   isUnderRepair: () => false,
@@ -81,7 +84,7 @@ export class Observer {
       path: row.path,
       kind: row.kind,
       deleted: row.deleted === 1,
-      ignored: row.ignored === 1,
+      ignored: row.ignored === 1 && this.#circumstances.isIgnored(row.path),
       sha256: null,
       mode: 0,
       pathProblem: relativePathProblem(row.path),

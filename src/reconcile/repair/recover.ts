@@ -86,6 +86,7 @@ async function finishRun(
       force: false,
       circumstances: {
         git,
+        isIgnored: () => false,
         isWanted: ({ id }) => planned.get(id)?.targets.endsWith('project') === true,
         knownProblem: () => null,
         isUnderRepair: (id) => planned.has(id),

@@ -1,9 +1,11 @@
+import { dirname } from 'node:path';
 import { CodekeepError } from '../../base/errors.js';
 import type { Work } from '../../base/progress.js';
-import type { FileRow } from '../../store/files.js';
+import { countFiles, type FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { beginRun, endRun, owedFiles, recordIntent, type RunOrigin } from '../../store/journal.js';
 import { noteVersionDir, type Project, setRoot } from '../../store/projects.js';
+import { rulesOf } from '../bounds.js';
 import { type GitState, readGitState } from '../git-state.js';
 import { inspectRoot, judgeRoot, type RootState } from '../project-root.js';
 import { applyIntents, type ApplyOutcome, verifyActions } from './apply.js';
@@ -44,6 +46,7 @@ export async function planRepair(options: PlanOptions, project: Project): Promis
   const circumstances = {
     ...plainCircumstances,
     git,
+    isIgnored: await ignoredNow(index, project, root, signal),
     isWanted: wantedSince(deletedSince),
     isUnderRepair: (id: number) => owed.has(id),
   };
@@ -63,6 +66,19 @@ export async function movedGit(
   if (project.head === null || root.kind === 'unavailable') return null;
   const git = await readGitState(project.rootDir, signal);
   return git.head === project.head ? null : git;
+}
+
+/** What rules ignored when somebody last looked may be content again, and lost. */
+async function ignoredNow(
+  index: IndexDatabase,
+  project: Project,
+  root: RootState,
+  signal: AbortSignal,
+): Promise<(path: string) => boolean> {
+  if (root.kind === 'unavailable' || countFiles(index, project.id).ignored === 0) return () => true;
+  const git = await readGitState(project.rootDir, signal);
+  const rules = rulesOf({ index, project, stateDir: dirname(index.path) }, git);
+  return (path) => rules.ignoresPath(path, false);
 }
 
 /** A watcher's marks; what somebody asked for, and what git did, was meant. */

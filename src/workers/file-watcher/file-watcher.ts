@@ -70,7 +70,10 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
       moved.push(project.rootDir);
       watchProject(project);
     }
-    for (const watcher of watchers.values()) watcher.noteProjects(moved);
+    for (const watcher of watchers.values()) {
+      watcher.noteProjects(moved);
+      watcher.announce();
+    }
   };
 
   /** For somebody who waits: by the project's watcher, or once where nothing watches (a task). */

@@ -22,6 +22,8 @@ export interface WatchState {
   linked: number;
   /** Why the project has no files, where a rule says so; null otherwise. */
   allIgnored: string | null;
+  /** Why it is not known what git tracks. */
+  gitProblem: string | null;
 }
 
 /**
@@ -47,7 +49,14 @@ export function judgeFreshness(state: WatchState): Pick<ProjectFreshness, 'fresh
     return { freshness: 'stale', reason };
   }
   if (!state.watched) return { freshness: 'stale', reason: 'no file events: reconciled every few seconds' };
-  return { freshness: 'fresh', reason: state.allIgnored ?? linkedReason(state.linked) };
+  return { freshness: 'fresh', reason: reasonOfFresh(state) };
+}
+
+/** What there is to say although all is well. */
+function reasonOfFresh({ allIgnored, gitProblem, linked }: WatchState): string | null {
+  const git = gitProblem === null ? null : `it is not known what git tracks: ${gitProblem}`;
+  const reasons = [allIgnored, git, linkedReason(linked)].filter((reason) => reason !== null);
+  return reasons.length === 0 ? null : reasons.join('; ');
 }
 
 function linkedReason(linked: number): string | null {

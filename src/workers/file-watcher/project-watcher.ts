@@ -81,6 +81,7 @@ export class ProjectWatcher {
   #troubles = 0;
   #trouble: string | null = null;
   #allIgnored: string | null = null;
+  #gitProblem: string | null = null;
   readonly #listeners = new Set<IndexProgress>();
   /** One that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
@@ -160,6 +161,11 @@ export class ProjectWatcher {
   /** Projects that came or went: what lies below their roots has changed hands. */
   noteProjects(roots: readonly string[]): void {
     if (roots.some((root) => root !== this.rootDir && isWithin(this.rootDir, root))) this.#wantReconcile();
+  }
+
+  /** Says once more how true the index is, after the supervisor was told of other projects. */
+  announce(): void {
+    this.#publish();
   }
 
   /** Somebody may have said what is right where nothing could be concluded. */
@@ -273,6 +279,7 @@ export class ProjectWatcher {
         this.#lookAtFileSystems();
         this.#owed = outcome.owed;
         this.#allIgnored = outcome.allIgnored;
+        this.#gitProblem = outcome.gitProblem;
       }
       await this.#finish(outcome);
       return outcome;
@@ -378,6 +385,7 @@ export class ProjectWatcher {
       eventless: this.#eventless,
       linked: this.#linked.count,
       allIgnored: this.#allIgnored,
+      gitProblem: this.#gitProblem,
     });
     const { id, rootDir } = this.#context.project;
     const withoutCopy = this.#withoutCopy;

@@ -1,3 +1,4 @@
+import { shellWord } from '../../base/shell-word.js';
 import { type Cause, countFiles, deletedSince } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
@@ -21,7 +22,7 @@ export function noticesOf(index: IndexDatabase, project: Project, now: number): 
   const mass = largestBurst(rows.filter(({ cause }) => cause === 'seen').map(({ deletedAt }) => deletedAt));
   const notices: string[] = [];
   const since = (at: number, cause: Cause): string =>
-    `codekeep restore --project ${quoted(project.rootDir)} --deleted-after ${new Date(at).toISOString()} --cause ${cause}`;
+    `codekeep restore --project ${shellWord(project.rootDir)} --deleted-after ${new Date(at).toISOString()} --cause ${cause}`;
   if (unseen.length > 0) {
     const first = Math.min(...unseen.map(({ deletedAt }) => deletedAt));
     notices.push(
@@ -52,9 +53,4 @@ function largestBurst(times: readonly number[]): { count: number; first: number 
     if (count > largest.count) largest = { count, first };
   });
   return largest;
-}
-
-/** For a shell. */
-function quoted(text: string): string {
-  return /^[\w./@%+=:,-]+$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

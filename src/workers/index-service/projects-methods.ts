@@ -145,7 +145,7 @@ function inspectNewProject(
     versionDir:
       versionDir === undefined
         ? defaultVersionDir(stateDir)
-        : resolveVersionDir(real, versionDir, versionDirs(index)),
+        : resolveVersionDir(real, versionDir, stateDir, versionDirs(index)),
     name: name ?? basename(real),
     ...mark,
   };

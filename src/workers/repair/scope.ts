@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type { ProjectReference } from '../../base/ipc.js';
 import { resolveVersionDir } from '../../reconcile/version-dir.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -19,6 +20,6 @@ export function projectsInScope(index: IndexDatabase, scope: Scope): Project[] {
   const known = versionDirs(index);
   return projects.map((project) => ({
     ...project,
-    versionDir: resolveVersionDir(project.rootDir, version_dir, known),
+    versionDir: resolveVersionDir(project.rootDir, version_dir, dirname(index.path), known),
   }));
 }

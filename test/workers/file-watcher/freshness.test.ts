@@ -13,6 +13,7 @@ const well: WatchState = {
   eventless: null,
   linked: 0,
   allIgnored: null,
+  gitProblem: null,
 };
 
 test('nothing but a watched, compared project without anything open is fresh', () => {
