@@ -60,8 +60,8 @@ export class VersionStore {
     const above = isInside ? rootDir : nearestFolder(versionDir);
     const base = await PinnedFolder.open(above);
     try {
-      const path = relative(above, versionDir);
-      const folder = await (isInside ? base.descend(path, true) : descendPrivately(base, path));
+      const below = relative(above, versionDir);
+      const folder = await (isInside ? base.descend(below, true) : descendPrivately(base, below));
       try {
         await furnish(folder, versionsMarker, 'Copies of deleted files, kept by codekeep.\n');
         if (isInside) await furnish(folder, '.gitignore', '*\n');

@@ -38,18 +38,17 @@ test('a sleep of months is not cut to nothing by the range of timers', async (t)
 
 test('a loop with a slicer lets others have their turn, and hears of an abort', async () => {
   const slicer = new Slicer(undefined, 1);
-  let turns = 0;
-  let isOver = false;
+  const seen = { turns: 0, isOver: false };
   const count = (): void => {
-    turns += 1;
-    if (!isOver) setImmediate(count);
+    seen.turns += 1;
+    if (!seen.isOver) setImmediate(count);
   };
   setImmediate(count);
   // Bound: a machine that is busy gives few turns, but it gives them.
   const until = performance.now() + 10_000;
-  while (turns < 5 && performance.now() < until) await slicer.breathe();
-  isOver = true;
-  assert.equal(turns, 5);
+  while (seen.turns < 5 && performance.now() < until) await slicer.breathe();
+  seen.isOver = true;
+  assert.ok(seen.turns >= 5);
   const stop = new AbortController();
   const stopped = new Slicer(stop.signal, 60_000);
   assert.equal(stopped.isDue(), false);
