@@ -60,21 +60,38 @@ async function fillAndLink(
   temporary: string,
   fill: Fill,
 ): Promise<BigIntStats | null> {
-  let isLinked = false;
+  const { filled, isLinked } = await fillUnderBoth(file, target, temporary, fill);
+  try {
+    unlinkIfThere(temporary);
+  } catch (error) {
+    // A placement that fails leaves nothing at the final name.
+    if (isLinked) await unlinkIfStill(target, file);
+    throw error;
+  }
+  return isLinked ? filled : null;
+}
+
+/** The file has both names afterwards, or none where it fails. */
+async function fillUnderBoth(
+  file: FileHandle,
+  target: string,
+  temporary: string,
+  fill: Fill,
+): Promise<{ filled: BigIntStats; isLinked: boolean }> {
   try {
     const filled = await fill(file);
-    isLinked = linkIfPossible(temporary, target);
-    return isLinked ? filled : null;
-  } finally {
-    try {
-      unlinkSync(temporary);
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') {
-        // A placement that fails leaves nothing at the final name.
-        if (isLinked) await unlinkIfStill(target, file);
-        throw error;
-      }
-    }
+    return { filled, isLinked: linkIfPossible(temporary, target) };
+  } catch (error) {
+    unlinkIfThere(temporary);
+    throw error;
+  }
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    ignoreErrno('ENOENT')(error);
   }
 }
 
