@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { isTemporaryName } from '#src/base/file-placer.js';
 import { markDeleted } from '#src/store/files.js';
@@ -94,8 +94,8 @@ async function expectedState(t: TestContext): Promise<unknown> {
 }
 
 function removeTemporaries(project: TestProject): void {
-  for (const path of pathsBelow(project.root))
-    if (isTemporaryName(path.slice(path.lastIndexOf('/') + 1))) project.remove(path);
+  for (const root of [project.root, project.versions.root])
+    for (const path of pathsBelow(root)) if (isTemporaryName(basename(path))) rmSync(join(root, path));
 }
 
 async function assertRepaired(project: TestProject, expected: unknown): Promise<void> {
