@@ -1,4 +1,4 @@
-import { processStart } from './process-start.js';
+import { identify, isAlive } from './process-identity.js';
 
 /** Names of temporary files; a cut-off run finds its own by the token. */
 export function temporaryName(token: string): string {
@@ -12,7 +12,7 @@ export function isTemporaryName(name: string): boolean {
 
 /** The private folder of a file that was taken aside (taken-file.ts). It says who took it, pid and start time. */
 export function takenName(token: string): string {
-  return `.codekeep-${process.pid}-${processStart(process.pid) ?? 0}-${token}.taken`;
+  return `.codekeep-${process.pid}-${identify(process.pid)?.startTime ?? 0}-${token}.taken`;
 }
 
 const taken = /^\.codekeep-(?<pid>\d+)-(?<start>\d+)-.*\.taken$/s;
@@ -24,5 +24,5 @@ export function isTakenName(name: string): boolean {
 /** Whether the process that took it aside is still there to put it back. */
 export function isTakenByLiving(name: string): boolean {
   const { pid, start } = taken.exec(name)?.groups ?? {};
-  return pid !== undefined && processStart(Number(pid)) === start;
+  return pid !== undefined && start !== undefined && isAlive({ pid: Number(pid), startTime: start });
 }
