@@ -19,8 +19,8 @@ import {
 import { type FileStamp, stampOfAny } from './stamp.js';
 import { temporaryName } from './temporary-names.js';
 
-export type { EntryImage, FileImage } from './entry-image.js';
-export { isTemporaryName, temporaryName } from './temporary-names.js';
+/** Files that are worth placing at once: an fsync is a wait for the disk, and these overlap. libuv has four threads. */
+export const placementsAtOnce = 4;
 
 /** What the folder at a path relative to the placer's root shall have where it is made; null: what is usual. */
 export type FolderAttributesOf = (path: string) => FolderAttributes | null;

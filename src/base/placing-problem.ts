@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
-import { messageOf, systemErrorText } from './errors.js';
+import { reasonOf } from './errors.js';
 import { nameMaxBytes, relativePathProblem, splitPath } from './paths.js';
 import { type Presence, presenceAt } from './presence.js';
 
@@ -69,6 +69,6 @@ function problemOfAccess(absolute: string, what: string): string | null {
     accessSync(absolute, constants.W_OK | constants.X_OK);
     return null;
   } catch (error) {
-    return `${what} cannot be written: ${systemErrorText(error) ?? messageOf(error)}`;
+    return `${what} cannot be written: ${reasonOf(error)}`;
   }
 }

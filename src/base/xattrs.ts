@@ -1,4 +1,4 @@
-import { errnoOf, messageOf, systemErrorText } from './errors.js';
+import { errnoOf, reasonOf } from './errors.js';
 
 /** Extended attributes by name, their values in base64. */
 export type Xattrs = Readonly<Record<string, string>>;
@@ -57,10 +57,8 @@ export function writeXattrs(path: string, xattrs: Xattrs): void {
       if (native === null) throw Object.assign(new Error('fs-xattr is not installed'), { code: 'ENOTSUP' });
       native.setAttributeSync(path, name, Buffer.from(value, 'base64'));
     } catch (error) {
-      if (name === accessList) {
-        const cause = systemErrorText(error) ?? messageOf(error);
-        throw new Error(`its access control list cannot be given back: ${cause}`, { cause: error });
-      }
+      if (name === accessList)
+        throw new Error(`its access control list cannot be given back: ${reasonOf(error)}`, { cause: error });
       if (!['ENOTSUP', 'EPERM', 'EACCES', 'EINVAL', 'E2BIG', 'ERANGE'].includes(errnoOf(error) ?? ''))
         throw error;
     }

@@ -1,4 +1,4 @@
-import type { FilePlacer } from '../base/file-placer.js';
+import { type FilePlacer, placementsAtOnce } from '../base/file-placer.js';
 import { reasonOf } from '../base/errors.js';
 import { relativePathProblem } from '../base/paths.js';
 import { isUnknown, type Presence, TreePresence } from '../base/presence.js';
@@ -13,7 +13,6 @@ import {
   rowsWithoutCopy,
   setCopyProblem,
 } from '../store/files.js';
-import type { IndexDatabase } from '../store/index-database.js';
 import { DeviceDoubts } from './devices.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { imageOf } from './image.js';
@@ -24,7 +23,6 @@ import { VersionStore } from './version-store.js';
 /** What became of rows whose files a walk did not find. */
 export interface MissingTally {
   deleted: number;
-  ignored: number;
   /** Rows that are left as they are, because their file system is not there; with the first one's reason. */
   doubtful: { count: number; reason: string | null };
   /** What could not be kept in versions; the index has it. */
@@ -39,8 +37,6 @@ export interface Retirement {
 
 /** Rows dealt with in one transaction. */
 const batchRows = 50;
-/** Files written at once: an fsync is a wait for the disk, and these overlap. */
-const writesAtOnce = 4;
 
 const presenceOfKind = { file: 'file', symlink: 'symlink', folder: 'directory' } as const;
 
@@ -55,7 +51,7 @@ export async function retireMissing(
 ): Promise<MissingTally> {
   const { index, project, signal, now } = context;
   const { rules } = retirement;
-  const tally: MissingTally = { deleted: 0, ignored: 0, doubtful: { count: 0, reason: null }, problems: [] };
+  const tally: MissingTally = { deleted: 0, doubtful: { count: 0, reason: null }, problems: [] };
   const observed = new TreePresence(project.rootDir);
   const devices = new DeviceDoubts(index, project);
   const sorted: Sorted = { gone: [], ignored: [], outgrown: [] };
@@ -63,8 +59,8 @@ export async function retireMissing(
   for (const row of rows) {
     // A path that is not canonical is never handed to the file system.
     const presence = relativePathProblem(row.path) === null ? observed.at(row.path) : 'unknown:path';
-    const doubt = rules === null ? null : devices.doubtOf(row);
-    if (!isGone(row, presence) || doubt === null) sort(row, presence, rules, sorted);
+    const doubt = rules === null || !isGone(row, presence) ? null : devices.doubtOf(row);
+    if (doubt === null) sort(row, presence, rules, sorted);
     // Whatever became of it, it is no content, and nobody has to be told.
     else if (rules?.ignoresPath(row.path, false) === true) {
       if (row.ignored === 0) sorted.ignored.push(row);
@@ -78,7 +74,6 @@ export async function retireMissing(
     for (const { id } of sorted.ignored) markIgnored(index, id, now());
     for (const { id } of sorted.outgrown) forgetFile(index, id);
   }, signal);
-  tally.ignored = sorted.ignored.length;
   for (let start = 0; start < sorted.gone.length; start += batchRows) {
     const batch = sorted.gone.slice(start, start + batchRows);
     tally.deleted += await retireBatch(context, batch, retirement, tally.problems);
@@ -145,9 +140,10 @@ async function keepAll(context: IndexingContext, rows: readonly FileRow[]): Prom
     return new Map(rows.map((row) => [row, reasonOf(error)]));
   }
   try {
-    await forEachLimited(rows, writesAtOnce, async (row) => {
+    await forEachLimited(rows, placementsAtOnce, async (row) => {
       try {
-        await keepFromIndex(index, versions, placer, row, now());
+        const image = imageOf(index, row);
+        if (!('problem' in image)) await versions.keep(placer, row.path, image, now());
       } catch (error) {
         problems.set(row, reasonOf(error));
       }
@@ -157,20 +153,6 @@ async function keepAll(context: IndexingContext, rows: readonly FileRow[]): Prom
     await placer.finish();
   }
   return problems;
-}
-
-/** Versions get the content as it was indexed; false where the index cannot give it. */
-export async function keepFromIndex(
-  index: IndexDatabase,
-  versions: VersionStore,
-  placer: FilePlacer,
-  row: FileRow,
-  now: number,
-): Promise<boolean> {
-  const image = imageOf(index, row);
-  if ('problem' in image) return false;
-  await versions.keep(placer, row.path, image, now);
-  return true;
 }
 
 /** Copies tried again in one reconcile. */

@@ -14,23 +14,26 @@ import type { IndexDatabase } from '../store/index-database.js';
  * remembered for as long as the object lives.
  */
 export class DeviceDoubts {
-  readonly #rootDir: string;
-  readonly #devices: ReadonlyMap<number, Device>;
+  readonly #index: IndexDatabase;
+  readonly #project: { id: string; rootDir: string };
+  #devices: ReadonlyMap<number, Device> | null = null;
   readonly #identities = new Map<string, string | null>();
 
   constructor(index: IndexDatabase, project: { id: string; rootDir: string }) {
-    this.#rootDir = project.rootDir;
-    this.#devices = new Map(devicesOf(index, project.id).map((device) => [device.id, device]));
+    this.#index = index;
+    this.#project = project;
   }
 
   /** Null where the file system is the one of the row, or none is known. */
   doubtOf({ path, deviceId }: Pick<FileRow, 'path' | 'deviceId'>): string | null {
+    const { id, rootDir } = this.#project;
+    this.#devices ??= new Map(devicesOf(this.#index, id).map((device) => [device.id, device]));
     const known = deviceId === null ? undefined : this.#devices.get(deviceId);
     if (known === undefined) return null;
-    const now = this.#identityAt(dirname(`${this.#rootDir}/${path}`));
+    const now = this.#identityAt(dirname(`${rootDir}/${path}`));
     if (now === known.identity) return null;
-    const place = known.folder === '' ? this.#rootDir : `${this.#rootDir}/${known.folder}`;
-    return `it was on another file system than its folder is now: mount the one that was at ${place}; if this one is right, "codekeep accept ${shellWord(this.#rootDir)}" marks what is missing deleted`;
+    const place = known.folder === '' ? rootDir : `${rootDir}/${known.folder}`;
+    return `it was on another file system than its folder is now: mount the one that was at ${place}; if this one is right, "codekeep accept ${shellWord(rootDir)}" marks what is missing deleted`;
   }
 
   /** Of the folder, or of the nearest one above it that is there. */
@@ -49,7 +52,7 @@ export class DeviceDoubts {
       return identityOf(folder);
     } catch (error) {
       const errno = errnoOf(error);
-      if (folder === this.#rootDir || (errno !== 'ENOENT' && errno !== 'ENOTDIR')) return null;
+      if (folder === this.#project.rootDir || (errno !== 'ENOENT' && errno !== 'ENOTDIR')) return null;
       return this.#identityAt(dirname(folder));
     }
   }

@@ -1,6 +1,6 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { isTemporaryName } from '../base/file-placer.js';
+import { isTemporaryName } from '../base/temporary-names.js';
 import { isWithin } from '../base/paths.js';
 import { presenceAt } from '../base/presence.js';
 import { type GitState, noGit } from './git-state.js';

@@ -62,7 +62,7 @@ export function renderContent(index: IndexDatabase, hash: string | null): Render
   }
 }
 
-export function renderStored(stored: Buffer, hash: string): Rendering {
+function renderStored(stored: Buffer, hash: string): Rendering {
   try {
     const tree = decodeTree(stored);
     const bytes = render(tree);

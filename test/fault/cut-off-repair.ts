@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { isTemporaryName } from '#src/base/file-placer.js';
+import { isTemporaryName } from '#src/base/temporary-names.js';
 import { markDeleted } from '#src/store/files.js';
 import { listRuns } from '#src/store/journal.js';
 import { checkContents, checkStructure } from '#src/store/maintenance.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
-import { isTemporaryName } from '#src/base/file-placer.js';
+import { isTemporaryName } from '#src/base/temporary-names.js';
 import { isWithin } from '#src/base/paths.js';
 import { noGit } from '#src/reconcile/git-state.js';
 import { indexPaths } from '#src/reconcile/index-paths.js';

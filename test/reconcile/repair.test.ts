@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { isTemporaryName } from '#src/base/file-placer.js';
+import { isTemporaryName } from '#src/base/temporary-names.js';
 import { sha256 } from '#src/base/hash.js';
 import { renderContent } from '#src/store/contents.js';
 import { markDeleted } from '#src/store/files.js';

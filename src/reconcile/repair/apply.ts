@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CodekeepError, messageOf, reasonOf } from '../../base/errors.js';
-import type { FilePlacer } from '../../base/file-placer.js';
+import { type FilePlacer, placementsAtOnce } from '../../base/file-placer.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { presenceAt } from '../../base/presence.js';
 import { type FileStamp, stampOf } from '../../base/stamp.js';
@@ -29,8 +29,6 @@ import { type Action, judge, type PlanContext, type Refusal, type Target } from 
 
 /** Actions under one transaction: a stop or a cancel waits for one batch at most. */
 const batchActions = 100;
-/** Files written at once: an fsync is a wait for the disk, and these overlap. libuv has four threads. */
-const writesAtOnce = 4;
 
 export interface ApplyOutcome {
   done: Action[];
@@ -95,7 +93,7 @@ async function applyBatch(
   const placers = new Placers(index, context.project);
   const outcomes = new Map<Intent, Outcome>();
   try {
-    await forEachLimited(batch, writesAtOnce, async (intent) => {
+    await forEachLimited(batch, placementsAtOnce, async (intent) => {
       const token = temporaryToken(run, intent.journalId);
       outcomes.set(intent, await act(context, observer, placers, intent.action, token));
       onTried(outcomes.size);

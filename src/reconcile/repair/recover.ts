@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { lstatSync, unlinkSync } from 'node:fs';
 import { CodekeepError, errnoOf } from '../../base/errors.js';
-import { temporaryName } from '../../base/file-placer.js';
+import { temporaryName } from '../../base/temporary-names.js';
 import type { Work } from '../../base/progress.js';
 import { relativePathProblem, splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
