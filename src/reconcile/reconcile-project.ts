@@ -137,7 +137,7 @@ export async function reconcileProject(
   const rules = rulesOf(context, git);
   const walk = await walkWhole(context, rules);
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
-  const rows = comparedRows(index, project.id, { doubtMs, tooLarge, folder: '' });
+  const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: '' }, signal);
   const compared = compareWalk(walk.files, rows, standardsOf(context));
   const leftByGit = (row: TrackedPath): boolean => isLeftByGit(project, git, row);
   const halted = haltReason(root, compared.missing, rows, leftByGit);
@@ -149,13 +149,14 @@ export async function reconcileProject(
   const retired = await retireMissing(context, gone, { rules, causeOf });
   await retryCopies(context);
   const skipped = [...walk.skipped, ...tally.unreadable];
+  const skippedCount = walk.skippedCount + tally.unreadable.length;
   const folders = changedFolders(index, project.id, walk.folders);
   await index.write(() => {
     for (const { id, tracked } of compared.retracked) setTracked(index, id, tracked);
     putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);
     if (git.head !== project.head) blameGit(index, seenSince(context, project.lastVerifiedAt, git));
-    setVerified(index, project.id, { skipped: skipped.length, head: git.head }, now());
+    setVerified(index, project.id, { skipped: skippedCount, head: git.head }, now());
   }, signal);
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
   const unchanged =
@@ -163,7 +164,7 @@ export async function reconcileProject(
   return {
     ...summaryOf(tally, retired),
     unchanged,
-    skipped: skipped.length,
+    skipped: skippedCount,
     owed,
     gitProblem: git.problem,
     problems: [...skipped.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems],
@@ -309,8 +310,10 @@ export async function reconcilePaths(
   for (const path of paths) await sortPath(context, rules, observed, path, found);
   // Whether they are git's doing is seen when all is looked at.
   if (git.head !== project.head && found.missing.size > 0) return { ...nothing(), needsReconcile: true };
-  const judgement = judgeRoot(root, found.missing.size, countFiles(index, project.id).active);
-  if (judgement.kind !== 'sound') return { ...nothing(), needsReconcile: false, halted: judgement.reason };
+  if (found.missing.size > 0) {
+    const judgement = judgeRoot(root, found.missing.size, countFiles(index, project.id).active);
+    if (judgement.kind !== 'sound') return { ...nothing(), needsReconcile: false, halted: judgement.reason };
+  }
   const tally = await indexSettling(context, git, [...found.present]);
   const { gone, owed } = withoutOwed(context, [...found.missing.values()]);
   const retired = await retireMissing(context, gone, { rules, causeOf: () => 'seen' });
@@ -352,7 +355,7 @@ async function sortPath(
     return;
   }
   const walk = await walkTree(project.rootDir, path, rules, signal, coverFolder(context, true));
-  const rows = comparedRows(index, project.id, { doubtMs, tooLarge, folder: path });
+  const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: path }, signal);
   const { toIndex, missing } = compareWalk(walk.files, rows, standardsOf(context));
   for (const changed of toIndex) found.present.add(changed);
   for (const gone of wholeRows(context, missing)) if (gone.ignored === 0) found.missing.set(gone.path, gone);

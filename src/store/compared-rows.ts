@@ -1,3 +1,4 @@
+import { Slicer } from '../base/waiting.js';
 import { extractorOf } from '../syntax/extractor.js';
 import { languages } from '../syntax/language.js';
 import type { FileKind } from './files.js';
@@ -25,20 +26,26 @@ export interface ComparedRow {
 /** Rows read at once, as one JSON text: making a row's values one by one takes several times as long. */
 const pageRows = 2_000;
 
-/** What each language's files would be made by now. */
-const current = `CASE language ${languages.map((name) => `WHEN '${name}' THEN '${extractorOf(name)}'`).join(' ')}
-  ELSE '${extractorOf(null)}' END`;
+/** SQL for what each language's files would be made by now. */
+function currentExtractor(): string {
+  const cases = languages.map((name) => `WHEN '${name}' THEN '${extractorOf(name)}'`);
+  return `CASE language ${cases.join(' ')} ELSE '${extractorOf(null)}' END`;
+}
 
 /**
- * The rows of a project, or of those below one of its folders, by their paths.
+ * The rows of a project, or of those below one of its folders, by their paths. Read in slices.
  * @param doubtMs see isDoubtful
  * @param tooLarge the reason that such rows have
+ * @throws the signal's reason
  */
-export function comparedRows(
+export async function comparedRows(
   index: IndexDatabase,
   projectId: string,
   { doubtMs, tooLarge, folder }: { doubtMs: number; tooLarge: string; folder: string },
-): Map<string, ComparedRow> {
+  signal?: AbortSignal,
+): Promise<Map<string, ComparedRow>> {
+  const slicer = new Slicer(signal);
+  const current = currentExtractor();
   const rows = new Map<string, ComparedRow>();
   // '0' comes right after '/'.
   const [from, end] = folder === '' ? ['', null] : [`${folder}/`, `${folder}0`];
@@ -64,6 +71,7 @@ export function comparedRows(
       after = row.path;
     }
     if (tuples.length < pageRows) return rows;
+    await slicer.breathe();
   }
 }
 

@@ -339,14 +339,14 @@ class Compared {
     this.#index.sql('DELETE FROM files').run();
   }
 
-  with(...files: WalkedFile[]): ReturnType<typeof compareWalk> {
-    return compareWalk(files, comparedRows(this.#index, this.#projectId, choice), standards);
+  async with(...files: WalkedFile[]): Promise<ReturnType<typeof compareWalk>> {
+    return compareWalk(files, await comparedRows(this.#index, this.#projectId, choice), standards);
   }
 }
 
-test('a file is indexed when it is new, was deleted, or any part of its stamp differs', (t) => {
+test('a file is indexed when it is new, was deleted, or any part of its stamp differs', async (t) => {
   const compared = new Compared(t);
-  assert.deepEqual(compared.with(walked('a')).toIndex, ['a']);
+  assert.deepEqual((await compared.with(walked('a'))).toIndex, ['a']);
   const differing: Partial<FileUpsert>[] = [
     { size: 2 }, { mtimeNs: '1001' }, { ctimeNs: '1002' }, { ino: '6' }, { mode: 0o755 }, { kind: 'symlink' },
     { deviceId: 4 }, { deviceId: null }, { extractor: 'older' }, { extractor: null },
@@ -354,60 +354,60 @@ test('a file is indexed when it is new, was deleted, or any part of its stamp di
   ]; // prettier-ignore
   for (const given of differing) {
     compared.row('a', given);
-    assert.deepEqual(compared.with(walked('a')).toIndex, ['a'], JSON.stringify(given));
+    assert.deepEqual((await compared.with(walked('a'))).toIndex, ['a'], JSON.stringify(given));
   }
   compared.row('a');
   const same = { toIndex: [], missing: [], retracked: [], unchanged: 1 };
-  assert.deepEqual(compared.with(walked('a')), same);
+  assert.deepEqual(await compared.with(walked('a')), same);
   compared.row('a', { language: 'python', extractor: extractorOf('python') });
-  assert.deepEqual(compared.with(walked('a')), same);
+  assert.deepEqual(await compared.with(walked('a')), same);
   for (const mark of ['deleted', 'ignored']) {
     compared.row('a');
     compared.set('a', `${mark} = 1`);
-    assert.deepEqual(compared.with(walked('a')).toIndex, ['a'], mark);
+    assert.deepEqual((await compared.with(walked('a'))).toIndex, ['a'], mark);
   }
 });
 
-test('a file that is still too large is left alone, and what git tracks by now is no reason to read a file', (t) => {
+test('a file that is still too large is left alone, and what git tracks by now is no reason to read a file', async (t) => {
   const compared = new Compared(t);
   compared.row('a', { sha256: null, skipReason: tooLarge, size: 11 });
-  assert.deepEqual(compared.with(walked('a', { print: '11 1000 1001 5 420' })).toIndex, []);
+  assert.deepEqual((await compared.with(walked('a', { print: '11 1000 1001 5 420' }))).toIndex, []);
   const id = compared.row('a');
-  const { toIndex, retracked } = compared.with(walked('a', { tracked: 1 }));
+  const { toIndex, retracked } = await compared.with(walked('a', { tracked: 1 }));
   assert.deepEqual([toIndex, retracked], [[], [{ id, tracked: 1 }]]);
 });
 
-test('a file that was written just before it was indexed is looked at again', (t) => {
+test('a file that was written just before it was indexed is looked at again', async (t) => {
   const compared = new Compared(t);
   const ctimeNs = String(1_000_000n * 1_000_000n);
-  const at = (updatedAt: number): string[] => {
+  const at = async (updatedAt: number): Promise<string[]> => {
     compared.row('a', { ctimeNs }, updatedAt);
-    return compared.with(walked('a', { print: `1 1000 ${ctimeNs} 5 420` })).toIndex;
+    return (await compared.with(walked('a', { print: `1 1000 ${ctimeNs} 5 420` }))).toIndex;
   };
-  assert.deepEqual(at(1_000_000), ['a']);
-  assert.deepEqual(at(1_000_049), ['a']);
-  assert.deepEqual(at(1_000_051), []);
+  assert.deepEqual(await at(1_000_000), ['a']);
+  assert.deepEqual(await at(1_000_049), ['a']);
+  assert.deepEqual(await at(1_000_051), []);
 });
 
-test('only rows without the deleted mark can be missing', (t) => {
+test('only rows without the deleted mark can be missing', async (t) => {
   const compared = new Compared(t);
   for (const path of ['a', 'b', 'c']) compared.row(path);
   compared.set('b', 'deleted = 1');
   assert.deepEqual(
-    compared.with(walked('c')).missing.map(({ path }) => path),
+    (await compared.with(walked('c'))).missing.map(({ path }) => path),
     ['a'],
   );
 });
 
-test('every walked file is either unchanged or to be indexed, every row is found or missing', (t) => {
+test('every walked file is either unchanged or to be indexed, every row is found or missing', async (t) => {
   const compared = new Compared(t);
   const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
   const names = fc.uniqueArray(name);
-  fc.assert(
-    fc.property(names, names, fc.func(fc.boolean()), (onDisk, inIndex, isSame) => {
+  await fc.assert(
+    fc.asyncProperty(names, names, fc.func(fc.boolean()), async (onDisk, inIndex, isSame) => {
       compared.clear();
       for (const path of inIndex) compared.row(path, isSame(path) ? {} : { size: 9 });
-      const result = compared.with(...onDisk.map((path) => walked(path)));
+      const result = await compared.with(...onDisk.map((path) => walked(path)));
       assert.equal(result.unchanged + result.toIndex.length, onDisk.length);
       assert.deepEqual(
         result.missing.map(({ path }) => path),

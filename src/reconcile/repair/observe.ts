@@ -6,7 +6,7 @@ import { PlacingProblems } from '../../base/placing-problem.js';
 import { type Presence, TreePresence } from '../../base/presence.js';
 import { Slicer } from '../../base/waiting.js';
 import { renderContent } from '../../store/contents.js';
-import { countFiles, fileById, type FileRow, type FileTrace, tracesAfter } from '../../store/files.js';
+import { fileById, type FileRow, type FileTrace, tracesAfter } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { DeviceDoubts } from '../devices.js';
 import { type GitState, isLeftByGit } from '../git-state.js';
@@ -192,10 +192,9 @@ export async function observeProject(
   index: IndexDatabase,
   project: ObservedProject,
   circumstances: Circumstances,
-  progress: (done: number, total: number) => void,
+  progress: (done: number) => void,
   signal: AbortSignal,
 ): Promise<Observation> {
-  const { total } = countFiles(index, project.id);
   const observer = new Observer(index, project, circumstances);
   const slicer = new Slicer(signal);
   const observation: Observation = { present: { ok: 0, changed: 0 }, facts: [] };
@@ -209,7 +208,7 @@ export async function observeProject(
       done += 1;
       after = row.path;
       if (slicer.isDue()) {
-        progress(done, total);
+        progress(done);
         await slicer.breathe();
       }
     }

@@ -40,17 +40,19 @@ export interface PlannedRepair {
 export async function planRepair(options: PlanOptions, project: Project): Promise<PlannedRepair> {
   const { index, signal, force, deletedSince } = options;
   const root = inspectRoot(project);
+  const counts = countFiles(index, project.id);
   const git = await movedGit(project, root, signal);
   // A copy that the last repair placed before it failed is no sign of a deletion either.
   const owed = owedFiles(index, project.id);
   const circumstances = {
     ...plainCircumstances,
     git,
-    isIgnored: await ignoredNow(index, project, root, signal),
+    // Where none is ignored, nobody asks.
+    isIgnored: counts.ignored === 0 ? () => true : await ignoredNow(index, project, root, signal),
     isWanted: wantedSince(deletedSince),
     isUnderRepair: (id: number) => owed.has(id),
   };
-  const progress = (done: number, total: number): void => options.progress('observe', done, total);
+  const progress = (done: number): void => options.progress('observe', done, counts.total);
   const observation = await observeProject(index, project, circumstances, progress, signal);
   const context = { rootDoubt: force ? awayReason(root) : rootDoubt(root, observation), force };
   const plan = planOf(observation.facts, context, observation.present);
@@ -75,7 +77,7 @@ async function ignoredNow(
   root: RootState,
   signal: AbortSignal,
 ): Promise<(path: string) => boolean> {
-  if (root.kind === 'unavailable' || countFiles(index, project.id).ignored === 0) return () => true;
+  if (root.kind === 'unavailable') return () => true;
   const git = await readGitState(project.rootDir, signal);
   const rules = rulesOf({ index, project, stateDir: dirname(index.path) }, git);
   return (path) => rules.ignoresPath(path, false);

@@ -1,5 +1,5 @@
 import { shellWord } from '../../base/shell-word.js';
-import { type Cause, countFiles, deletedSince } from '../../store/files.js';
+import { type Cause, deletedSince, type FileCounts } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 
@@ -16,7 +16,12 @@ const deletionsMax = 100_000;
  * What a person should know of a project beside its freshness: what went away unseen or in mass in the last day, with the
  * one command that brings it back, and copies that are due.
  */
-export function noticesOf(index: IndexDatabase, project: Project, now: number): string[] {
+export function noticesOf(
+  index: IndexDatabase,
+  project: Project,
+  { withoutCopy }: Pick<FileCounts, 'withoutCopy'>,
+  now: number,
+): string[] {
   const rows = deletedSince(index, project.id, now - dayMs, deletionsMax);
   const unseen = rows.filter(({ cause }) => cause === 'unseen');
   const mass = largestBurst(rows.filter(({ cause }) => cause === 'seen').map(({ deletedAt }) => deletedAt));
@@ -34,7 +39,6 @@ export function noticesOf(index: IndexDatabase, project: Project, now: number): 
       `${mass.count} files were deleted within a minute; "${since(mass.first, 'seen')}" brings them back`,
     );
   }
-  const { withoutCopy } = countFiles(index, project.id);
   if (withoutCopy > 0) {
     notices.push(
       `${withoutCopy} deleted files have no copy in ${project.versionDir} yet; it is tried again, and the index has their contents`,

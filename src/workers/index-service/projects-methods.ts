@@ -76,7 +76,7 @@ export function projectMethods(context: IndexContext, parsing: Parsing): Project
         chunks: countChunks(index, project.id),
         last_verified_at: isoOrNull(project.lastVerifiedAt),
         reason,
-        notices: noticesOf(index, project, Date.now()),
+        notices: noticesOf(index, project, files, Date.now()),
       };
     },
     async accept_deletions({ dry_run, ...reference }, call) {
