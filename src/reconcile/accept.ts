@@ -1,14 +1,11 @@
 import { relativePathProblem } from '../base/paths.js';
 import { TreePresence } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
-import { type FileRow, pageOfFiles } from '../store/files.js';
+import { activeRows, type FileRow } from '../store/files.js';
 import { setRoot } from '../store/projects.js';
 import { isGone, retireMissing } from './deletion.js';
 import type { IndexingContext } from './index-paths.js';
 import { inspectRoot, rootUnavailable } from './project-root.js';
-
-/** Rows read at once. */
-const pageRows = 1_000;
 
 /**
  * accept_deletions: somebody says that the root folder is the right one and that what is missing in it is deleted. Gives
@@ -31,13 +28,9 @@ async function missingRows({ index, project, signal }: IndexingContext): Promise
   const observed = new TreePresence(project.rootDir);
   const slicer = new Slicer(signal);
   const missing: FileRow[] = [];
-  for (let after = ''; ;) {
-    const rows = pageOfFiles(index, project.id, { filter: 'active', prefix: '', after, limit: pageRows });
-    for (const row of rows) {
-      if (relativePathProblem(row.path) === null && isGone(row, observed.at(row.path))) missing.push(row);
-      await slicer.breathe();
-    }
-    if (rows.length < pageRows) return missing;
-    after = rows.at(-1)?.path ?? after;
+  for (const row of activeRows(index, project.id)) {
+    if (relativePathProblem(row.path) === null && isGone(row, observed.at(row.path))) missing.push(row);
+    await slicer.breathe();
   }
+  return missing;
 }

@@ -1,11 +1,8 @@
 import { Slicer } from '../base/waiting.js';
-import { pageOfFiles, setTracked } from '../store/files.js';
+import { activeRows, setTracked } from '../store/files.js';
 import { requireProject, setHead } from '../store/projects.js';
 import { readGitState } from './git-state.js';
 import type { IndexingContext } from './index-paths.js';
-
-/** Rows read at once. */
-const pageRows = 1_000;
 
 /**
  * Follows what git tracks and where HEAD is, as after an add or a commit, without a look at the files. Gives true where
@@ -18,15 +15,10 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   if (git.problem !== null) return false;
   const slicer = new Slicer(signal);
   const retracked: { id: number; tracked: 0 | 1 }[] = [];
-  for (let after = ''; ;) {
-    const rows = pageOfFiles(index, project.id, { filter: 'active', prefix: '', after, limit: pageRows });
-    for (const { id, path, tracked } of rows) {
-      const isTracked = git.isTracked(path) ? 1 : 0;
-      if (tracked === 1 && isTracked === 0 && git.head !== project.head) return true;
-      if (tracked !== isTracked) retracked.push({ id, tracked: isTracked });
-    }
-    if (rows.length < pageRows) break;
-    after = rows.at(-1)?.path ?? after;
+  for (const { id, path, tracked } of activeRows(index, project.id)) {
+    const isTracked = git.isTracked(path) ? 1 : 0;
+    if (tracked === 1 && isTracked === 0 && git.head !== project.head) return true;
+    if (tracked !== isTracked) retracked.push({ id, tracked: isTracked });
     await slicer.breathe();
   }
   await index.write(() => {

@@ -197,15 +197,24 @@ async function takeBack(
   const root = await PinnedFolder.open(project.rootDir);
   try {
     for (const { row, stamp } of placed) {
-      const { path, kind, sha256 } = row;
       if (isMoved(row)) await moveIntoVersions(index, project, root, row, now);
-      else if (kind === 'file') await removeIfSame(root, path, { stamp, sha256 }, randomUUID(), now);
-      else if (kind === 'symlink') await removeIfSame(root, path, { stamp, sha256: null }, randomUUID(), now);
-      // An empty folder that was made stays: it holds nothing, and somebody may be in it.
+      else await removePlaced(root, row, stamp, now);
     }
   } finally {
     await root.close();
   }
+}
+
+/** Takes away again what was placed, as long as it is still that. A symlink has no bytes to be read. */
+export async function removePlaced(
+  root: PinnedFolder,
+  { path, kind, sha256 }: Pick<FileRow, 'path' | 'kind' | 'sha256'>,
+  stamp: FileStamp,
+  now: number,
+): Promise<void> {
+  // An empty folder that was made stays: it holds nothing, and somebody may be in it.
+  if (kind === 'folder') return;
+  await removeIfSame(root, path, { stamp, sha256: kind === 'file' ? sha256 : null }, randomUUID(), now);
 }
 
 async function moveIntoVersions(

@@ -101,6 +101,19 @@ export function pageOfFiles(index: IndexDatabase, projectId: string, page: FileP
     .all({ projectId, after, prefix, limit, deletedAfter, cause });
 }
 
+/** Rows read at once. */
+const pageRows = 1_000;
+
+/** All active rows in the order of their paths. Between two of them rows may come and go, and be written. */
+export function* activeRows(index: IndexDatabase, projectId: string): Generator<FileRow> {
+  for (let after = ''; ;) {
+    const page = pageOfFiles(index, projectId, { filter: 'active', prefix: '', after, limit: pageRows });
+    yield* page;
+    if (page.length < pageRows) return;
+    after = page.at(-1)?.path ?? after;
+  }
+}
+
 /** The part of a row that says where its file should be, and how it looked when it was indexed. */
 export interface FileTrace {
   id: number;

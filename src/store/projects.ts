@@ -31,7 +31,7 @@ export function projectById(index: IndexDatabase, id: string): Project | undefin
   return index.sql<[string], Project>(`SELECT ${columns} FROM projects WHERE id = ?`).get(id);
 }
 
-export function projectByRoot(index: IndexDatabase, rootDir: string): Project | undefined {
+function projectByRoot(index: IndexDatabase, rootDir: string): Project | undefined {
   return index.sql<[string], Project>(`SELECT ${columns} FROM projects WHERE root_dir = ?`).get(rootDir);
 }
 

@@ -31,7 +31,6 @@ const plain: Fact = {
   deleted: false,
   ignored: false,
   sha256: 'h',
-  mode: 0o644,
   pathProblem: null,
   inProject: 'file',
   changed: false,

@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { CodekeepError, messageOf, reasonOf } from '../../base/errors.js';
 import { type FilePlacer, placementsAtOnce } from '../../base/file-placer.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { presenceAt } from '../../base/presence.js';
 import { type FileStamp, stampOf } from '../../base/stamp.js';
 import { sha256 } from '../../base/hash.js';
-import { removeIfSame } from '../../base/taken-file.js';
 import { forEachLimited } from '../../base/waiting.js';
 import {
   clearDeleted,
@@ -22,7 +20,7 @@ import { imageOf } from '../image.js';
 import { moveBack } from '../move-back.js';
 import { readWhole } from '../index-file.js';
 import { openProjectPlacer } from '../project-placer.js';
-import { markRevived } from '../restore.js';
+import { markRevived, removePlaced } from '../restore.js';
 import { contentHashAt, imageInVersions, VersionStore } from '../version-store.js';
 import { type Circumstances, Observer } from './observe.js';
 import { type Action, judge, type PlanContext, type Refusal, type Target } from './plan.js';
@@ -191,7 +189,8 @@ async function act(
 
 /** Where a run was cut off just before it could say that it had placed a file. */
 function stampIfThere(project: Project, row: FileRow): FileStamp | null {
-  const reading = readWhole(`${project.rootDir}/${row.path}`, Number.MAX_SAFE_INTEGER);
+  if (row.sha256 === null) return null;
+  const reading = readWhole(`${project.rootDir}/${row.path}`, row.size);
   if (reading.kind !== 'content' || reading.stamp.mode !== row.mode) return null;
   return sha256(reading.bytes) === row.sha256 ? reading.stamp : null;
 }
@@ -232,14 +231,13 @@ async function placeAll(
 
 async function takeCopyBack(
   versions: VersionStore,
-  { path, kind, sha256: hash }: FileRow,
+  row: FileRow,
   stamp: FileStamp,
   now: number,
 ): Promise<void> {
-  if (kind === 'folder') return;
   const root = await PinnedFolder.open(versions.root);
   try {
-    await removeIfSame(root, path, { stamp, sha256: kind === 'file' ? hash : null }, randomUUID(), now);
+    await removePlaced(root, row, stamp, now);
   } finally {
     await root.close();
   }

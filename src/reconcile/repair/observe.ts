@@ -86,7 +86,6 @@ export class Observer {
       deleted: row.deleted === 1,
       ignored: row.ignored === 1 && this.#circumstances.isIgnored(row.path),
       sha256: null,
-      mode: 0,
       pathProblem: relativePathProblem(row.path),
       inProject: 'unknown:path',
       changed: false,
@@ -112,7 +111,6 @@ export class Observer {
     if (row === undefined) return;
     const { git, isWanted } = this.#circumstances;
     fact.sha256 = row.sha256;
-    fact.mode = row.mode;
     fact.placeDoubt = this.#devices.doubtOf(row);
     fact.leftByGit = git !== null && isLeftByGit(this.#project, git, row);
     fact.wanted = row.deleted === 1 && isWanted(row);

@@ -16,7 +16,6 @@ export interface Fact {
   /** Rules ignore it by now: it is neither lost nor deleted, wherever it is. */
   ignored: boolean;
   sha256: string | null;
-  mode: number;
   /** Why the stored path cannot be used at all, e.g. that it is absolute. */
   pathProblem: string | null;
   inProject: Presence;
@@ -52,7 +51,6 @@ export interface Action {
   /** Of the mark that set_deleted sets. */
   cause: Cause | null;
   sha256: string | null;
-  mode: number;
 }
 
 export interface Refusal {
@@ -291,7 +289,6 @@ function addToPlan(plan: Plan, fact: Fact, { verdict, reason, how }: Judgement):
         id: fact.id,
         path: fact.path,
         sha256: fact.sha256,
-        mode: fact.mode,
       });
   }
 }

@@ -136,7 +136,6 @@ function intentOf(row: ActionRow): Intent {
       source: 'tree',
       cause: row.cause,
       sha256: row.sha256,
-      mode: 0,
     },
   };
 }

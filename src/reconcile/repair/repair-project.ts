@@ -3,14 +3,21 @@ import { CodekeepError } from '../../base/errors.js';
 import type { Work } from '../../base/progress.js';
 import { countFiles, type FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { beginRun, endRun, owedFiles, recordIntent, type RunOrigin } from '../../store/journal.js';
+import {
+  beginRun,
+  endRun,
+  owedFiles,
+  recordIntent,
+  type RunKey,
+  type RunOrigin,
+} from '../../store/journal.js';
 import { noteVersionDir, type Project, setRoot } from '../../store/projects.js';
 import { rulesOf } from '../bounds.js';
 import { type GitState, readGitState } from '../git-state.js';
 import { inspectRoot, judgeRoot, type RootState } from '../project-root.js';
-import { applyIntents, type ApplyOutcome, verifyActions } from './apply.js';
+import { applyIntents, type ApplyOutcome, type Intent, verifyActions } from './apply.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
-import { type Plan, type PlanContext, planOf } from './plan.js';
+import { type Action, type Plan, type PlanContext, planOf } from './plan.js';
 
 /** What planning needs: it only reads. */
 export interface PlanOptions extends Work {
@@ -104,17 +111,27 @@ export function rootDoubt(root: RootState, { facts, present }: Observation): str
   return judgement.kind === 'doubtful' ? judgement.reason : null;
 }
 
+/** Writes a run with its whole plan into the journal, before its first action; call it inside a transaction. */
+export function openRun(
+  index: IndexDatabase,
+  run: RunKey & { origin: RunOrigin },
+  { rootDir, versionDir }: Project,
+  actions: readonly Action[],
+  now: number,
+): Intent[] {
+  beginRun(index, { ...run, rootDir, versionDir }, now);
+  noteVersionDir(index, versionDir);
+  return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
+}
+
 /** apply → verify, under the journal, which has the whole plan before the first action. */
 export async function executeRepair(options: RepairOptions, planned: PlannedRepair): Promise<ApplyOutcome> {
   const { index, now } = options;
   const { project, plan, root, context, circumstances } = planned;
   const run = { runId: options.runId, projectId: project.id };
-  const { rootDir, versionDir } = project;
   const intents = await index.write(() => {
-    beginRun(index, { ...run, origin: options.origin, rootDir, versionDir }, now());
-    noteVersionDir(index, versionDir);
     if (root.kind === 'replaced' && context.rootDoubt === null) setRoot(index, project.id, root.mark);
-    return plan.actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
+    return openRun(index, { ...run, origin: options.origin }, project, plan.actions, now());
   });
   try {
     const progress = (done: number, total: number): void => options.progress('apply', done, total);

@@ -4,11 +4,11 @@ import { inspectRoot, judgeRoot } from '../../reconcile/project-root.js';
 import { applyIntents } from '../../reconcile/repair/apply.js';
 import { type Circumstances, Observer, plainCircumstances } from '../../reconcile/repair/observe.js';
 import { type Action, type Fact, planOf } from '../../reconcile/repair/plan.js';
-import { movedGit } from '../../reconcile/repair/repair-project.js';
+import { movedGit, openRun } from '../../reconcile/repair/repair-project.js';
 import { countFiles, type FileTrace, tracesAfter } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { beginRun, dropFailedAlike, endRun, owedFiles, recordIntent } from '../../store/journal.js';
-import { noteVersionDir, type Project } from '../../store/projects.js';
+import { dropFailedAlike, endRun, owedFiles } from '../../store/journal.js';
+import type { Project } from '../../store/projects.js';
 import type { WorkerHost } from '../host.js';
 import type { RoundMemory } from './round-memory.js';
 
@@ -107,12 +107,10 @@ async function act(
 ): Promise<void> {
   const run = { runId: randomUUID(), projectId: project.id };
   const now = Date.now;
-  const { rootDir, versionDir } = project;
-  const intents = await index.write(() => {
-    beginRun(index, { ...run, origin: 'worker', rootDir, versionDir }, now());
-    noteVersionDir(index, versionDir);
-    return wanted.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
-  });
+  const { rootDir } = project;
+  const intents = await index.write(() =>
+    openRun(index, { ...run, origin: 'worker' }, project, wanted, now()),
+  );
   const context = {
     index,
     project,

@@ -54,17 +54,16 @@ export async function repairDatabase(
     force: request.force,
     deletedSince: request.deleted_since,
     now: Date.now,
-    signal: call.signal,
+    signal: request.is_cancelled ? AbortSignal.abort(cancelled('The repair')) : call.signal,
     progress: call.progress,
   };
-  const signal = request.is_cancelled ? AbortSignal.abort(cancelled('The repair')) : options.signal;
-  await recoverRuns({ ...options, signal });
+  await recoverRuns(options);
   // A recovery finishes what was planned, and plans nothing.
   if (request.origin === 'recovery') return { backup_path: null, damage: [], projects: [] };
   const damage = await check(options, call);
   const planned = await planAll(options, projectsInScope(index, request));
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
-  const backupPath = hasActions && !signal.aborted ? await secure(options, damage) : null;
+  const backupPath = hasActions && !options.signal.aborted ? await secure(options, damage) : null;
   return { backup_path: backupPath, damage, projects: await executeAll(options, planned) };
 }
 
