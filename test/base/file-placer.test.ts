@@ -22,7 +22,6 @@ import { sha256 } from '#src/base/hash.js';
 import { PinnedFolder } from '#src/base/pinned-folder.js';
 import { type FileStamp, isSameStamp, stampOf, stampOfAny } from '#src/base/stamp.js';
 import { isTemporaryName, temporaryName } from '#src/base/temporary-names.js';
-import { hasStrace } from '../fault/cut-off-repair.js';
 import {
   asNobody,
   atEnd,
@@ -31,6 +30,7 @@ import {
   temporaryFileSystem,
   temporaryFolder,
 } from '../harness/folder.js';
+import { hasStrace, injecting } from '../harness/strace.js';
 import { waitFor } from '../harness/waiting.js';
 
 function imageOf(content: string | Buffer, mode = 0o644): FileImage {
@@ -270,16 +270,7 @@ test('an edit between the link and the last look is not in the stamp', async (t)
   // The temporary name goes a moment after the file has its own: long enough to edit it.
   const child = spawn(
     'strace',
-    [
-      '-f',
-      '-qq',
-      '-o',
-      '/dev/null',
-      '-e',
-      'trace=?unlink,unlinkat',
-      '-e',
-      'inject=?unlink,unlinkat:delay_enter=1500000',
-    ]
+    ['-qq', ...injecting('?unlink,unlinkat:delay_enter=1500000')]
       .concat([process.execPath, '--input-type=module', '-e'])
       .concat(
         `import { FilePlacer } from '#src/base/file-placer.js';

@@ -3,9 +3,8 @@ import { chmodSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFile
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isTornCopyOf } from '#src/base/torn-file.js';
-import { hasStrace } from '../fault/cut-off-repair.js';
 import { pathsBelow, temporaryFolder } from '../harness/folder.js';
-import { outputUnderStrace, withoutLinks } from '../harness/strace.js';
+import { hasStrace, outputUnderStrace, withoutLinks } from '../harness/strace.js';
 
 /** A placer of the folder that is the first parameter, and what it needs. */
 const prelude = `

@@ -1,6 +1,6 @@
 /** A repair in a process of its own that is cut off or disturbed at a chosen system call, and what is left then. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -10,19 +10,11 @@ import { markDeleted } from '#src/store/files.js';
 import { listRuns } from '#src/store/journal.js';
 import { checkContents, checkStructure } from '#src/store/maintenance.js';
 import { pathsBelow } from '../harness/folder.js';
+import { injecting } from '../harness/strace.js';
 import { rowSummary, snapshot, TestProject } from '../reconcile/project-fixture.js';
 
 const child = join(import.meta.dirname, 'repair-child.js');
 const projectId = '00000000-0000-4000-8000-000000000000';
-
-export function hasStrace(): boolean {
-  try {
-    execFileSync('strace', ['-V'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** About 30 files that need every kind of action, in several folders. */
 async function brokenProject(t: Pick<TestContext, 'after'>): Promise<TestProject> {
@@ -60,19 +52,8 @@ interface Ending {
 /** Repairs in a fresh process, with the injection that strace is to make. */
 async function repairIn(project: TestProject, injection: string | null): Promise<Ending> {
   const command = [process.execPath, child, join(project.stateDir, 'index.db')];
-  const syscall = injection?.slice(0, injection.indexOf(':')) ?? '';
-  const strace = [
-    'strace',
-    '-f',
-    '-qq',
-    '-o',
-    '/dev/null',
-    '-e',
-    `trace=${syscall}`,
-    '-e',
-    `inject=${injection}`,
-  ];
-  const [program = '', ...parameters] = injection === null ? command : [...strace, ...command];
+  const strace = injection === null ? [] : ['strace', '-qq', ...injecting(injection)];
+  const [program = '', ...parameters] = [...strace, ...command];
   const env = { ...process.env, UV_THREADPOOL_SIZE: '1' };
   // What an undisturbed run complains of is for the reader of the test.
   const stderr = injection === null ? 'inherit' : 'ignore';

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { failAt, hasStrace, killAt } from './cut-off-repair.js';
+import { hasStrace } from '../harness/strace.js';
+import { failAt, killAt } from './cut-off-repair.js';
 
 if (!hasStrace()) throw new Error('strace is not installed: these tests cannot run without it');
 

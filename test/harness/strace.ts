@@ -8,12 +8,24 @@ import { waitFor } from './waiting.js';
 /** What a file system without links says to link(2), which libuv uses where there is one. */
 export const withoutLinks = (errno: string): string => `?link,linkat:error=${errno}`;
 
+/** Whether strace is installed. */
+export function hasStrace(): boolean {
+  return spawnSync('strace', ['-V'], { stdio: 'ignore' }).status === 0;
+}
+
+/**
+ * Arguments that make strace disturb a process with all its threads, and say nothing of its calls.
+ * @param injection `syscalls:what`, as strace's inject= takes it
+ */
+export function injecting(injection: string): string[] {
+  const syscalls = injection.slice(0, injection.indexOf(':'));
+  return ['-f', '-o', '/dev/null', '-e', `trace=${syscalls}`, '-e', `inject=${injection}`];
+}
+
 /** Runs module source in a Node of its own while strace makes system calls fail, and gives what it prints. */
 export function outputUnderStrace(injection: string, source: string, ...parameters: string[]): string {
-  const syscalls = injection.slice(0, injection.indexOf(':'));
-  const strace = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${syscalls}`, '-e', `inject=${injection}`];
   const node = [process.execPath, '--input-type=module', '-e', source, '--', ...parameters];
-  const { stdout, stderr, signal } = spawnSync('strace', [...strace, ...node], {
+  const { stdout, stderr, signal } = spawnSync('strace', ['-qq', ...injecting(injection), ...node], {
     cwd: import.meta.dirname,
     encoding: 'utf8',
     env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
@@ -46,8 +58,8 @@ export async function killAt(
   syscall: string,
 ): Promise<{ end: Promise<unknown> }> {
   const [name = '', when = ''] = syscall.split(':');
-  const args = ['-f', '-o', '/dev/null', '-e', `trace=${name}`, '-e', `inject=${name}:signal=KILL:${when}`];
-  const strace = spawn('strace', [...args, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const args = [...injecting(`${name}:signal=KILL:${when}`), '-p', String(pid)];
+  const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   atEnd(t, async () => await killed(strace));
   let said = '';
   strace.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { failAt, hasStrace, killAt } from '../fault/cut-off-repair.js';
+import { failAt, killAt } from '../fault/cut-off-repair.js';
+import { hasStrace } from '../harness/strace.js';
 
 /** A quick selection; test/fault/kill-everywhere.fault.ts has the others. */
 const points: [syscall: string, nth: number][] = [
