@@ -18,6 +18,8 @@ export class DeviceDoubts {
   readonly #project: { id: string; rootDir: string };
   #devices: ReadonlyMap<number, Device> | null = null;
   readonly #identities = new Map<string, string | null>();
+  /** Of each folder the nearest one that is there: itself, or one above it; null where that cannot be found out. */
+  readonly #nearest = new Map<string, string | null>();
 
   constructor(index: IndexDatabase, project: { id: string; rootDir: string }) {
     this.#index = index;
@@ -38,23 +40,42 @@ export class DeviceDoubts {
 
   /** Of the folder, or of the nearest one above it that is there. */
   #identityAt(folder: string): string | null {
-    let identity = this.#identities.get(folder);
+    const nearest = this.#nearestTo(folder);
+    if (nearest === null) return null;
+    let identity = this.#identities.get(nearest);
     if (identity === undefined) {
-      identity = this.#lookAt(folder);
-      this.#identities.set(folder, identity);
+      identity = identityOrNull(nearest);
+      this.#identities.set(nearest, identity);
     }
     return identity;
   }
 
-  #lookAt(folder: string): string | null {
-    try {
-      lstatSync(folder);
-      return identityOf(folder);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (folder === this.#project.rootDir || (errno !== 'ENOENT' && errno !== 'ENOTDIR')) return null;
-      return this.#identityAt(dirname(folder));
-    }
+  /** From the root down, so that no symlink is followed: what stands in a folder's place lies in the one above. */
+  #nearestTo(folder: string): string | null {
+    const known = this.#nearest.get(folder);
+    if (known !== undefined) return known;
+    const parent = folder === this.#project.rootDir ? null : dirname(folder);
+    const above = parent === null ? null : this.#nearestTo(parent);
+    const nearest = above === parent ? folderOr(above, folder) : above;
+    this.#nearest.set(folder, nearest);
+    return nearest;
+  }
+}
+
+/** The folder, or what is given where there is none by that name; null where that cannot be found out. */
+function folderOr(above: string | null, folder: string): string | null {
+  try {
+    return lstatSync(folder).isDirectory() ? folder : above;
+  } catch (error) {
+    return errnoOf(error) === 'ENOENT' ? above : null;
+  }
+}
+
+function identityOrNull(folder: string): string | null {
+  try {
+    return identityOf(folder);
+  } catch {
+    return null;
   }
 }
 

@@ -64,6 +64,11 @@ const sequences: Readonly<Record<string, () => ModelCommand[]>> = {
     edits.makeSymlink('', 'd', 'f'),
     asked.follow(),
   ],
+  'a symlink to itself where a folder was ends what was in the folder': () => [
+    edits.removeFolder('d'),
+    edits.makeSymlink('', 'd', 'd'),
+    asked.waitUntilFresh(),
+  ],
   'a folder where a file was leaves the way back to the file': () => [
     edits.removeFile('a.py'),
     edits.makeFolder('', 'a.py', 0o755),
