@@ -1,6 +1,7 @@
 import { Slicer } from '../base/waiting.js';
 import { activeRows, setTracked } from '../store/files.js';
 import { requireProject, setHead } from '../store/projects.js';
+import { hasHeadMoved, leftByGit } from './git-left.js';
 import { readGitState } from './git-state.js';
 import type { IndexingContext } from './index-paths.js';
 
@@ -13,17 +14,18 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   const project = requireProject(index, { project_id: context.project.id });
   const git = await readGitState(project.rootDir, signal);
   if (git.problem !== null) return false;
+  const isLeft = await leftByGit(project, git, signal);
   const slicer = new Slicer(signal);
   const retracked: { id: number; tracked: 0 | 1 }[] = [];
   for (const { id, path, tracked } of activeRows(index, project.id)) {
     const isTracked = git.isTracked(path) ? 1 : 0;
-    if (tracked === 1 && isTracked === 0 && git.head !== project.head) return true;
+    if (isLeft({ path, tracked })) return true;
     if (tracked !== isTracked) retracked.push({ id, tracked: isTracked });
     await slicer.breathe();
   }
   await index.write(() => {
     for (const { id, tracked } of retracked) setTracked(index, id, tracked);
-    if (git.head !== project.head) setHead(index, project.id, git.head);
+    if (hasHeadMoved(project, git)) setHead(index, project.id, git);
   }, signal);
   return false;
 }

@@ -73,6 +73,7 @@ const harmless = [
   'safe.directory=*',
   'core.fsmonitor=false',
   'core.hooksPath=/dev/null',
+  'log.showSignature=false',
   'protocol.allow=never',
 ].flatMap((setting) => ['-c', setting]);
 
@@ -83,7 +84,7 @@ const harmless = [
  * @throws ENOENT where git is not installed; a failure of git (see whyGitFailed); an AbortError
  */
 export async function askGit(
-  repository: Repository | null,
+  repository: { top: string | null; gitDir: string | null } | null,
   folder: string,
   question: readonly string[],
   signal: AbortSignal,

@@ -19,6 +19,8 @@ import {
 export interface GitState {
   /** Commit of HEAD, or the name of its branch while that has none; null without a repository, or without git. */
   head: string | null;
+  /** The newest entry of HEAD's log, see git-left.ts; null where there is none. */
+  headLog: string | null;
   /** The repository's top folder, absolute: the root or one above it; null without a repository. */
   top: string | null;
   /** Where this work tree's HEAD lies, absolute; null without a repository. */
@@ -38,6 +40,7 @@ export interface GitState {
 /** Where git is not asked: nothing is tracked, and no rules hold but those in the tree. */
 export const noGit: GitState = {
   head: null,
+  headLog: null,
   top: null,
   gitDir: null,
   isTracked: () => false,
@@ -70,21 +73,21 @@ export async function readGitState(root: string, signal: AbortSignal): Promise<G
     knownIndexes.delete(root);
     return { ...noGit, excludesFile };
   }
-  const { head, files, folders, problem } = await readIndex(repository, root, signal);
+  const { files, folders, ...answer } = await readIndex(repository, root, signal);
   return {
-    head,
+    ...answer,
     top: repository.top,
     gitDir: repository.gitDir,
     isTracked: (path) => files.has(path),
     hasTrackedBelow: (folder) => folders.has(folder),
     infoExclude: join(repository.commonDir, 'info', 'exclude'),
     excludesFile,
-    problem,
   };
 }
 
 interface GitIndex {
   head: string | null;
+  headLog: string | null;
   /** Relative to the root, as all that is below it. */
   files: ReadonlySet<string>;
   /** Those that something tracked is below. */
@@ -92,7 +95,13 @@ interface GitIndex {
   problem: string | null;
 }
 
-const emptyIndex: GitIndex = { head: null, files: new Set(), folders: new Set(), problem: null };
+const emptyIndex: GitIndex = {
+  head: null,
+  headLog: null,
+  files: new Set(),
+  folders: new Set(),
+  problem: null,
+};
 
 async function readIndex(repository: Repository, root: string, signal: AbortSignal): Promise<GitIndex> {
   const stamps = stampsOf(headFiles(repository));
@@ -100,9 +109,10 @@ async function readIndex(repository: Repository, root: string, signal: AbortSign
   if (known?.stamps === stamps) return known.answer;
   try {
     const head = await headOf(repository, root, signal);
+    const headLog = await newestEntry(repository, root, signal);
     // In its working directory git names what is below it, relative to it.
     const listed = await askGit(repository, root, ['ls-files', '-z', '--stage'], signal);
-    const answer = { head, ...(await trackedIn(listed ?? '', signal)), problem: null };
+    const answer = { head, headLog, ...(await trackedIn(listed ?? '', signal)), problem: null };
     knownIndexes.set(root, { stamps, answer });
     return answer;
   } catch (error) {
@@ -123,6 +133,24 @@ async function headOf(repository: Repository, root: string, signal: AbortSignal)
   const commit = await askGit(repository, root, ['rev-parse', '--quiet', '--verify', 'HEAD'], signal);
   if (commit !== null) return commit.trim();
   return (await askGit(repository, root, ['symbolic-ref', '--quiet', 'HEAD'], signal))?.trim() ?? null;
+}
+
+/** Of one entry of HEAD's log: where it led, when, and by what. */
+export const logFormat = ['--date=raw', '--format=%H %gd %gs'];
+
+async function newestEntry(
+  repository: Repository,
+  root: string,
+  signal: AbortSignal,
+): Promise<string | null> {
+  try {
+    const entry = await askGit(repository, root, ['log', '-g', '-z', '-1', ...logFormat, 'HEAD'], signal);
+    return entry === null || entry === '' ? null : entry.replace(/\0$/u, '');
+  } catch {
+    signal.throwIfAborted();
+    // As long as HEAD has no commit.
+    return null;
+  }
 }
 
 /** A submodule's entry is a commit of another repository. */
@@ -212,17 +240,4 @@ function defaultExcludes(): string {
 function gitHome(): string {
   const given = process.env['XDG_CONFIG_HOME'] ?? '';
   return join(given === '' ? join(homedir(), '.config') : given, 'git');
-}
-
-/**
- * git had it, HEAD has moved since the last comparison, and now git does not have it. A repository that is gone or cannot
- * be asked has taken nothing away: its files are lost with it.
- */
-export function isLeftByGit(
-  project: { head: string | null },
-  git: GitState,
-  row: { path: string; tracked: 0 | 1 },
-): boolean {
-  if (git.head === null || project.head === null || git.problem !== null) return false;
-  return row.tracked === 1 && git.head !== project.head && !git.isTracked(row.path);
 }

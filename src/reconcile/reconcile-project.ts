@@ -20,11 +20,12 @@ import {
 } from '../store/files.js';
 import { changedFolders, putFolders } from '../store/folders.js';
 import { owedFiles } from '../store/journal.js';
-import { requireProject, setRoot, setVerified } from '../store/projects.js';
+import { requireProject, setHead, setRoot, setVerified } from '../store/projects.js';
 import { replaceUnprotected } from '../store/unprotected.js';
 import { rulesOf } from './bounds.js';
 import { type MissingTally, retireMissing, retryCopies } from './deletion.js';
-import { type GitState, isLeftByGit, readGitState } from './git-state.js';
+import { hasHeadMoved, type IsLeftByGit, leftByGit } from './git-left.js';
+import { type GitState, readGitState } from './git-state.js';
 import { type IgnoreRules, isRuleFile } from './ignore-rules.js';
 import { tooLarge } from './index-file.js';
 import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
@@ -117,8 +118,6 @@ function wholeRows({ index }: IndexingContext, rows: readonly ComparedRow[]): Fi
   return rows.map(({ id }) => fileById(index, id)).filter((row) => row !== undefined);
 }
 
-type TrackedPath = Pick<FileRow, 'path' | 'tracked'>;
-
 /**
  * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone.
  * @param cause of what went since the last comparison: whether somebody has watched since then
@@ -139,24 +138,27 @@ export async function reconcileProject(
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
   const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: '' }, signal);
   const compared = compareWalk(walk.files, rows, standardsOf(context));
-  const leftByGit = (row: TrackedPath): boolean => isLeftByGit(project, git, row);
-  const halted = haltReason(root, compared.missing, rows, leftByGit);
+  const isLeft = await leftByGit(project, git, signal);
+  const halted = haltReason(root, compared.missing, rows, isLeft);
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
   const tally = await indexSettling(context, git, compared.toIndex, progress);
   const { gone, owed } = withoutOwed(context, wholeRows(context, compared.missing));
-  const causeOf = (row: FileRow): Cause => (leftByGit(row) ? 'git' : cause);
+  const causeOf = (row: FileRow): Cause => (isLeft(row) ? 'git' : cause);
   const retired = await retireMissing(context, gone, { rules, causeOf });
   await retryCopies(context);
   const skipped = [...walk.skipped, ...tally.unreadable];
   const skippedCount = walk.skippedCount + tally.unreadable.length;
   const folders = changedFolders(index, project.id, walk.folders);
   await index.write(() => {
-    for (const { id, tracked } of compared.retracked) setTracked(index, id, tracked);
     putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);
-    if (git.head !== project.head) blameGit(index, seenSince(context, project.lastVerifiedAt, git));
-    setVerified(index, project.id, { skipped: skippedCount, head: git.head }, now());
+    if (hasHeadMoved(project, git)) blameGit(index, seenSince(context, project.lastVerifiedAt, isLeft));
+    if (git.problem === null) {
+      for (const { id, tracked } of compared.retracked) setTracked(index, id, tracked);
+      setHead(index, project.id, git);
+    }
+    setVerified(index, project.id, skippedCount, now());
   }, signal);
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
   const unchanged =
@@ -216,19 +218,19 @@ function haltReason(
   root: RootState,
   missing: readonly ComparedRow[],
   rows: ReadonlyMap<string, ComparedRow>,
-  leftByGit: (row: TrackedPath) => boolean,
+  isLeft: IsLeftByGit,
 ): string | null {
   let active = 0;
   for (const row of rows.values()) if (row.deleted === 0 && row.ignored === 0) active += 1;
-  const lost = missing.filter((row) => row.ignored === 0 && !leftByGit(row)).length;
+  const lost = missing.filter((row) => row.ignored === 0 && !isLeft(row)).length;
   const judgement = judgeRoot(root, lost, active);
   return judgement.kind === 'sound' ? null : judgement.reason;
 }
 
 /** What a watcher saw go since the last comparison, and what was git's doing, as HEAD says by now. */
-function seenSince({ index, project }: IndexingContext, since: number | null, git: GitState): number[] {
+function seenSince({ index, project }: IndexingContext, since: number | null, isLeft: IsLeftByGit): number[] {
   return deletedSince(index, project.id, since ?? 0, Number.MAX_SAFE_INTEGER)
-    .filter(({ path, cause, tracked }) => cause === 'seen' && tracked === 1 && !git.isTracked(path))
+    .filter((row) => row.cause === 'seen' && isLeft(row))
     .map(({ id }) => id);
 }
 
@@ -309,7 +311,7 @@ export async function reconcilePaths(
   const observed = new TreePresence(project.rootDir);
   for (const path of paths) await sortPath(context, rules, observed, path, found);
   // Whether they are git's doing is seen when all is looked at.
-  if (git.head !== project.head && found.missing.size > 0) return { ...nothing(), needsReconcile: true };
+  if (hasHeadMoved(project, git) && found.missing.size > 0) return { ...nothing(), needsReconcile: true };
   if (found.missing.size > 0) {
     const judgement = judgeRoot(root, found.missing.size, countFiles(index, project.id).active);
     if (judgement.kind !== 'sound') return { ...nothing(), needsReconcile: false, halted: judgement.reason };

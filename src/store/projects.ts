@@ -15,13 +15,16 @@ export interface Project {
   rootIdentity: string | null;
   /** What git's HEAD was at the last comparison; null: no repository. */
   head: string | null;
+  /** The newest entry of HEAD's log then; null: none. */
+  headLog: string | null;
   skipped: number;
   /** Milliseconds since 1970, or null while no reconcile has ended. */
   lastVerifiedAt: number | null;
 }
 
 const columns = `id, root_dir AS rootDir, version_dir AS versionDir, name, CAST(root_dev AS TEXT) AS rootDev,
-  CAST(root_ino AS TEXT) AS rootIno, root_identity AS rootIdentity, head, skipped, last_verified_at AS lastVerifiedAt`;
+  CAST(root_ino AS TEXT) AS rootIno, root_identity AS rootIdentity, head, head_log AS headLog, skipped,
+  last_verified_at AS lastVerifiedAt`;
 
 export function listProjects(index: IndexDatabase): Project[] {
   return index.sql<[], Project>(`SELECT ${columns} FROM projects ORDER BY root_dir`).all();
@@ -80,7 +83,7 @@ export function withoutTrailingSlash(path: string): string {
 /** What tells a root folder from another one under its name. */
 export type RootMark = Pick<Project, 'rootDev' | 'rootIno' | 'rootIdentity'>;
 
-export type NewProject = Omit<Project, 'head' | 'skipped' | 'lastVerifiedAt'>;
+export type NewProject = Omit<Project, keyof HeadMark | 'skipped' | 'lastVerifiedAt'>;
 
 export function insertProject(index: IndexDatabase, project: NewProject, now: number): void {
   index
@@ -110,8 +113,11 @@ export function setRoot(index: IndexDatabase, id: string, root: RootMark): void 
     .run(root.rootDev, root.rootIno, root.rootIdentity, id);
 }
 
-export function setHead(index: IndexDatabase, id: string, head: string | null): void {
-  index.sql('UPDATE projects SET head = ? WHERE id = ?').run(head, id);
+/** Where git's HEAD was when somebody looked. */
+export type HeadMark = Pick<Project, 'head' | 'headLog'>;
+
+export function setHead(index: IndexDatabase, id: string, { head, headLog }: HeadMark): void {
+  index.sql('UPDATE projects SET head = ?, head_log = ? WHERE id = ?').run(head, headLog, id);
 }
 
 /** Every versions directory that was ever used, absolute: ours, and never content. */
@@ -132,13 +138,6 @@ export function deleteProject(index: IndexDatabase, id: string): void {
 }
 
 /** Records the end of a reconcile. */
-export function setVerified(
-  index: IndexDatabase,
-  id: string,
-  found: { skipped: number; head: string | null },
-  now: number,
-): void {
-  index
-    .sql('UPDATE projects SET skipped = ?, head = ?, last_verified_at = ? WHERE id = ?')
-    .run(found.skipped, found.head, now, id);
+export function setVerified(index: IndexDatabase, id: string, skipped: number, now: number): void {
+  index.sql('UPDATE projects SET skipped = ?, last_verified_at = ? WHERE id = ?').run(skipped, now, id);
 }

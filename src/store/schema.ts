@@ -210,4 +210,7 @@ export const migrations: readonly string[] = [
     last_at INTEGER NOT NULL                              -- when the last of them was counted
   ) STRICT;
   `,
+  `
+  ALTER TABLE projects ADD COLUMN head_log TEXT;          -- newest entry of HEAD's log then; NULL: none, or older
+  `,
 ];

@@ -5,7 +5,7 @@ import { CodekeepError } from '#src/rpc/client/client.js';
 import { waitFor, within } from '../harness/waiting.js';
 import { command, type ModelCommand, type Pick, picked } from './command.js';
 import type { Model } from './model.js';
-import { adoptRestored, assertListed, listed } from './reachability.js';
+import { adoptRestored, assertListed, hasHiddenRows, listed } from './reachability.js';
 import type { World } from './world.js';
 
 /** What somebody asks of the daemon, and what befalls it. Only repairs have a file of their own. */
@@ -58,14 +58,6 @@ export function hasStrangeRows(model: Model, world: World): boolean {
       ({ path, deleted, ignored }) =>
         deleted + ignored === 0 && model.strange.has(path) && !model.tree.has(path),
     );
-}
-
-function hasHiddenRows(model: Model, world: World): boolean {
-  const { away } = model;
-  return (
-    away !== null &&
-    world.rows().some(({ path, deleted }) => deleted === 0 && away.hidden.has(path) && model.isContent(path))
-  );
 }
 
 /** Events alone make the index follow; nobody asks for a comparison. */
@@ -153,6 +145,9 @@ export function killWatcher(): ModelCommand {
         'another watcher',
         async () => {
           const { workers } = await daemon.call('health');
+          // After many such kills it is started at leisure, or where somebody asks for it.
+          if (workers['file_watcher'] === 'failed')
+            await daemon.call('start_worker', { worker_type: 'file_watcher' });
           const now = await daemon.workerPid('file_watcher');
           return workers['file_watcher'] === 'ready' && now !== null && now !== pid;
         },

@@ -33,6 +33,17 @@ const sequences: Readonly<Record<string, () => ModelCommand[]>> = {
     checkout('main'),
     dryRunThenRepair(null),
   ],
+  'a file that was indexed before its commit is left by git, too': () => [
+    commitAll(),
+    asked.waitUntilFresh(),
+    edits.createFile('', 'c.txt', bytes('c\n'), 0o644),
+    asked.follow(),
+    asked.stopWatcher(),
+    checkout('other'),
+    commitAll(),
+    checkout('main'),
+    dryRunThenRepair(null),
+  ],
   'a file that is lost again is restored again': () => [
     asked.stopWatcher(),
     edits.removeFile('a.py'),

@@ -67,10 +67,10 @@ export class Model {
   /** Paths that git has in its index. */
   tracked: ReadonlySet<string> = new Set();
   hasGit = false;
-  /** Paths that git tracked when the index was last proven to be true. */
-  #trackedThen: ReadonlySet<string> = new Set();
   /** Paths that a checkout took away: they are no losses, whoever repairs. */
   readonly leftByGit = new Set<string>();
+  /** Those of them since the index was last proven to be true, also where something came there again. */
+  readonly leftLately = new Set<string>();
   canMount = false;
   isWatched = true;
   isUp = true;
@@ -105,7 +105,7 @@ export class Model {
 
   /** Everything that is content was proven to be indexed as it is. */
   witness(): void {
-    this.#trackedThen = this.tracked;
+    this.leftLately.clear();
     for (const [path, entry] of this.tree) {
       if (!this.isContent(path)) continue;
       this.had.set(path, new Set([...this.#keptBeside(path, entry), lineOf(entry)]));
@@ -124,7 +124,10 @@ export class Model {
   /** A checkout left the project like this. */
   adoptCheckout(tree: Tree, tracked: ReadonlySet<string>): void {
     for (const path of this.tree.keys())
-      if (!tree.has(path) && this.#trackedThen.has(path)) this.leftByGit.add(path);
+      if (!tree.has(path) && this.tracked.has(path)) {
+        this.leftByGit.add(path);
+        this.leftLately.add(path);
+      }
     this.tree = tree;
     this.tracked = tracked;
     this.note();

@@ -23,7 +23,7 @@ export function repair(since: Since): ModelCommand {
     possible: (model) => model.isUp,
     async act(model, world) {
       const before = world.rows();
-      const left = leftByGit(world, before);
+      const left = leftByGit(model, world, before);
       const answer = await answered(model, world.daemon.repair(paramsOf(world, since)));
       assertRepaired(model, world, { before, left, since });
       return answer instanceof CodekeepError ? answer.code : wordsOf(answer);
@@ -42,12 +42,13 @@ interface Before {
 }
 
 /** Rows that git has no more since somebody compared the last time: they are no losses. */
-function leftByGit(world: World, rows: readonly Row[]): Set<string> {
+function leftByGit(model: Model, world: World, rows: readonly Row[]): Set<string> {
   const known = world.knownHead();
   const head = world.headNow();
-  if (head === known) return new Set();
+  if (head === known) return new Set(model.leftLately);
   const tracked = head === null ? new Set<string>() : world.tracked();
-  return new Set(rows.filter((row) => row.tracked === 1 && !tracked.has(row.path)).map(({ path }) => path));
+  const left = rows.filter((row) => row.tracked === 1 && !tracked.has(row.path)).map(({ path }) => path);
+  return new Set([...model.leftLately, ...left]);
 }
 
 function assertRepaired(model: Model, world: World, { before, left, since }: Before): void {
@@ -108,7 +109,7 @@ export function dryRunThenRepair(since: Since): ModelCommand {
     async act(model, world) {
       if (model.isWatched) await settle(model, world);
       const before = world.rows();
-      const left = leftByGit(world, before);
+      const left = leftByGit(model, world, before);
       const snapshot = (): unknown => [
         treeHash(world.root),
         treeHash(world.versions),
@@ -134,7 +135,7 @@ export function backgroundRound(): ModelCommand {
     possible: (model) => model.isUp && !model.isFull,
     async act(model, world) {
       const before = world.rows();
-      const left = leftByGit(world, before);
+      const left = leftByGit(model, world, before);
       const { daemon } = world;
       await daemon.call('start_repair_worker', { ...world.id, poll_interval: 3_600 });
       const { last_round, halted_reason } = await waitFor(

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { leftByGit } from '#src/reconcile/git-left.js';
 import { type GitState, readGitState } from '#src/reconcile/git-state.js';
 import { temporaryFolder } from '../harness/folder.js';
 import { treeHash } from '../harness/trees.js';
@@ -210,14 +211,30 @@ test('nothing in a repository is written or run, whatever it is configured to', 
     'core.askPass',
     'alias.ls-files',
     'alias.rev-parse',
+    'alias.log',
+    'gpg.program',
+    'diff.x.command',
+    'diff.x.textconv',
   ])
     git(root, 'config', key, key.startsWith('alias') ? `!${program}` : program);
+  git(root, 'config', 'log.showSignature', 'true');
   write(root, '.gitattributes');
-  writeFileSync(join(root, '.gitattributes'), '* filter=x\n');
+  writeFileSync(join(root, '.gitattributes'), '* filter=x diff=x\n');
   writeFileSync(join(root, 'a'), 'racily changed');
+  // Signed, so that git would have something to verify.
+  const unsigned = git(root, 'cat-file', 'commit', 'HEAD');
+  const signed = unsigned.replace(
+    '\n\n',
+    '\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n -----END PGP SIGNATURE-----\n\n',
+  );
+  writeFileSync(join(root, '.git/signed'), signed);
+  const commit = git(root, 'hash-object', '-t', 'commit', '-w', '.git/signed').trim();
+  git(root, 'update-ref', '-m', 'signed', 'HEAD', commit);
+  rmSync(marker, { force: true });
   const before = treeHash(root);
   const state = await read(root);
   assert.ok(state.isTracked('a') && state.head !== null);
+  await leftByGit({ rootDir: root, head: null, headLog: null }, state, never);
   assert.equal(treeHash(root), before);
   assert.ok(!existsSync(marker));
 });
@@ -295,4 +312,77 @@ test('configuration behind a symlink is followed when it changes', async (t) => 
   assert.equal((await read(plain)).excludesFile, '/first');
   writeFileSync(join(home, 'dotfiles/gitconfig'), '[core]\n excludesFile = /other\n');
   assert.equal((await read(plain)).excludesFile, '/other');
+});
+
+/** Which of some paths git took away since a look, whether or not they were tracked then. */
+async function leftSince(
+  root: string,
+  look: GitState,
+  paths: readonly string[],
+  tracked: 0 | 1 = 0,
+): Promise<string[]> {
+  const isLeft = await leftByGit({ ...look, rootDir: root }, await read(root), never);
+  return paths.filter((path) => isLeft({ path, tracked }));
+}
+
+for (const format of ['sha1', 'sha256'])
+  test(`what HEAD came by since the last look, and has no more, was left by git (${format})`, async (t) => {
+    const root = repositoryIn(temporaryFolder(t), `--object-format=${format}`);
+    write(root, 'kept');
+    git(root, 'add', '--all');
+    git(root, 'commit', '-qm', 'first');
+    const look = await read(root);
+    git(root, 'checkout', '-qb', 'other');
+    write(root, 'ä\n', 'd/new');
+    git(root, 'add', '--all');
+    git(root, 'commit', '-qm', 'second');
+    git(root, 'checkout', '-q', 'main');
+    const paths = ['kept', 'ä\n', 'd/new', 'never'];
+    assert.equal((await read(root)).head, look.head);
+    assert.deepEqual(await leftSince(root, look, paths), ['ä\n', 'd/new']);
+    assert.deepEqual(await leftSince(root, await read(root), paths), [], 'nothing since the newest look');
+    git(root, 'checkout', '-q', 'other');
+    assert.deepEqual(await leftSince(root, look, paths), [], 'HEAD has them again');
+  });
+
+test('what git left is relative to a project that is a folder of the repository', async (t) => {
+  const root = committed(t, 'd/kept');
+  const look = await read(join(root, 'd'));
+  git(root, 'checkout', '-qb', 'other');
+  write(root, 'd/new', 'new');
+  git(root, 'add', '--all');
+  git(root, 'commit', '-qm', 'second');
+  git(root, 'checkout', '-q', 'main');
+  assert.deepEqual(await leftSince(join(root, 'd'), look, ['kept', 'new', 'd/new']), ['new']);
+});
+
+test('a branch without a commit has left everything that HEAD had', async (t) => {
+  const root = committed(t, 'a', 'd/b');
+  const look = await read(root);
+  git(root, 'checkout', '-q', '--orphan', 'bare');
+  git(root, 'rm', '-rqf', '.');
+  assert.deepEqual(await leftSince(root, look, ['a', 'd/b', 'c']), ['a', 'd/b']);
+});
+
+test('a repository that was made since the last look has left what it had and has no more', async (t) => {
+  const root = temporaryFolder(t);
+  write(root, 'a', 'b');
+  const look = await read(root);
+  repositoryIn(root);
+  git(root, 'add', '--all');
+  git(root, 'commit', '-qm', 'first');
+  git(root, 'rm', '-q', 'b');
+  git(root, 'commit', '-qm', 'second');
+  assert.deepEqual(await leftSince(root, look, ['a', 'b']), ['b']);
+});
+
+test('a repository that is gone has left nothing, and without a log HEAD itself tells', async (t) => {
+  const root = committed(t, 'a', 'b');
+  const look = await read(root);
+  git(root, 'rm', '-q', 'b');
+  git(root, 'commit', '-qm', 'second');
+  rmSync(join(root, '.git', 'logs'), { recursive: true });
+  assert.deepEqual(await leftSince(root, look, ['a', 'b']), ['b']);
+  rmSync(join(root, '.git'), { recursive: true });
+  assert.deepEqual(await leftSince(root, look, ['a', 'b'], 1), []);
 });

@@ -161,7 +161,7 @@ test('the answer is the same whether vectors come from memory or from the index'
   await withProject(async (fixture, id) => {
     const cold = await find(fixture, [id], { query: 'socket listen close' });
     const warm = await find(fixture, [id], { query: 'socket listen close' });
-    setVerified(fixture.index, id, { skipped: 0, head: null }, tick());
+    setVerified(fixture.index, id, 0, tick());
     const refreshed = await find(fixture, [id], { query: 'socket listen close' });
     assert.deepEqual(warm, cold);
     assert.deepEqual(refreshed, cold);

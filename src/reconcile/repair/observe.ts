@@ -9,23 +9,19 @@ import { renderContent } from '../../store/contents.js';
 import { fileById, type FileRow, type FileTrace, tracesAfter } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { DeviceDoubts } from '../devices.js';
-import { type GitState, isLeftByGit } from '../git-state.js';
+import type { IsLeftByGit } from '../git-left.js';
 import { contentHashAt, type VersionedProject, VersionStore } from '../version-store.js';
 import type { Fact, VersionPresence } from './plan.js';
 
 /** Rows read at once; between pages other readers and a stop get their turn. */
 const pageRows = 1_000;
 
-/** The part of a project that observing needs. */
-export type ObservedProject = VersionedProject & { head: string | null };
-
 /** Times are compared as doubles in microseconds, which leaves room for rounding. */
 const timeSlackUs = 1.5;
 
 /** What beside disk and index has a say in what is observed. */
 export interface Circumstances {
-  /** Null where it was not asked, because HEAD says nothing about missing files. */
-  git: GitState | null;
+  isLeftByGit: IsLeftByGit;
   /** Whether rules ignore a row that they ignored at the last comparison. */
   isIgnored: (path: string) => boolean;
   /** Rows that are marked deleted and that somebody wants back. */
@@ -37,7 +33,7 @@ export interface Circumstances {
 }
 
 export const plainCircumstances: Circumstances = {
-  git: null,
+  isLeftByGit: () => false,
   isIgnored: () => true,
   isWanted: () => false,
   knownProblem: () => null,
@@ -47,7 +43,6 @@ export const plainCircumstances: Circumstances = {
 /** Looks at rows one by one. Folders are remembered for as long as the object lives. */
 export class Observer {
   readonly #index: IndexDatabase;
-  readonly #project: ObservedProject;
   readonly #versions: VersionStore;
   readonly #inProject: TreePresence;
   readonly #inVersions: TreePresence;
@@ -57,9 +52,8 @@ export class Observer {
   readonly #versionsProblems: PlacingProblems;
   readonly #circumstances: Circumstances;
 
-  constructor(index: IndexDatabase, project: ObservedProject, circumstances = plainCircumstances) {
+  constructor(index: IndexDatabase, project: VersionedProject, circumstances = plainCircumstances) {
     this.#index = index;
-    this.#project = project;
     this.#versions = new VersionStore(index, project);
     this.#inProject = new TreePresence(project.rootDir);
     this.#inVersions = this.#versions.observe();
@@ -109,10 +103,10 @@ export class Observer {
   #lookFurther(fact: Fact): void {
     const row = fileById(this.#index, fact.id);
     if (row === undefined) return;
-    const { git, isWanted } = this.#circumstances;
+    const { isLeftByGit, isWanted } = this.#circumstances;
     fact.sha256 = row.sha256;
     fact.placeDoubt = this.#devices.doubtOf(row);
-    fact.leftByGit = git !== null && isLeftByGit(this.#project, git, row);
+    fact.leftByGit = isLeftByGit(row);
     fact.wanted = row.deleted === 1 && isWanted(row);
     fact.inVersions = this.#copyOf(row);
     const isKept = fact.inVersions === 'own' || fact.inVersions === 'revived';
@@ -188,7 +182,7 @@ export interface Observation {
 /** Looks at all rows of a project in the order of their paths, in slices. */
 export async function observeProject(
   index: IndexDatabase,
-  project: ObservedProject,
+  project: VersionedProject,
   circumstances: Circumstances,
   progress: (done: number) => void,
   signal: AbortSignal,

@@ -19,10 +19,10 @@ import {
   unfinishedRuns,
 } from '../../store/journal.js';
 import { type Project, projectById } from '../../store/projects.js';
-import { readGitState } from '../git-state.js';
 import { imageOf } from '../image.js';
 import { inspectRoot } from '../project-root.js';
 import { versionsRoot } from '../version-store.js';
+import { leftSince } from './repair-project.js';
 import { applyIntents, type ApplyOutcome, type Intent, temporaryToken } from './apply.js';
 import type { ActionVerdict, Target } from './plan.js';
 
@@ -76,7 +76,6 @@ async function finishRun(
     if (row.targets !== '') await removeTorn(options, project, row);
   }
   const planned = new Map(rows.map((row) => [row.fileId, row]));
-  const git = project.head === null ? null : await readGitState(project.rootDir, options.signal);
   return await applyIntents(
     {
       ...options,
@@ -85,7 +84,7 @@ async function finishRun(
       rootDoubt: null,
       force: false,
       circumstances: {
-        git,
+        isLeftByGit: await leftSince(project, inspectRoot(project), options.signal),
         isIgnored: () => false,
         isWanted: ({ id }) => planned.get(id)?.targets.endsWith('project') === true,
         knownProblem: () => null,

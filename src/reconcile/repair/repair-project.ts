@@ -13,7 +13,8 @@ import {
 } from '../../store/journal.js';
 import { noteVersionDir, type Project, setRoot } from '../../store/projects.js';
 import { rulesOf } from '../bounds.js';
-import { type GitState, readGitState } from '../git-state.js';
+import { type IsLeftByGit, leftByGit } from '../git-left.js';
+import { readGitState } from '../git-state.js';
 import { inspectRoot, judgeRoot, type RootState } from '../project-root.js';
 import { applyIntents, type ApplyOutcome, type Intent, verifyActions } from './apply.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
@@ -48,12 +49,11 @@ export async function planRepair(options: PlanOptions, project: Project): Promis
   const { index, signal, force, deletedSince } = options;
   const root = inspectRoot(project);
   const counts = countFiles(index, project.id);
-  const git = await movedGit(project, root, signal);
   // A copy that the last repair placed before it failed is no sign of a deletion either.
   const owed = owedFiles(index, project.id);
   const circumstances = {
     ...plainCircumstances,
-    git,
+    isLeftByGit: await leftSince(project, root, signal),
     // Where none is ignored, nobody asks.
     isIgnored: counts.ignored === 0 ? () => true : await ignoredNow(index, project, root, signal),
     isWanted: wantedSince(deletedSince),
@@ -66,15 +66,14 @@ export async function planRepair(options: PlanOptions, project: Project): Promis
   return { project, root, context, circumstances, plan };
 }
 
-/** Only where HEAD has moved does git say something about files that are missing. */
-export async function movedGit(
+/** Nothing is known to be git's doing where the root is away. */
+export async function leftSince(
   project: Project,
   root: RootState,
   signal: AbortSignal,
-): Promise<GitState | null> {
-  if (project.head === null || root.kind === 'unavailable') return null;
-  const git = await readGitState(project.rootDir, signal);
-  return git.head === project.head ? null : git;
+): Promise<IsLeftByGit> {
+  if (root.kind === 'unavailable') return () => false;
+  return await leftByGit(project, await readGitState(project.rootDir, signal), signal);
 }
 
 /** What rules ignored when somebody last looked may be content again, and lost. */

@@ -4,7 +4,7 @@ import { inspectRoot, judgeRoot } from '../../reconcile/project-root.js';
 import { applyIntents } from '../../reconcile/repair/apply.js';
 import { type Circumstances, Observer, plainCircumstances } from '../../reconcile/repair/observe.js';
 import { type Action, type Fact, planOf } from '../../reconcile/repair/plan.js';
-import { movedGit, openRun } from '../../reconcile/repair/repair-project.js';
+import { leftSince, openRun } from '../../reconcile/repair/repair-project.js';
 import { countFiles, type FileTrace, tracesAfter } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { dropFailedAlike, endRun, owedFiles } from '../../store/journal.js';
@@ -42,7 +42,7 @@ export async function repairRound(context: RoundContext): Promise<RoundOutcome> 
   const owed = owedFiles(index, project.id);
   const circumstances: Circumstances = {
     ...plainCircumstances,
-    git: await movedGit(project, inspectRoot(project), host.signal),
+    isLeftByGit: await leftSince(project, inspectRoot(project), host.signal),
     knownProblem: (id, sha256) => memory.knownProblem(id, sha256),
     isUnderRepair: (id) => owed.has(id),
   };

@@ -1,0 +1,75 @@
+import type { FileRow } from '../store/files.js';
+import type { HeadMark } from '../store/projects.js';
+import { askGit } from './git-program.js';
+import { type GitState, logFormat } from './git-state.js';
+
+/**
+ * What git took out of the project since somebody looked the last time: HEAD had it, and now git does not have it. A file
+ * that was indexed before it was committed counts, too; HEAD's log tells of commits that it came by in between.
+ */
+export type IsLeftByGit = (row: Pick<FileRow, 'path' | 'tracked'>) => boolean;
+
+const commitName = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/u;
+
+/** Entries of HEAD's log that are read at most, and commits that are compared with HEAD: a rebase makes hundreds. */
+const entriesMax = 1_000;
+const commitsMax = 100;
+
+export function hasHeadMoved(known: HeadMark, git: GitState): boolean {
+  return git.head !== known.head || git.headLog !== known.headLog;
+}
+
+/**
+ * Asks git only where HEAD has moved. A repository that is gone or cannot be asked has taken nothing away: its files are
+ * lost with it.
+ * @throws the signal's reason
+ */
+export async function leftByGit(
+  project: HeadMark & { rootDir: string },
+  git: GitState,
+  signal: AbortSignal,
+): Promise<IsLeftByGit> {
+  if (git.head === null || git.problem !== null || !hasHeadMoved(project, git)) return () => false;
+  const hadTracked = project.head !== null && project.head !== git.head;
+  const had = await hadSince(project, git, signal);
+  return ({ path, tracked }) => !git.isTracked(path) && ((hadTracked && tracked === 1) || had.has(path));
+}
+
+/** Paths, relative to the root, that HEAD had at the last look or since then, and that it does not have. */
+async function hadSince(
+  project: HeadMark & { rootDir: string },
+  git: GitState,
+  signal: AbortSignal,
+): Promise<Set<string>> {
+  const had = new Set<string>();
+  const ask = async (...question: string[]): Promise<string> => {
+    try {
+      return (await askGit(git, project.rootDir, question, signal)) ?? '';
+    } catch {
+      signal.throwIfAborted();
+      // A commit that was collected meanwhile, or an unborn HEAD, says nothing.
+      return '';
+    }
+  };
+  const log = await ask('log', '-g', '-z', `-${entriesMax}`, ...logFormat, 'HEAD');
+  const since = entriesSince(log.split('\0'), project);
+  const visited = new Set([project.head ?? '', ...since.map((entry) => entry.split(' ', 1)[0] ?? '')]);
+  visited.delete(git.head ?? '');
+  const commits = [...visited].filter((name) => commitName.test(name)).slice(0, commitsMax);
+  for (const commit of commits) {
+    const listed = commitName.test(git.head ?? '')
+      ? await ask('diff-tree', '-r', '-z', ...onlyRemoved, commit, git.head ?? '')
+      : await ask('ls-tree', '-r', '-z', '--name-only', commit);
+    for (const path of listed.split('\0')) had.add(path);
+  }
+  return had;
+}
+
+const onlyRemoved = ['--relative', '--name-only', '--no-renames', '--diff-filter=D'];
+
+/** Those that are newer than the one that was the newest then; where HEAD had no log then, but a commit: none. */
+function entriesSince(entries: readonly string[], known: HeadMark): readonly string[] {
+  if (known.headLog === null) return known.head === null ? entries : [];
+  const end = entries.indexOf(known.headLog);
+  return end < 0 ? entries : entries.slice(0, end);
+}
