@@ -114,59 +114,8 @@ export function* activeRows(index: IndexDatabase, projectId: string): Generator<
   }
 }
 
-/** The part of a row that says where its file should be, and how it looked when it was indexed. */
-export interface FileTrace {
-  id: number;
-  path: string;
-  kind: FileKind;
-  deleted: 0 | 1;
-  ignored: 0 | 1;
-  size: number;
-  /** Times in microseconds since 1970, which a JavaScript number can hold. */
-  mtimeUs: number;
-  ctimeUs: number;
-}
-
-export function traceOf({ id, path, kind, deleted, ignored, size, mtimeNs, ctimeNs }: FileRow): FileTrace {
-  const inUs = (ns: string): number => Number(BigInt(ns) / 1000n);
-  return { id, path, kind, deleted, ignored, size, mtimeUs: inUs(mtimeNs), ctimeUs: inUs(ctimeNs) };
-}
-
 export function fileById(index: IndexDatabase, id: number): FileRow | undefined {
   return index.sql<[number], FileRow>(`SELECT ${columns} FROM files WHERE id = ?`).get(id);
-}
-
-type TraceTuple = [number, string, FileKind, 0 | 1, 0 | 1, number, number, number];
-
-/**
- * Rows behind a path (null: from the first), in the order of paths: for walking a whole project in steps that
- * stay stable while rows come and go. (By id, SQLite would sort the whole project anew for each step.)
- */
-export function tracesAfter(
-  index: IndexDatabase,
-  projectId: string,
-  after: string | null,
-  limit: number,
-): FileTrace[] {
-  // One JSON text for a page: making a row's values one by one takes twice as long as SQLite and V8 need for it.
-  const page = index
-    .sql<[string, string, string | null, number], { rows: string }>(
-      `SELECT json_group_array(json_array(id, path, kind, deleted, ignored, size, mtime_ns / 1000, ctime_ns / 1000))
-       AS rows FROM (SELECT id, path, kind, deleted, ignored, size, mtime_ns, ctime_ns FROM files
-         WHERE project_id = ? AND path >= ? AND path IS NOT ? ORDER BY path LIMIT ?)`,
-    )
-    .get(projectId, after ?? '', after, limit);
-  const rows = JSON.parse(page?.rows ?? '[]') as TraceTuple[];
-  return rows.map(([id, path, kind, deleted, ignored, size, mtimeUs, ctimeUs]) => ({
-    id,
-    path,
-    kind,
-    deleted,
-    ignored,
-    size,
-    mtimeUs,
-    ctimeUs,
-  }));
 }
 
 export function activeFilesBelow(index: IndexDatabase, projectId: string, folder: string): FileRow[] {

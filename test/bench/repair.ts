@@ -22,10 +22,14 @@ export function makeLargeTree(root: string): void {
 }
 
 function git(root: string, ...args: string[]): void {
-  execFileSync('git', ['-C', root, '-c', 'user.email=bench@localhost', '-c', 'user.name=bench', ...args], {
-    stdio: 'ignore',
-    maxBuffer: 1 << 28,
-  });
+  execFileSync(
+    'git',
+    ['-C', root, '-c', 'user.email=bench@localhost', '-c', 'user.name=bench', '-c', 'gc.auto=0', ...args],
+    {
+      stdio: 'ignore',
+      maxBuffer: 1 << 28,
+    },
+  );
 }
 
 async function stopWorkers(service: Service): Promise<void> {

@@ -5,17 +5,11 @@ import { presenceAt } from '../../base/presence.js';
 import { type FileStamp, stampOf } from '../../base/stamp.js';
 import { sha256 } from '../../base/hash.js';
 import { forEachLimited } from '../../base/waiting.js';
-import {
-  clearDeleted,
-  fileByPath,
-  type FileRow,
-  markDeleted,
-  setCopyProblem,
-  traceOf,
-} from '../../store/files.js';
+import { clearDeleted, fileByPath, type FileRow, markDeleted, setCopyProblem } from '../../store/files.js';
 import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import { type ActionState, endIntents, recordOutcome, type RunKey } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
+import { traceOf } from '../../store/traces.js';
 import { imageOf } from '../image.js';
 import { moveBack } from '../move-back.js';
 import { readWhole } from '../index-file.js';

@@ -1,23 +1,24 @@
-import type { Stats } from 'node:fs';
 import { isEmptyFolder } from '../../base/empty-folder.js';
 import { errnoOf } from '../../base/errors.js';
 import { relativePathProblem } from '../../base/paths.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
 import { type Presence, TreePresence } from '../../base/presence.js';
-import { Slicer } from '../../base/waiting.js';
+import { Slicer, unlessAborted } from '../../base/waiting.js';
 import { renderContent } from '../../store/contents.js';
-import { fileById, type FileRow, type FileTrace, tracesAfter } from '../../store/files.js';
+import { fileById, type FileRow } from '../../store/files.js';
+import { type FileTrace, rangesOf } from '../../store/traces.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { DeviceDoubts } from '../devices.js';
 import type { IsLeftByGit } from '../git-left.js';
+import { isChanged, lookAtRanges, type Looked, newRanges, type Ranges, rangesTaken } from './look-at-rows.js';
+import { LookThread } from './look-thread.js';
 import { contentHashAt, type VersionedProject, VersionStore } from '../version-store.js';
 import type { Fact, VersionPresence } from './plan.js';
 
-/** Rows read at once; between pages other readers and a stop get their turn. */
-const pageRows = 1_000;
-
-/** Times are compared as doubles in microseconds, which leaves room for rounding. */
-const timeSlackUs = 1.5;
+/** Rows read at once; between them other readers and a stop get their turn. */
+const rangeRows = 1_000;
+/** Ranges from which on a second thread is worth its start, some 50 ms. */
+const rangesForTwo = 30;
 
 /** What beside disk and index has a say in what is observed. */
 export interface Circumstances {
@@ -62,14 +63,6 @@ export class Observer {
     this.#projectProblems = new PlacingProblems(project.rootDir);
     this.#versionsProblems = new PlacingProblems(this.#versions.root, { mayBeMissing: true });
     this.#circumstances = circumstances;
-  }
-
-  /** Whether a row's file is present and needs no mark, as nearly all are; null for a row that needs a fact. */
-  presentAs(row: FileTrace): 'ok' | 'changed' | null {
-    if (row.deleted === 1 || row.kind !== 'file' || relativePathProblem(row.path) !== null) return null;
-    const { stats } = this.#inProject.look(row.path);
-    if (stats === null) return null;
-    return isChanged(row, stats) ? 'changed' : 'ok';
   }
 
   fact(row: FileTrace): Fact {
@@ -163,15 +156,7 @@ function copyless(presence: Presence): VersionPresence {
   return presence === 'file' ? 'older' : presence;
 }
 
-function isChanged(row: FileTrace, stats: Stats): boolean {
-  return (
-    stats.size !== row.size ||
-    Math.abs(stats.mtimeMs * 1_000 - row.mtimeUs) > timeSlackUs ||
-    Math.abs(stats.ctimeMs * 1_000 - row.ctimeUs) > timeSlackUs
-  );
-}
-
-/** What was found out about a range of rows. */
+/** What was found out about a project. */
 export interface Observation {
   /** Rows whose files are present and not marked deleted: nothing to decide, so they are only counted. */
   present: { ok: number; changed: number };
@@ -179,31 +164,68 @@ export interface Observation {
   facts: Fact[];
 }
 
-/** Looks at all rows of a project in the order of their paths, in slices. */
+/** Looks at all rows of a project, in slices; the facts are in the order of their paths. */
 export async function observeProject(
   index: IndexDatabase,
   project: VersionedProject,
   circumstances: Circumstances,
-  progress: (done: number) => void,
+  progress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<Observation> {
-  const observer = new Observer(index, project, circumstances);
+  const { ok, changed, rest } = await lookAtAll(index, project, progress, signal);
   const slicer = new Slicer(signal);
-  const observation: Observation = { present: { ok: 0, changed: 0 }, facts: [] };
-  let done = 0;
-  for (let after: string | null = null; ;) {
-    const rows = tracesAfter(index, project.id, after, pageRows);
-    for (const row of rows) {
-      const present = observer.presentAs(row);
-      if (present === null) observation.facts.push(observer.fact(row));
-      else observation.present[present] += 1;
-      done += 1;
-      after = row.path;
-      if (slicer.isDue()) {
-        progress(done);
-        await slicer.breathe();
-      }
-    }
-    if (rows.length < pageRows) return observation;
+  const observer = new Observer(index, project, circumstances);
+  const facts: Fact[] = [];
+  for (const row of rest) {
+    facts.push(observer.fact(row));
+    await slicer.breathe();
   }
+  return { present: { ok, changed }, facts };
+}
+
+async function lookAtAll(
+  index: IndexDatabase,
+  project: VersionedProject,
+  progress: (done: number, total: number) => void,
+  signal: AbortSignal,
+): Promise<Looked> {
+  const { starts, rowCount } = rangesOf(index, project.id, rangeRows);
+  const slicer = new Slicer(signal);
+  const looking = async (ranges: Ranges): Promise<Looked> =>
+    await inSlices(lookAtRanges(index, ranges), slicer, () =>
+      progress(Math.min(rangesTaken(ranges) * rangeRows, rowCount), rowCount),
+    );
+  const ranges = newRanges(project.id, project.rootDir, starts);
+  if (starts.length < rangesForTwo) return await looking(ranges);
+  const second = new LookThread(index.path, ranges);
+  try {
+    const own = await looking(ranges);
+    const others = await unlessAborted(second.looked, signal);
+    // A machine that has no more threads, or a page that cannot be read: then this one looks at all.
+    return others === null
+      ? await looking(newRanges(project.id, project.rootDir, starts))
+      : joined(own, others);
+  } finally {
+    second.end();
+  }
+}
+
+async function inSlices(
+  looking: Generator<Looked, Looked>,
+  slicer: Slicer,
+  report: () => void,
+): Promise<Looked> {
+  for (;;) {
+    const { done, value } = looking.next();
+    if (done === true) return value;
+    if (slicer.isDue()) {
+      report();
+      await slicer.breathe();
+    }
+  }
+}
+
+function joined(one: Looked, other: Looked): Looked {
+  const rest = [...one.rest, ...other.rest].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { ok: one.ok + other.ok, changed: one.changed + other.changed, rest };
 }

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { CodekeepError } from '../../base/errors.js';
 import type { Work } from '../../base/progress.js';
-import { countFiles, type FileRow } from '../../store/files.js';
+import type { FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
   beginRun,
@@ -14,7 +14,8 @@ import {
 import { noteVersionDir, type Project, setRoot } from '../../store/projects.js';
 import { rulesOf } from '../bounds.js';
 import { type IsLeftByGit, leftByGit } from '../git-left.js';
-import { readGitState } from '../git-state.js';
+import { type GitState, readGitState } from '../git-state.js';
+import type { IgnoreRules } from '../ignore-rules.js';
 import { inspectRoot, judgeRoot, type RootState } from '../project-root.js';
 import { applyIntents, type ApplyOutcome, type Intent, verifyActions } from './apply.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
@@ -48,18 +49,17 @@ export interface PlannedRepair {
 export async function planRepair(options: PlanOptions, project: Project): Promise<PlannedRepair> {
   const { index, signal, force, deletedSince } = options;
   const root = inspectRoot(project);
-  const counts = countFiles(index, project.id);
+  const git = root.kind === 'unavailable' ? null : await readGitState(project.rootDir, signal);
   // A copy that the last repair placed before it failed is no sign of a deletion either.
   const owed = owedFiles(index, project.id);
   const circumstances = {
     ...plainCircumstances,
-    isLeftByGit: await leftSince(project, root, signal),
-    // Where none is ignored, nobody asks.
-    isIgnored: counts.ignored === 0 ? () => true : await ignoredNow(index, project, root, signal),
+    isLeftByGit: git === null ? () => false : await leftByGit(project, git, signal),
+    isIgnored: git === null ? () => true : ignoredNow(index, project, git),
     isWanted: wantedSince(deletedSince),
     isUnderRepair: (id: number) => owed.has(id),
   };
-  const progress = (done: number): void => options.progress('observe', done, counts.total);
+  const progress = (done: number, total: number): void => options.progress('observe', done, total);
   const observation = await observeProject(index, project, circumstances, progress, signal);
   const context = { rootDoubt: force ? awayReason(root) : rootDoubt(root, observation), force };
   const plan = planOf(observation.facts, context, observation.present);
@@ -77,16 +77,12 @@ export async function leftSince(
 }
 
 /** What rules ignored when somebody last looked may be content again, and lost. */
-async function ignoredNow(
-  index: IndexDatabase,
-  project: Project,
-  root: RootState,
-  signal: AbortSignal,
-): Promise<(path: string) => boolean> {
-  if (root.kind === 'unavailable') return () => true;
-  const git = await readGitState(project.rootDir, signal);
-  const rules = rulesOf({ index, project, stateDir: dirname(index.path) }, git);
-  return (path) => rules.ignoresPath(path, false);
+function ignoredNow(index: IndexDatabase, project: Project, git: GitState): (path: string) => boolean {
+  let rules: IgnoreRules | null = null;
+  return (path) => {
+    rules ??= rulesOf({ index, project, stateDir: dirname(index.path) }, git);
+    return rules.ignoresPath(path, false);
+  };
 }
 
 /** A watcher's marks; what somebody asked for, and what git did, was meant. */
