@@ -194,6 +194,8 @@ export type FromWorker =
   | { type: 'activity'; activity: Activity }
   | { type: 'log'; level: LogLevel; message: string }
   | { type: 'freshness'; project: ProjectFreshness }
+  /** All projects that are watched by now: what was said of any other is void. */
+  | { type: 'watched'; projectIds: string[] }
   /** Projects were added or removed; said by who wrote it, before the reply to who asked for it. */
   | { type: 'projects_changed' }
   | { type: 'chunks_changed' }

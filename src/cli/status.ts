@@ -34,7 +34,8 @@ function printStatus({ health, database, projects }: StatusReport): void {
   const { version, status, pid, uptime_seconds, workers, problems } = health;
   print`codekeep ${version} is ${status} (pid ${pid}, up ${Math.round(uptime_seconds)} s)`;
   printTable(Object.entries(workers).map(([type, state]) => [`  ${type}`, state]));
-  for (const { source, reason, hint } of problems) print`problem: ${source}: ${reason}. ${hint}`;
+  for (const { source, reason, hint } of problems)
+    print`problem: ${source}: ${reason.replace(/\.$/u, '')}. ${hint}`;
   const { db_path, file_size_mb, contents, integrity } = database;
   print`index: ${db_path}, ${file_size_mb} MB, ${contents} contents, check: ${integrity}`;
   for (const { root_dir, freshness, reason, files, chunks, notices } of projects) {

@@ -40,18 +40,19 @@ function projectByRoot(index: IndexDatabase, rootDir: string): Project | undefin
 
 /** @throws CodekeepError PROJECT_NOT_FOUND; also when root_dir and project_id name two different projects */
 export function requireProject(index: IndexDatabase, reference: ProjectReference): Project {
-  const project =
-    reference.project_id === undefined
-      ? projectAt(index, withoutTrailingSlash(reference.root_dir ?? ''))
-      : projectById(index, reference.project_id);
-  const isConsistent =
-    reference.project_id === undefined ||
-    reference.root_dir === undefined ||
-    project?.rootDir === withoutTrailingSlash(reference.root_dir);
-  if (project !== undefined && isConsistent) return project;
+  const { project_id: id, root_dir: root } = reference;
+  const atRoot = root === undefined ? undefined : projectAt(index, withoutTrailingSlash(root));
+  const project = id === undefined ? atRoot : projectById(index, id);
+  if (project !== undefined && root !== undefined && atRoot?.id !== project.id)
+    throw new CodekeepError(
+      'PROJECT_NOT_FOUND',
+      `Project ${project.id} is at ${project.rootDir}, and not at ${root}.`,
+      'Give project_id or root_dir, or the two of one project.',
+    );
+  if (project !== undefined) return project;
   throw new CodekeepError(
     'PROJECT_NOT_FOUND',
-    `No project ${reference.project_id ?? reference.root_dir ?? ''} is registered.`,
+    `No project ${id ?? root ?? ''} is registered.`,
     'Call list_projects to see those that are, or add_project to register one.',
   );
 }

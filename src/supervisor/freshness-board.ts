@@ -37,6 +37,12 @@ export class FreshnessBoard {
     this.#projects.clear();
   }
 
+  /** What a watcher said of a project before it heard that this is gone comes late. */
+  retain(projectIds: readonly string[]): void {
+    const kept = new Set(projectIds);
+    for (const id of this.#projects.keys()) if (!kept.has(id)) this.#projects.delete(id);
+  }
+
   noteSilence(silentMs: number): void {
     const isNews = silentMs > 0 !== this.#silentMs > 0;
     this.#silentMs = silentMs;

@@ -343,6 +343,8 @@ export class Supervisor {
         return this.logs.write(kind, message.level, message.message);
       case 'freshness':
         return this.freshness.note(message.project);
+      case 'watched':
+        return this.freshness.retain(message.projectIds);
       case 'chunks_changed':
         return this.slots.vectorization.process?.send({ type: 'nudge', about: 'chunks' });
       case 'projects_changed':

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { CodekeepError } from '#src/rpc/client/client.js';
 import { versionPath } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { treeHash } from '../harness/trees.js';
@@ -73,4 +74,42 @@ test('the same root is one project, by whatever path it is named', async (t) => 
     assert.deepEqual([again.project_id, again.created, again.root_dir], [project_id, false, root], root_dir);
   }
   assert.equal((await daemon.call('list_projects')).projects.length, 1);
+});
+
+test('a project keeps the versions directory that it was registered with', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon();
+  const version_dir = join(root, 'data/versions');
+  const first = await daemon.call('add_project', { root_dir: root, version_dir: 'data/versions' });
+  assert.equal(first.version_dir, version_dir);
+  for (const same of [version_dir, 'data/versions', undefined]) {
+    const again = await daemon.call('add_project', { root_dir: root, version_dir: same });
+    assert.deepEqual([again.created, again.version_dir], [false, version_dir]);
+  }
+  await assert.rejects(
+    daemon.call('add_project', { root_dir: root, version_dir: 'elsewhere' }),
+    (error) =>
+      error instanceof CodekeepError &&
+      error.code === 'INVALID_PARAMS' &&
+      error.message.includes(version_dir),
+  );
+});
+
+test('project_id and root_dir may be given together where they are of one project', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const [one, other] = [await sandbox.project({ 'a.py': '' }), await sandbox.project({ 'b.py': '' })];
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(one);
+  await daemon.addProject(other);
+  symlinkSync(one, sandbox.path('link'));
+  for (const root_dir of [one, `${one}/`, sandbox.path('link')])
+    assert.equal((await daemon.call('get_project_status', { project_id, root_dir })).root_dir, one);
+  await assert.rejects(
+    daemon.call('get_project_status', { project_id, root_dir: other }),
+    (error) =>
+      error instanceof CodekeepError &&
+      error.code === 'PROJECT_NOT_FOUND' &&
+      error.message === `Project ${project_id} is at ${one}, and not at ${other}.`,
+  );
 });

@@ -323,6 +323,29 @@ test('what a watcher called fresh is unknown while it does not answer', async (t
   await subscription.end();
 });
 
+test('a project that is removed while it is being indexed leaves no trouble behind', async (t) => {
+  const { sandbox, daemon, project } = await watched(t, { 'a.py': 'a = 1\n' });
+  const names = Array.from({ length: 300 }, (_, number) => `f${number}.py`);
+  for (let round = 0; round < 5; round += 1) {
+    const files = Object.fromEntries(names.map((name) => [name, `def ${name.slice(0, -3)}(): pass\n`]));
+    const { project_id } = await daemon.call('add_project', { root_dir: await sandbox.project(files) });
+    await waitFor('its indexing has begun', async () => {
+      const { files: counts } = await daemon.call('get_project_status', { project_id });
+      return counts.total > 0;
+    });
+    await daemon.call('remove_project', { project_id });
+    // One project is indexed at a time: when this is answered, nothing of the removed one is under way.
+    let isOver = false;
+    const next = daemon.call('update_indexes', { project_id: project.project_id }).finally(() => {
+      isOver = true;
+    });
+    do assert.deepEqual((await daemon.call('health')).problems, []);
+    while (!isOver);
+    await next;
+    assert.deepEqual((await daemon.call('health')).problems, []);
+  }
+});
+
 test('health says so when the watcher that should run does not: nothing is known of what it watched', async (t) => {
   const { daemon, project } = await watched(t, { 'a.py': 'a = 1\n' });
   await daemon.call('stop_worker', { worker_type: 'file_watcher' });

@@ -70,6 +70,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
       moved.push(project.rootDir);
       watchProject(project);
     }
+    host.send({ type: 'watched', projectIds: [...watchers.keys()] });
     for (const watcher of watchers.values()) {
       watcher.noteProjects(moved);
       watcher.announce();

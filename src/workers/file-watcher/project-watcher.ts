@@ -14,15 +14,13 @@ import {
 } from '../../reconcile/reconcile-project.js';
 import { countWithoutCopy } from '../../store/files.js';
 import { causeInWords } from '../../store/index-database.js';
+import { projectById } from '../../store/projects.js';
 import type { EventFlood } from './event-flood.js';
 import { judgeFreshness } from './freshness.js';
 import { LinkedFiles } from './linked-files.js';
+import { PendingPaths } from './pending-paths.js';
 import { TreeWatch } from './tree-watch.js';
 
-/** A burst of events is taken together once it is quiet for so long (ms) ... */
-const quietMs = 120;
-/** ... and at the latest after so long (ms), so that a file that is written all the time is still followed. */
-const burstMaxMs = 1_000;
 /**
  * More changed paths than this are looked at by a reconcile of the whole project: the kernel's queue holds
  * 16,384 events and drops the rest without telling the watcher.
@@ -57,14 +55,12 @@ export interface ProjectWatcherOptions {
  */
 export class ProjectWatcher {
   readonly #options: ProjectWatcherOptions;
-  readonly #pending = new Set<string>();
+  readonly #pending = new PendingPaths();
   readonly #stop = new AbortController();
   readonly #watch: TreeWatch;
   readonly #context: IndexingContext;
   #watchProblem: string | null = null;
   #wake: AbortController = new AbortController();
-  #firstPendingAt = 0;
-  #lastPendingAt = 0;
   #reconcileWanted = true;
   #gitLookWanted = false;
   #verifiedOnce: boolean;
@@ -118,7 +114,7 @@ export class ProjectWatcher {
       try {
         await this.#step();
       } catch (error) {
-        if (signal.aborted || this.#context.signal.aborted) break;
+        if (signal.aborted || this.#context.signal.aborted || this.#isGone()) break;
         this.#setTrouble(causeInWords(error));
       }
       await this.#rest();
@@ -186,7 +182,7 @@ export class ProjectWatcher {
     if (this.#reconcileWanted) {
       await this.reconcileNow();
     } else if (this.#pending.size > 0) {
-      await this.#settle();
+      await this.#pending.settled(this.#stop.signal);
       await this.#options.serial.run(() => this.#followPending());
     } else if (this.#gitLookWanted) {
       await this.#options.serial.run(() => this.#lookAtGit());
@@ -250,20 +246,11 @@ export class ProjectWatcher {
     this.#withoutCopy = countWithoutCopy(index, project.id);
   }
 
-  async #settle(): Promise<void> {
-    for (;;) {
-      const now = performance.now();
-      const waitMs = Math.min(this.#lastPendingAt + quietMs, this.#firstPendingAt + burstMaxMs) - now;
-      if (waitMs <= 0 || this.#stop.signal.aborted) return;
-      await sleep(waitMs, this.#stop.signal);
-    }
-  }
-
   async #reconcile(): Promise<ReconcileOutcome> {
     const context = this.#context;
     this.#reconcileWanted = false;
     this.#gitLookWanted = false;
-    this.#pending.clear();
+    this.#pending.take();
     this.#reconciling = true;
     this.#publish();
     try {
@@ -295,8 +282,7 @@ export class ProjectWatcher {
 
   async #followPending(): Promise<void> {
     const context = this.#context;
-    const paths = [...this.#pending];
-    this.#pending.clear();
+    const paths = this.#pending.take();
     // After trouble only a reconcile proves anything.
     if (paths.length > pathsMax || this.#trouble !== null) this.#reconcileWanted = true;
     if (this.#reconcileWanted || paths.length === 0) return;
@@ -352,8 +338,6 @@ export class ProjectWatcher {
 
   #note(path: string): void {
     if (path === '') return this.#wantReconcile();
-    if (this.#pending.size === 0) this.#firstPendingAt = performance.now();
-    this.#lastPendingAt = performance.now();
     this.#pending.add(path);
     if (this.#pending.size === 1) this.#publish();
     this.#wake.abort();
@@ -372,7 +356,18 @@ export class ProjectWatcher {
     this.#publish();
   }
 
+  /** Somebody has removed the project, and this is not told of it yet. */
+  #isGone(): boolean {
+    const { index, project } = this.#context;
+    try {
+      return projectById(index, project.id) === undefined;
+    } catch {
+      return false;
+    }
+  }
+
   #publish(): void {
+    if (this.#stop.signal.aborted) return;
     const pending = this.#pending.size + this.#following;
     const judged = judgeFreshness({
       trouble: this.#trouble,

@@ -44,6 +44,8 @@ export function projectMethods(context: IndexContext, parsing: Parsing): Project
     async add_project({ root_dir, version_dir, name }) {
       const project = inspectNewProject(index, host.start.stateDir, root_dir, version_dir, name);
       const known = await register(index, project);
+      if (known !== null && version_dir !== undefined && known.versionDir !== project.versionDir)
+        throw otherVersionDir(known);
       if (known === null) host.send({ type: 'projects_changed' });
       const { id } = known ?? project;
       return { ...wireProject(requireProject(index, { project_id: id })), created: known === null };
@@ -161,6 +163,13 @@ function realPathOf(rootDir: string): string {
       'Check the path and its permissions, then call again.',
     );
   }
+}
+
+/** Copies that were made already would be left behind. */
+function otherVersionDir({ rootDir, versionDir }: Project): CodekeepError {
+  const problem = `is ${versionDir} for ${rootDir}, which is registered already, and stays so`;
+  const issues = [{ param: 'version_dir', message: problem }];
+  return new CodekeepError('INVALID_PARAMS', `version_dir ${problem}.`, 'Leave it out.', { issues });
 }
 
 function badRoot(problem: string, hint: string): CodekeepError {
