@@ -335,12 +335,12 @@ test('a project that is removed while it is being indexed leaves no trouble behi
     });
     await daemon.call('remove_project', { project_id });
     // One project is indexed at a time: when this is answered, nothing of the removed one is under way.
-    let isOver = false;
-    const next = daemon.call('update_indexes', { project_id: project.project_id }).finally(() => {
-      isOver = true;
-    });
+    const over = new AbortController();
+    const next = daemon
+      .call('update_indexes', { project_id: project.project_id })
+      .finally(() => over.abort());
     do assert.deepEqual((await daemon.call('health')).problems, []);
-    while (!isOver);
+    while (!over.signal.aborted);
     await next;
     assert.deepEqual((await daemon.call('health')).problems, []);
   }
