@@ -12,6 +12,7 @@ import {
   blameGit,
   type Cause,
   countFiles,
+  type DeletedRow,
   deletedSince,
   fileById,
   fileByPath,
@@ -138,7 +139,10 @@ export async function reconcileProject(
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
   const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: '' }, signal);
   const compared = compareWalk(walk.files, rows, standardsOf(context));
-  const isLeft = await leftByGit(project, git, signal);
+  const seenGone = hasHeadMoved(project, git) ? seenSince(context, project.lastVerifiedAt) : [];
+  // Where nothing is gone, as when a project is indexed for the first time, git need not be asked.
+  const isAsked = compared.missing.length + seenGone.length > 0;
+  const isLeft = isAsked ? await leftByGit(project, git, signal) : () => false;
   const halted = haltReason(root, compared.missing, rows, isLeft);
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
@@ -153,7 +157,8 @@ export async function reconcileProject(
   await index.write(() => {
     putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);
-    if (hasHeadMoved(project, git)) blameGit(index, seenSince(context, project.lastVerifiedAt, isLeft));
+    const blamed = seenGone.filter(isLeft).map(({ id }) => id);
+    if (blamed.length > 0) blameGit(index, blamed);
     if (git.problem === null) {
       for (const { id, tracked } of compared.retracked) setTracked(index, id, tracked);
       setHead(index, project.id, git);
@@ -227,11 +232,11 @@ function haltReason(
   return judgement.kind === 'sound' ? null : judgement.reason;
 }
 
-/** What a watcher saw go since the last comparison, and what was git's doing, as HEAD says by now. */
-function seenSince({ index, project }: IndexingContext, since: number | null, isLeft: IsLeftByGit): number[] {
-  return deletedSince(index, project.id, since ?? 0, Number.MAX_SAFE_INTEGER)
-    .filter((row) => row.cause === 'seen' && isLeft(row))
-    .map(({ id }) => id);
+/** What a watcher saw go since the last comparison: it may have been git's doing, as HEAD says by now. */
+function seenSince({ index, project }: IndexingContext, since: number | null): DeletedRow[] {
+  return deletedSince(index, project.id, since ?? 0, Number.MAX_SAFE_INTEGER).filter(
+    ({ cause }) => cause === 'seen',
+  );
 }
 
 /** A project without files looks like a mistake of codekeep's; mostly a rule of the project's own says so. */
