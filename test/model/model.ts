@@ -71,6 +71,8 @@ export class Model {
   readonly leftByGit = new Set<string>();
   /** Those of them since the index was last proven to be true, also where something came there again. */
   readonly leftLately = new Set<string>();
+  /** Paths that went while a watcher ran and that nobody has proven to be noted: it may have kept them without the mark. */
+  readonly seenGoing = new Set<string>();
   canMount = false;
   isWatched = true;
   isUp = true;
@@ -98,6 +100,7 @@ export class Model {
   note(): void {
     for (const [path, entry] of this.tree) {
       this.leftByGit.delete(path);
+      this.seenGoing.delete(path);
       const lines = this.had.get(path) ?? new Set();
       this.had.set(path, lines.add(lineOf(entry)));
     }
@@ -106,6 +109,7 @@ export class Model {
   /** Everything that is content was proven to be indexed as it is. */
   witness(): void {
     this.leftLately.clear();
+    this.seenGoing.clear();
     for (const [path, entry] of this.tree) {
       if (!this.isContent(path)) continue;
       this.had.set(path, new Set([...this.#keptBeside(path, entry), lineOf(entry)]));
@@ -183,7 +187,10 @@ export class Model {
       if (at !== path && !isBelow(at, path)) continue;
       taken.set(at === path ? '' : at.slice(path === '' ? 0 : path.length + 1), entry);
     }
-    for (const below of taken.keys()) this.tree.delete(joined(path, below));
+    for (const below of taken.keys()) {
+      this.tree.delete(joined(path, below));
+      if (this.isWatched && this.isUp) this.seenGoing.add(joined(path, below));
+    }
     return taken;
   }
 
