@@ -86,13 +86,13 @@ function assertNothingConcluded(model: Model, rows: readonly Row[]): void {
   );
 }
 
-/** Whether what the index calls content is hidden by a mount that is away. */
+/** Whether what the index calls content is hidden by a mount that is away, or went just before that went. */
 export function hasHiddenRows(model: Model, world: World): boolean {
   const { away } = model;
-  return (
-    away !== null &&
-    world.rows().some(({ path, deleted }) => deleted === 0 && away.hidden.has(path) && model.isContent(path))
-  );
+  if (away === null) return false;
+  const isHidden = (path: string): boolean =>
+    away.hidden.has(path) || (model.isHidden(path) && !model.tree.has(path));
+  return world.rows().some(({ path, deleted }) => deleted === 0 && isHidden(path) && model.isContent(path));
 }
 
 /** Fresh is what list_files and the tree have the same of. */
