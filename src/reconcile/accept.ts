@@ -5,7 +5,7 @@ import { activeRows, type FileRow } from '../store/files.js';
 import { setRoot } from '../store/projects.js';
 import { isGone, retireMissing } from './deletion.js';
 import type { IndexingContext } from './index-paths.js';
-import { inspectRoot, rootUnavailable } from './project-root.js';
+import { inspectRoot, isStillRoot, rootUnavailable } from './project-root.js';
 
 /**
  * accept_deletions: somebody says that the root folder is the right one and that what is missing in it is deleted. Gives
@@ -17,6 +17,7 @@ export async function acceptDeletions(context: IndexingContext, isDry: boolean):
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const missing = await missingRows(context);
+  if (!isStillRoot(root, project)) return await acceptDeletions(context, isDry);
   if (isDry) return missing;
   await index.write(() => setRoot(index, project.id, root.mark), signal);
   Object.assign(project, root.mark);

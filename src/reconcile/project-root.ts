@@ -44,6 +44,12 @@ function isSameRoot(known: RootMark, now: RootMark): boolean {
     : known.rootIdentity === now.rootIdentity;
 }
 
+/** Whether what was looked at since then was looked at in the same folder: mounts come and go meanwhile. */
+export function isStillRoot(root: RootState, project: Pick<Project, 'rootDir'> & RootMark): boolean {
+  const now = inspectRoot(project);
+  return root.kind !== 'unavailable' && now.kind !== 'unavailable' && isSameRoot(root.mark, now.mark);
+}
+
 export function rootUnavailable(reason: string): CodekeepError {
   return new CodekeepError(
     'ROOT_UNAVAILABLE',

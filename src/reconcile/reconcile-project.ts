@@ -30,7 +30,7 @@ import { type GitState, readGitState } from './git-state.js';
 import { type IgnoreRules, isRuleFile } from './ignore-rules.js';
 import { tooLarge } from './index-file.js';
 import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
-import { inspectRoot, judgeRoot, type RootState, rootUnavailable } from './project-root.js';
+import { inspectRoot, isStillRoot, judgeRoot, type RootState, rootUnavailable } from './project-root.js';
 import { type WalkedFile, type WalkResult, walkTree } from './walk.js';
 
 /**
@@ -136,6 +136,7 @@ export async function reconcileProject(
   const git = await readGitState(project.rootDir, signal);
   const rules = rulesOf(context, git);
   const walk = await walkWhole(context, rules);
+  if (!isStillRoot(root, project)) return await reconcileProject(context, cause, progress);
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
   const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: '' }, signal);
   const compared = compareWalk(walk.files, rows, standardsOf(context));

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import { inspectRoot, judgeRoot, type RootState } from '#src/reconcile/project-root.js';
+import { reconcileProject } from '#src/reconcile/reconcile-project.js';
 import { chooseDeleted, restoreDeleted } from '#src/reconcile/restore.js';
 import { renderContent } from '#src/store/contents.js';
 import { damageContent } from '../store/index-fixture.js';
@@ -334,6 +335,31 @@ test('the same files in another folder are the same project', async (t) => {
   const { halted, unchanged } = await project.reconcile();
   assert.deepEqual([halted, unchanged], [null, 30]);
   assert.notEqual(project.project.rootIno, before);
+  assert.equal(inspectRoot(project.project).kind, 'verified');
+});
+
+test('a root that comes back while another one is looked at stays the one that was registered', async (t) => {
+  const project = new TestProject(t);
+  project.write('a.py');
+  await project.reconcile();
+  const { rootIno } = project.project;
+  const away = join(project.folder, 'away');
+  renameSync(project.root, away);
+  mkdirSync(project.root);
+  let looks = 0;
+  const cover = {
+    cover: (): void => {
+      looks += 1;
+      if (looks > 1) return;
+      rmSync(project.root, { recursive: true });
+      renameSync(away, project.root);
+    },
+    uncover: (): void => undefined,
+    retain: (): void => undefined,
+  };
+  const outcome = await reconcileProject({ ...project.context(), cover }, 'seen');
+  assert.deepEqual([outcome.halted, outcome.unchanged, looks], [null, 1, 2]);
+  assert.equal(project.project.rootIno, rootIno);
   assert.equal(inspectRoot(project.project).kind, 'verified');
 });
 

@@ -16,7 +16,7 @@ import { rulesOf } from '../bounds.js';
 import { type IsLeftByGit, leftByGit } from '../git-left.js';
 import { type GitState, readGitState } from '../git-state.js';
 import type { IgnoreRules } from '../ignore-rules.js';
-import { inspectRoot, judgeRoot, type RootState } from '../project-root.js';
+import { inspectRoot, isStillRoot, judgeRoot, type RootState } from '../project-root.js';
 import { applyIntents, type ApplyOutcome, type Intent, verifyActions } from './apply.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
 import { type Action, type Plan, type PlanContext, planOf } from './plan.js';
@@ -125,7 +125,8 @@ export async function executeRepair(options: RepairOptions, planned: PlannedRepa
   const { project, plan, root, context, circumstances } = planned;
   const run = { runId: options.runId, projectId: project.id };
   const intents = await index.write(() => {
-    if (root.kind === 'replaced' && context.rootDoubt === null) setRoot(index, project.id, root.mark);
+    if (root.kind === 'replaced' && context.rootDoubt === null && isStillRoot(root, project))
+      setRoot(index, project.id, root.mark);
     return openRun(index, { ...run, origin: options.origin }, project, plan.actions, now());
   });
   try {
