@@ -1,10 +1,11 @@
 import { lstat } from 'node:fs/promises';
 import type { FolderAttributes } from './attributes.js';
+import { ClosedFolders } from './closed-folders.js';
 import { openForReading } from './copy-contents.js';
 import type { EntryImage } from './entry-image.js';
 import { CodekeepError, errnoOf, ignoreErrno } from './errors.js';
 import { assertRelativePath, splitPath } from './paths.js';
-import type { PinnedFolder } from './pinned-folder.js';
+import { ownerAll, type PinnedFolder } from './pinned-folder.js';
 import {
   type Fill,
   fillFrom,
@@ -36,15 +37,24 @@ export class FilePlacer {
   readonly #folders = new Map<string, Promise<PinnedFolder>>();
   /** Folders in which a name was made or taken away. */
   readonly #touched = new Set<PinnedFolder>();
-  /** Folders that their owner may not write, by mode: they get it when everything is in them. */
-  readonly #closedAtEnd = new Map<PinnedFolder, number>();
+  readonly #closed: ClosedFolders;
+  readonly #isLastBatch: boolean;
   /** Until the file system says that it has none. */
   #hasLinks = true;
 
-  /** Takes the root over: `finish` closes it. Folders stay open until then, so use one placer per batch. */
-  constructor(root: PinnedFolder, folderAttributes: FolderAttributesOf = () => null) {
+  /**
+   * Takes the root over: `finish` closes it. Folders stay open until then, so use one placer per batch.
+   * @param closed of all batches: who gives it closes them after the last one
+   */
+  constructor(
+    root: PinnedFolder,
+    folderAttributes: FolderAttributesOf = () => null,
+    closed: ClosedFolders | null = null,
+  ) {
     this.#root = root;
     this.#folderAttributes = folderAttributes;
+    this.#isLastBatch = closed === null;
+    this.#closed = closed ?? new ClosedFolders();
   }
 
   /**
@@ -134,8 +144,8 @@ export class FilePlacer {
     const attributes = this.#folderAttributes(path);
     const { folder, isNew } = await parent.childMade(name, attributes);
     if (isNew) this.#touched.add(parent);
-    if (isNew && attributes !== null && (attributes.mode & 0o300) !== 0o300)
-      this.#closedAtEnd.set(folder, attributes.mode);
+    if (isNew && attributes !== null && (attributes.mode & ownerAll) !== ownerAll)
+      await this.#closed.note(path, folder, attributes.mode);
     return folder;
   }
 
@@ -157,10 +167,7 @@ export class FilePlacer {
     const folders = opened.flatMap((opening) => (opening.status === 'fulfilled' ? [opening.value] : []));
     this.#folders.clear();
     try {
-      for (const [folder, mode] of this.#closedAtEnd) {
-        await folder.chmod(mode);
-        this.#touched.add(folder);
-      }
+      if (this.#isLastBatch) await this.#closed.close(this.#root.at('.'));
       await this.sync();
     } finally {
       await Promise.all([this.#root, ...folders].map((folder) => folder.close()));

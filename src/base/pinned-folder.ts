@@ -4,6 +4,9 @@ import { type FolderAttributes, giveOwner } from './attributes.js';
 import { CodekeepError, errnoOf } from './errors.js';
 import { asUsual } from './umask.js';
 
+/** What the owner of a folder needs in order to put something into it. */
+export const ownerAll = 0o700;
+
 /** For a folder, and neither a symlink to one nor anything else. */
 export const folderFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
@@ -65,7 +68,7 @@ export class PinnedFolder {
 
   /**
    * Pins one subfolder, and makes it where it is missing: with these attributes, which it has before anything is in it,
-   * or as usual. It can be written by its owner in any case, for as long as that is needed.
+   * or as usual. Its owner can use it in any case, for as long as that is needed (see ClosedFolders).
    */
   async childMade(
     segment: string,
@@ -76,7 +79,7 @@ export class PinnedFolder {
     if (!isNew || attributes === null) return { folder, isNew };
     try {
       await giveOwner(attributes, (uid, gid) => folder.#handle.chown(uid, gid));
-      await folder.chmod(attributes.mode | 0o300);
+      await folder.chmod(attributes.mode | ownerAll);
     } catch (error) {
       await folder.close();
       throw error;

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { link, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import type { FolderAttributes } from '../base/attributes.js';
 import type { EntryImage } from '../base/entry-image.js';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { FilePlacer } from '../base/file-placer.js';
 import { sha256 } from '../base/hash.js';
 import { isWithin, stampedPath } from '../base/paths.js';
-import { PinnedFolder } from '../base/pinned-folder.js';
+import { ownerAll, PinnedFolder } from '../base/pinned-folder.js';
 import { type Presence, presenceAt, TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
 import { temporaryName } from '../base/temporary-names.js';
@@ -53,6 +54,12 @@ export class VersionStore {
     return presence === 'blocked' || presence === 'symlink' || presence === 'file' || presence === 'other';
   }
 
+  /** For others as in the project; here whoever keeps them has to get in and out, now and later. */
+  #attributesOf(path: string): FolderAttributes | null {
+    const attributes = folderAttributes(this.#index, this.#project.id, path);
+    return attributes === null ? null : { ...attributes, mode: attributes.mode | ownerAll };
+  }
+
   /** Opens it for writing, and makes it where it is missing: only for its owner, whatever the project's files permit. */
   async openPlacer(): Promise<FilePlacer> {
     const { rootDir, versionDir, id } = this.#project;
@@ -67,7 +74,7 @@ export class VersionStore {
         await furnish(folder, versionsMarker, 'Copies of deleted files, kept by codekeep.\n');
         if (isInside) await furnish(folder, '.gitignore', '*\n');
         const { folder: top } = await folder.childMade(id, { mode: 0o700, uid: null, gid: null });
-        return new FilePlacer(top, (path) => folderAttributes(this.#index, id, path));
+        return new FilePlacer(top, (path) => this.#attributesOf(path));
       } finally {
         await folder.close();
       }

@@ -1,3 +1,4 @@
+import type { ClosedFolders } from '../../base/closed-folders.js';
 import { CodekeepError, messageOf, reasonOf } from '../../base/errors.js';
 import { type FilePlacer, placementsAtOnce } from '../../base/file-placer.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
@@ -35,6 +36,8 @@ export interface ApplyContext extends PlanContext {
   project: Project;
   run: RunKey;
   circumstances: Circumstances;
+  /** Folders of the project that get their mode after the last batch, and when all was read back. */
+  closed: ClosedFolders;
   now: () => number;
   signal: AbortSignal;
   progress: (done: number, total: number) => void;
@@ -82,7 +85,7 @@ async function applyBatch(
 ): Promise<void> {
   const { index, run } = context;
   const observer = new Observer(index, context.project, context.circumstances);
-  const placers = new Placers(index, context.project);
+  const placers = new Placers(index, context.project, context.closed);
   const outcomes = new Map<Intent, Outcome>();
   try {
     await forEachLimited(batch, placementsAtOnce, async (intent) => {
@@ -126,19 +129,23 @@ class Placers {
   readonly versions: VersionStore;
   readonly #index: IndexDatabase;
   readonly #project: Project;
+  readonly #closed: ClosedFolders;
   readonly #open = new Map<Target, Promise<FilePlacer>>();
 
-  constructor(index: IndexDatabase, project: Project) {
+  constructor(index: IndexDatabase, project: Project, closed: ClosedFolders) {
     this.versions = new VersionStore(index, project);
     this.#index = index;
     this.#project = project;
+    this.#closed = closed;
   }
 
   async to(target: Target): Promise<FilePlacer> {
     let opening = this.#open.get(target);
     if (opening === undefined) {
       opening =
-        target === 'versions' ? this.versions.openPlacer() : openProjectPlacer(this.#index, this.#project);
+        target === 'versions'
+          ? this.versions.openPlacer()
+          : openProjectPlacer(this.#index, this.#project, this.#closed);
       this.#open.set(target, opening);
     }
     return await opening;

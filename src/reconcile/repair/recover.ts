@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { lstatSync, unlinkSync } from 'node:fs';
+import { ClosedFolders } from '../../base/closed-folders.js';
 import { CodekeepError, errnoOf } from '../../base/errors.js';
 import { temporaryName } from '../../base/temporary-names.js';
 import type { Work } from '../../base/progress.js';
@@ -76,11 +77,13 @@ async function finishRun(
     if (row.targets !== '') await removeTorn(options, project, row);
   }
   const planned = new Map(rows.map((row) => [row.fileId, row]));
-  return await applyIntents(
+  const closed = new ClosedFolders();
+  const applied = applyIntents(
     {
       ...options,
       project,
       run,
+      closed,
       rootDoubt: null,
       force: false,
       circumstances: {
@@ -94,6 +97,7 @@ async function finishRun(
     },
     rows.map(intentOf),
   );
+  return await applied.finally(async () => await closed.close(project.rootDir));
 }
 
 /**

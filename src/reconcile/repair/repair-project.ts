@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { ClosedFolders } from '../../base/closed-folders.js';
 import { CodekeepError } from '../../base/errors.js';
 import type { Work } from '../../base/progress.js';
 import type { FileRow } from '../../store/files.js';
@@ -129,9 +130,10 @@ export async function executeRepair(options: RepairOptions, planned: PlannedRepa
       setRoot(index, project.id, root.mark);
     return openRun(index, { ...run, origin: options.origin }, project, plan.actions, now());
   });
+  const closed = new ClosedFolders();
   try {
     const progress = (done: number, total: number): void => options.progress('apply', done, total);
-    const applying = { ...options, ...context, project, run, circumstances, progress };
+    const applying = { ...options, ...context, project, run, circumstances, closed, progress };
     const outcome = await applyIntents(applying, intents);
     options.progress('verify', 0, outcome.done.length);
     outcome.errors.push(...verifyActions(applying, outcome.done));
@@ -145,6 +147,8 @@ export async function executeRepair(options: RepairOptions, planned: PlannedRepa
     const state = aborted ? 'cancelled' : 'failed';
     await index.write(() => endRun(index, run, state, String(error), now()));
     throw error;
+  } finally {
+    await closed.close(project.rootDir);
   }
 }
 

@@ -1,3 +1,4 @@
+import { ClosedFolders } from '../../base/closed-folders.js';
 import { randomUUID } from 'node:crypto';
 import { Slicer } from '../../base/waiting.js';
 import { inspectRoot, judgeRoot } from '../../reconcile/project-root.js';
@@ -112,10 +113,12 @@ async function act(
   const intents = await index.write(() =>
     openRun(index, { ...run, origin: 'worker' }, project, wanted, now()),
   );
+  const closed = new ClosedFolders();
   const context = {
     index,
     project,
     run,
+    closed,
     circumstances,
     now,
     signal: host.signal,
@@ -123,13 +126,17 @@ async function act(
     force: false,
     progress: (done: number, total: number) => host.report(`repairing ${rootDir}`, done, total),
   };
-  for (let start = 0; start < intents.length; start += batchSize) {
-    const applied = await applyIntents(context, intents.slice(start, start + batchSize));
-    outcome.repaired += applied.done.length;
-    outcome.skipped += applied.conflicts.length + applied.errors.length;
-    for (const action of applied.done) memory.noteDone(action);
-    for (const action of applied.failed) memory.noteFailed(action, performance.now());
-    for (const error of applied.errors) host.log('error', error);
+  try {
+    for (let start = 0; start < intents.length; start += batchSize) {
+      const applied = await applyIntents(context, intents.slice(start, start + batchSize));
+      outcome.repaired += applied.done.length;
+      outcome.skipped += applied.conflicts.length + applied.errors.length;
+      for (const action of applied.done) memory.noteDone(action);
+      for (const action of applied.failed) memory.noteFailed(action, performance.now());
+      for (const error of applied.errors) host.log('error', error);
+    }
+  } finally {
+    await closed.close(rootDir);
   }
   const message = `${outcome.repaired} of ${wanted.length} repaired`;
   await index.write(() => {
