@@ -25,6 +25,8 @@ export interface MissingTally {
   deleted: number;
   /** Rows that are left as they are, because their file system is not there; with the first one's reason. */
   doubtful: { count: number; reason: string | null };
+  /** Rows that cannot be looked at, with the first one's reason. */
+  unseen: { count: number; reason: string | null };
   /** What could not be kept in versions; the index has it. */
   problems: string[];
 }
@@ -51,7 +53,12 @@ export async function retireMissing(
 ): Promise<MissingTally> {
   const { index, project, signal, now } = context;
   const { rules } = retirement;
-  const tally: MissingTally = { deleted: 0, doubtful: { count: 0, reason: null }, problems: [] };
+  const tally: MissingTally = {
+    deleted: 0,
+    doubtful: { count: 0, reason: null },
+    unseen: { count: 0, reason: null },
+    problems: [],
+  };
   const observed = new TreePresence(project.rootDir);
   const devices = new DeviceDoubts(index, project);
   const sorted: Sorted = { gone: [], ignored: [], outgrown: [] };
@@ -60,7 +67,10 @@ export async function retireMissing(
     // A path that is not canonical is never handed to the file system.
     const presence = relativePathProblem(row.path) === null ? observed.at(row.path) : 'unknown:path';
     const doubt = rules === null || !isGone(row, presence) ? null : devices.doubtOf(row);
-    if (doubt === null) sort(row, presence, rules, sorted);
+    if (isUnknown(presence) && row.ignored === 0) {
+      tally.unseen.count += 1;
+      tally.unseen.reason ??= `${row.path} (${presence.slice('unknown:'.length)})`;
+    } else if (doubt === null) sort(row, presence, rules, sorted);
     // Whatever became of it, it is no content, and nobody has to be told.
     else if (rules?.ignoresPath(row.path, false) === true) {
       if (row.ignored === 0) sorted.ignored.push(row);

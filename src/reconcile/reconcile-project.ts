@@ -170,7 +170,7 @@ export async function reconcileProject(
   const unchanged =
     walk.files.length - tally.added - tally.changed - tally.unreadable.length - tally.unsettled.length;
   return {
-    ...summaryOf(tally, retired),
+    ...summaryOf(context, tally, retired),
     unchanged,
     skipped: skippedCount,
     owed,
@@ -200,8 +200,12 @@ function coverFolder({ cover }: IndexingContext, isNew = false): (folder: string
   return (folder) => cover?.cover(folder, isNew);
 }
 
-function summaryOf(tally: IndexTally, retired: MissingTally): ReconcileOutcome {
-  const { count, reason } = retired.doubtful;
+function summaryOf(
+  { index, project }: IndexingContext,
+  tally: IndexTally,
+  retired: MissingTally,
+): ReconcileOutcome {
+  const unread = tally.unreadable.filter(({ path }) => fileByPath(index, project.id, path)?.deleted === 0);
   return {
     ...nothing(),
     added: tally.added,
@@ -210,8 +214,21 @@ function summaryOf(tally: IndexTally, retired: MissingTally): ReconcileOutcome {
     skipped: tally.unreadable.length,
     unsettled: tally.unsettled,
     problems: retired.problems,
-    doubt: reason === null ? null : `${count} files are missing, and nothing is concluded: ${reason}`,
+    doubt: doubtOf(retired, unread),
   };
+}
+
+/** Why the index may say what is not so: of some rows it is not known how their files are. Null where there are none. */
+function doubtOf({ doubtful, unseen }: MissingTally, unread: IndexTally['unreadable']): string | null {
+  const doubts: string[] = [];
+  if (doubtful.reason !== null)
+    doubts.push(`${doubtful.count} files are missing, and nothing is concluded: ${doubtful.reason}`);
+  const first = unseen.reason ?? unread.map(({ path, reason }) => `${path} (${reason})`)[0];
+  if (first !== undefined)
+    doubts.push(
+      `${unseen.count + unread.length} files cannot be looked at and may be other ones by now: ${first}`,
+    );
+  return doubts.length === 0 ? null : doubts.join('; ');
 }
 
 function standardsOf({ index, project, maxFileBytes }: IndexingContext): Standards {
@@ -327,8 +344,9 @@ export async function reconcilePaths(
   const retired = await retireMissing(context, gone, { rules, causeOf: () => 'seen' });
   const problems = [...tally.unreadable.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems];
   // A file that got another name is to be looked at under its first one, too, which no event has told of.
-  const needsReconcile = owed > 0 || retired.doubtful.count > 0 || tally.isLinkedAnew;
-  return { ...summaryOf(tally, retired), problems, owed, needsReconcile };
+  const summary = summaryOf(context, tally, retired);
+  const needsReconcile = owed > 0 || summary.doubt !== null || tally.isLinkedAnew;
+  return { ...summary, problems, owed, needsReconcile };
 }
 
 /** What there is to do for some paths. */

@@ -190,13 +190,34 @@ test('what cannot be read is unknown: its rows stay as they are', async (t) => {
   chmodSync(project.at('closed'), 0o000);
   const outcome = await asNobody(() => project.reconcile());
   assert.deepEqual([outcome.deleted, outcome.skipped], [0, 1]);
+  assert.match(outcome.doubt ?? '', /^2 files cannot be looked at .*closed\/a \(EACCES\)/);
   const followed = await asNobody(() => project.follow('closed/a', 'closed'));
-  assert.equal(followed.deleted, 0);
+  assert.deepEqual([followed.deleted, followed.needsReconcile], [0, true]);
   assert.deepEqual(project.marks().deleted, []);
   const { plan } = await asNobody(() => project.plan());
   assert.deepEqual(plan.unknown.map(({ path }) => path).sort(), ['closed/a', 'closed/d/b']);
   assert.deepEqual(plan.actions, []);
   chmodSync(project.at('closed'), 0o755);
+  assert.equal((await asNobody(() => project.reconcile())).doubt, null);
+});
+
+test('a file that was indexed and cannot be read any more may be another one by now', async (t) => {
+  const project = new TestProject(t, { versionDir: '../versions' });
+  project.write('a');
+  await project.reconcile();
+  chmodSync(project.stateDir, 0o777);
+  for (const path of ['a', 'never']) project.write(path, 'secret', 0o000);
+  for (const follow of [
+    async () => await asNobody(() => project.reconcile()),
+    async () => await asNobody(() => project.follow('a', 'never')),
+  ])
+    assert.match((await follow()).doubt ?? '', /^1 files cannot be looked at .*: a \(cannot be read/);
+  project.remove('a');
+  assert.equal(
+    (await asNobody(() => project.reconcile())).doubt,
+    null,
+    'nothing is said of what was never indexed',
+  );
 });
 
 test('a folder that becomes a symlink is not followed, by a walk or by an event', async (t) => {

@@ -78,26 +78,29 @@ async function finishRun(
   }
   const planned = new Map(rows.map((row) => [row.fileId, row]));
   const closed = new ClosedFolders();
-  const applied = applyIntents(
-    {
-      ...options,
-      project,
-      run,
-      closed,
-      rootDoubt: null,
-      force: false,
-      circumstances: {
-        isLeftByGit: await leftSince(project, inspectRoot(project), options.signal),
-        isIgnored: () => false,
-        isWanted: ({ id }) => planned.get(id)?.targets.endsWith('project') === true,
-        knownProblem: () => null,
-        isUnderRepair: (id) => planned.has(id),
+  try {
+    return await applyIntents(
+      {
+        ...options,
+        project,
+        run,
+        closed,
+        rootDoubt: null,
+        force: false,
+        circumstances: {
+          isLeftByGit: await leftSince(project, inspectRoot(project), options.signal),
+          isIgnored: () => false,
+          isWanted: ({ id }) => planned.get(id)?.targets.endsWith('project') === true,
+          knownProblem: () => null,
+          isUnderRepair: (id) => planned.has(id),
+        },
+        progress: (done, total) => options.progress('apply', done, total),
       },
-      progress: (done, total) => options.progress('apply', done, total),
-    },
-    rows.map(intentOf),
-  );
-  return await applied.finally(async () => await closed.close(project.rootDir));
+      rows.map(intentOf),
+    );
+  } finally {
+    await closed.close(project.rootDir);
+  }
 }
 
 /**
