@@ -28,7 +28,7 @@ import { assertRegisteredRoot, inspectRoot, rootUnavailable } from './project-ro
 import { VersionStore } from './version-store.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
-const restoreFilesMax = 10_000;
+export const restoreFilesMax = 10_000;
 
 export interface RestoreChoice {
   paths?: readonly string[] | undefined;
@@ -38,7 +38,10 @@ export interface RestoreChoice {
   cause?: Cause | undefined;
 }
 
-/** The rows that a restore would bring back, in the order of their paths. */
+/**
+ * The rows that a restore would bring back, in the order of their paths. What was never kept is refused where it is named,
+ * and else left out: it is no reason to bring back nothing.
+ */
 export function chooseDeleted(index: IndexDatabase, project: Project, choice: RestoreChoice): FileRow[] {
   if (choice.paths !== undefined) {
     return choice.paths.map((path) => {
@@ -60,12 +63,13 @@ export function chooseDeleted(index: IndexDatabase, project: Project, choice: Re
     limit: restoreFilesMax + 1,
     deletedAfter: choice.deletedAfter,
     cause: choice.cause,
+    isKept: true,
   });
   if (rows.length <= restoreFilesMax) return rows;
   throw new CodekeepError(
     'LIMIT_EXCEEDED',
     `More than ${restoreFilesMax} files match.`,
-    'Restore them folder by folder with path_prefix.',
+    'repair_database with deleted_since ("codekeep repair --deleted-since") brings back any number; or restore them folder by folder.',
   );
 }
 

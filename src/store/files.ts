@@ -66,6 +66,9 @@ export function requireFile(index: IndexDatabase, projectId: string, path: strin
   );
 }
 
+/** A file that was too large or could not be read when it was there has no content, unless it was moved into versions. */
+const keptClause = "(sha256 IS NOT NULL OR moved_sha256 IS NOT NULL OR kind = 'folder')";
+
 /** Whether to look at all rows, or only at those with or without the deleted mark. */
 export type DeletedFilter = 'all' | 'active' | 'deleted';
 
@@ -85,17 +88,20 @@ export interface FilePage {
   /** Only those marked deleted then or later; milliseconds since 1970. */
   deletedAfter?: number | undefined;
   cause?: Cause | undefined;
+  /** Only those of which there is something that could come back. */
+  isKept?: boolean;
 }
 
 /** Rows in the order of their paths' bytes, a page at a time. */
 export function pageOfFiles(index: IndexDatabase, projectId: string, page: FilePage): FileRow[] {
-  const { filter, prefix, after, limit, deletedAfter = null, cause = null } = page;
+  const { filter, prefix, after, limit, deletedAfter = null, cause = null, isKept = false } = page;
   return index
     .sql<unknown[], FileRow>(
       `SELECT ${columns} FROM files
        WHERE project_id = @projectId AND path > @after AND path >= @prefix
          AND substr(path, 1, length(@prefix)) = @prefix ${deletedClause[filter]}
          AND (@deletedAfter IS NULL OR deleted_at >= @deletedAfter) AND (@cause IS NULL OR cause = @cause)
+         ${isKept ? `AND ${keptClause}` : ''}
        ORDER BY path LIMIT @limit`,
     )
     .all({ projectId, after, prefix, limit, deletedAfter, cause });
@@ -248,6 +254,8 @@ export interface DeletedRow {
   cause: Cause | null;
   deletedAt: number;
   tracked: 0 | 1;
+  /** Whether there is anything of it that could come back. */
+  isKept: 0 | 1;
 }
 
 /** What was marked deleted since then, the newest first. */
@@ -259,7 +267,7 @@ export function deletedSince(
 ): DeletedRow[] {
   return index
     .sql<[string, number, number], DeletedRow>(
-      `SELECT id, path, cause, deleted_at AS deletedAt, tracked FROM files
+      `SELECT id, path, cause, deleted_at AS deletedAt, tracked, ${keptClause} AS isKept FROM files
        WHERE project_id = ? AND deleted = 1 AND deleted_at >= ? ORDER BY deleted_at DESC, path LIMIT ?`,
     )
     .all(projectId, since, limit);

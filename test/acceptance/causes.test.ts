@@ -143,3 +143,34 @@ for (const how of ['unseen', 'in mass'] as const) {
     assert.deepEqual((await daemon.call('get_project_status', { project_id })).notices, []);
   });
 }
+
+test('the command that the status names works although a file among them was too large to be kept', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const large = { 'large.bin': 'x'.repeat(20_000) };
+  const root = await sandbox.project({ ...large, 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
+  const daemon = await sandbox.startDaemon({
+    config: { autostart: ['file_watcher'], max_file_bytes: 10_000 },
+  });
+  const project = await daemon.addProject(root);
+  const lose = async (...names: string[]): Promise<string> => {
+    await untilFresh(daemon, project);
+    await daemon.stopWorkers('file_watcher');
+    for (const name of names) unlinkSync(join(root, name));
+    await daemon.call('start_worker', { worker_type: 'file_watcher' });
+    await untilFresh(daemon, project);
+    const { notices } = await daemon.call('get_project_status', { project_id: project.project_id });
+    return notices[0] ?? '';
+  };
+  const notice = await lose('a.py', 'b.py', 'large.bin');
+  assert.match(notice, /^3 files .* brings them back, but for 1 whose contents were never kept$/);
+  const { stdout } = await followCommand(sandbox, daemon, notice, /^codekeep restore/);
+  assert.match(stdout, /2 restored/);
+  assert.deepEqual(Object.keys(filesOf(root)).sort(), ['a.py', 'b.py']);
+  const last = (await daemon.call('get_project_status', { project_id: project.project_id })).notices[0] ?? '';
+  assert.match(last, /^1 files went while nobody watched; their contents were never kept/);
+  const named = { project_id: project.project_id, paths: ['large.bin'] };
+  assert.match(
+    (await daemon.refusal('restore_deleted_files', named)).message,
+    /large\.bin cannot be restored/,
+  );
+});

@@ -8,6 +8,7 @@ import { sha256 } from '#src/base/hash.js';
 import { renderContent } from '#src/store/contents.js';
 import { markDeleted } from '#src/store/files.js';
 import { listRuns, runById } from '#src/store/journal.js';
+import { verifyActions } from '#src/reconcile/repair/apply.js';
 import { damageContent } from '../store/index-fixture.js';
 import { pathsBelow } from '../harness/folder.js';
 import { assertAllKept, copies, everyContent, snapshot, TestProject } from './project-fixture.js';
@@ -270,4 +271,17 @@ test('the journal says what was done', async (t) => {
   assert.ok(run);
   assert.deepEqual([run.state, run.actions, run.origin], ['done', 1, 'command']);
   assert.ok(run.finishedAt !== null && runById(project.index, run.runId).length === 1);
+});
+
+test('what somebody writes while a repair goes on is theirs, and no failure of the repair', async (t) => {
+  const project = new TestProject(t);
+  for (const path of ['edited.py', 'torn.py']) project.write(path);
+  await project.reconcile();
+  for (const path of ['edited.py', 'torn.py']) project.remove(path);
+  const { outcome } = await project.repair();
+  assert.deepEqual([outcome.done.length, outcome.errors], [2, []]);
+  project.write('edited.py', 'saved right after it came back\n');
+  writeFileSync(project.versions.pathOf('torn.py'), 'not what was written');
+  const context = { index: project.index, project: project.project, rootDoubt: null, force: false };
+  assert.deepEqual(verifyActions(context, outcome.done), ['torn.py: versions does not read back as written']);
 });

@@ -1,5 +1,6 @@
 import { shellWord } from '../../base/shell-word.js';
-import { type Cause, deletedSince, type FileCounts } from '../../store/files.js';
+import { restoreFilesMax } from '../../reconcile/restore.js';
+import { type DeletedRow, deletedSince, type FileCounts } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 
@@ -24,20 +25,16 @@ export function noticesOf(
 ): string[] {
   const rows = deletedSince(index, project.id, now - dayMs, deletionsMax);
   const unseen = rows.filter(({ cause }) => cause === 'unseen');
-  const mass = largestBurst(rows.filter(({ cause }) => cause === 'seen').map(({ deletedAt }) => deletedAt));
+  const seen = rows.filter(({ cause }) => cause === 'seen');
+  const mass = largestBurst(seen.map(({ deletedAt }) => deletedAt));
   const notices: string[] = [];
-  const since = (at: number, cause: Cause): string =>
-    `codekeep restore --project ${shellWord(project.rootDir)} --deleted-after ${new Date(at).toISOString()} --cause ${cause}`;
   if (unseen.length > 0) {
     const first = Math.min(...unseen.map(({ deletedAt }) => deletedAt));
-    notices.push(
-      `${unseen.length} files went while nobody watched; "${since(first, 'unseen')}" brings them back`,
-    );
+    notices.push(`${unseen.length} files went while nobody watched${wayBack(project, unseen, first)}`);
   }
   if (mass.count >= massMin) {
-    notices.push(
-      `${mass.count} files were deleted within a minute; "${since(mass.first, 'seen')}" brings them back`,
-    );
+    const since = seen.filter(({ deletedAt }) => deletedAt >= mass.first);
+    notices.push(`${mass.count} files were deleted within a minute${wayBack(project, since, mass.first)}`);
   }
   if (withoutCopy > 0) {
     notices.push(
@@ -45,6 +42,22 @@ export function noticesOf(
     );
   }
   return notices;
+}
+
+/** The one command that brings back what can come back of some rows, all of one cause. */
+function wayBack(project: Project, rows: readonly DeletedRow[], first: number): string {
+  const kept = rows.filter(({ isKept }) => isKept === 1).length;
+  const lost = rows.length - kept;
+  if (kept === 0)
+    return '; their contents were never kept ("codekeep unprotected" says why of what is there now)';
+  const at = new Date(first).toISOString();
+  const root = shellWord(project.rootDir);
+  const command =
+    kept > restoreFilesMax
+      ? `codekeep repair ${root} --deleted-since ${at}`
+      : `codekeep restore --project ${root} --deleted-after ${at} --cause ${rows[0]?.cause ?? 'unseen'}`;
+  const except = lost === 0 ? '' : `, but for ${lost} whose contents were never kept`;
+  return `; "${command}" brings them back${except}`;
 }
 
 /** @param times the latest first */
