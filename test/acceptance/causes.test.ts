@@ -152,10 +152,10 @@ test('the command that the status names works although a file among them was too
     config: { autostart: ['file_watcher'], max_file_bytes: 10_000 },
   });
   const project = await daemon.addProject(root);
-  const lose = async (...names: string[]): Promise<string> => {
+  const lose = async (...lost: string[]): Promise<string> => {
     await untilFresh(daemon, project);
     await daemon.stopWorkers('file_watcher');
-    for (const name of names) unlinkSync(join(root, name));
+    for (const name of lost) unlinkSync(join(root, name));
     await daemon.call('start_worker', { worker_type: 'file_watcher' });
     await untilFresh(daemon, project);
     const { notices } = await daemon.call('get_project_status', { project_id: project.project_id });
@@ -165,7 +165,7 @@ test('the command that the status names works although a file among them was too
   assert.match(notice, /^3 files .* brings them back, but for 1 whose contents were never kept$/);
   const { stdout } = await followCommand(sandbox, daemon, notice, /^codekeep restore/);
   assert.match(stdout, /2 restored/);
-  assert.deepEqual(Object.keys(filesOf(root)).sort(), ['a.py', 'b.py']);
+  assert.deepEqual([...filesOf(root).keys()].sort(), ['a.py', 'b.py']);
   const last = (await daemon.call('get_project_status', { project_id: project.project_id })).notices[0] ?? '';
   assert.match(last, /^1 files went while nobody watched; their contents were never kept/);
   const named = { project_id: project.project_id, paths: ['large.bin'] };
