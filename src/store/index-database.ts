@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { CodekeepError, errnoOf, reasonOf, systemErrorText } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
@@ -17,11 +18,14 @@ export type Statement<P extends unknown[], R> = Database.Statement<P, R>;
 export class IndexDatabase {
   readonly db: Database.Database;
   readonly path: string;
+  /** Which file was opened. */
+  readonly #file: string | null;
   readonly #statements = new Map<string, Database.Statement>();
 
   private constructor(db: Database.Database, path: string) {
     this.db = db;
     this.path = path;
+    this.#file = fileAt(path);
   }
 
   /**
@@ -41,6 +45,25 @@ export class IndexDatabase {
       db.pragma(`busy_timeout = ${busyTimeoutMs}`);
       return new IndexDatabase(db, path);
     });
+  }
+
+  /**
+   * Opens the index that index_service has made: a new one in its place would be empty, and called true.
+   * @throws CodekeepError INDEX_UNAVAILABLE where it is gone; as `open`
+   */
+  static openExisting(path: string): IndexDatabase {
+    if (fileAt(path) === null) throw isGone(path);
+    return IndexDatabase.open(path);
+  }
+
+  /** False where the file that was opened is not at its path any more: what is written now ends with this process. */
+  get isInPlace(): boolean {
+    return this.#file !== null && fileAt(this.path) === this.#file;
+  }
+
+  /** INDEX_UNAVAILABLE with what to do, to be thrown or told; null while it is in its place. */
+  get placeProblem(): CodekeepError | null {
+    return this.isInPlace ? null : isGone(this.path);
   }
 
   /** Opens the index for looking only: a connection that cannot write, as a dry run needs. */
@@ -93,6 +116,19 @@ export class IndexDatabase {
     this.#statements.clear();
     this.db.close();
   }
+}
+
+function fileAt(path: string): string | null {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? null : `${stats.dev} ${stats.ino}`;
+}
+
+function isGone(path: string): CodekeepError {
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `${path} was removed or replaced while codekeep runs.`,
+    'Do not stop codekeep yet: "codekeep backup" saves what it still has open. Then stop it, put that copy there, and start again.',
+  );
 }
 
 function migrate(db: Database.Database): void {

@@ -101,7 +101,7 @@ export async function backup(
   const path = join(folder, `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`);
   const partial = `${path}.partial`;
   try {
-    await copyStill(index.path, partial);
+    await copyStill(index, partial);
     await rename(partial, path);
   } catch (error) {
     await unlink(partial).catch(ignoreErrno('ENOENT'));
@@ -115,8 +115,10 @@ export async function backup(
 }
 
 /** Copies one state of the index: without a read transaction SQLite begins anew after each commit of another process. */
-async function copyStill(path: string, target: string): Promise<void> {
-  const source = IndexDatabase.openReadOnly(path);
+async function copyStill(index: IndexDatabase, target: string): Promise<void> {
+  // A file that somebody removed lives on in the connection that has it open.
+  if (!index.isInPlace) return void (await index.db.backup(target, { progress: () => backupPages }));
+  const source = IndexDatabase.openReadOnly(index.path);
   try {
     source.db.exec('BEGIN');
     source.sql('SELECT count(*) FROM sqlite_schema').get();

@@ -153,7 +153,9 @@ export class RepairCommand {
     } catch (error) {
       signal.throwIfAborted();
       const code = error instanceof CodekeepError ? error.code : null;
-      if (params.dry_run || code === 'PROJECT_NOT_FOUND' || code === 'INVALID_PARAMS') throw error;
+      const isFinal =
+        code === 'PROJECT_NOT_FOUND' || code === 'INVALID_PARAMS' || code === 'INDEX_UNAVAILABLE';
+      if (params.dry_run || isFinal) throw error;
       return [];
     }
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codekeep, withoutPrivileges } from '../harness/command.js';
@@ -30,11 +30,13 @@ test('a full disk is said in words by each worker and call, nothing is lost, and
   const names = Array.from({ length: 30 }, (_, number) => `f${number}.py`);
   const root = await sandbox.project(Object.fromEntries(names.map((name) => [name, `# ${name}\n`])));
   const stateDir = join(disk, 'state');
-  const config = { autostart: ['file_watcher', 'vectorization'] };
-  const daemon = await sandbox.startDaemon({ stateDir, config });
+  const daemon = await sandbox.startDaemon({ stateDir, config: { autostart: ['file_watcher'] } });
   daemon.mayLogErrors = true;
   const { project_id } = await daemon.addProject(root);
+  await daemon.call('wait_until_fresh', { project_id });
   fill(join(disk, 'filler'));
+  // It has work that it cannot write.
+  await daemon.call('start_worker', { worker_type: 'vectorization' });
   writeFileSync(join(root, 'new.py'), 'n = 1\n'.repeat(10_000));
   rmSync(join(root, 'f0.py'));
   const calls = [
@@ -52,11 +54,12 @@ test('a full disk is said in words by each worker and call, nothing is lost, and
   const { freshness, reason } = await daemon.call('get_project_status', { project_id });
   assert.equal(freshness, 'unknown');
   assert.match(reason ?? '', /disk is full/);
-  const health = await daemon.call('health');
-  assert.equal(health.status, 'degraded');
-  const full = health.problems.filter(({ reason: why }) => why.includes('disk is full'));
-  const saying = new Set(full.map(({ source }) => source));
-  assert.ok(saying.has(root) && saying.has('vectorization'), JSON.stringify(health.problems));
+  await waitFor('health says so of both', async () => {
+    const { problems } = await daemon.call('health');
+    const full = problems.filter(({ reason: why }) => why.includes('disk is full'));
+    const saying = new Set(full.map(({ source }) => source));
+    return saying.has(root) && saying.has('vectorization');
+  });
   assert.ok(existsSync(join(root, 'f1.py')));
 
   rmSync(join(disk, 'filler'));
@@ -161,4 +164,35 @@ test('a state directory that cannot be written is a clear error of the start', a
   assert.match(stderr, /read-only/);
   assert.doesNotMatch(stderr, /defect|^\s+at /m);
   return undefined;
+});
+
+test('an index that is removed while it is open is missed, saved by a backup, and not replaced by an empty one', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon();
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  await daemon.call('wait_until_fresh', { project_id });
+  const index = join(daemon.stateDir, 'index.db');
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${index}${suffix}`, { force: true });
+  const { problems } = await waitFor('health says so', async () => {
+    const health = await daemon.call('health');
+    return health.status === 'degraded' && health;
+  });
+  assert.match(problems[0]?.reason ?? '', /index\.db was removed or replaced .*"codekeep backup" saves/);
+  for (const dry_run of [true, false]) {
+    const { code } = await daemon.refusal('repair_database', { project_id, dry_run });
+    assert.equal(code, 'INDEX_UNAVAILABLE');
+  }
+  assert.ok(!existsSync(index), 'nothing was put in its place');
+  const { path } = await daemon.call('backup_database');
+  await daemon.stop();
+  renameSync(path, index);
+  const next = await sandbox.startDaemon();
+  assert.deepEqual(
+    (await next.call('list_projects')).projects.map((project) => project.project_id),
+    [project_id],
+  );
+  const { content } = await next.call('get_file', { project_id, path: 'a.py' });
+  assert.equal(content, 'a = 1\n');
 });

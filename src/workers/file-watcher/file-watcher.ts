@@ -18,7 +18,7 @@ const projectsEveryMs = 30_000;
 /** Keeps files, trees, entities and chunks of all projects true to disk. */
 export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'file_watcher'>> {
   const { stateDir } = host.start;
-  const index = IndexDatabase.open(host.indexPath);
+  const index = IndexDatabase.openExisting(host.indexPath);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
   const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
   const inHand = await InHand.open(index, stateDir, Date.now());

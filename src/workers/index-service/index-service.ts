@@ -1,5 +1,6 @@
 import type { IndexQuestion } from '../../base/ipc.js';
 import type { IndexMethod } from '../../contract/index.js';
+import { sleep } from '../../base/waiting.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { unfinishedRuns } from '../../store/journal.js';
@@ -15,6 +16,9 @@ import { projectMethods } from './projects-methods.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
 
 const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is not running' } as const;
+
+/** Somebody who removes the index while it is open is told within so long (ms). */
+const placeCheckMs = 2_000;
 
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
 export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
@@ -39,6 +43,7 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
         return { projectId: id, rootDir };
       },
       resolve_repair({ params }) {
+        if (index.placeProblem !== null) throw index.placeProblem;
         const projects = projectsInScope(index, params);
         return projects.map(({ id, rootDir }) => ({ projectId: id, rootDir }));
       },
@@ -46,9 +51,14 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       plan_repair: async ({ params }, call) => await planDatabase(index.path, params, call),
     },
     async run() {
-      await new Promise<void>((resolve) =>
-        host.signal.addEventListener('abort', () => resolve(), { once: true }),
-      );
+      while (!host.signal.aborted) {
+        const problem = index.placeProblem;
+        host.send({
+          type: 'trouble',
+          reason: problem === null ? null : `${problem.message} ${problem.hint}`,
+        });
+        await sleep(placeCheckMs, host.signal);
+      }
     },
     close() {
       parser.close();

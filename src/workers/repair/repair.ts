@@ -12,7 +12,7 @@ import { repairDatabase } from './task.js';
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
   const { start } = host;
   const { options } = start;
-  const index = IndexDatabase.open(host.indexPath);
+  const index = IndexDatabase.openExisting(host.indexPath);
   const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
   const memory = new RoundMemory();
   let watcherRunning = start.watcherRunning;

@@ -25,7 +25,7 @@ interface ProjectMemory {
 
 /** Turns chunks into vectors, all projects, one after the other. */
 export async function openVectorization(host: WorkerHost): Promise<WorkerBody<'vectorization'>> {
-  const index = await Promise.resolve(IndexDatabase.open(host.indexPath));
+  const index = await Promise.resolve(IndexDatabase.openExisting(host.indexPath));
   const memories = new Map<string, ProjectMemory>();
   let wake = new AbortController();
 
