@@ -164,6 +164,8 @@ export interface ProjectFreshness {
   rootDir: string;
   /** Deleted files whose copy could not be put into versions. */
   withoutCopy: number;
+  /** Files that are missing and that a repair did not come to bring back. */
+  owed: number;
   freshness: 'fresh' | 'stale' | 'rebuilding' | 'unknown';
   pending: number;
   reason: string | null;

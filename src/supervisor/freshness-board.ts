@@ -71,7 +71,7 @@ export class FreshnessBoard {
   troubled(): ProjectFreshness[] {
     return [...this.#projects.values()]
       .map((project) => this.#judge(project))
-      .filter(({ freshness, withoutCopy }) => freshness === 'unknown' || withoutCopy > 0);
+      .filter(({ freshness, withoutCopy, owed }) => freshness === 'unknown' || withoutCopy + owed > 0);
   }
 
   #judge(project: ProjectFreshness): ProjectFreshness {

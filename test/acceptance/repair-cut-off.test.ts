@@ -101,6 +101,8 @@ for (const how of ['its process is killed', 'it is cancelled'] as const) {
     if (how === 'it is cancelled') {
       assert.equal(freshness, 'stale');
       assert.match(reason ?? '', /files are missing that a repair did not come to bring back/);
+      const { status, problems } = await daemon.call('health');
+      assert.deepEqual([status, problems.map(({ source }) => source)], ['degraded', [root]]);
       writeFileSync(join(root, 'other.py'), 'other = 1\n');
       await waitFor('another change is followed', () =>
         daemon.call('get_file', { project_id, path: 'other.py' }),

@@ -97,9 +97,15 @@ function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Prob
   return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };
 }
 
-function projectProblem({ rootDir, freshness, reason, withoutCopy }: ProjectFreshness): Problem {
+function projectProblem({ rootDir, freshness, reason, withoutCopy, owed }: ProjectFreshness): Problem {
   if (freshness === 'unknown')
     return { source: rootDir, reason: reason ?? 'nothing is known', hint: 'get_project_status says more.' };
+  if (owed > 0)
+    return {
+      source: rootDir,
+      reason: `${owed} files are missing that a repair did not come to bring back`,
+      hint: 'Call repair_database again ("codekeep repair").',
+    };
   return {
     source: rootDir,
     reason: `${withoutCopy} deleted files have no copy in versions`,

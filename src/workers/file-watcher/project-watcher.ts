@@ -384,6 +384,6 @@ export class ProjectWatcher {
     });
     const { id, rootDir } = this.#context.project;
     const withoutCopy = this.#withoutCopy;
-    this.#options.onFreshness({ projectId: id, rootDir, pending, withoutCopy, ...judged });
+    this.#options.onFreshness({ projectId: id, rootDir, pending, withoutCopy, owed: this.#owed, ...judged });
   }
 }
