@@ -162,3 +162,15 @@ test('a project that is not registered is refused at the start', async (t) => {
   const error = await daemon.refusal('start_repair_worker', { root_dir: sandbox.path('unknown') });
   assert.equal(error.code, 'PROJECT_NOT_FOUND');
 });
+
+test('a versions directory that cannot be one is refused at the start', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(root);
+  for (const version_dir of ['a.py', '/etc']) {
+    const { code, message } = await daemon.refusal('start_repair_worker', { project_id, version_dir });
+    assert.deepEqual([code, message.includes('version_dir')], ['INVALID_PARAMS', true]);
+  }
+  assert.equal(await daemon.workerPid('repair'), null);
+});

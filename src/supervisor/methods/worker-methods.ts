@@ -49,14 +49,15 @@ async function startWorker(
   return { success: isNew, worker_type: type, pid, message };
 }
 
-/** A repair loop over a project that is not registered would never do anything: say so at once. */
+/** A repair loop over a project that is not registered, or with versions that cannot be, would never do anything. */
 async function checkProject(
   supervisor: Supervisor,
   type: WorkerType,
-  { root_dir, project_id }: WorkerOptions,
+  { root_dir, project_id, version_dir }: WorkerOptions,
 ): Promise<void> {
-  if (type !== 'repair' || (root_dir === undefined && project_id === undefined)) return;
-  await supervisor.askIndex('resolve_project', { root_dir, project_id });
+  const isAsked = root_dir !== undefined || project_id !== undefined || version_dir !== undefined;
+  if (type === 'repair' && isAsked)
+    await supervisor.askIndex('resolve_repair', { root_dir, project_id, version_dir });
 }
 
 async function stopWorker(
