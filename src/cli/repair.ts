@@ -7,8 +7,10 @@ import { shownPath } from './paths.js';
 import { causeText } from './text.js';
 import { callWithProgress } from './progress.js';
 
-/** Paths shown of each list; --json and get_repair have all. */
+/** Paths shown of each list; --json has what the supervisor gives, and get_repair all. */
 const shownMax = 20;
+/** The supervisor's own lists end here (listMax in src/workers/repair/report.ts); totals count what they leave out. */
+const listMax = 1_000;
 /** What went by one mistake went within so much (minutes), mostly. */
 const sinceMinutesMin = 10;
 
@@ -97,24 +99,29 @@ function printProject(project: ProjectReport, isDry: boolean): void {
     path,
     reason: `into ${targets.join(' and ')}`,
   }));
-  printList(root_dir, `${will}unmarked, because present`, project.files_in_project_restored);
-  printList(
-    root_dir,
+  const list = (title: string, verdict: string, entries: readonly Entry[]): void =>
+    printList(root_dir, title, entries, project.totals[verdict] ?? entries.length);
+  list(`${will}unmarked, because present`, 'clear_deleted', project.files_in_project_restored);
+  list(
     `${will}marked deleted, because only in versions`,
+    'set_deleted',
     project.files_in_versions_marked_deleted,
   );
-  printList(root_dir, `${will}restored from the syntax tree`, restored);
-  printList(root_dir, 'not restorable', project.unrestorable);
-  printList(root_dir, 'in conflict', project.conflicts);
-  printList(root_dir, 'unknown', project.unknown);
+  list(`${will}restored from the syntax tree`, 'restore_from_cst', restored);
+  list('not restorable', 'unrestorable', project.unrestorable);
+  list('in conflict', 'conflict', project.conflicts);
+  list('unknown', 'unknown', project.unknown);
   for (const error of project.errors) print`  failed: ${error}`;
   printDeleted(project);
 }
 
 /** What is gone because somebody deleted it is nothing to mend; people who miss it have to hear how it comes back. */
 function printDeleted({ root_dir, recently_deleted }: ProjectReport): void {
-  if (recently_deleted.length === 0) return;
-  print`  deleted in the last day, and so not restored: ${recently_deleted.length}`;
+  const { length } = recently_deleted;
+  if (length === 0) return;
+  // Nobody counts what the list leaves out.
+  const isCut = length >= listMax;
+  print`  deleted in the last day, and so not restored: ${isCut ? '1,000 or more, the newest first' : length}`;
   printTable(
     recently_deleted
       .slice(0, shownMax)
@@ -124,7 +131,7 @@ function printDeleted({ root_dir, recently_deleted }: ProjectReport): void {
         cause === null ? '' : causeText[cause],
       ]),
   );
-  if (recently_deleted.length > shownMax) print`    ... and ${recently_deleted.length - shownMax} more`;
+  if (length > shownMax) print`    ... and ${length - shownMax}${isCut ? ' or' : ''} more`;
   print`  "codekeep restore PATH" brings one back`;
   const watched = recently_deleted.filter(({ cause }) => cause === 'seen' || cause === 'unseen');
   if (watched.length > 0)
@@ -137,11 +144,18 @@ function sinceLast(deletions: readonly { deleted_at: string }[]): string {
   return `${Math.max(Math.ceil((Date.now() - last) / 60_000), sinceMinutesMin)}m`;
 }
 
-function printList(root: string, title: string, entries: readonly { path: string; reason?: string }[]): void {
+interface Entry {
+  path: string;
+  reason?: string;
+}
+
+/** @param total how many there are, of which the list may have the first only */
+function printList(root: string, title: string, entries: readonly Entry[], total: number): void {
   if (entries.length === 0) return;
-  print`  ${title}: ${entries.length}`;
+  print`  ${title}: ${total}`;
   printTable(
     entries.slice(0, shownMax).map(({ path, reason }) => [`    ${shownPath(root, path)}`, reason ?? '']),
   );
-  if (entries.length > shownMax) print`    ... and ${entries.length - shownMax} more (--json lists them)`;
+  const listed = total > entries.length ? `the first ${entries.length}` : 'them';
+  if (total > shownMax) print`    ... and ${total - shownMax} more (--json lists ${listed})`;
 }
