@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { sleep } from '../base/waiting.js';
-import type { Client } from '../rpc/client/client.js';
+import { type Client, CodekeepError } from '../rpc/client/client.js';
 import { type CommonFlags, parseNumber, withClient } from './client-command.js';
 import { CommandError, exitStatus, print } from './output.js';
+import { supervisorOf } from './supervisor-pid.js';
 
 /** The workers' 10 s between SIGTERM and SIGKILL, and the end of a repair's current batch: as systemd waits, too. */
 const stopSeconds = 30;
 const lookEveryMs = 25;
+/** A supervisor that is well answers within 10 ms; it gets so long (ms) also where --timeout says less. */
+const answerMinMs = 1_000;
 
 export function addStop(program: Command): void {
   program
@@ -17,7 +20,7 @@ export function addStop(program: Command): void {
     .action(async (flags: CommonFlags & { timeout: number }) => {
       await withClient(
         flags,
-        (client) => stopDaemon(client, flags.timeout * 1_000),
+        (client) => stopDaemon(client, flags, flags.timeout * 1_000),
         ({ stopped, duration_ms }) => print`stopped: ${stopped.length} processes, in ${duration_ms} ms`,
       );
     });
@@ -35,11 +38,13 @@ interface StopReport {
   duration_ms: number;
 }
 
-/** @throws CommandError with what is left when the time is over */
-async function stopDaemon(client: Client, timeoutMs: number): Promise<StopReport> {
+/** @throws CommandError with what is left, or who does not answer, when the time is over */
+async function stopDaemon(client: Client, flags: CommonFlags, timeoutMs: number): Promise<StopReport> {
   const startedAt = performance.now();
-  const watched = await processesOf(client);
-  await client.call('shutdown');
+  const watched = await askToStop(client, Math.max(timeoutMs, answerMinMs)).catch((error: unknown) => {
+    if (error instanceof CodekeepError && error.code === 'TIMEOUT') throw notHeard(flags);
+    throw error;
+  });
   for (;;) {
     const left = watched.filter(({ pid, start }) => startOf(pid) === start);
     const durationMs = Math.round(performance.now() - startedAt);
@@ -50,9 +55,23 @@ async function stopDaemon(client: Client, timeoutMs: number): Promise<StopReport
   }
 }
 
-/** The daemon and its workers as the process table has them now. */
-async function processesOf(client: Client): Promise<Watched[]> {
-  const [{ pid }, status] = await Promise.all([client.call('health'), client.call('get_worker_status')]);
+/**
+ * The daemon and its workers as the process table had them when they were asked to end.
+ * @throws CodekeepError TIMEOUT where the supervisor does not answer
+ */
+async function askToStop(client: Client, timeoutMs: number): Promise<Watched[]> {
+  const startedAt = performance.now();
+  const watched = await processesOf(client, timeoutMs);
+  const leftMs = Math.max(timeoutMs - (performance.now() - startedAt), 0);
+  await client.call('shutdown', {}, { timeoutMs: leftMs });
+  return watched;
+}
+
+async function processesOf(client: Client, timeoutMs: number): Promise<Watched[]> {
+  const [{ pid }, status] = await Promise.all([
+    client.call('health', {}, { timeoutMs }),
+    client.call('get_worker_status', {}, { timeoutMs }),
+  ]);
   const workers = 'workers' in status ? status.workers : [status];
   const named = [
     { name: 'supervisor', pid },
@@ -84,5 +103,22 @@ function notStopped(left: readonly Watched[], timeoutMs: number): CommandError {
     `Still there after ${timeoutMs / 1_000} s: ${names}.`,
     'The stop goes on; wait longer, or look into "codekeep logs supervisor" once it answers again.',
     exitStatus.left,
+  );
+}
+
+/** It is named and not signalled: who keeps it from answering, and whether it may be killed, a person has to say. */
+function notHeard(flags: CommonFlags): CommandError {
+  const found = supervisorOf(flags, process.env);
+  if (found === null)
+    return new CommandError(
+      'The supervisor does not answer, and was not stopped.',
+      'Find its process (pgrep -af "codekeep.* serve"), and let it go on (kill -CONT) or end it (kill -KILL): its workers end with it.',
+    );
+  const { pid, isHalted } = found;
+  return new CommandError(
+    `The supervisor (pid ${pid}) ${isHalted ? 'is halted (SIGSTOP), does not answer' : 'does not answer'}, and was not stopped.`,
+    isHalted
+      ? `Let it go on ("kill -CONT ${pid}") and stop it again, or end it ("kill -KILL ${pid}"): its workers end with it.`
+      : `Wait longer, or end it ("kill -KILL ${pid}"): its workers end with it.`,
   );
 }

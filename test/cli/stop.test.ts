@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { codekeep } from '../harness/command.js';
-import { childrenOf, isAlive } from '../harness/processes.js';
+import { childrenOf, isAlive, stateOf } from '../harness/processes.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { waitFor, within } from '../harness/waiting.js';
 
@@ -42,6 +42,28 @@ suite('codekeep stop', () => {
     } finally {
       process.kill(watcher, 'SIGCONT');
     }
+    await within('its exit', daemon.exited);
+  });
+
+  test('returns where the supervisor does not answer, names it, and leaves it alone', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const daemon = await sandbox.startDaemon();
+    const byState = ['--state-dir', daemon.stateDir];
+    const bySocket = ['--socket', daemon.socket];
+    process.kill(daemon.pid, 'SIGSTOP');
+    try {
+      for (const where of [byState, bySocket]) {
+        const { status, stdout, stderr } = await codekeep(sandbox, 'stop', '--timeout', '1', ...where);
+        assert.deepEqual([status, stdout], [1, '']);
+        const says = `^codekeep: The supervisor \\(pid ${daemon.pid}\\) is halted.*\n {2}.*kill -CONT ${daemon.pid}`;
+        assert.match(stderr, new RegExp(says));
+        assert.equal(stateOf(daemon.pid), 'T', 'nobody signalled it');
+      }
+    } finally {
+      process.kill(daemon.pid, 'SIGCONT');
+    }
+    assert.equal((await daemon.call('health')).pid, daemon.pid);
+    assert.equal((await codekeep(sandbox, 'stop', ...byState)).status, 0);
     await within('its exit', daemon.exited);
   });
 });
