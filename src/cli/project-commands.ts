@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { Result } from '../contract/index.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { print, printTable } from './output.js';
 import { projectRoot, shownPath } from './paths.js';
@@ -60,17 +61,17 @@ export function addProjectCommands(program: Command): void {
     .description('List what could not be brought back, and why')
     .argument('[dir]', "the project's root folder; without it the project around the working directory")
     .action(async (dir: string | undefined, flags: CommonFlags) => {
-      let root_dir = '';
+      let status: Result<'get_project_status'> | null = null;
       await withClient(
         flags,
         async (client) => {
-          root_dir = await projectRoot(client, dir);
+          const root_dir = await projectRoot(client, dir);
+          // First, so that what it says of the time is not newer than the list.
+          status = await client.call('get_project_status', { root_dir });
           return await client.call('list_unprotected', { root_dir, limit: 1000 });
         },
-        ({ entries, next_cursor }) => {
-          if (entries.length === 0) print`everything can be brought back`;
-          printTable(entries.map(({ path, reason }) => [shownPath(root_dir, path), reason]));
-          if (next_cursor !== null) print`... and more`;
+        (list) => {
+          if (status !== null) printUnprotected(list, status);
         },
       );
     });
@@ -90,4 +91,24 @@ export function addProjectCommands(program: Command): void {
         },
       );
     });
+}
+
+function printUnprotected(
+  { entries, next_cursor }: Result<'list_unprotected'>,
+  status: Result<'get_project_status'>,
+): void {
+  const { root_dir, freshness, last_verified_at } = status;
+  printTable(entries.map(({ path, reason }) => [shownPath(root_dir, path), reason]));
+  if (next_cursor !== null) print`... and more`;
+  if (freshness === 'fresh') {
+    if (entries.length === 0) print`everything can be brought back`;
+    return;
+  }
+  // What was made or changed since then is not in the index, and is lost with its file.
+  if (last_verified_at === null)
+    print`never compared with the disk yet: what can be brought back is not known`;
+  else if (entries.length === 0)
+    print`everything that was there at the last comparison, ${last_verified_at}, can be brought back`;
+  else print`as of the last comparison, ${last_verified_at}`;
+  print`the index is ${freshness} now${status.reason === null ? '' : `: ${status.reason}`}`;
 }
