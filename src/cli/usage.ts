@@ -13,6 +13,9 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   job_id: ['id'],
 };
 
+/** What the dispatcher says of any wrong params: words for those who call methods themselves. */
+const isForCallers = /\brpc\.discover\b/u;
+
 /**
  * Params that the supervisor refused are wrong usage of the command that sent them; said in the command's own words.
  * So is a relative path where there is no folder that it could be relative to.
@@ -32,7 +35,7 @@ export function asUsage(error: unknown, command: Command | null): unknown {
   const path = namesOf(command).join(' ');
   return new CommandError(
     message === '' ? error.message : message,
-    `"${path} --help" says what it takes.`,
+    isForCallers.test(error.hint) ? `"${path} --help" says what it takes.` : error.hint,
     exitStatus.usage,
   );
 }

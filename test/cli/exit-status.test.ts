@@ -68,10 +68,21 @@ suite('exit statuses', () => {
 
   test('2 for a project that cannot be one', async () => {
     const { status, stderr } = await at('add', join(root, 'a.py'));
-    assert.deepEqual([status, stderr.split('\n')[0]], [2, 'codekeep: [dir]: is not a folder']);
+    assert.deepEqual(
+      [status, stderr],
+      [2, 'codekeep: [dir]: is not a folder\n  Give the folder, not a file in it.\n'],
+    );
     const asJson = await at('add', join(root, 'a.py'), '--json');
     const { error } = JSON.parse(asJson.stderr) as { error: { message: string } };
     assert.deepEqual([asJson.status, error.message], [2, '[dir]: is not a folder']);
+  });
+
+  test('2 for what is not the user’s own, with what to give instead', async () => {
+    for (const dir of ['/', daemon.stateDir]) {
+      const { status, stderr } = await at('add', dir);
+      const says = 'codekeep: [dir]: cannot be a project\n  Give a folder of your own files.\n';
+      assert.deepEqual([status, stderr], [2, says], dir);
+    }
   });
 
   test('call is about methods and params: it speaks their words, and a refusal is a call that failed', async () => {
