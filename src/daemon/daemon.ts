@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfig } from '../base/config.js';
-import { CodekeepError, messageOf } from '../base/errors.js';
+import { messageOf } from '../base/errors.js';
+import { makeFolders } from '../base/make-folders.js';
 import { makePrivate } from '../base/umask.js';
 import { version } from '../base/package.js';
 import type { Locations } from '../base/locations.js';
@@ -66,7 +66,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   const startedAt = Date.now();
   makePrivate();
   const config = readConfig(locations.config, locations.isConfigNamed);
-  makeStateDir(locations.stateDir);
+  makeFolders(locations.stateDir, stateDirHint);
   const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
   const subscriptions = new Subscriptions();
   const supervisor = new Supervisor({
@@ -170,18 +170,6 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   };
 }
 
-function makeStateDir(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new CodekeepError(
-      'INVALID_PARAMS',
-      `The state directory ${path} cannot be made: ${messageOf(error)}.`,
-      'Make it writable, or give another one with --state-dir.',
-    );
-  }
-}
-
 async function begin(
   supervisor: Supervisor,
   repair: RepairCommand,
@@ -218,6 +206,9 @@ function workerPids(supervisor: Supervisor): number[] {
   const processes = workerKinds.map((kind) => supervisor.slots[kind].process);
   return processes.filter((worker) => worker !== null && !worker.hasExited).map((worker) => worker?.pid ?? 0);
 }
+
+const stateDirHint =
+  'The state directory needs it: give another one with --state-dir, or see that this one can be made.';
 
 const startHint = 'Not everything was started. Mend the cause, then restart the daemon.';
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
+import { codekeep } from '../harness/command.js';
 import { childrenOf, isAlive, openFiles, stateOf } from '../harness/processes.js';
 import type { Daemon } from '../harness/daemon.js';
 import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
@@ -101,5 +102,19 @@ suite('codekeep serve', () => {
     assert.equal(daemon.stderr, 'forced: every worker is killed\n');
     daemon.expectedStderr = daemon.stderr;
     await waitFor('nothing is left', () => !processes.some(isAlive), 2_000);
+  });
+
+  test('a folder that cannot be made ends the start, and is named', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const says = 'codekeep: The folder /proc/foo cannot be made: nothing can be made in /proc.';
+    for (const [flags, hint] of [
+      [['--state-dir', '/proc/foo/state'], '--state-dir'],
+      [['--state-dir', sandbox.path('state'), '--socket', '/proc/foo/x.sock'], '--socket'],
+    ] as const) {
+      const { status, stdout, stderr } = await codekeep(sandbox, 'serve', ...flags);
+      const [first, second = ''] = stderr.split('\n');
+      assert.deepEqual([status, stdout, first], [2, '', says]);
+      assert.ok(second.includes(`give another`) && second.includes(hint), second);
+    }
   });
 });

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, lchown, link, lstat, mkdir, realpath, unlink } from 'node:fs/promises';
+import { chmod, lchown, link, lstat, realpath, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
 import { CodekeepError, errnoOf, ignoreErrno, messageOf } from '../../base/errors.js';
 import { assertSocketPathFits } from '../../base/locations.js';
+import { makeFolders } from '../../base/make-folders.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 
 /**
@@ -27,8 +28,8 @@ export interface SocketFile {
  * temporary one and never a socket that somebody else has put in our place.
  * @param group the number of a group that may use it, too: it becomes 0660, the folder 0750 if it is made here
  * @throws CodekeepError TARGET_FILE_EXISTS where the path is no socket or a live one, LIMIT_EXCEEDED where it is
- *   too long, INVALID_PARAMS where it cannot be given to the group or others may write its folder; system errors
- *   (EACCES, ...) as they come
+ *   too long, INVALID_PARAMS where its folder cannot be made, others may write that, or it cannot be given to the
+ *   group; system errors (EACCES, ...) as they come
  */
 export async function listenAt(
   server: Server,
@@ -37,8 +38,8 @@ export async function listenAt(
 ): Promise<SocketFile> {
   const path = resolve(socketPath);
   assertSocketPathFits(path);
-  const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  if (made !== undefined && group !== null) await shareWith(group, dirname(path), 0o750);
+  const isMade = makeFolders(dirname(path), folderHint);
+  if (isMade && group !== null) await shareWith(group, dirname(path), 0o750);
   const folder = await PinnedFolder.open(await realpath(dirname(path)));
   try {
     assertOnlyOurs(await folder.stat(), dirname(path));
@@ -60,6 +61,8 @@ export async function listenAt(
     await folder.close();
   }
 }
+
+const folderHint = 'The socket needs it: give another path with --socket or CODEKEEP_SOCKET.';
 
 /**
  * Whoever may write the folder can put a socket of his own in the place of ours, and hear every request. A sticky

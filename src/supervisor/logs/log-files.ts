@@ -1,10 +1,11 @@
-import { mkdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type winston from 'winston';
 import { Change } from '../../base/change.js';
 import { ignoreErrno, messageOf } from '../../base/errors.js';
 import { isJournal, journalLines } from '../../base/journald.js';
+import { makeFolders } from '../../base/make-folders.js';
 import type { LogLevel } from '../../base/ipc.js';
 import { type LogType, logTypes } from '../../contract/logs.js';
 import { Serial } from '../../base/serial.js';
@@ -71,7 +72,7 @@ export class LogFiles {
     this.folder = folder;
     this.#level = level;
     this.#fileBytesMax = fileBytes;
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolders(folder, 'The logs need it: see that it can be made.');
     for (const type of logTypes) this.#held.set(type, []);
   }
 
