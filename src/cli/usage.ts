@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import { CodekeepError } from '../rpc/client/client.js';
+import { CodekeepError, RpcError } from '../rpc/client/client.js';
 import { CommandError, exitStatus } from './output.js';
+import { inCommands } from './own-words.js';
 
 /** Where the command line has another word for what the wire calls so; the rest is alike (batch_size, --batch-size). */
 const otherWords: Readonly<Record<string, readonly string[]>> = {
@@ -18,8 +19,9 @@ const isForCallers = /\brpc\.discover\b/u;
 
 /**
  * Params that the supervisor refused are wrong usage of the command that sent them; said in the command's own words.
- * So is a relative path where there is no folder that it could be relative to.
- * @returns the error as it came where it is another one, or where the user named method and params himself
+ * So is a relative path where there is no folder that it could be relative to. Other errors stay what they are, with
+ * their hints in the command line's words.
+ * @returns the error as it came where the user named method and params himself
  */
 export function asUsage(error: unknown, command: Command | null): unknown {
   if (error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd')
@@ -28,8 +30,8 @@ export function asUsage(error: unknown, command: Command | null): unknown {
       'Change to a folder that is there, or name one with -C.',
       exitStatus.usage,
     );
-  if (!(error instanceof CodekeepError) || error.code !== 'INVALID_PARAMS') return error;
   if (command === null || command.name() === 'call') return error;
+  if (!(error instanceof CodekeepError) || error.code !== 'INVALID_PARAMS') return withOwnHint(error);
   const issues = issuesOf(error.details['issues']);
   const message = issues.map(({ param, message: text }) => `${wordFor(command, param)}: ${text}`).join('; ');
   const path = namesOf(command).join(' ');
@@ -38,6 +40,14 @@ export function asUsage(error: unknown, command: Command | null): unknown {
     isForCallers.test(error.hint) ? `"${path} --help" says what it takes.` : error.hint,
     exitStatus.usage,
   );
+}
+
+function withOwnHint(error: unknown): unknown {
+  if (error instanceof CodekeepError)
+    return new CodekeepError(error.code, error.message, inCommands(error.hint), error.details);
+  if (error instanceof RpcError)
+    return new RpcError(error.number, error.message, inCommands(error.hint), error.data);
+  return error;
 }
 
 interface Issue {

@@ -91,6 +91,18 @@ suite('exit statuses', () => {
     assert.match(stderr, /limit[^]*data\.issues/);
   });
 
+  test('a hint names the command, and for call the method', async () => {
+    const unknown = await at('remove', '/no/such/project');
+    assert.match(
+      unknown.stderr,
+      /\n {2}Call "codekeep status" to see .*, or "codekeep add" to register one\.\n$/,
+    );
+    const deleted = await at('restore', 'a.py', '--project', root);
+    assert.match(deleted.stderr, /\n {2}.*"codekeep deleted"/);
+    const called = await at('call', 'remove_project', '{"root_dir": "/no/such/project"}');
+    assert.match(called.stderr, /\n {2}Call list_projects /);
+  });
+
   test('4 where a repair leaves something that a person must look at, foreseen by the dry run', async () => {
     const other = await sandbox.project({ 'lost.py': 'lost = 1\n' });
     const project = await daemon.addProject(other);

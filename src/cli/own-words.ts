@@ -1,0 +1,21 @@
+/** What a person types for what the wire calls so. Methods without a command of their own are left as they are. */
+const commands: Readonly<Record<string, string>> = {
+  accept_deletions: 'accept',
+  add_project: 'add',
+  check_database: 'check',
+  get_project_status: 'status',
+  list_deleted_files: 'deleted',
+  list_jobs: 'jobs',
+  list_projects: 'status',
+  repair_database: 'repair',
+  start_worker: 'worker start',
+  update_indexes: 'update',
+  view_worker_logs: 'logs',
+};
+
+const methods = new RegExp(`\\b(?:${Object.keys(commands).join('|')})\\b`, 'gu');
+
+/** A hint of the supervisor in words of the command line. For hints only: names that came from disk stay exact. */
+export function inCommands(hint: string): string {
+  return hint.replaceAll(methods, (method) => `"codekeep ${commands[method] ?? method}"`);
+}
