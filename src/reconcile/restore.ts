@@ -69,7 +69,7 @@ export function chooseDeleted(index: IndexDatabase, project: Project, choice: Re
   throw new CodekeepError(
     'LIMIT_EXCEEDED',
     `More than ${restoreFilesMax} files match.`,
-    'repair_database with deleted_since ("codekeep repair --deleted-since") brings back any number; or restore them folder by folder.',
+    'A repair with deleted_since brings back any number; or restore them folder by folder.',
   );
 }
 

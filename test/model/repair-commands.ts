@@ -69,9 +69,11 @@ function assertRepaired(model: Model, world: World, { before, left, since }: Bef
   // A watcher that is stopped between the copy and the mark has left the sign of a deletion.
   const isHalfNoted = ({ path }: Row): boolean =>
     model.seenGoing.has(path) && after.get(path)?.cause === 'repair';
+  // What was indexed from a file system that did not belong there is with that, for all anybody knows.
+  const isElsewhere = ({ path }: Row): boolean => model.strange.has(path);
   const missing = model.isWatched
     ? []
-    : before.filter((row) => isLost(row) && !left.has(row.path) && !isHalfNoted(row));
+    : before.filter((row) => isLost(row) && !left.has(row.path) && !isHalfNoted(row) && !isElsewhere(row));
   const wanted =
     since === null ? [] : [...after.values()].filter((row) => row.deleted === 1 && isWatchersMark(row));
   const owed = [...missing, ...wanted].map(({ path }) => path);
