@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import {
@@ -83,11 +83,18 @@ test('another file system on the same path, and the bare mount point, are told a
   assert.equal(new Set(seen).size, seen.length, seen.join('\n'));
 });
 
+/** The kernel's clock for time stamps goes in steps of some milliseconds. */
+function untilLaterThan(time: bigint, probe: string): void {
+  do writeFileSync(probe, '');
+  while (lstatSync(probe, { bigint: true }).mtimeNs <= time);
+}
+
 test('one tmpfs over another is the upper one', (t) => {
   const folder = temporaryFolder(t);
   if (!mount(t, '-t', 'tmpfs', 'tmpfs', folder)) return;
   atEnd(t, () => unmount(folder));
   const lower = identityOf(folder);
+  untilLaterThan(lstatSync(folder, { bigint: true }).birthtimeNs, join(folder, 'clock'));
   if (!mount(t, '-t', 'tmpfs', 'tmpfs', folder)) return;
   const upper = identityOf(folder);
   unmount(folder);
