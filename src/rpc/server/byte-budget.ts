@@ -4,11 +4,13 @@ const freeBytes = 16 * 1024;
 /** Who holds bytes; waked when it may read on. */
 export interface Holder {
   wake(): void;
+  /** While a request of it is being answered it needs no more bytes to get on, however long that takes. */
+  readonly isServed: boolean;
 }
 
 /**
  * What the requests of all connections hold together: read in part, waiting, and not answered yet. Beyond the
- * limit only small requests are read, and one large one at a time, so that those that have begun end.
+ * limit only small requests are read, and one large one at a time, so that those that are read in part end.
  */
 export class ByteBudget {
   readonly #maxBytes: number;
@@ -40,8 +42,8 @@ export class ByteBudget {
   /** Whether a connection may read on; where it may not, it is waked when it is worth asking again. */
   mayGrow(holder: Holder, bytes: number): boolean {
     if (bytes < freeBytes || this.#total < this.#maxBytes) return true;
-    const [first] = this.#large.keys();
-    if (first === undefined || first === holder) return true;
+    const first = [...this.#large.keys()].find(({ isServed }) => !isServed);
+    if (!holder.isServed && (first === undefined || first === holder)) return true;
     this.#refused.add(holder);
     return false;
   }

@@ -93,6 +93,10 @@ export class Connection {
     this.#socket.destroy();
   }
 
+  get isServed(): boolean {
+    return this.#pendingBytes > 0;
+  }
+
   /** It may read on: there is room again. */
   wake(): void {
     this.#lane.wake();

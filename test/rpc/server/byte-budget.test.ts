@@ -4,8 +4,8 @@ import { ByteBudget, type Holder } from '#src/rpc/server/byte-budget.js';
 
 const KiB = 1024;
 
-function holder(): Holder & { woken: number } {
-  const made = { woken: 0, wake: () => void (made.woken += 1) };
+function holder(isServed = false): Holder & { woken: number } {
+  const made = { woken: 0, isServed, wake: () => void (made.woken += 1) };
   return made;
 }
 
@@ -19,6 +19,16 @@ test('small requests are always read, large ones while there is room, and one of
   assert.equal(budget.mayGrow(third, 40 * KiB), false);
   assert.equal(budget.mayGrow(third, 10 * KiB), true);
   assert.equal(budget.mayGrow(first, 80 * KiB), true);
+});
+
+test('who waits for an answer keeps no room from those who are read in part', () => {
+  const budget = new ByteBudget(100 * KiB);
+  const [served, other] = [holder(true), holder()];
+  budget.note(served, 150 * KiB);
+  assert.equal(budget.mayGrow(served, 150 * KiB), false);
+  assert.equal(budget.mayGrow(other, 20 * KiB), true);
+  budget.note(other, 80 * KiB);
+  assert.equal(budget.mayGrow(other, 80 * KiB), true, 'it is the one that is read to its end');
 });
 
 test('who was refused is waked when others let go, and nothing is left when all have', () => {
