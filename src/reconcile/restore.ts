@@ -79,6 +79,7 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
   const devices = new DeviceDoubts(index, project);
   const observed = new TreePresence(project.rootDir);
   const places = new PlacingProblems(project.rootDir);
+  const versions = new VersionStore(index, project);
   for (const row of rows) {
     assertRelativePath(row.path);
     const presence = observed.at(row.path);
@@ -87,8 +88,9 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
     if (doubt !== null) throw rootUnavailable(`${row.path}: ${doubt}`);
     const obstacle = places.at(row.path);
     if (obstacle !== null) throw cannotPlace(row.path, obstacle);
-    if (isMoved(row) && new VersionStore(index, project).observe().look(row.path).stats?.size === row.size)
-      continue;
+    if (isMoved(row) && versions.observe().look(row.path).stats?.size === row.size) continue;
+    const bare = isMoved(row) ? versions.bareReason() : null;
+    if (bare !== null) throw cannotPlace(row.path, bare);
     const image = imageOf(index, row);
     if ('problem' in image) {
       throw new CodekeepError(

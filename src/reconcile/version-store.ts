@@ -14,7 +14,7 @@ import type { FileStamp } from '../base/stamp.js';
 import { temporaryName } from '../base/temporary-names.js';
 import { folderAttributes } from '../store/folders.js';
 import type { IndexDatabase } from '../store/index-database.js';
-import type { Project } from '../store/projects.js';
+import { isFurnished, noteFurnished, type Project } from '../store/projects.js';
 import type { FileRow } from '../store/files.js';
 import { imageWith } from './image.js';
 import { versionsMarker } from './version-dir.js';
@@ -60,10 +60,24 @@ export class VersionStore {
     return attributes === null ? null : { ...attributes, mode: attributes.mode | ownerAll };
   }
 
+  /**
+   * Why the folder at its path is not the one that has the copies: a mount point without its disk has no marker. One that
+   * is not there at all was taken away, and is made anew.
+   */
+  bareReason(): string | null {
+    const { versionDir } = this.#project;
+    if (!isFurnished(this.#index, versionDir) || presenceAt(versionDir) !== 'directory') return null;
+    return presenceAt(join(versionDir, versionsMarker)) === 'absent'
+      ? `${versionDir} is not the folder that has the copies: mount its disk; if it was emptied on purpose, remove the folder`
+      : null;
+  }
+
   /** Opens it for writing, and makes it where it is missing: only for its owner, whatever the project's files permit. */
   async openPlacer(): Promise<FilePlacer> {
     const { rootDir, versionDir, id } = this.#project;
     const isInside = isWithin(rootDir, versionDir);
+    const bare = this.bareReason();
+    if (bare !== null) throw new CodekeepError('ROOT_UNAVAILABLE', bare, 'Then it is tried again.');
     // Step by step: Node's own recursive mkdir spins where a parent exists and nothing can be made in it, as in /proc.
     const above = isInside ? rootDir : nearestFolder(versionDir);
     const base = await PinnedFolder.open(above);
@@ -73,6 +87,8 @@ export class VersionStore {
       try {
         await furnish(folder, versionsMarker, 'Copies of deleted files, kept by codekeep.\n');
         if (isInside) await furnish(folder, '.gitignore', '*\n');
+        if (!isFurnished(this.#index, versionDir))
+          await this.#index.write(() => noteFurnished(this.#index, versionDir));
         const { folder: top } = await folder.childMade(id, { mode: 0o700, uid: null, gid: null });
         return new FilePlacer(top, (path) => this.#attributesOf(path));
       } finally {

@@ -134,6 +134,19 @@ export function noteVersionDir(index: IndexDatabase, path: string): void {
   index.sql('INSERT INTO version_dirs (path) VALUES (?) ON CONFLICT DO NOTHING').run(path);
 }
 
+/** Its marker is there: where it is missing later on, what is at the path is another folder. */
+export function noteFurnished(index: IndexDatabase, path: string): void {
+  noteVersionDir(index, path);
+  index.sql('UPDATE version_dirs SET furnished = 1 WHERE path = ?').run(path);
+}
+
+export function isFurnished(index: IndexDatabase, path: string): boolean {
+  const row = index
+    .sql<[string], { furnished: number }>('SELECT furnished FROM version_dirs WHERE path = ?')
+    .get(path);
+  return row?.furnished === 1;
+}
+
 export function deleteProject(index: IndexDatabase, id: string): void {
   index.sql('DELETE FROM projects WHERE id = ?').run(id);
 }

@@ -213,4 +213,7 @@ export const migrations: readonly string[] = [
   `
   ALTER TABLE projects ADD COLUMN head_log TEXT;          -- newest entry of HEAD's log then; NULL: none, or older
   `,
+  `
+  ALTER TABLE version_dirs ADD COLUMN furnished INTEGER NOT NULL DEFAULT 0; -- its marker was put there
+  `,
 ];

@@ -3,6 +3,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -199,4 +200,46 @@ test("a folder among codekeep's own files is refused", async (t) => {
   const version_dir = join(daemon.stateDir, 'backups');
   const error = await daemon.refusal('add_project', { root_dir, version_dir });
   assert.deepEqual([error.code, /codekeep's own/u.test(error.message)], ['INVALID_PARAMS', true]);
+});
+
+test('a mount point whose disk with the copies is away is neither filled nor believed', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({
+    'a.py': 'a = 1\n',
+    'b.py': 'b = 1\n',
+    'large.bin': 'x'.repeat(20_000),
+  });
+  const original = filesOf(root);
+  const versions = sandbox.path('versions');
+  const daemon = await sandbox.startDaemon({
+    config: { autostart: ['file_watcher'], max_file_bytes: 10_000 },
+  });
+  const { project_id } = await daemon.call('add_project', { root_dir: root, version_dir: versions });
+  await daemon.call('wait_until_fresh', { project_id });
+  await daemon.call('delete_file', { project_id, path: 'large.bin' });
+  const disk = sandbox.path('disk');
+  renameSync(versions, disk);
+  mkdirSync(versions);
+
+  rmSync(join(root, 'a.py'));
+  await daemon.call('wait_until_fresh', { project_id });
+  const { files } = await daemon.call('get_project_status', { project_id });
+  assert.deepEqual([files.deleted, files.without_copy], [2, 1]);
+  const large = { project_id, paths: ['large.bin'] };
+  assert.match((await daemon.refusal('restore_deleted_files', large)).message, /mount its disk/);
+  await daemon.stopWorkers('file_watcher');
+  rmSync(join(root, 'b.py'));
+  for (const dry_run of [true, false]) {
+    const { unknown } = await daemon.repair({ project_id, dry_run });
+    assert.deepEqual(unknown.map(({ path }) => path).sort(), ['a.py', 'b.py', 'large.bin']);
+    assert.match(unknown[0]?.reason ?? '', /mount its disk/);
+  }
+  assert.deepEqual(readdirSync(versions), []);
+
+  rmSync(versions, { recursive: true });
+  renameSync(disk, versions);
+  assert.deepEqual(pathsOf((await daemon.repair({ project_id })).files_restored_from_cst), ['a.py', 'b.py']);
+  await daemon.call('restore_deleted_files', { project_id, cause: 'asked' });
+  await daemon.call('restore_deleted_files', { project_id, paths: ['a.py'] });
+  assert.deepEqual(filesOf(root), original);
 });

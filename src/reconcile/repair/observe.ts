@@ -48,6 +48,7 @@ export class Observer {
   readonly #inProject: TreePresence;
   readonly #inVersions: TreePresence;
   readonly #isBlocked: boolean;
+  readonly #bareReason: string | null;
   readonly #devices: DeviceDoubts;
   readonly #projectProblems: PlacingProblems;
   readonly #versionsProblems: PlacingProblems;
@@ -59,6 +60,7 @@ export class Observer {
     this.#inProject = new TreePresence(project.rootDir);
     this.#inVersions = this.#versions.observe();
     this.#isBlocked = this.#versions.isBlocked();
+    this.#bareReason = this.#versions.bareReason();
     this.#devices = new DeviceDoubts(index, project);
     this.#projectProblems = new PlacingProblems(project.rootDir);
     this.#versionsProblems = new PlacingProblems(this.#versions.root, { mayBeMissing: true });
@@ -111,6 +113,7 @@ export class Observer {
 
   #copyOf(row: FileRow): VersionPresence {
     if (this.#isBlocked) return 'blocked';
+    if (this.#bareReason !== null) return `unknown:${this.#bareReason}`;
     const presence = this.#inVersions.at(row.path);
     if (row.kind === 'folder') return presence === 'directory' ? this.#folderCopyOf(row) : copyless(presence);
     const isOfKind = presence === (row.kind === 'symlink' ? 'symlink' : 'file');
