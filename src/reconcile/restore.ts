@@ -14,14 +14,18 @@ import {
   clearDeleted,
   type FileRow,
   forgetEmptyFolders,
+  markIgnored,
   pageOfFiles,
   requireFile,
   restampFile,
 } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
+import { rulesOf } from './bounds.js';
 import { DeviceDoubts } from './devices.js';
+import { readGitState } from './git-state.js';
 import { imageOf } from './image.js';
+import type { IndexingContext } from './index-paths.js';
 import { moveBack } from './move-back.js';
 import { openProjectPlacer } from './project-placer.js';
 import { assertRegisteredRoot, inspectRoot, rootUnavailable } from './project-root.js';
@@ -173,6 +177,17 @@ export async function restoreDeleted(
   } finally {
     await placer.finish();
   }
+}
+
+/** What rules ignore where it came back to is no content there, and no event tells of it. */
+export async function ignoreAgain(context: IndexingContext, rows: readonly FileRow[]): Promise<void> {
+  const { index, project, signal, now } = context;
+  const rules = rulesOf(context, await readGitState(project.rootDir, signal));
+  const ignored = rows.filter(({ path }) => rules.ignoresPath(path, false));
+  if (ignored.length === 0) return;
+  await index.write(() => {
+    for (const { id } of ignored) markIgnored(index, id, now());
+  }, signal);
 }
 
 /** Its only copy is the one in versions. */

@@ -223,8 +223,8 @@ test('a mount point whose disk with the copies is away is neither filled nor bel
 
   rmSync(join(root, 'a.py'));
   await daemon.call('wait_until_fresh', { project_id });
-  const { files } = await daemon.call('get_project_status', { project_id });
-  assert.deepEqual([files.deleted, files.without_copy], [2, 1]);
+  const { files: counts } = await daemon.call('get_project_status', { project_id });
+  assert.deepEqual([counts.deleted, counts.without_copy], [2, 1]);
   const large = { project_id, paths: ['large.bin'] };
   assert.match((await daemon.refusal('restore_deleted_files', large)).message, /mount its disk/);
   await daemon.stopWorkers('file_watcher');

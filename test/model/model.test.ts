@@ -70,6 +70,16 @@ const sequences: Readonly<Record<string, () => ModelCommand[]>> = {
     edits.setRule(null),
     asked.follow(),
   ],
+  'what is restored where rules ignore it is no content': () => [
+    edits.removeFolder('d'),
+    asked.follow(),
+    edits.setRule('*'),
+    asked.follow(),
+    asked.restoreDeleted('d/a.py'),
+    asked.follow(),
+    edits.setRule(null),
+    asked.follow(),
+  ],
   'a symlink where a folder was ends what was in the folder': () => [
     edits.rename('folder', 'd', '', 'f'),
     edits.makeSymlink('', 'd', 'f'),

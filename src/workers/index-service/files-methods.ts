@@ -2,7 +2,7 @@ import { assertRelativePath } from '../../base/paths.js';
 import { pointInTime } from '../../contract/fields.js';
 import type { Result } from '../../contract/index.js';
 import { deleteFile } from '../../reconcile/delete-file.js';
-import { chooseDeleted, rehearseRestore, restoreDeleted } from '../../reconcile/restore.js';
+import { chooseDeleted, ignoreAgain, rehearseRestore, restoreDeleted } from '../../reconcile/restore.js';
 import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
@@ -70,7 +70,10 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
         deleted_after === undefined ? undefined : (pointInTime(deleted_after, Date.now()) ?? undefined);
       const rows = chooseDeleted(index, project, { paths, pathPrefix: path_prefix, deletedAfter, cause });
       if (dry_run) await rehearseRestore(index, project, rows, call.signal);
-      else await restoreDeleted(index, project, rows, Date.now);
+      else {
+        await restoreDeleted(index, project, rows, Date.now);
+        await ignoreAgain(indexingContext(context, parsing, project, call.signal), rows);
+      }
       return { restored: rows.map(({ path }) => ({ path })), dry_run };
     },
   };
