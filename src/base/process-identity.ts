@@ -17,10 +17,23 @@ export function identify(pid: number): ProcessIdentity | null {
   }
 }
 
+/** Whether a signal such as SIGSTOP keeps it from doing anything until SIGCONT. */
+export function isHalted(pid: number): boolean {
+  try {
+    return lookAtStat(pid)?.state === 'T';
+  } catch {
+    return false;
+  }
+}
+
 /** @throws where it cannot be looked at, as without a free file descriptor, which does not mean that it is gone */
 export function look(pid: number): ProcessIdentity | null {
+  return lookAtStat(pid)?.identity ?? null;
+}
+
+function lookAtStat(pid: number): Stat | null {
   try {
-    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'))?.identity ?? null;
+    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch (error) {
     return ignoreErrno('ENOENT', 'ESRCH')(error) ?? null;
   }
@@ -29,6 +42,8 @@ export function look(pid: number): ProcessIdentity | null {
 /** What is read of /proc/PID/stat. */
 export interface Stat {
   identity: ProcessIdentity;
+  /** One letter, see proc_pid_stat(5). */
+  state: string;
   parent: number;
   /** The pid of the process that began its session with setsid(2); a child can leave its group, but not this. */
   session: number;
@@ -42,7 +57,7 @@ export function parseStat(pid: number, stat: string): Stat | null {
   const [state, parent, , session] = fields;
   const startTime = fields[19];
   if (state === undefined || startTime === undefined || state === 'Z' || state === 'X') return null;
-  return { identity: { pid, startTime }, parent: Number(parent), session: Number(session) };
+  return { identity: { pid, startTime }, state, parent: Number(parent), session: Number(session) };
 }
 
 /** True as well where only its pid is known to be taken: what cannot be looked at is not said to be gone. */

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { identify, isAlive, isHalted, type ProcessIdentity } from '../base/process-identity.js';
 import { sleep } from '../base/waiting.js';
 import { type Client, CodekeepError } from '../rpc/client/client.js';
 import { type CommonFlags, parseNumber, withClient } from './client-command.js';
@@ -26,11 +26,8 @@ export function addStop(program: Command): void {
     });
 }
 
-interface Watched {
+interface Watched extends ProcessIdentity {
   name: string;
-  pid: number;
-  /** Its start, which tells it from a later process with the same pid. */
-  start: string;
 }
 
 interface StopReport {
@@ -46,7 +43,7 @@ async function stopDaemon(client: Client, flags: CommonFlags, timeoutMs: number)
     throw error;
   });
   for (;;) {
-    const left = watched.filter(({ pid, start }) => startOf(pid) === start);
+    const left = watched.filter(isAlive);
     const durationMs = Math.round(performance.now() - startedAt);
     if (left.length === 0)
       return { stopped: watched.map(({ name, pid }) => ({ name, pid })), duration_ms: durationMs };
@@ -79,22 +76,10 @@ async function processesOf(client: Client, timeoutMs: number): Promise<Watched[]
       processes.map((process) => ({ name: worker_type, pid: process.pid })),
     ),
   ];
-  return named.flatMap((process) => {
-    const start = startOf(process.pid);
-    return start === null ? [] : [{ ...process, start }];
+  return named.flatMap(({ name, pid: each }) => {
+    const identity = identify(each);
+    return identity === null ? [] : [{ name, ...identity }];
   });
-}
-
-/** When a process was started (clock ticks since boot, proc_pid_stat(5)); null for one that is gone, a zombie included. */
-function startOf(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name in field 2 may contain anything, so fields are counted from its closing parenthesis.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
-  } catch {
-    return null;
-  }
 }
 
 function notStopped(left: readonly Watched[], timeoutMs: number): CommandError {
@@ -108,16 +93,16 @@ function notStopped(left: readonly Watched[], timeoutMs: number): CommandError {
 
 /** It is named and not signalled: who keeps it from answering, and whether it may be killed, a person has to say. */
 function notHeard(flags: CommonFlags): CommandError {
-  const found = supervisorOf(flags, process.env);
-  if (found === null)
+  const pid = supervisorOf(flags, process.env);
+  if (pid === null)
     return new CommandError(
       'The supervisor does not answer, and was not stopped.',
       'Find its process (pgrep -af "codekeep.* serve"), and let it go on (kill -CONT) or end it (kill -KILL): its workers end with it.',
     );
-  const { pid, isHalted } = found;
+  const isStopped = isHalted(pid);
   return new CommandError(
-    `The supervisor (pid ${pid}) ${isHalted ? 'is halted (SIGSTOP), does not answer' : 'does not answer'}, and was not stopped.`,
-    isHalted
+    `The supervisor (pid ${pid}) ${isStopped ? 'is halted (SIGSTOP), does not answer' : 'does not answer'}, and was not stopped.`,
+    isStopped
       ? `Let it go on ("kill -CONT ${pid}") and stop it again, or end it ("kill -KILL ${pid}"): its workers end with it.`
       : `Wait longer, or end it ("kill -KILL ${pid}"): its workers end with it.`,
   );

@@ -1,7 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodekeepError } from '../base/errors.js';
+import { lockHolder } from '../base/lock-holder.js';
 import { guardOpening, isBusy } from './index-database.js';
 
 /** Held until `release` or until the process is gone, however it went. */
@@ -34,21 +34,4 @@ function hold(path: string): StateLock {
     );
   }
   return { release: () => db.close() };
-}
-
-/**
- * Who holds the lock, as the kernel says; null where it does not know (a process of another container, a file system
- * that numbers its devices otherwise). A pid that somebody wrote down could be an earlier one's.
- */
-function lockHolder(path: string): number | null {
-  const { dev, ino } = statSync(path);
-  const [major, minor] = [(dev >> 8) & 0xfff, (dev & 0xff) | ((dev >> 12) & 0xfff00)];
-  const inode = [major, minor].map((part) => part.toString(16).padStart(2, '0')).concat(String(ino));
-  for (const line of readFileSync('/proc/locks', 'latin1').split('\n')) {
-    // 1: POSIX  ADVISORY  WRITE 20345 fe:00:2147286 1073741824 1073742335
-    const [, kind, , access, pid, file] = line.split(/\s+/);
-    if (kind === 'POSIX' && access === 'WRITE' && file === inode.join(':') && Number(pid) > 0)
-      return Number(pid);
-  }
-  return null;
 }
