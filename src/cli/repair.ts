@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { repairListMax } from '../contract/database.js';
 import type { Result } from '../contract/index.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { type ExitStatus, exitStatus, print, printTable } from './output.js';
@@ -9,8 +10,6 @@ import { callWithProgress } from './progress.js';
 
 /** Paths shown of each list; --json has what the supervisor gives, and get_repair all. */
 const shownMax = 20;
-/** The supervisor's own lists end here (listMax in src/workers/repair/report.ts); totals count what they leave out. */
-const listMax = 1_000;
 /** What went by one mistake went within so much (minutes), mostly. */
 const sinceMinutesMin = 10;
 
@@ -120,7 +119,7 @@ function printDeleted({ root_dir, recently_deleted }: ProjectReport): void {
   const { length } = recently_deleted;
   if (length === 0) return;
   // Nobody counts what the list leaves out.
-  const isCut = length >= listMax;
+  const isCut = length >= repairListMax;
   print`  deleted in the last day, and so not restored: ${isCut ? '1,000 or more, the newest first' : length}`;
   printTable(
     recently_deleted

@@ -57,6 +57,9 @@ const workersStopped = z.object({
 });
 export type WorkersStopped = z.infer<typeof workersStopped>;
 
+/** A repair's lists end here; totals count all, and get_repair pages through the rest. */
+export const repairListMax = 1_000;
+
 const repairReport = z.object({
   run_id: z.string(),
   dry_run: z.boolean(),

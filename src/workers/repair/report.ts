@@ -1,12 +1,10 @@
+import { repairListMax } from '../../contract/database.js';
 import type { RepairReport } from '../../base/ipc.js';
 import type { ApplyOutcome } from '../../reconcile/repair/apply.js';
 import { deletedSince } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Action, Plan } from '../../reconcile/repair/plan.js';
 import { type PlannedRepair, summaryOf } from '../../reconcile/repair/repair-project.js';
-
-/** A result's lists end here; get_repair pages through the rest. */
-const listMax = 1_000;
 
 const dayMs = 86_400_000;
 
@@ -23,9 +21,9 @@ export function reportOf(
   const brief = (verdict: Action['verdict']): { id: number; path: string }[] =>
     acted
       .filter((action) => action.verdict === verdict)
-      .slice(0, listMax)
+      .slice(0, repairListMax)
       .map(({ id, path }) => ({ id, path }));
-  const restored = acted.filter((action) => action.verdict === 'restore_from_cst').slice(0, listMax);
+  const restored = acted.filter((action) => action.verdict === 'restore_from_cst').slice(0, repairListMax);
   return {
     project_id: project.id,
     root_dir: project.rootDir,
@@ -39,10 +37,10 @@ export function reportOf(
       sha256,
     })),
     recently_deleted: recentlyDeleted(index, project.id, now, outcome === null ? acted : []),
-    unrestorable: plan.unrestorable.slice(0, listMax),
-    conflicts: [...plan.conflicts, ...(outcome?.conflicts ?? [])].slice(0, listMax),
-    unknown: plan.unknown.slice(0, listMax),
-    errors: (outcome?.errors ?? []).slice(0, listMax),
+    unrestorable: plan.unrestorable.slice(0, repairListMax),
+    conflicts: [...plan.conflicts, ...(outcome?.conflicts ?? [])].slice(0, repairListMax),
+    unknown: plan.unknown.slice(0, repairListMax),
+    errors: (outcome?.errors ?? []).slice(0, repairListMax),
     totals: totalsOf(plan, outcome),
     message: summaryOf(plan, outcome),
   };
@@ -56,9 +54,9 @@ function recentlyDeleted(
   planned: readonly Action[],
 ): ProjectReport['recently_deleted'] {
   const comesBack = new Set(planned.filter(({ targets }) => targets.includes('project')).map(({ id }) => id));
-  return deletedSince(index, projectId, now - dayMs, listMax + comesBack.size)
+  return deletedSince(index, projectId, now - dayMs, repairListMax + comesBack.size)
     .filter(({ id }) => !comesBack.has(id))
-    .slice(0, listMax)
+    .slice(0, repairListMax)
     .map(({ path, cause, deletedAt }) => ({ path, cause, deleted_at: new Date(deletedAt).toISOString() }));
 }
 
