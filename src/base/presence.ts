@@ -14,6 +14,11 @@ export function isUnknown(presence: Presence): boolean {
   return presence.startsWith('unknown:');
 }
 
+/** Why it could not be found out; for what is unknown only. */
+export function errnoIn(presence: Presence): string {
+  return presence.replace('unknown:', '');
+}
+
 type FileType = Pick<Stats | Dirent, 'isFile' | 'isDirectory' | 'isSymbolicLink'>;
 
 export function kindOf(type: FileType): 'file' | 'directory' | 'symlink' | 'other' {

@@ -1,7 +1,7 @@
 import { type FilePlacer, placementsAtOnce } from '../base/file-placer.js';
 import { reasonOf } from '../base/errors.js';
 import { relativePathProblem } from '../base/paths.js';
-import { isUnknown, type Presence, TreePresence } from '../base/presence.js';
+import { errnoIn, isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import { forEachLimited, Slicer } from '../base/waiting.js';
 import {
   type Cause,
@@ -69,7 +69,7 @@ export async function retireMissing(
     const doubt = rules === null || !isGone(row, presence) ? null : devices.doubtOf(row);
     if (isUnknown(presence) && row.ignored === 0) {
       tally.unseen.count += 1;
-      tally.unseen.reason ??= `${row.path} (${presence.slice('unknown:'.length)})`;
+      tally.unseen.reason ??= `${row.path} (${errnoIn(presence)})`;
     } else if (doubt === null) sort(row, presence, rules, sorted);
     // Whatever became of it, it is no content, and nobody has to be told.
     else if (rules?.ignoresPath(row.path, false) === true) {

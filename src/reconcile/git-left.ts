@@ -22,14 +22,16 @@ export function hasHeadMoved(known: HeadMark, git: GitState): boolean {
 /**
  * Asks git only where HEAD has moved. A repository that is gone or cannot be asked has taken nothing away: its files are
  * lost with it.
+ * @param git null where it was not asked
  * @throws the signal's reason
  */
 export async function leftByGit(
   project: HeadMark & { rootDir: string },
-  git: GitState,
+  git: GitState | null,
   signal: AbortSignal,
 ): Promise<IsLeftByGit> {
-  if (git.head === null || git.problem !== null || !hasHeadMoved(project, git)) return () => false;
+  if (git === null || git.head === null || git.problem !== null || !hasHeadMoved(project, git))
+    return () => false;
   const hadTracked = project.head !== null && project.head !== git.head;
   const had = await hadSince(project, git, signal);
   return ({ path, tracked }) => !git.isTracked(path) && ((hadTracked && tracked === 1) || had.has(path));
@@ -54,15 +56,22 @@ async function hadSince(
   const log = await ask('log', '-g', '-z', `-${entriesMax}`, ...logFormat, 'HEAD');
   const since = entriesSince(log.split('\0'), project);
   const visited = new Set([project.head ?? '', ...since.map((entry) => entry.split(' ', 1)[0] ?? '')]);
-  visited.delete(git.head ?? '');
-  const commits = [...visited].filter((name) => commitName.test(name)).slice(0, commitsMax);
+  const head = commitOf(git.head);
+  if (head !== null) visited.delete(head);
+  const commits = [...visited].filter((name) => commitOf(name) !== null).slice(0, commitsMax);
   for (const commit of commits) {
-    const listed = commitName.test(git.head ?? '')
-      ? await ask('diff-tree', '-r', '-z', ...onlyRemoved, commit, git.head ?? '')
-      : await ask('ls-tree', '-r', '-z', '--name-only', commit);
+    const listed =
+      head === null
+        ? await ask('ls-tree', '-r', '-z', '--name-only', commit)
+        : await ask('diff-tree', '-r', '-z', ...onlyRemoved, commit, head);
     for (const path of listed.split('\0')) had.add(path);
   }
   return had;
+}
+
+/** Null for the name of a branch that has no commit yet, and for none. */
+function commitOf(head: string | null): string | null {
+  return head !== null && commitName.test(head) ? head : null;
 }
 
 const onlyRemoved = ['--relative', '--name-only', '--no-renames', '--diff-filter=D'];

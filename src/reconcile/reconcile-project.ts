@@ -158,8 +158,7 @@ export async function reconcileProject(
   await index.write(() => {
     putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);
-    const blamed = seenGone.filter(isLeft).map(({ id }) => id);
-    if (blamed.length > 0) blameGit(index, blamed);
+    blameGit(index, seenGone.filter(isLeft));
     if (git.problem === null) {
       for (const { id, tracked } of compared.retracked) setTracked(index, id, tracked);
       setHead(index, project.id, git);

@@ -7,7 +7,7 @@ import { removeIfSame } from '../base/taken-file.js';
 import { changedSince, moveFile } from '../base/move-file.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { PlacingProblems } from '../base/placing-problem.js';
-import { TreePresence } from '../base/presence.js';
+import { errnoIn, isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
 import {
   type Cause,
@@ -84,6 +84,7 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
   const observed = new TreePresence(project.rootDir);
   const places = new PlacingProblems(project.rootDir);
   const versions = new VersionStore(index, project);
+  const copies = versions.observe();
   for (const row of rows) {
     assertRelativePath(row.path);
     const presence = observed.at(row.path);
@@ -92,7 +93,7 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
     if (doubt !== null) throw rootUnavailable(`${row.path}: ${doubt}`);
     const obstacle = places.at(row.path);
     if (obstacle !== null) throw cannotPlace(row.path, obstacle);
-    if (isMoved(row) && versions.observe().look(row.path).stats?.size === row.size) continue;
+    if (isMoved(row) && copies.look(row.path).stats?.size === row.size) continue;
     const bare = isMoved(row) ? versions.bareReason() : null;
     if (bare !== null) throw cannotPlace(row.path, bare);
     const image = imageOf(index, row);
@@ -131,7 +132,7 @@ function cannotPlace(path: string, obstacle: string): CodekeepError {
   );
 }
 
-function refusal(path: string, presence: string): CodekeepError {
+function refusal(path: string, presence: Presence): CodekeepError {
   if (presence === 'blocked') {
     return new CodekeepError(
       'PATH_OUTSIDE_ROOT',
@@ -140,8 +141,7 @@ function refusal(path: string, presence: string): CodekeepError {
       { path },
     );
   }
-  if (presence.startsWith('unknown:'))
-    return rootUnavailable(`${path}: ${presence.slice('unknown:'.length)}`);
+  if (isUnknown(presence)) return rootUnavailable(`${path}: ${errnoIn(presence)}`);
   return new CodekeepError(
     'TARGET_FILE_EXISTS',
     `There is already something at "${path}" (${presence}).`,

@@ -244,8 +244,8 @@ export function countWithoutCopy(index: IndexDatabase, projectId: string): numbe
 }
 
 /** Marks as git's doing what a watcher saw go while git was at work. */
-export function blameGit(index: IndexDatabase, ids: readonly number[]): void {
-  for (const id of ids) index.sql("UPDATE files SET cause = 'git' WHERE id = ? AND deleted = 1").run(id);
+export function blameGit(index: IndexDatabase, rows: readonly { id: number }[]): void {
+  for (const { id } of rows) index.sql("UPDATE files SET cause = 'git' WHERE id = ? AND deleted = 1").run(id);
 }
 
 export interface DeletedRow {

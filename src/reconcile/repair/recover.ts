@@ -20,10 +20,11 @@ import {
   unfinishedRuns,
 } from '../../store/journal.js';
 import { type Project, projectById } from '../../store/projects.js';
+import { leftByGit } from '../git-left.js';
 import { imageOf } from '../image.js';
 import { inspectRoot } from '../project-root.js';
 import { versionsRoot } from '../version-store.js';
-import { leftSince } from './repair-project.js';
+import { gitBelow } from './repair-project.js';
 import { applyIntents, type ApplyOutcome, type Intent, temporaryToken } from './apply.js';
 import type { ActionVerdict, Target } from './plan.js';
 
@@ -77,6 +78,7 @@ async function finishRun(
     if (row.targets !== '') await removeTorn(options, project, row);
   }
   const planned = new Map(rows.map((row) => [row.fileId, row]));
+  const git = await gitBelow(inspectRoot(project), options.signal);
   const closed = new ClosedFolders();
   try {
     return await applyIntents(
@@ -88,7 +90,7 @@ async function finishRun(
         rootDoubt: null,
         force: false,
         circumstances: {
-          isLeftByGit: await leftSince(project, inspectRoot(project), options.signal),
+          isLeftByGit: await leftByGit(project, git, options.signal),
           isIgnored: () => false,
           isWanted: ({ id }) => planned.get(id)?.targets.endsWith('project') === true,
           knownProblem: () => null,

@@ -14,7 +14,7 @@ import {
 } from '../../store/journal.js';
 import { noteVersionDir, type Project, setRoot } from '../../store/projects.js';
 import { rulesOf } from '../bounds.js';
-import { type IsLeftByGit, leftByGit } from '../git-left.js';
+import { leftByGit } from '../git-left.js';
 import { type GitState, readGitState } from '../git-state.js';
 import type { IgnoreRules } from '../ignore-rules.js';
 import { inspectRoot, isStillRoot, judgeRoot, type RootState } from '../project-root.js';
@@ -50,12 +50,12 @@ export interface PlannedRepair {
 export async function planRepair(options: PlanOptions, project: Project): Promise<PlannedRepair> {
   const { index, signal, force, deletedSince } = options;
   const root = inspectRoot(project);
-  const git = root.kind === 'unavailable' ? null : await readGitState(project.rootDir, signal);
+  const git = await gitBelow(root, signal);
   // A copy that the last repair placed before it failed is no sign of a deletion either.
   const owed = owedFiles(index, project.id);
   const circumstances = {
     ...plainCircumstances,
-    isLeftByGit: git === null ? () => false : await leftByGit(project, git, signal),
+    isLeftByGit: await leftByGit(project, git, signal),
     isIgnored: git === null ? () => true : ignoredNow(index, project, git),
     isWanted: wantedSince(deletedSince),
     isUnderRepair: (id: number) => owed.has(id),
@@ -67,14 +67,9 @@ export async function planRepair(options: PlanOptions, project: Project): Promis
   return { project, root, context, circumstances, plan };
 }
 
-/** Nothing is known to be git's doing where the root is away. */
-export async function leftSince(
-  project: Project,
-  root: RootState,
-  signal: AbortSignal,
-): Promise<IsLeftByGit> {
-  if (root.kind === 'unavailable') return () => false;
-  return await leftByGit(project, await readGitState(project.rootDir, signal), signal);
+/** Null where the root is away: nothing is known to be git's doing then. */
+export async function gitBelow(root: RootState, signal: AbortSignal): Promise<GitState | null> {
+  return root.kind === 'unavailable' ? null : await readGitState(root.rootDir, signal);
 }
 
 /** What rules ignored when somebody last looked may be content again, and lost. */

@@ -43,7 +43,8 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
         return { projectId: id, rootDir };
       },
       resolve_repair({ params }) {
-        if (index.placeProblem !== null) throw index.placeProblem;
+        const problem = index.placeProblem;
+        if (problem !== null) throw problem;
         const projects = projectsInScope(index, params);
         return projects.map(({ id, rootDir }) => ({ projectId: id, rootDir }));
       },
@@ -51,13 +52,11 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       plan_repair: async ({ params }, call) => await planDatabase(index.path, params, call),
     },
     async run() {
-      while (!host.signal.aborted) {
+      for (let told: string | null = null; !host.signal.aborted; await sleep(placeCheckMs, host.signal)) {
         const problem = index.placeProblem;
-        host.send({
-          type: 'trouble',
-          reason: problem === null ? null : `${problem.message} ${problem.hint}`,
-        });
-        await sleep(placeCheckMs, host.signal);
+        const reason = problem === null ? null : `${problem.message} ${problem.hint}`;
+        if (reason !== told) host.send({ type: 'trouble', reason });
+        told = reason;
       }
     },
     close() {

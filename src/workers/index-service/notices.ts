@@ -1,6 +1,6 @@
 import { shellWord } from '../../base/shell-word.js';
 import { restoreFilesMax } from '../../reconcile/restore.js';
-import { type DeletedRow, deletedSince, type FileCounts } from '../../store/files.js';
+import { type Cause, type DeletedRow, deletedSince, type FileCounts } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 
@@ -29,12 +29,11 @@ export function noticesOf(
   const mass = largestBurst(seen.map(({ deletedAt }) => deletedAt));
   const notices: string[] = [];
   if (unseen.length > 0) {
-    const first = Math.min(...unseen.map(({ deletedAt }) => deletedAt));
-    notices.push(`${unseen.length} files went while nobody watched${wayBack(project, unseen, first)}`);
+    notices.push(`${unseen.length} files went while nobody watched${wayBack(project, unseen, 'unseen')}`);
   }
   if (mass.count >= massMin) {
     const since = seen.filter(({ deletedAt }) => deletedAt >= mass.first);
-    notices.push(`${mass.count} files were deleted within a minute${wayBack(project, since, mass.first)}`);
+    notices.push(`${mass.count} files were deleted within a minute${wayBack(project, since, 'seen')}`);
   }
   if (withoutCopy > 0) {
     notices.push(
@@ -44,18 +43,21 @@ export function noticesOf(
   return notices;
 }
 
-/** The one command that brings back what can come back of some rows, all of one cause. */
-function wayBack(project: Project, rows: readonly DeletedRow[], first: number): string {
+/**
+ * The one command that brings back what can come back of some rows, all of one cause.
+ * @param rows the latest first
+ */
+function wayBack(project: Project, rows: readonly DeletedRow[], cause: Cause): string {
   const kept = rows.filter(({ isKept }) => isKept === 1).length;
   const lost = rows.length - kept;
   if (kept === 0)
     return '; their contents were never kept ("codekeep unprotected" says why of what is there now)';
-  const at = new Date(first).toISOString();
+  const at = new Date(rows.at(-1)?.deletedAt ?? 0).toISOString();
   const root = shellWord(project.rootDir);
   const command =
     kept > restoreFilesMax
       ? `codekeep repair ${root} --deleted-since ${at}`
-      : `codekeep restore --project ${root} --deleted-after ${at} --cause ${rows[0]?.cause ?? 'unseen'}`;
+      : `codekeep restore --project ${root} --deleted-after ${at} --cause ${cause}`;
   const except = lost === 0 ? '' : `, but for ${lost} whose contents were never kept`;
   return `; "${command}" brings them back${except}`;
 }

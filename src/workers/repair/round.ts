@@ -1,11 +1,12 @@
-import { ClosedFolders } from '../../base/closed-folders.js';
 import { randomUUID } from 'node:crypto';
+import { ClosedFolders } from '../../base/closed-folders.js';
 import { Slicer } from '../../base/waiting.js';
+import { leftByGit } from '../../reconcile/git-left.js';
 import { inspectRoot, judgeRoot } from '../../reconcile/project-root.js';
 import { applyIntents } from '../../reconcile/repair/apply.js';
 import { type Circumstances, Observer, plainCircumstances } from '../../reconcile/repair/observe.js';
 import { type Action, type Fact, planOf } from '../../reconcile/repair/plan.js';
-import { leftSince, openRun } from '../../reconcile/repair/repair-project.js';
+import { gitBelow, openRun } from '../../reconcile/repair/repair-project.js';
 import { countFiles } from '../../store/files.js';
 import { type FileTrace, tracesAfter } from '../../store/traces.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -44,7 +45,7 @@ export async function repairRound(context: RoundContext): Promise<RoundOutcome> 
   const owed = owedFiles(index, project.id);
   const circumstances: Circumstances = {
     ...plainCircumstances,
-    isLeftByGit: await leftSince(project, inspectRoot(project), host.signal),
+    isLeftByGit: await leftByGit(project, await gitBelow(inspectRoot(project), host.signal), host.signal),
     knownProblem: (id, sha256) => memory.knownProblem(id, sha256),
     isUnderRepair: (id) => owed.has(id),
   };
@@ -97,8 +98,8 @@ function find(
   found.wanted.push(...safe);
 }
 
-function isMissing({ deleted, ignored, leftByGit, inProject }: Fact): boolean {
-  return !deleted && !ignored && !leftByGit && inProject === 'absent';
+function isMissing(fact: Fact): boolean {
+  return !fact.deleted && !fact.ignored && !fact.leftByGit && fact.inProject === 'absent';
 }
 
 async function act(
