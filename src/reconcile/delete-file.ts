@@ -8,10 +8,10 @@ import { TreePresence } from '../base/presence.js';
 import { takeAside, type TakenFile } from '../base/taken-file.js';
 import { type FileRow, markDeleted, requireFile, setMoved } from '../store/files.js';
 import { ownFolders } from './bounds.js';
-import { readGitState } from './git-state.js';
 import { imageOf } from './image.js';
 import { indexPaths, type IndexingContext } from './index-paths.js';
 import { OwnFiles } from './own-files.js';
+import { readProjectGit } from './project-git.js';
 import { assertRegisteredRoot, inspectRoot } from './project-root.js';
 import { VersionStore } from './version-store.js';
 
@@ -25,7 +25,7 @@ export async function deleteFile(context: IndexingContext, path: string): Promis
   const { index, project, signal, now } = context;
   assertRegisteredRoot(inspectRoot(project));
   assertDeletable(context, path);
-  await indexPaths(context, await readGitState(project.rootDir, signal), [path]);
+  await indexPaths(context, await readProjectGit(index, project, signal), [path]);
   const row = requireFile(index, project.id, path);
   const versions = new VersionStore(index, project);
   const root = await PinnedFolder.open(project.rootDir);

@@ -1,7 +1,18 @@
+import { join } from 'node:path';
 import type { FileRow } from '../store/files.js';
-import type { HeadMark } from '../store/projects.js';
+import type { HeadMark, HeadMarks } from '../store/repositories.js';
 import { askGit } from './git-program.js';
 import { type GitState, logFormat } from './git-state.js';
+import {
+  hasHeadMoved,
+  isHeadMoved,
+  nestedIn,
+  noHead,
+  pathIn,
+  type ProjectGit,
+  repositoriesOf,
+  repositoryOf,
+} from './project-git.js';
 
 /**
  * What git took out of the project since somebody looked the last time: HEAD had it, and now git does not have it. A file
@@ -15,38 +26,54 @@ const commitName = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/u;
 const entriesMax = 1_000;
 const commitsMax = 100;
 
-export function hasHeadMoved(known: HeadMark, git: GitState): boolean {
-  return git.head !== known.head || git.headLog !== known.headLog;
-}
-
 /**
  * Asks git only where HEAD has moved. A repository that is gone or cannot be asked has taken nothing away: its files are
- * lost with it.
+ * lost with it, unless it was a submodule that the one around it took away.
  * @param git null where it was not asked
  * @throws the signal's reason
  */
 export async function leftByGit(
-  project: HeadMark & { rootDir: string },
-  git: GitState | null,
+  rootDir: string,
+  known: HeadMarks,
+  git: ProjectGit | null,
   signal: AbortSignal,
 ): Promise<IsLeftByGit> {
-  if (git === null || git.head === null || git.problem !== null || !hasHeadMoved(project, git))
-    return () => false;
-  const hadTracked = project.head !== null && project.head !== git.head;
-  const had = await hadSince(project, git, signal);
+  if (git === null || !hasHeadMoved(known, git)) return () => false;
+  const took = new Map<string, IsLeftByGit>(nestedIn(known).map((folder) => [folder, () => false]));
+  for (const [folder, state] of repositoriesOf(git))
+    took.set(folder, await takenBy(join(rootDir, folder), known.get(folder) ?? noHead, state, signal));
+  const isLeft: IsLeftByGit = ({ path, tracked }) => {
+    const folder = repositoryOf(took, path);
+    if (took.get(folder)?.({ path: pathIn(folder, path), tracked }) === true) return true;
+    return folder !== '' && isLeft({ path: folder, tracked: 0 });
+  };
+  return isLeft;
+}
+
+/** By one repository: paths are relative to the folder. */
+async function takenBy(
+  folder: string,
+  known: HeadMark,
+  git: GitState,
+  signal: AbortSignal,
+): Promise<IsLeftByGit> {
+  if (git.head === null || !isHeadMoved(known, git)) return () => false;
+  const hadTracked = known.head !== null && known.head !== git.head;
+  const had = await hadSince(folder, known, git, signal);
   return ({ path, tracked }) => !git.isTracked(path) && ((hadTracked && tracked === 1) || had.has(path));
 }
 
-/** Paths, relative to the root, that HEAD had at the last look or since then, and that it does not have. */
+/** Paths, relative to the folder, that HEAD had at the last look or since then, and that it does not have. */
 async function hadSince(
-  project: HeadMark & { rootDir: string },
+  folder: string,
+  known: HeadMark,
   git: GitState,
   signal: AbortSignal,
 ): Promise<Set<string>> {
   const had = new Set<string>();
   const ask = async (...question: string[]): Promise<string> => {
     try {
-      return (await askGit(git, project.rootDir, question, signal)) ?? '';
+      return (await askGit(git, folder, question, signal)) ?? '';
     } catch {
       signal.throwIfAborted();
       // A commit that was collected meanwhile, or an unborn HEAD, says nothing.
@@ -54,8 +81,8 @@ async function hadSince(
     }
   };
   const log = await ask('log', '-g', '-z', `-${entriesMax}`, ...logFormat, 'HEAD');
-  const since = entriesSince(log.split('\0'), project);
-  const visited = new Set([project.head ?? '', ...since.map((entry) => entry.split(' ', 1)[0] ?? '')]);
+  const since = entriesSince(log.split('\0'), known);
+  const visited = new Set([known.head ?? '', ...since.map((entry) => entry.split(' ', 1)[0] ?? '')]);
   const head = commitOf(git.head);
   if (head !== null) visited.delete(head);
   const commits = [...visited].filter((name) => commitOf(name) !== null).slice(0, commitsMax);

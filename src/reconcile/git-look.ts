@@ -1,9 +1,10 @@
 import { Slicer } from '../base/waiting.js';
 import { activeRows, setTracked } from '../store/files.js';
-import { requireProject, setHead } from '../store/projects.js';
-import { hasHeadMoved, leftByGit } from './git-left.js';
-import { readGitState } from './git-state.js';
+import { requireProject } from '../store/projects.js';
+import { headMarks, replaceHeads } from '../store/repositories.js';
+import { leftByGit } from './git-left.js';
 import type { IndexingContext } from './index-paths.js';
+import { hasHeadMoved, headsOf, isKnownAt, nestedIn, readProjectGit } from './project-git.js';
 
 /**
  * Follows what git tracks and where HEAD is, as after an add or a commit, without a look at the files. Gives true where
@@ -12,20 +13,22 @@ import type { IndexingContext } from './index-paths.js';
 export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   const { index, signal } = context;
   const project = requireProject(index, { project_id: context.project.id });
-  const git = await readGitState(project.rootDir, signal);
-  if (git.problem !== null) return false;
-  const isLeft = await leftByGit(project, git, signal);
+  const known = headMarks(index, project.id);
+  const git = await readProjectGit(index, project, signal);
+  // Whose files those of a repository that went away are is seen when all is looked at.
+  if (nestedIn(known).some((folder) => !git.nested.has(folder))) return true;
+  const isLeft = await leftByGit(project.rootDir, known, git, signal);
   const slicer = new Slicer(signal);
   const retracked: { id: number; tracked: 0 | 1 }[] = [];
   for (const { id, path, tracked } of activeRows(index, project.id)) {
     const isTracked = git.isTracked(path) ? 1 : 0;
     if (isLeft({ path, tracked })) return true;
-    if (tracked !== isTracked) retracked.push({ id, tracked: isTracked });
+    if (tracked !== isTracked && isKnownAt(git, path)) retracked.push({ id, tracked: isTracked });
     await slicer.breathe();
   }
   await index.write(() => {
     for (const { id, tracked } of retracked) setTracked(index, id, tracked);
-    if (hasHeadMoved(project, git)) setHead(index, project.id, git);
+    if (hasHeadMoved(known, git)) replaceHeads(index, project.id, headsOf(git, known));
   }, signal);
   return false;
 }

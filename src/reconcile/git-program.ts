@@ -22,7 +22,8 @@ export function findRepository(root: string): Repository | null {
   }
 }
 
-function repositoryAt(top: string): Repository | null {
+/** The one that begins with exactly this folder; null where none does. */
+export function repositoryAt(top: string): Repository | null {
   const path = join(top, '.git');
   const stats = followed(path);
   if (stats === null) return null;

@@ -6,6 +6,7 @@ import {
   findRepository,
   firstLineOf,
   type Repository,
+  repositoryAt,
   stampsOf,
   whyGitFailed,
 } from './git-program.js';
@@ -27,7 +28,10 @@ export interface GitState {
   gitDir: string | null;
   /** @param path of a file or symlink, relative to the root */
   isTracked: (path: string) => boolean;
-  /** @param folder relative to the root; '' for the root itself. What is below a submodule is another repository's. */
+  /**
+   * @param folder relative to the root; '' for the root itself. A submodule's folder counts as tracked, and what is below it
+   *   is another repository's.
+   */
   hasTrackedBelow: (folder: string) => boolean;
   /** The repository's info/exclude, absolute; it may not be there. Null without a repository. */
   infoExclude: string | null;
@@ -56,7 +60,7 @@ interface Known<T> {
   answer: T;
 }
 
-/** By root: a project has one. */
+/** By the folder that was asked about: a root, or where a repository begins below one. */
 const knownIndexes = new Map<string, Known<GitIndex>>();
 /** By where configuration usually is: without a repository it is the user's alone. */
 const knownConfigs = new Map<string, Known<GitConfig>>();
@@ -73,6 +77,28 @@ export async function readGitState(root: string, signal: AbortSignal): Promise<G
     knownIndexes.delete(root);
     return { ...noGit, excludesFile };
   }
+  return { ...(await stateOf(repository, root, signal)), excludesFile };
+}
+
+/**
+ * Of a repository that begins with exactly this folder; null where none does. The user's own rules are not asked for.
+ * @param top absolute real path
+ * @throws the signal's reason
+ */
+export async function readRepositoryAt(top: string, signal: AbortSignal): Promise<GitState | null> {
+  const repository = repositoryAt(top);
+  if (repository === null) {
+    knownIndexes.delete(top);
+    return null;
+  }
+  return { ...(await stateOf(repository, top, signal)), excludesFile: null };
+}
+
+async function stateOf(
+  repository: Repository,
+  root: string,
+  signal: AbortSignal,
+): Promise<Omit<GitState, 'excludesFile'>> {
   const { files, folders, ...answer } = await readIndex(repository, root, signal);
   return {
     ...answer,
@@ -81,7 +107,6 @@ export async function readGitState(root: string, signal: AbortSignal): Promise<G
     isTracked: (path) => files.has(path),
     hasTrackedBelow: (folder) => folders.has(folder),
     infoExclude: join(repository.commonDir, 'info', 'exclude'),
-    excludesFile,
   };
 }
 
@@ -90,7 +115,7 @@ interface GitIndex {
   headLog: string | null;
   /** Relative to the root, as all that is below it. */
   files: ReadonlySet<string>;
-  /** Those that something tracked is below. */
+  /** Those that something tracked is below, and submodules. */
   folders: ReadonlySet<string>;
   problem: string | null;
 }
@@ -163,11 +188,9 @@ async function trackedIn(listed: string, signal: AbortSignal): Promise<Pick<GitI
   const folders = new Set<string>();
   for (let start = 0; start < listed.length;) {
     const end = listed.indexOf('\0', start);
-    if (!listed.startsWith(submoduleMode, start)) {
-      const path = listed.slice(listed.indexOf('\t', start) + 1, end);
-      files.add(path);
-      addParents(folders, path);
-    }
+    const path = listed.slice(listed.indexOf('\t', start) + 1, end);
+    (listed.startsWith(submoduleMode, start) ? folders : files).add(path);
+    addParents(folders, path);
     start = end + 1;
     if (slicer.isDue()) await slicer.breathe();
   }

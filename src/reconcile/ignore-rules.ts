@@ -3,9 +3,10 @@ import { join, relative } from 'node:path';
 import { isTemporaryName } from '../base/temporary-names.js';
 import { isWithin } from '../base/paths.js';
 import { presenceAt } from '../base/presence.js';
-import { type GitState, noGit } from './git-state.js';
+import type { GitState } from './git-state.js';
 import { IgnoreList } from './gitignore.js';
 import { OwnFiles } from './own-files.js';
+import { noProjectGit, type ProjectGit } from './project-git.js';
 
 /** Ignored unless a project's own rules say otherwise (`!name/` in .gitignore or .codekeepignore). */
 const builtIn = [
@@ -35,11 +36,13 @@ const builtInName = 'the built-in rules';
 /** Stands for a rule file where no rule is asked: version control's files, the program's own. */
 export const neverContent = 'never content';
 
-/** Files whose change asks for a reconcile. */
 const ruleFiles = ['.gitignore', '.codekeepignore'];
+/** What else is content may change with a rule file, or where a repository comes or goes. */
+const rulingNames = new Set([...ruleFiles, '.git']);
 
-export function isRuleFile(path: string): boolean {
-  return ruleFiles.includes(path.slice(path.lastIndexOf('/') + 1));
+/** True for entries whose change asks for a comparison of the whole project. */
+export function isRuling(path: string): boolean {
+  return rulingNames.has(path.slice(path.lastIndexOf('/') + 1));
 }
 
 interface RuleSource {
@@ -49,8 +52,8 @@ interface RuleSource {
 }
 
 export interface IgnoreContext {
-  /** What git says of the root; where it is left out, git is not asked. */
-  git?: GitState;
+  /** Where it is left out, git is not asked. */
+  git?: ProjectGit;
   /** Roots of registered projects, absolute real paths: what is below another one is that project's. */
   projects?: readonly string[];
 }
@@ -66,7 +69,7 @@ export interface IgnoreContext {
  */
 export class IgnoreRules {
   readonly #root: string;
-  readonly #git: GitState;
+  readonly #git: ProjectGit;
   /** Rules count from here: the repository's top folder, or the root. */
   readonly #base: string;
   /** The root relative to the base, with a slash behind it; '' for the base itself. */
@@ -82,7 +85,11 @@ export class IgnoreRules {
   readonly #ownFolders = new Map<string, boolean>();
 
   /** @param excluded absolute folders that are never content: the versions and state directories */
-  constructor(root: string, excluded: readonly string[], { git = noGit, projects = [] }: IgnoreContext = {}) {
+  constructor(
+    root: string,
+    excluded: readonly string[],
+    { git = noProjectGit, projects = [] }: IgnoreContext = {},
+  ) {
     this.#root = root;
     this.#git = git;
     this.#own = new OwnFiles(excluded);
@@ -205,8 +212,16 @@ export class IgnoreRules {
 
   #readRules(folder: string): readonly RuleSource[] {
     const sources = ruleFiles.map((name) => this.#sourceAt(join(this.#base, folder, name), readFlags));
+    const infoExclude = this.#nestedAt(folder)?.infoExclude;
+    if (typeof infoExclude === 'string') sources.unshift(this.#sourceAt(infoExclude, readFlagsOutside));
     if (folder === '') sources.unshift(...this.#rulesForAll());
     return sources.filter(({ rules }) => !rules.isEmpty).reverse();
+  }
+
+  /** @param folder relative to the base */
+  #nestedAt(folder: string): GitState | undefined {
+    const isInRoot = folder.startsWith(this.#prefix);
+    return isInRoot ? this.#git.nested.get(folder.slice(this.#prefix.length)) : undefined;
   }
 
   /** The weakest first. */

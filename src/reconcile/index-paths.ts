@@ -9,8 +9,8 @@ import type { Parser } from '../syntax/parser.js';
 import type { InHand } from './in-hand.js';
 import type { FolderCover } from './walk.js';
 import { DeviceIds } from './devices.js';
-import type { GitState } from './git-state.js';
 import { commitFile, isSameContent, type PreparedFile, prepareFile, readWhole } from './index-file.js';
+import type { ProjectGit } from './project-git.js';
 
 /** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
 const batchFiles = 200;
@@ -52,7 +52,7 @@ export type IndexProgress = (done: number, total: number) => void;
  */
 export async function indexPaths(
   context: IndexingContext,
-  git: GitState,
+  git: ProjectGit,
   paths: readonly string[],
   progress?: IndexProgress,
 ): Promise<IndexTally> {
@@ -92,7 +92,7 @@ interface Pending {
 
 async function preparePath(
   context: IndexingContext,
-  git: GitState,
+  git: ProjectGit,
   path: string,
   tally: IndexTally,
   slicer: Slicer,

@@ -21,17 +21,28 @@ import {
 } from '../store/files.js';
 import { changedFolders, putFolders } from '../store/folders.js';
 import { owedFiles } from '../store/journal.js';
-import { requireProject, setHead, setRoot, setVerified } from '../store/projects.js';
+import { requireProject, setRoot, setVerified } from '../store/projects.js';
+import { headMarks, type HeadMarks, replaceHeads } from '../store/repositories.js';
 import { replaceUnprotected } from '../store/unprotected.js';
 import { rulesOf } from './bounds.js';
+import { compareWalk, type Standards } from './compare-walk.js';
 import { type MissingTally, retireMissing, retryCopies } from './deletion.js';
-import { hasHeadMoved, type IsLeftByGit, leftByGit } from './git-left.js';
-import { type GitState, readGitState } from './git-state.js';
-import { type IgnoreRules, isRuleFile } from './ignore-rules.js';
+import { type IsLeftByGit, leftByGit } from './git-left.js';
+import { type IgnoreRules, isRuling } from './ignore-rules.js';
 import { tooLarge } from './index-file.js';
 import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
+import {
+  gitProblemOf,
+  hasHeadMoved,
+  headsOf,
+  isKnownAt,
+  nestedIn,
+  type ProjectGit,
+  readGitBelow,
+  readProjectGit,
+} from './project-git.js';
 import { inspectRoot, isStillRoot, judgeRoot, type RootState, rootUnavailable } from './project-root.js';
-import { type WalkedFile, type WalkResult, walkTree } from './walk.js';
+import { type WalkResult, walkTree } from './walk.js';
 
 /**
  * A file that was written so shortly before it was indexed (ms) may have changed once more within the same
@@ -67,53 +78,6 @@ function nothing(): ReconcileOutcome {
   };
 }
 
-/** What a row is compared with, beside the entry on disk. */
-export interface Standards {
-  /** By the identity of the file system; one that the index does not know has none. */
-  deviceIds: ReadonlyMap<string, number>;
-  maxFileBytes: number;
-}
-
-/** What the index has to do to follow a walk. */
-interface Comparison {
-  toIndex: string[];
-  missing: ComparedRow[];
-  retracked: { id: number; tracked: 0 | 1 }[];
-  unchanged: number;
-}
-
-/** Pure. */
-export function compareWalk(
-  walked: readonly WalkedFile[],
-  rows: ReadonlyMap<string, ComparedRow>,
-  standards: Standards,
-): Comparison {
-  const seen = new Set<string>();
-  const toIndex: string[] = [];
-  const retracked: { id: number; tracked: 0 | 1 }[] = [];
-  for (const file of walked) {
-    seen.add(file.path);
-    const row = rows.get(file.path);
-    if (row === undefined || !isAsIndexed(row, file, standards)) toIndex.push(file.path);
-    else if (row.tracked !== file.tracked) retracked.push({ id: row.id, tracked: file.tracked });
-  }
-  const missing = [...rows.values()].filter((row) => row.deleted === 0 && !seen.has(row.path));
-  return { toIndex, missing, retracked, unchanged: walked.length - toIndex.length };
-}
-
-function isAsIndexed(row: ComparedRow, file: WalkedFile, { deviceIds, maxFileBytes }: Standards): boolean {
-  return (
-    row.print === file.print &&
-    row.deleted === 0 &&
-    row.ignored === 0 &&
-    row.kind === file.kind &&
-    row.deviceId === deviceIds.get(file.device) &&
-    row.isDoubtful === 0 &&
-    row.isStale === 0 &&
-    (row.tooLargeBytes === null || row.tooLargeBytes > maxFileBytes)
-  );
-}
-
 /** What retiring a file needs is read for few of them. */
 function wholeRows({ index }: IndexingContext, rows: readonly ComparedRow[]): FileRow[] {
   return rows.map(({ id }) => fileById(index, id)).filter((row) => row !== undefined);
@@ -133,17 +97,16 @@ export async function reconcileProject(
   const project = requireProject(index, { project_id: context.project.id });
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
-  const git = await readGitState(project.rootDir, signal);
-  const rules = rulesOf(context, git);
-  const walk = await walkWhole(context, rules);
+  const heads = headMarks(index, project.id);
+  const { git, rules, walk } = await lookAtTree(context, heads);
   if (!isStillRoot(root, project)) return await reconcileProject(context, cause, progress);
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
   const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: '' }, signal);
   const compared = compareWalk(walk.files, rows, standardsOf(context));
-  const seenGone = hasHeadMoved(project, git) ? seenSince(context, project.lastVerifiedAt) : [];
+  const seenGone = hasHeadMoved(heads, git) ? seenSince(context, project.lastVerifiedAt) : [];
   // Where nothing is gone, as when a project is indexed for the first time, git need not be asked.
   const isAsked = compared.missing.length + seenGone.length > 0;
-  const isLeft = isAsked ? await leftByGit(project, git, signal) : () => false;
+  const isLeft = isAsked ? await leftByGit(project.rootDir, heads, git, signal) : () => false;
   const halted = haltReason(root, compared.missing, rows, isLeft);
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
@@ -159,10 +122,9 @@ export async function reconcileProject(
     putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);
     blameGit(index, seenGone.filter(isLeft));
-    if (git.problem === null) {
-      for (const { id, tracked } of compared.retracked) setTracked(index, id, tracked);
-      setHead(index, project.id, git);
-    }
+    for (const { id, path, tracked } of compared.retracked)
+      if (isKnownAt(git, path)) setTracked(index, id, tracked);
+    replaceHeads(index, project.id, headsOf(git, heads));
     setVerified(index, project.id, skippedCount, now());
   }, signal);
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
@@ -173,10 +135,29 @@ export async function reconcileProject(
     unchanged,
     skipped: skippedCount,
     owed,
-    gitProblem: git.problem,
+    gitProblem: gitProblemOf(git),
     problems: [...skipped.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems],
     allIgnored: walk.files.length === 0 ? describeIgnored(walk.ignored) : null,
   };
+}
+
+interface SeenTree {
+  git: ProjectGit;
+  rules: IgnoreRules;
+  walk: WalkResult;
+}
+
+/** Looks once more where repositories turn up that git was not asked about: what they track is content. */
+async function lookAtTree(context: IndexingContext, heads: HeadMarks): Promise<SeenTree> {
+  const look = async (folders: readonly string[]): Promise<SeenTree> => {
+    context.cover?.coverHeads(folders);
+    const git = await readGitBelow(context.project.rootDir, folders, context.signal);
+    const rules = rulesOf(context, git);
+    return { git, rules, walk: await walkWhole(context, rules) };
+  };
+  const first = await look(nestedIn(heads));
+  const { repositories } = first.walk;
+  return repositories.some((folder) => !heads.has(folder)) ? await look(repositories) : first;
 }
 
 /** What a process that died had taken aside is put back first. */
@@ -282,7 +263,7 @@ const settlePauseMs = 100;
 /** Indexes paths, and those that change meanwhile once more, as long as they may still come to rest. */
 async function indexSettling(
   context: IndexingContext,
-  git: GitState,
+  git: ProjectGit,
   paths: readonly string[],
   progress?: IndexProgress,
 ): Promise<IndexTally> {
@@ -323,17 +304,19 @@ export async function reconcilePaths(
 ): Promise<PathsOutcome> {
   const { index, signal } = context;
   const project = requireProject(index, { project_id: context.project.id });
-  if (paths.some(isRuleFile)) return { ...nothing(), needsReconcile: true };
+  if (paths.some(isRuling)) return { ...nothing(), needsReconcile: true };
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
-  const git = await readGitState(project.rootDir, signal);
+  const git = await readProjectGit(index, project, signal);
   if (root.kind === 'replaced') return { ...nothing(), needsReconcile: true };
-  const found: Found = { present: new Set(), missing: new Map() };
+  const found: Found = { present: new Set(), missing: new Map(), repositories: new Set() };
   const rules = rulesOf(context, git);
   const observed = new TreePresence(project.rootDir);
   for (const path of paths) await sortPath(context, rules, observed, path, found);
   // Whether they are git's doing is seen when all is looked at.
-  if (hasHeadMoved(project, git) && found.missing.size > 0) return { ...nothing(), needsReconcile: true };
+  const isGits = found.missing.size > 0 && hasHeadMoved(headMarks(index, project.id), git);
+  const isNew = [...found.repositories].some((folder) => !git.nested.has(folder));
+  if (isGits || isNew) return { ...nothing(), needsReconcile: true };
   if (found.missing.size > 0) {
     const judgement = judgeRoot(root, found.missing.size, countFiles(index, project.id).active);
     if (judgement.kind !== 'sound') return { ...nothing(), needsReconcile: false, halted: judgement.reason };
@@ -352,6 +335,8 @@ export async function reconcilePaths(
 interface Found {
   present: Set<string>;
   missing: Map<string, FileRow>;
+  /** Folders that a repository begins with. */
+  repositories: Set<string>;
 }
 
 async function sortPath(
@@ -383,6 +368,7 @@ async function sortPath(
   const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: path }, signal);
   const { toIndex, missing } = compareWalk(walk.files, rows, standardsOf(context));
   for (const changed of toIndex) found.present.add(changed);
+  for (const folder of walk.repositories) found.repositories.add(folder);
   for (const gone of wholeRows(context, missing)) if (gone.ignored === 0) found.missing.set(gone.path, gone);
 }
 

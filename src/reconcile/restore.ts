@@ -23,11 +23,11 @@ import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import { rulesOf } from './bounds.js';
 import { DeviceDoubts } from './devices.js';
-import { readGitState } from './git-state.js';
 import { imageOf } from './image.js';
 import type { IndexingContext } from './index-paths.js';
 import { moveBack } from './move-back.js';
 import { openProjectPlacer } from './project-placer.js';
+import { readProjectGit } from './project-git.js';
 import { assertRegisteredRoot, inspectRoot, rootUnavailable } from './project-root.js';
 import { VersionStore } from './version-store.js';
 
@@ -182,7 +182,7 @@ export async function restoreDeleted(
 /** What rules ignore where it came back to is no content there, and no event tells of it. */
 export async function ignoreAgain(context: IndexingContext, rows: readonly FileRow[]): Promise<void> {
   const { index, project, signal, now } = context;
-  const rules = rulesOf(context, await readGitState(project.rootDir, signal));
+  const rules = rulesOf(context, await readProjectGit(index, project, signal));
   const ignored = rows.filter(({ path }) => rules.ignoresPath(path, false));
   if (ignored.length === 0) return;
   await index.write(() => {

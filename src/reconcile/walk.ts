@@ -6,6 +6,7 @@ import { printOf, stampOfAny } from '../base/stamp.js';
 import { isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileKind } from '../store/files.js';
+import { repositoryAt } from './git-program.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
 
 export interface WalkedFile {
@@ -49,6 +50,8 @@ export interface WalkResult {
   skippedCount: number;
   /** Folders in which something was taken aside (base/taken-file.ts). */
   withTaken: string[];
+  /** Folders below the root that a repository begins with (see project-git.ts). */
+  repositories: string[];
   /** How many entries each rule file ignores; what is below an ignored folder that is not entered is not counted. */
   ignored: Map<string, number>;
 }
@@ -64,6 +67,8 @@ export interface FolderCover {
   uncover(folder: string): void;
   /** Only these folders are left. */
   retain(walked: ReadonlySet<string>): void;
+  /** HEAD of the root's repository, and of those that begin at these folders and nowhere else; before it is read. */
+  coverHeads(folders: readonly string[]): void;
 }
 
 /**
@@ -119,6 +124,7 @@ class Walk {
     skipped: [],
     skippedCount: 0,
     withTaken: [],
+    repositories: [],
     ignored: new Map(),
   };
   readonly #root: string;
@@ -178,6 +184,8 @@ class Walk {
   visit(folder: EnteredFolder, entry: Entry): OpenFolder | null {
     const path = folder.path === '' ? entry.name : `${folder.path}/${entry.name}`;
     const isDirectory = entry.isDirectory();
+    if (entry.name === '.git' && folder.path !== '' && repositoryAt(this.#at(folder.path)) !== null)
+      this.result.repositories.push(folder.path);
     if (isDirectory && isTakenName(entry.name)) this.result.withTaken.push(folder.path);
     const source = this.#rules.ignoredBy(path, isDirectory, folder.within);
     if (source !== null && !(isDirectory && this.#rules.isEntered(path, source))) {

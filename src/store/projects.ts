@@ -13,18 +13,13 @@ export interface Project {
   rootIno: string;
   /** Of the root's file system, see base/mounts.ts; null: not yet known. */
   rootIdentity: string | null;
-  /** What git's HEAD was at the last comparison; null: no repository. */
-  head: string | null;
-  /** The newest entry of HEAD's log then; null: none. */
-  headLog: string | null;
   skipped: number;
   /** Milliseconds since 1970, or null while no reconcile has ended. */
   lastVerifiedAt: number | null;
 }
 
 const columns = `id, root_dir AS rootDir, version_dir AS versionDir, name, CAST(root_dev AS TEXT) AS rootDev,
-  CAST(root_ino AS TEXT) AS rootIno, root_identity AS rootIdentity, head, head_log AS headLog, skipped,
-  last_verified_at AS lastVerifiedAt`;
+  CAST(root_ino AS TEXT) AS rootIno, root_identity AS rootIdentity, skipped, last_verified_at AS lastVerifiedAt`;
 
 export function listProjects(index: IndexDatabase): Project[] {
   return index.sql<[], Project>(`SELECT ${columns} FROM projects ORDER BY root_dir`).all();
@@ -84,7 +79,7 @@ export function withoutTrailingSlash(path: string): string {
 /** What tells a root folder from another one under its name. */
 export type RootMark = Pick<Project, 'rootDev' | 'rootIno' | 'rootIdentity'>;
 
-export type NewProject = Omit<Project, keyof HeadMark | 'skipped' | 'lastVerifiedAt'>;
+export type NewProject = Omit<Project, 'skipped' | 'lastVerifiedAt'>;
 
 export function insertProject(index: IndexDatabase, project: NewProject, now: number): void {
   index
@@ -112,13 +107,6 @@ export function setRoot(index: IndexDatabase, id: string, root: RootMark): void 
        WHERE id = ?`,
     )
     .run(root.rootDev, root.rootIno, root.rootIdentity, id);
-}
-
-/** Where git's HEAD was when somebody looked. */
-export type HeadMark = Pick<Project, 'head' | 'headLog'>;
-
-export function setHead(index: IndexDatabase, id: string, { head, headLog }: HeadMark): void {
-  index.sql('UPDATE projects SET head = ?, head_log = ? WHERE id = ?').run(head, headLog, id);
 }
 
 /** Every versions directory that was ever used, absolute: ours, and never content. */

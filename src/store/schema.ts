@@ -216,4 +216,17 @@ export const migrations: readonly string[] = [
   `
   ALTER TABLE version_dirs ADD COLUMN furnished INTEGER NOT NULL DEFAULT 0; -- its marker was put there
   `,
+  // Where HEAD was is kept for each repository of a project: there are more below the root.
+  `
+  CREATE TABLE repositories (
+    project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    folder     TEXT NOT NULL,                             -- that it begins with, relative to root_dir; '' for the one that root_dir is in
+    head       TEXT,                                      -- what its HEAD was at the last comparison; NULL: not known
+    head_log   TEXT,                                      -- newest entry of HEAD's log then; NULL: none
+    PRIMARY KEY (project_id, folder)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO repositories SELECT id, '', head, head_log FROM projects WHERE head IS NOT NULL;
+  ALTER TABLE projects DROP COLUMN head;
+  ALTER TABLE projects DROP COLUMN head_log;
+  `,
 ];

@@ -208,7 +208,7 @@ export class World {
   /** git's HEAD when the project was last compared. */
   knownHead(): string | null {
     const [row] = this.#query<{ head: string | null }>(
-      'SELECT head FROM projects WHERE id = ?',
+      "SELECT head FROM repositories WHERE project_id = ? AND folder = ''",
       this.project.project_id,
     );
     return row?.head ?? null;

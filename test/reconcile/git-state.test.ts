@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { leftByGit } from '#src/reconcile/git-left.js';
 import { type GitState, readGitState } from '#src/reconcile/git-state.js';
+import { withNested } from '#src/reconcile/project-git.js';
 import { temporaryFolder } from '../harness/folder.js';
 import { treeHash } from '../harness/trees.js';
 import { git, repositoryIn, withVariables } from './repository.js';
@@ -140,7 +141,7 @@ test("what is below a submodule is another repository's", async (t) => {
   const state = await read(root);
   assert.ok(state.isTracked('.gitmodules'));
   assert.ok(!state.isTracked('lib/sub') && !state.isTracked('lib/sub/inside'));
-  assert.ok(!state.hasTrackedBelow('lib') && !state.hasTrackedBelow('lib/sub'));
+  assert.ok(state.hasTrackedBelow('lib') && state.hasTrackedBelow('lib/sub'));
   const below = await read(join(root, 'lib/sub'));
   assert.ok(below.isTracked('inside'));
   assert.equal(below.top, join(root, 'lib/sub'));
@@ -234,7 +235,7 @@ test('nothing in a repository is written or run, whatever it is configured to', 
   const before = treeHash(root);
   const state = await read(root);
   assert.ok(state.isTracked('a') && state.head !== null);
-  await leftByGit({ rootDir: root, head: null, headLog: null }, state, never);
+  await leftByGit(root, new Map(), withNested(state, new Map()), never);
   assert.equal(treeHash(root), before);
   assert.ok(!existsSync(marker));
 });
@@ -321,7 +322,8 @@ async function leftSince(
   paths: readonly string[],
   tracked: 0 | 1 = 0,
 ): Promise<string[]> {
-  const isLeft = await leftByGit({ ...look, rootDir: root }, await read(root), never);
+  const now = withNested(await read(root), new Map());
+  const isLeft = await leftByGit(root, new Map([['', look]]), now, never);
   return paths.filter((path) => isLeft({ path, tracked }));
 }
 

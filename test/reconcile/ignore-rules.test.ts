@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { presenceAt } from '#src/base/presence.js';
-import { readGitState } from '#src/reconcile/git-state.js';
-import { type IgnoreContext, IgnoreRules, isRuleFile } from '#src/reconcile/ignore-rules.js';
+import { type IgnoreContext, IgnoreRules, isRuling } from '#src/reconcile/ignore-rules.js';
+import { readGitBelow } from '#src/reconcile/project-git.js';
 import { type WalkResult, walkTree } from '#src/reconcile/walk.js';
 import { pathsBelow, temporaryFolder } from '../harness/folder.js';
 import { git, repositoryIn, withVariables } from './repository.js';
@@ -46,7 +46,7 @@ async function walkOf(
   excluded: string[] = [],
   context: IgnoreContext = {},
 ): Promise<WalkResult> {
-  const state = await readGitState(root, new AbortController().signal);
+  const state = await readGitBelow(root, [], new AbortController().signal);
   return await walkTree(root, '', new IgnoreRules(root, excluded, { git: state, ...context }));
 }
 
@@ -207,7 +207,7 @@ test('of an ignored folder only what git tracks is content, and its rule files i
   const tracked = Object.fromEntries(walk.files.map((file) => [file.path, file.tracked]));
   assert.deepEqual(tracked, { '.gitignore': 0, 'build/d/kept': 1, 'build/kept': 1 });
   assert.equal(walk.ignored.get('.gitignore'), 5);
-  const state = await readGitState(root, new AbortController().signal);
+  const state = await readGitBelow(root, [], new AbortController().signal);
   const rules = new IgnoreRules(root, [], { git: state });
   for (const [path, isFolder, isIgnored] of [
     ['build', true, false], ['build/d', true, false], ['build/e', true, true], ['build/empty', true, true],
@@ -345,8 +345,8 @@ test('one path is judged as the walk judges it', async (t) => {
 });
 
 test('rule files are known by name, at any depth', () => {
-  assert.ok(isRuleFile('.gitignore') && isRuleFile('a/b/.codekeepignore'));
-  assert.ok(!isRuleFile('a/gitignore') && !isRuleFile('.gitignore/a'));
+  assert.ok(isRuling('.gitignore') && isRuling('a/b/.codekeepignore') && isRuling('a/.git'));
+  assert.ok(!isRuling('a/gitignore') && !isRuling('.gitignore/a'));
 });
 
 test('a rule file that is a symlink has no rules, as for git', async (t) => {

@@ -376,6 +376,7 @@ test('a root that comes back while another one is looked at stays the one that w
       renameSync(away, project.root);
     },
     uncover: (): void => undefined,
+    coverHeads: (): void => undefined,
     retain: (): void => undefined,
   };
   const outcome = await reconcileProject({ ...project.context(), cover }, 'seen');

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { isTemporaryName } from '#src/base/temporary-names.js';
 import { isWithin } from '#src/base/paths.js';
-import { noGit } from '#src/reconcile/git-state.js';
+import { noProjectGit } from '#src/reconcile/project-git.js';
 import { indexPaths } from '#src/reconcile/index-paths.js';
 import type { FileKind } from '#src/store/files.js';
 import { assertAllKept, copies, everyContent, setMark, snapshot, TestProject } from './project-fixture.js';
@@ -76,7 +76,7 @@ async function build(project: TestProject, entries: [Entry, Entry]): Promise<voi
     for (const entry of placed) put(project.at(entry.path), entry, true);
     await indexPaths(
       project.context(),
-      noGit,
+      noProjectGit,
       placed.map(({ path }) => path),
     );
     for (const { path } of placed) rmSync(project.at(path.split('/', 2).join('/')), { recursive: true });

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { identityOf } from '#src/base/mounts.js';
 import { IgnoreRules } from '#src/reconcile/ignore-rules.js';
 import { tooLarge } from '#src/reconcile/index-file.js';
-import { compareWalk } from '#src/reconcile/reconcile-project.js';
+import { compareWalk } from '#src/reconcile/compare-walk.js';
 import { printOf, stampOf } from '#src/base/stamp.js';
 import { type WalkedFile, type WalkResult, walkTree } from '#src/reconcile/walk.js';
 import { comparedRows } from '#src/store/compared-rows.js';

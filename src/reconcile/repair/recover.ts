@@ -20,11 +20,10 @@ import {
   unfinishedRuns,
 } from '../../store/journal.js';
 import { type Project, projectById } from '../../store/projects.js';
-import { leftByGit } from '../git-left.js';
 import { imageOf } from '../image.js';
 import { inspectRoot } from '../project-root.js';
 import { versionsRoot } from '../version-store.js';
-import { gitBelow } from './repair-project.js';
+import { askGitAbout } from './repair-project.js';
 import { applyIntents, type ApplyOutcome, type Intent, temporaryToken } from './apply.js';
 import type { ActionVerdict, Target } from './plan.js';
 
@@ -78,7 +77,7 @@ async function finishRun(
     if (row.targets !== '') await removeTorn(options, project, row);
   }
   const planned = new Map(rows.map((row) => [row.fileId, row]));
-  const git = await gitBelow(inspectRoot(project), options.signal);
+  const { isLeftByGit } = await askGitAbout(index, project, inspectRoot(project), options.signal);
   const closed = new ClosedFolders();
   try {
     return await applyIntents(
@@ -90,7 +89,7 @@ async function finishRun(
         rootDoubt: null,
         force: false,
         circumstances: {
-          isLeftByGit: await leftByGit(project, git, options.signal),
+          isLeftByGit,
           isIgnored: () => false,
           isWanted: ({ id }) => planned.get(id)?.targets.endsWith('project') === true,
           knownProblem: () => null,

@@ -13,10 +13,11 @@ import {
   type RunOrigin,
 } from '../../store/journal.js';
 import { noteVersionDir, type Project, setRoot } from '../../store/projects.js';
+import { headMarks } from '../../store/repositories.js';
 import { rulesOf } from '../bounds.js';
-import { leftByGit } from '../git-left.js';
-import { type GitState, readGitState } from '../git-state.js';
+import { type IsLeftByGit, leftByGit } from '../git-left.js';
 import type { IgnoreRules } from '../ignore-rules.js';
+import { type ProjectGit, readProjectGit } from '../project-git.js';
 import { inspectRoot, isStillRoot, judgeRoot, type RootState } from '../project-root.js';
 import { applyIntents, type ApplyOutcome, type Intent, verifyActions } from './apply.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
@@ -50,12 +51,12 @@ export interface PlannedRepair {
 export async function planRepair(options: PlanOptions, project: Project): Promise<PlannedRepair> {
   const { index, signal, force, deletedSince } = options;
   const root = inspectRoot(project);
-  const git = await gitBelow(root, signal);
+  const { git, isLeftByGit } = await askGitAbout(index, project, root, signal);
   // A copy that the last repair placed before it failed is no sign of a deletion either.
   const owed = owedFiles(index, project.id);
   const circumstances = {
     ...plainCircumstances,
-    isLeftByGit: await leftByGit(project, git, signal),
+    isLeftByGit,
     isIgnored: git === null ? () => true : ignoredNow(index, project, git),
     isWanted: wantedSince(deletedSince),
     isUnderRepair: (id: number) => owed.has(id),
@@ -67,13 +68,20 @@ export async function planRepair(options: PlanOptions, project: Project): Promis
   return { project, root, context, circumstances, plan };
 }
 
-/** Null where the root is away: nothing is known to be git's doing then. */
-export async function gitBelow(root: RootState, signal: AbortSignal): Promise<GitState | null> {
-  return root.kind === 'unavailable' ? null : await readGitState(root.rootDir, signal);
+/** What git says of a project, and what it took out of it; null where the root is away: nothing is known to be git's doing then. */
+export async function askGitAbout(
+  index: IndexDatabase,
+  project: Project,
+  root: RootState,
+  signal: AbortSignal,
+): Promise<{ git: ProjectGit | null; isLeftByGit: IsLeftByGit }> {
+  const heads = headMarks(index, project.id);
+  const git = root.kind === 'unavailable' ? null : await readProjectGit(index, project, signal);
+  return { git, isLeftByGit: await leftByGit(project.rootDir, heads, git, signal) };
 }
 
 /** What rules ignored when somebody last looked may be content again, and lost. */
-function ignoredNow(index: IndexDatabase, project: Project, git: GitState): (path: string) => boolean {
+function ignoredNow(index: IndexDatabase, project: Project, git: ProjectGit): (path: string) => boolean {
   let rules: IgnoreRules | null = null;
   return (path) => {
     rules ??= rulesOf({ index, project, stateDir: dirname(index.path) }, git);

@@ -2,7 +2,7 @@ import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import { basename } from 'node:path';
 import { errnoOf, messageOf } from '../../base/errors.js';
 import { isWithin } from '../../base/paths.js';
-import { findRepository } from '../../reconcile/git-program.js';
+import { findRepository, repositoryAt } from '../../reconcile/git-program.js';
 import type { FolderCover } from '../../reconcile/walk.js';
 import type { EventFlood } from './event-flood.js';
 
@@ -35,7 +35,8 @@ interface WatchedFolder {
 export class TreeWatch implements FolderCover {
   readonly #options: TreeWatchOptions;
   readonly #folders = new Map<string, WatchedFolder>();
-  #gitWatch: FSWatcher | null = null;
+  /** By where a HEAD lies, absolute. */
+  readonly #heads = new Map<string, WatchedFolder>();
   #problem: string | null = null;
   readonly #unlisten: () => void;
 
@@ -52,7 +53,6 @@ export class TreeWatch implements FolderCover {
   /** A walk of the whole tree begins; it tries again what could not be watched. */
   beginReconcile(): void {
     this.#problem = null;
-    this.#gitWatch ??= this.#watchGit();
   }
 
   cover(folder: string, isNew: boolean): void {
@@ -89,11 +89,21 @@ export class TreeWatch implements FolderCover {
     for (const [watched, entry] of this.#folders) if (!walked.has(watched)) this.#close(watched, entry);
   }
 
+  coverHeads(folders: readonly string[]): void {
+    const { rootDir } = this.#options;
+    const repositories = [
+      findRepository(rootDir),
+      ...folders.map((folder) => repositoryAt(`${rootDir}/${folder}`)),
+    ];
+    const gitDirs = new Set(repositories.filter((one) => one !== null).map(({ gitDir }) => gitDir));
+    this.#retainHeads(gitDirs);
+    for (const gitDir of gitDirs) this.#watchHead(gitDir);
+  }
+
   stop(): void {
     this.retain(new Set());
     this.#unlisten();
-    this.#gitWatch?.close();
-    this.#gitWatch = null;
+    this.#retainHeads(new Set());
   }
 
   #close(folder: string, entry: WatchedFolder): void {
@@ -109,19 +119,33 @@ export class TreeWatch implements FolderCover {
     this.#options.onPath(child === null ? folder : folder === '' ? child : `${folder}/${child}`);
   }
 
-  #watchGit(): FSWatcher | null {
-    const gitDir = findRepository(this.#options.rootDir)?.gitDir;
-    // No repository: there is no branch to be switched.
-    if (gitDir === undefined) return null;
+  #watchHead(gitDir: string): void {
     try {
-      const gitWatch = watch(gitDir, (_event, name) => {
-        if (name === 'HEAD') this.#options.onDoubt();
-        else if (name === 'index') this.#options.onGit();
-      });
-      gitWatch.on('error', () => gitWatch.close());
-      return gitWatch;
+      const { ino } = lstatSync(gitDir);
+      const known = this.#heads.get(gitDir);
+      if (known !== undefined && !known.suspect && known.ino === ino) return;
+      known?.watch.close();
+      const entry: WatchedFolder = {
+        watch: watch(gitDir, (_event, name) => {
+          if (name === basename(gitDir)) entry.suspect = true;
+          if (name === 'HEAD' || entry.suspect) this.#options.onDoubt();
+          else if (name === 'index') this.#options.onGit();
+        }),
+        ino,
+        suspect: false,
+      };
+      entry.watch.on('error', () => entry.watch.close());
+      this.#heads.set(gitDir, entry);
     } catch {
-      return null;
+      // A periodic comparison sees where HEAD is, too.
+    }
+  }
+
+  #retainHeads(gitDirs: ReadonlySet<string>): void {
+    for (const [gitDir, { watch: head }] of this.#heads) {
+      if (gitDirs.has(gitDir)) continue;
+      head.close();
+      this.#heads.delete(gitDir);
     }
   }
 

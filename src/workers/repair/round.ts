@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { ClosedFolders } from '../../base/closed-folders.js';
 import { Slicer } from '../../base/waiting.js';
-import { leftByGit } from '../../reconcile/git-left.js';
 import { inspectRoot, judgeRoot } from '../../reconcile/project-root.js';
 import { applyIntents } from '../../reconcile/repair/apply.js';
 import { type Circumstances, Observer, plainCircumstances } from '../../reconcile/repair/observe.js';
 import { type Action, type Fact, planOf } from '../../reconcile/repair/plan.js';
-import { gitBelow, openRun } from '../../reconcile/repair/repair-project.js';
+import { askGitAbout, openRun } from '../../reconcile/repair/repair-project.js';
 import { countFiles } from '../../store/files.js';
 import { type FileTrace, tracesAfter } from '../../store/traces.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -43,9 +42,10 @@ export async function repairRound(context: RoundContext): Promise<RoundOutcome> 
   const outcome: RoundOutcome = { checked: 0, repaired: 0, skipped: 0, halted: null };
   const counts = countFiles(index, project.id);
   const owed = owedFiles(index, project.id);
+  const { isLeftByGit } = await askGitAbout(index, project, inspectRoot(project), host.signal);
   const circumstances: Circumstances = {
     ...plainCircumstances,
-    isLeftByGit: await leftByGit(project, await gitBelow(inspectRoot(project), host.signal), host.signal),
+    isLeftByGit,
     knownProblem: (id, sha256) => memory.knownProblem(id, sha256),
     isUnderRepair: (id) => owed.has(id),
   };
