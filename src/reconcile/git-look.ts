@@ -28,7 +28,7 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   }
   await index.write(() => {
     for (const { id, tracked } of retracked) setTracked(index, id, tracked);
-    if (hasHeadMoved(known, git)) replaceHeads(index, project.id, headsOf(git, known));
+    if (hasHeadMoved(known, git)) replaceHeads(index, project.id, headsOf(git, known, true));
   }, signal);
   return false;
 }

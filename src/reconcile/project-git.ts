@@ -114,13 +114,15 @@ export function isHeadMoved(known: HeadMark = noHead, { head, headLog, problem }
   return problem === null && (head !== known.head || headLog !== known.headLog);
 }
 
-/** Where HEAD is now; where git cannot be asked, it is where it was. */
-export function headsOf(git: ProjectGit, known: HeadMarks): HeadMarks {
-  const present = repositoriesOf(git).filter(([, { gitDir }]) => gitDir !== null);
-  return new Map(
-    present.map(([folder, state]) => [
-      folder,
-      state.problem === null ? { head: state.head, headLog: state.headLog } : (known.get(folder) ?? noHead),
-    ]),
-  );
+/**
+ * Where HEAD is now; where git cannot be asked, it is where it was.
+ * @param isSure nothing is in doubt: a repository that is not there is gone, and not on a disk that is away
+ */
+export function headsOf(git: ProjectGit, known: HeadMarks, isSure: boolean): HeadMarks {
+  const marks = new Map(isSure ? [] : known);
+  for (const [folder, { head, headLog, problem, gitDir }] of repositoriesOf(git)) {
+    if (gitDir === null) marks.delete(folder);
+    else marks.set(folder, problem === null ? { head, headLog } : (known.get(folder) ?? noHead));
+  }
+  return marks;
 }

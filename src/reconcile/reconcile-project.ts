@@ -117,6 +117,7 @@ export async function reconcileProject(
   await retryCopies(context);
   const skipped = [...walk.skipped, ...tally.unreadable];
   const skippedCount = walk.skippedCount + tally.unreadable.length;
+  const summary = summaryOf(context, tally, retired);
   const folders = changedFolders(index, project.id, walk.folders);
   await index.write(() => {
     putFolders(index, project.id, folders);
@@ -124,14 +125,14 @@ export async function reconcileProject(
     blameGit(index, seenGone.filter(isLeft));
     for (const { id, path, tracked } of compared.retracked)
       if (isKnownAt(git, path)) setTracked(index, id, tracked);
-    replaceHeads(index, project.id, headsOf(git, heads));
+    replaceHeads(index, project.id, headsOf(git, heads, summary.doubt === null));
     setVerified(index, project.id, skippedCount, now());
   }, signal);
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
   const unchanged =
     walk.files.length - tally.added - tally.changed - tally.unreadable.length - tally.unsettled.length;
   return {
-    ...summaryOf(context, tally, retired),
+    ...summary,
     unchanged,
     skipped: skippedCount,
     owed,

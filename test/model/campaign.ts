@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { type ModelCommand, tally } from './command.js';
 import * as asked from './daemon-commands.js';
 import * as edits from './edit-commands.js';
-import { checkout, commitAll } from './git-commands.js';
+import { checkout, commitAll, type GitFolder } from './git-commands.js';
 import { Model } from './model.js';
 import { bringBack, bringMountBack, takeMount } from './mount-commands.js';
 import { assertPromises } from './reachability.js';
@@ -67,7 +67,7 @@ const everyCommand: fc.Arbitrary<ModelCommand>[] = [
     .map((args) => edits.makeSymlink(...args)),
   fc.tuple(pick, pick, fileName).map((args) => edits.hardLink(...args)),
   fc.constantFrom('*', 'a.py', 'd', null).map(edits.setRule),
-  always(commitAll),
+  fc.constantFrom<GitFolder[]>('', mountPoint).map(commitAll),
   fc.constantFrom('main' as const, 'other' as const).map(checkout),
   fc.constantFrom('main' as const, 'other' as const).map(checkout),
   fc

@@ -1,27 +1,31 @@
 import { command, type ModelCommand } from './command.js';
 import type { Model } from './model.js';
-import { scan, type World } from './world.js';
+import { mountPoint, scan, type World } from './world.js';
 
 /** What git does to the tree is git's business: the model looks at what came out. */
-
-const canUseGit = (model: Model): boolean => model.hasGit && model.away === null;
 
 function adopt(model: Model, world: World): void {
   model.adoptCheckout(scan(world.root), world.tracked());
 }
 
+/** Where a run's one repository may begin: with the project, or with a folder in it, which may be a mount of its own. */
+export type GitFolder = '' | typeof mountPoint;
+
 /** The first commit makes the repository. */
-export function commitAll(): ModelCommand {
+export function commitAll(folder: GitFolder): ModelCommand {
   return command({
     name: 'git commit',
     possible: (model) => model.away === null,
     act(model, world) {
-      if (!model.hasGit) world.git('init', '--quiet', '--initial-branch', 'main');
-      model.hasGit = true;
+      if (world.gitFolder === null) {
+        world.gitFolder = folder;
+        world.git('init', '--quiet', '--initial-branch', 'main');
+      }
+      model.gitFolder = world.gitFolder;
       world.git('add', '--all');
       world.git('commit', '--quiet', '--allow-empty', '--message', 'a state');
       adopt(model, world);
-      return '';
+      return world.gitFolder;
     },
   });
 }
@@ -30,7 +34,7 @@ export function commitAll(): ModelCommand {
 export function checkout(branch: 'main' | 'other'): ModelCommand {
   return command({
     name: `git checkout ${branch}`,
-    possible: canUseGit,
+    possible: (model) => model.gitFolder !== null && model.away === null,
     act(model, world) {
       const isKnown = world.git('branch', '--list', branch) !== '';
       const flags = isKnown ? ['--quiet'] : ['--quiet', '-b'];

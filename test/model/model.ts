@@ -66,7 +66,8 @@ export class Model {
   readonly kept = new Map<string, Kept>();
   /** Paths that git has in its index. */
   tracked: ReadonlySet<string> = new Set();
-  hasGit = false;
+  /** That the repository begins with; null: there is none yet. */
+  gitFolder: string | null = null;
   /** Paths that a checkout took away: they are no losses, whoever repairs. */
   readonly leftByGit = new Set<string>();
   /** Those of them since the index was last proven to be true, also where something came there again. */
@@ -152,7 +153,8 @@ export class Model {
   }
 
   isEmpty(folder: string): boolean {
-    return ![...this.tree.keys()].some((path) => isBelow(path, folder));
+    // What git keeps of its own is something, too.
+    return folder !== this.gitFolder && ![...this.tree.keys()].some((path) => isBelow(path, folder));
   }
 
   /** By the only rules that the commands make: a .gitignore at the top that holds `*` or one name. */

@@ -100,6 +100,8 @@ export class World {
   readonly trash: string;
   /** File systems by where they belong in the project: mounted there, and here for as long as the run lasts. */
   readonly disks: ReadonlyMap<string, string>;
+  /** That the run's repository begins with, relative to the root; null: there is none yet. */
+  gitFolder: string | null = null;
   /** What was done, for the report of a failure. */
   readonly log: string[] = [];
   #mounted: string[] = [];
@@ -176,19 +178,23 @@ export class World {
 
   git(...args: string[]): string {
     const identity = ['-c', 'user.name=model', '-c', 'user.email=model@localhost', '-c', 'gc.auto=0'];
-    return execFileSync('git', ['-C', this.root, ...identity, ...args], { encoding: 'utf8', stdio: 'pipe' });
+    const folder = this.at(this.gitFolder ?? '');
+    return execFileSync('git', ['-C', folder, ...identity, ...args], { encoding: 'utf8', stdio: 'pipe' });
   }
 
-  /** The commit that is checked out; null without a repository, or while the root is away. */
+  /** The commit that is checked out; null without a repository, or while it is away. */
   headNow(): string | null {
-    return existsSync(this.at('.git')) ? this.git('rev-parse', 'HEAD').trim() : null;
+    return existsSync(this.at(join(this.gitFolder ?? '', '.git')))
+      ? this.git('rev-parse', 'HEAD').trim()
+      : null;
   }
 
   tracked(): Set<string> {
     return new Set(
       this.git('ls-files', '-z')
         .split('\0')
-        .filter((path) => path !== ''),
+        .filter((path) => path !== '')
+        .map((path) => join(this.gitFolder ?? '', path)),
     );
   }
 
@@ -208,8 +214,9 @@ export class World {
   /** git's HEAD when the project was last compared. */
   knownHead(): string | null {
     const [row] = this.#query<{ head: string | null }>(
-      "SELECT head FROM repositories WHERE project_id = ? AND folder = ''",
+      'SELECT head FROM repositories WHERE project_id = ? AND folder = ?',
       this.project.project_id,
+      this.gitFolder ?? '',
     );
     return row?.head ?? null;
   }
