@@ -137,7 +137,7 @@ const mountSequences: Readonly<Record<string, () => ModelCommand[]>> = {
     takeMount('mnt', null),
     asked.crash(),
     asked.restart(),
-    asked.noticeAway(),
+    asked.waitUntilFresh(),
     asked.stopWatcher(),
     bringMountBack(),
     checkout('main'),
