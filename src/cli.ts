@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { interrupt } from './cli/interrupt.js';
 import { beQuiet, CommandError, describeError, exitStatus, exitStatusOf } from './cli/output.js';
+import { parseFolder } from './cli/paths.js';
 import { asUsage } from './cli/usage.js';
 import { errnoOf, messageOf } from './base/errors.js';
 import { isJournal, journalLines } from './base/journald.js';
@@ -55,7 +56,7 @@ program
   });
 
 function collect(value: string, previous: string[]): string[] {
-  return [...previous, value];
+  return [...previous, parseFolder(value)];
 }
 
 /** The command that runs, for what it may have to say. */

@@ -1,14 +1,18 @@
 import { type Command, Option } from 'commander';
 import { type CommonFlags, withClient } from './client-command.js';
 import { print, printTable } from './output.js';
-import { pathInProject, projectRoot, shownPath } from './paths.js';
+import { parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
 import { type Cause, causeText } from './text.js';
 
 export function addFileCommands(program: Command): void {
   program
     .command('deleted')
     .description('List files marked deleted')
-    .argument('[dir]', "the project's root folder; without it the project around the working directory")
+    .argument(
+      '[dir]',
+      "the project's root folder; without it the project around the working directory",
+      parseFolder,
+    )
     .option('--prefix <path>', 'only paths in the project that start with this')
     .action(async (dir: string | undefined, flags: CommonFlags & { prefix?: string }) => {
       let root_dir = '';
@@ -44,6 +48,7 @@ export function addFileCommands(program: Command): void {
     .option(
       '--project <dir>',
       "the project's root folder; without it the project around the working directory",
+      parseFolder,
     )
     .option('--prefix <path>', 'every deleted path in the project that starts with this')
     .option('--deleted-after <time>', 'what was deleted since then: a time, or a duration such as 10m')

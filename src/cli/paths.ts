@@ -1,7 +1,14 @@
 import { realpathSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
+import { InvalidArgumentError } from 'commander';
 import { isWithin } from '../base/paths.js';
 import type { Client } from '../rpc/client/client.js';
+
+/** As it was given: -C has not been followed yet. Nothing, as of a variable that is not set, is no folder. */
+export function parseFolder(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It is empty.');
+  return text;
+}
 
 /** A path as a person at the working directory would type it, as ripgrep prints them: absolute where it is outside. */
 export function shownPath(...parts: string[]): string {

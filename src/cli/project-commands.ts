@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { print, printTable } from './output.js';
-import { projectRoot, shownPath } from './paths.js';
+import { parseFolder, projectRoot, shownPath } from './paths.js';
 import { callWithProgress } from './progress.js';
 
 export function addProjectCommands(program: Command): void {
   program
     .command('add')
     .description('Register a folder as a project')
-    .argument('[dir]', "the project's root folder", '.')
+    .argument('[dir]', "the project's root folder", parseFolder, '.')
     .option(
       '--version-dir <dir>',
       'where deleted files go, relative to the project (in the state directory by default)',
@@ -28,7 +28,7 @@ export function addProjectCommands(program: Command): void {
   program
     .command('remove')
     .description('Forget a project; every file and every version stays on disk')
-    .argument('[dir]', "the project's root folder", '.')
+    .argument('[dir]', "the project's root folder", parseFolder, '.')
     .action(async (dir: string, flags: CommonFlags) => {
       await withClient(
         flags,
@@ -40,7 +40,11 @@ export function addProjectCommands(program: Command): void {
   program
     .command('accept')
     .description('Say that what is missing in a project is right so: it is marked deleted')
-    .argument('[dir]', "the project's root folder; without it the project around the working directory")
+    .argument(
+      '[dir]',
+      "the project's root folder; without it the project around the working directory",
+      parseFolder,
+    )
     .option('--dry-run', 'only say what would be done')
     .action(async (dir: string | undefined, flags: CommonFlags & { dryRun?: boolean }) => {
       let root_dir = '';
@@ -59,7 +63,11 @@ export function addProjectCommands(program: Command): void {
   program
     .command('unprotected')
     .description('List what could not be brought back, and why')
-    .argument('[dir]', "the project's root folder; without it the project around the working directory")
+    .argument(
+      '[dir]',
+      "the project's root folder; without it the project around the working directory",
+      parseFolder,
+    )
     .action(async (dir: string | undefined, flags: CommonFlags) => {
       let status: Result<'get_project_status'> | null = null;
       await withClient(
@@ -78,7 +86,11 @@ export function addProjectCommands(program: Command): void {
   program
     .command('update')
     .description('Reconcile a project with its index now; registers it if it is new')
-    .argument('[dir]', "the project's root folder; without it the project around the working directory")
+    .argument(
+      '[dir]',
+      "the project's root folder; without it the project around the working directory",
+      parseFolder,
+    )
     .action(async (dir: string | undefined, flags: CommonFlags) => {
       await withClient(
         flags,

@@ -4,7 +4,7 @@ import { repairListMax } from '../contract/database.js';
 import type { Result } from '../contract/index.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { type ExitStatus, exitStatus, print, printTable } from './output.js';
-import { shownPath } from './paths.js';
+import { parseFolder, shownPath } from './paths.js';
 import { causeText } from './text.js';
 import { callWithProgress } from './progress.js';
 
@@ -25,7 +25,7 @@ export function addRepair(program: Command): void {
   program
     .command('repair')
     .description('Stop the workers and mend index and project; all projects without DIR')
-    .argument('[dir]', "the project's root folder")
+    .argument('[dir]', "the project's root folder", parseFolder)
     .option('--dry-run', 'only say what would be done')
     .option('--deleted-since <time>', 'take what a watcher marked deleted since then for lost, such as 10m')
     .option('--force', 'what is missing shall come back, although the root folder is another one')

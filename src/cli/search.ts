@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { Result } from '../contract/index.js';
 import { type CommonFlags, parseNumber, withClient } from './client-command.js';
 import { exitStatus, print, printText } from './output.js';
-import { shownPath } from './paths.js';
+import { parseFolder, shownPath } from './paths.js';
 
 interface SearchFlags extends CommonFlags {
   project?: string;
@@ -19,7 +19,7 @@ export function addSearch(program: Command): void {
     .command('search')
     .description('Find code by words and by meaning')
     .argument('<query...>')
-    .option('--project <dir>', 'only this project')
+    .option('--project <dir>', 'only this project', parseFolder)
     .addOption(new Option('--mode <mode>').choices(['hybrid', 'fulltext', 'semantic']).default('hybrid'))
     .option('--limit <n>', 'at most so many results', parseNumber, 10)
     .option('--kind <kind>', 'entity kind, such as function or class')

@@ -3,6 +3,7 @@ import type { Result } from '../contract/index.js';
 import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { print, printTable } from './output.js';
+import { inCommands } from './own-words.js';
 
 export function addStatus(program: Command): void {
   program
@@ -35,7 +36,7 @@ function printStatus({ health, database, projects }: StatusReport): void {
   print`codekeep ${version} is ${status} (pid ${pid}, up ${Math.round(uptime_seconds)} s)`;
   printTable(Object.entries(workers).map(([type, state]) => [`  ${type}`, state]));
   for (const { source, reason, hint } of problems)
-    print`problem: ${source}: ${reason.replace(/\.$/u, '')}. ${hint}`;
+    print`problem: ${source}: ${reason.replace(/\.$/u, '')}. ${inCommands(hint)}`;
   const { db_path, file_size_mb, contents, integrity } = database;
   print`index: ${db_path}, ${file_size_mb} MB, ${contents} contents, check: ${integrity}`;
   for (const { root_dir, freshness, reason, files, chunks, notices } of projects) {

@@ -55,6 +55,9 @@ suite('exit statuses', () => {
     [['worker', 'stop', 'repair', '--timeout', '-1'], /^codekeep: --timeout: /],
     [['jobs', '--cancel'], /^codekeep: --cancel /],
     [['events', 'weather'], /topics/],
+    [['remove', ''], /'dir'.* empty/],
+    [['repair', ''], /'dir'.* empty/],
+    [['search', 'x', '--project', ''], /--project.* empty/],
     [['status', '-C', '/no/such/folder'], /^codekeep: -C \/no\/such\/folder: ENOENT/],
   ];
   for (const [args, says] of wrong) {

@@ -1,4 +1,5 @@
 import type { Result } from '../../contract/index.js';
+import { inCommands } from '../own-words.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
 /** What facts mean. No function here looks at anything but its arguments. */
@@ -237,9 +238,9 @@ export function judgeHealth({
       const problem = problems.find(({ source }) => source === name);
       if (problem === undefined) return ok(`worker ${name}`, state);
       const judge = state === 'failed' ? fail : warn;
-      return judge(`worker ${name}`, `${state}: it ${problem.reason}`, problem.hint);
+      return judge(`worker ${name}`, `${state}: it ${problem.reason}`, inCommands(problem.hint));
     }),
-    ...others.map(({ source, reason, hint }) => fail(source, reason, hint)),
+    ...others.map(({ source, reason, hint }) => fail(source, reason, inCommands(hint))),
   ];
 }
 

@@ -104,7 +104,7 @@ function projectProblem({ rootDir, freshness, reason, withoutCopy, owed }: Proje
     return {
       source: rootDir,
       reason: `${owed} files are missing that a repair did not come to bring back`,
-      hint: 'Call repair_database again ("codekeep repair").',
+      hint: 'Call repair_database again.',
     };
   return {
     source: rootDir,
