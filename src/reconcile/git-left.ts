@@ -50,7 +50,7 @@ export async function leftByGit(
   return isLeft;
 }
 
-/** By one repository: paths are relative to the folder. */
+/** By one repository: paths are relative to the folder. One that never had the commit is another one in its place. */
 async function takenBy(
   folder: string,
   known: HeadMark,
@@ -58,9 +58,25 @@ async function takenBy(
   signal: AbortSignal,
 ): Promise<IsLeftByGit> {
   if (git.head === null || !isHeadMoved(known, git)) return () => false;
+  const then = commitOf(known.head);
+  if (then !== null && !(await hasCommit(folder, git, then, signal))) return () => false;
   const hadTracked = known.head !== null && known.head !== git.head;
   const had = await hadSince(folder, known, git, signal);
   return ({ path, tracked }) => !git.isTracked(path) && ((hadTracked && tracked === 1) || had.has(path));
+}
+
+async function hasCommit(
+  folder: string,
+  git: GitState,
+  commit: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    return (await askGit(git, folder, ['cat-file', '-e', `${commit}^{commit}`], signal)) !== null;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
 }
 
 /** Paths, relative to the folder, that HEAD had at the last look or since then, and that it does not have. */

@@ -133,10 +133,12 @@ async function readIndex(repository: Repository, root: string, signal: AbortSign
   const known = knownIndexes.get(root);
   if (known?.stamps === stamps) return known.answer;
   try {
-    const head = await headOf(repository, root, signal);
-    const headLog = await newestEntry(repository, root, signal);
-    // In its working directory git names what is below it, relative to it.
-    const listed = await askGit(repository, root, ['ls-files', '-z', '--stage'], signal);
+    const [head, headLog, listed] = await Promise.all([
+      headOf(repository, root, signal),
+      newestEntry(repository, root, signal),
+      // In its working directory git names what is below it, relative to it.
+      askGit(repository, root, ['ls-files', '-z', '--stage'], signal),
+    ]);
     const answer = { head, headLog, ...(await trackedIn(listed ?? '', signal)), problem: null };
     knownIndexes.set(root, { stamps, answer });
     return answer;

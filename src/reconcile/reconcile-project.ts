@@ -107,7 +107,7 @@ export async function reconcileProject(
   // Where nothing is gone, as when a project is indexed for the first time, git need not be asked.
   const isAsked = compared.missing.length + seenGone.length > 0;
   const isLeft = isAsked ? await leftByGit(project.rootDir, heads, git, signal) : () => false;
-  const halted = haltReason(root, compared.missing, rows, isLeft);
+  const halted = haltReason(root, rows, compared.missing, { rules, isLeft });
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
   const tally = await indexSettling(context, git, compared.toIndex, progress);
@@ -217,16 +217,21 @@ function standardsOf({ index, project, maxFileBytes }: IndexingContext): Standar
   return { deviceIds, maxFileBytes };
 }
 
-/** Null where what is missing is missing. What git took away is no reason for suspicion. */
+/**
+ * Null where what is missing is missing. What git took away is no reason for suspicion. In another folder than was
+ * registered, what was ignored is one where the rules that said so are missing, too.
+ */
 function haltReason(
   root: RootState,
-  missing: readonly ComparedRow[],
   rows: ReadonlyMap<string, ComparedRow>,
-  isLeft: IsLeftByGit,
+  missing: readonly ComparedRow[],
+  { rules, isLeft }: { rules: IgnoreRules; isLeft: IsLeftByGit },
 ): string | null {
+  const isContent = ({ path, ignored }: ComparedRow): boolean =>
+    ignored === 0 || (root.kind === 'replaced' && !rules.ignoresPath(path, false));
   let active = 0;
-  for (const row of rows.values()) if (row.deleted === 0 && row.ignored === 0) active += 1;
-  const lost = missing.filter((row) => row.ignored === 0 && !isLeft(row)).length;
+  for (const row of rows.values()) if (row.deleted === 0 && isContent(row)) active += 1;
+  const lost = missing.filter((row) => isContent(row) && !isLeft(row)).length;
   const judgement = judgeRoot(root, lost, active);
   return judgement.kind === 'sound' ? null : judgement.reason;
 }

@@ -378,6 +378,18 @@ test('a repository that was made since the last look has left what it had and ha
   assert.deepEqual(await leftSince(root, look, ['a', 'b']), ['b']);
 });
 
+test("another repository in a repository's place has left nothing of that one", async (t) => {
+  const root = committed(t, 'a', 'b');
+  const look = await read(root);
+  rmSync(join(root, '.git'), { recursive: true });
+  repositoryIn(root);
+  git(root, 'add', 'b');
+  git(root, 'commit', '-qm', 'first of others');
+  git(root, 'rm', '-q', 'b');
+  git(root, 'commit', '--allow-empty', '-qm', 'second of others');
+  assert.deepEqual(await leftSince(root, look, ['a', 'b'], 1), []);
+});
+
 test('a repository that is gone has left nothing, and without a log HEAD itself tells', async (t) => {
   const root = committed(t, 'a', 'b');
   const look = await read(root);

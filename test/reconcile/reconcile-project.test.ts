@@ -346,6 +346,21 @@ for (const count of [3, 30]) {
   });
 }
 
+test('a folder without the rules that ignored everything, and without the files, is another one', async (t) => {
+  const project = new TestProject(t);
+  await manyFiles(project, 3);
+  project.write('.gitignore', '*\n');
+  assert.match((await project.reconcile()).allIgnored ?? '', /by \.gitignore/u);
+  renameSync(project.root, join(project.folder, 'unmounted'));
+  mkdirSync(project.root);
+  project.write('stranger', 'of somebody else\n');
+  const { halted } = await project.reconcile();
+  assert.match(halted ?? '', /not the one that was registered/u);
+  rmSync(project.root, { recursive: true });
+  renameSync(join(project.folder, 'unmounted'), project.root);
+  assert.equal((await project.reconcile()).halted, null);
+});
+
 test('the same files in another folder are the same project', async (t) => {
   const project = new TestProject(t);
   await manyFiles(project, 30);

@@ -374,7 +374,7 @@ test('a file that is still too large is left alone, and what git tracks by now i
   assert.deepEqual((await compared.with(walked('a', { print: '11 1000 1001 5 420' }))).toIndex, []);
   const id = compared.row('a');
   const { toIndex, retracked } = await compared.with(walked('a', { tracked: 1 }));
-  assert.deepEqual([toIndex, retracked], [[], [{ id, tracked: 1 }]]);
+  assert.deepEqual([toIndex, retracked], [[], [{ id, path: 'a', tracked: 1 }]]);
 });
 
 test('a file that was written just before it was indexed is looked at again', async (t) => {
