@@ -97,7 +97,7 @@ export function isKnownAt(git: ProjectGit, path: string): boolean {
 
 /** Why git could not be asked, in words; null where it could. */
 export function gitProblemOf(git: ProjectGit): string | null {
-  const [first] = repositoriesOf(git).filter(([, { problem }]) => problem !== null);
+  const first = repositoriesOf(git).find(([, { problem }]) => problem !== null);
   if (first === undefined) return null;
   const [folder, { problem }] = first;
   return folder === '' ? problem : `in ${folder}, ${problem}`;
