@@ -1,5 +1,15 @@
-import type { ComparedRow } from '../store/compared-rows.js';
+import { type ComparedRow, comparedRows } from '../store/compared-rows.js';
+import { devicesOf } from '../store/devices.js';
+import { fileById, type FileRow } from '../store/files.js';
+import { tooLarge } from './index-file.js';
+import type { IndexingContext } from './index-paths.js';
 import type { WalkedFile } from './walk.js';
+
+/**
+ * A file that was written so shortly before it was indexed (ms) may have changed once more within the same
+ * time stamp; it is read again to be sure. Kernel time stamps advance in steps of 4 to 10 ms.
+ */
+const doubtMs = 50;
 
 /** What a row is compared with, beside the entry on disk. */
 export interface Standards {
@@ -47,4 +57,21 @@ function isAsIndexed(row: ComparedRow, file: WalkedFile, { deviceIds, maxFileByt
     row.isStale === 0 &&
     (row.tooLargeBytes === null || row.tooLargeBytes > maxFileBytes)
   );
+}
+
+/** Compares the rows of a folder and below ('' for all) with what a walk of it found. */
+export async function compareFolder(
+  context: IndexingContext,
+  folder: string,
+  walked: readonly WalkedFile[],
+): Promise<Comparison & { rows: ReadonlyMap<string, ComparedRow> }> {
+  const { index, project, maxFileBytes, signal } = context;
+  const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder }, signal);
+  const deviceIds = new Map(devicesOf(index, project.id).map(({ identity, id }) => [identity, id]));
+  return { rows, ...compareWalk(walked, rows, { deviceIds, maxFileBytes }) };
+}
+
+/** What retiring a file needs is read for few of them. */
+export function wholeRows({ index }: IndexingContext, rows: readonly ComparedRow[]): FileRow[] {
+  return rows.map(({ id }) => fileById(index, id)).filter((row) => row !== undefined);
 }

@@ -1,6 +1,6 @@
 import { reasonOf } from '../base/errors.js';
 import type { FileStamp } from '../base/stamp.js';
-import { Slicer } from '../base/waiting.js';
+import { sleep, Slicer } from '../base/waiting.js';
 import { renderContent } from '../store/contents.js';
 import { fileByPath, type FileRow, restampFile, setTracked } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
@@ -157,4 +157,28 @@ function commit({ index, project, now }: IndexingContext, devices: DeviceIds, pe
   restampFile(index, row.id, { ...restamp, deviceId: devices.idOf(restamp.dev, path) }, now());
   if (row.tracked !== tracked) setTracked(index, row.id, tracked);
   return true;
+}
+
+/** A file that changes while it is read is looked at again so often, with a pause in between (ms). */
+const settleTries = 4;
+const settlePauseMs = 100;
+
+/** Indexes paths, and those that change meanwhile once more, as long as they may still come to rest. */
+export async function indexSettling(
+  context: IndexingContext,
+  git: ProjectGit,
+  paths: readonly string[],
+  progress?: IndexProgress,
+): Promise<IndexTally> {
+  const total = await indexPaths(context, git, paths, progress);
+  for (let tries = 1; tries < settleTries && total.unsettled.length > 0; tries += 1) {
+    await sleep(settlePauseMs, context.signal);
+    const again = await indexPaths(context, git, total.unsettled);
+    total.added += again.added;
+    total.changed += again.changed;
+    total.unreadable.push(...again.unreadable);
+    total.isLinkedAnew ||= again.isLinkedAnew;
+    total.unsettled = again.unsettled;
+  }
+  return total;
 }

@@ -1,36 +1,24 @@
-import { isEmptyFolder } from '../base/empty-folder.js';
-import type { Reconciled } from '../base/ipc.js';
-import { splitPath } from '../base/paths.js';
-import { isUnknown, TreePresence } from '../base/presence.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { putBackLeftOver } from '../base/taken-file.js';
-import { sleep } from '../base/waiting.js';
-import { type ComparedRow, comparedRows } from '../store/compared-rows.js';
-import { devicesOf } from '../store/devices.js';
+import type { ComparedRow } from '../store/compared-rows.js';
 import {
-  activeFilesBelow,
   blameGit,
   type Cause,
-  countFiles,
   type DeletedRow,
   deletedSince,
-  fileById,
-  fileByPath,
   type FileRow,
   setTracked,
 } from '../store/files.js';
 import { changedFolders, putFolders } from '../store/folders.js';
-import { owedFiles } from '../store/journal.js';
 import { requireProject, setRoot, setVerified } from '../store/projects.js';
 import { headMarks, type HeadMarks, replaceHeads } from '../store/repositories.js';
 import { replaceUnprotected } from '../store/unprotected.js';
 import { rulesOf } from './bounds.js';
-import { compareWalk, type Standards } from './compare-walk.js';
-import { type MissingTally, retireMissing, retryCopies } from './deletion.js';
+import { compareFolder, wholeRows } from './compare-walk.js';
+import { retireMissing, retryCopies } from './deletion.js';
 import { type IsLeftByGit, leftByGit } from './git-left.js';
-import { type IgnoreRules, isRuling } from './ignore-rules.js';
-import { tooLarge } from './index-file.js';
-import { type IndexingContext, indexPaths, type IndexProgress, type IndexTally } from './index-paths.js';
+import type { IgnoreRules } from './ignore-rules.js';
+import { type IndexingContext, type IndexProgress, indexSettling } from './index-paths.js';
 import {
   gitProblemOf,
   hasHeadMoved,
@@ -39,49 +27,10 @@ import {
   nestedIn,
   type ProjectGit,
   readGitBelow,
-  readProjectGit,
 } from './project-git.js';
 import { inspectRoot, isStillRoot, judgeRoot, type RootState, rootUnavailable } from './project-root.js';
+import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
 import { type WalkResult, walkTree } from './walk.js';
-
-/**
- * A file that was written so shortly before it was indexed (ms) may have changed once more within the same
- * time stamp; it is read again to be sure. Kernel time stamps advance in steps of 4 to 10 ms.
- */
-const doubtMs = 50;
-
-export interface ReconcileOutcome extends Reconciled {
-  /** What could not be read or parsed, for the log. */
-  problems: string[];
-  /** Set when the brake stopped the reconcile: why nothing was marked. */
-  halted: string | null;
-  /** Why some missing files prove nothing; the rest was reconciled. */
-  doubt: string | null;
-  /** Why it is not known what git tracks. */
-  gitProblem: string | null;
-}
-
-function nothing(): ReconcileOutcome {
-  return {
-    added: 0,
-    changed: 0,
-    deleted: 0,
-    unchanged: 0,
-    skipped: 0,
-    unsettled: [],
-    owed: 0,
-    problems: [],
-    halted: null,
-    doubt: null,
-    gitProblem: null,
-    allIgnored: null,
-  };
-}
-
-/** What retiring a file needs is read for few of them. */
-function wholeRows({ index }: IndexingContext, rows: readonly ComparedRow[]): FileRow[] {
-  return rows.map(({ id }) => fileById(index, id)).filter((row) => row !== undefined);
-}
 
 /**
  * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone.
@@ -101,8 +50,7 @@ export async function reconcileProject(
   const { git, rules, walk } = await lookAtTree(context, heads);
   if (!isStillRoot(root, project)) return await reconcileProject(context, cause, progress);
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
-  const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: '' }, signal);
-  const compared = compareWalk(walk.files, rows, standardsOf(context));
+  const { rows, ...compared } = await compareFolder(context, '', walk.files);
   const seenGone = hasHeadMoved(heads, git) ? seenSince(context, project.lastVerifiedAt) : [];
   // Where nothing is gone, as when a project is indexed for the first time, git need not be asked.
   const isAsked = compared.missing.length + seenGone.length > 0;
@@ -165,7 +113,7 @@ async function lookAtTree(context: IndexingContext, heads: HeadMarks): Promise<S
 async function walkWhole(context: IndexingContext, rules: IgnoreRules): Promise<WalkResult> {
   const { project, signal, now } = context;
   const walk = async (): Promise<WalkResult> =>
-    await walkTree(project.rootDir, '', rules, signal, coverFolder(context));
+    await walkTree(project.rootDir, '', rules, signal, (folder) => context.cover?.cover(folder, false));
   const first = await walk();
   if (first.withTaken.length === 0) return first;
   const root = await PinnedFolder.open(project.rootDir);
@@ -175,46 +123,6 @@ async function walkWhole(context: IndexingContext, rules: IgnoreRules): Promise<
     await root.close();
   }
   return await walk();
-}
-
-function coverFolder({ cover }: IndexingContext, isNew = false): (folder: string) => void {
-  return (folder) => cover?.cover(folder, isNew);
-}
-
-function summaryOf(
-  { index, project }: IndexingContext,
-  tally: IndexTally,
-  retired: MissingTally,
-): ReconcileOutcome {
-  const unread = tally.unreadable.filter(({ path }) => fileByPath(index, project.id, path)?.deleted === 0);
-  return {
-    ...nothing(),
-    added: tally.added,
-    changed: tally.changed,
-    deleted: retired.deleted,
-    skipped: tally.unreadable.length,
-    unsettled: tally.unsettled,
-    problems: retired.problems,
-    doubt: doubtOf(retired, unread),
-  };
-}
-
-/** Why the index may say what is not so: of some rows it is not known how their files are. Null where there are none. */
-function doubtOf({ doubtful, unseen }: MissingTally, unread: IndexTally['unreadable']): string | null {
-  const doubts: string[] = [];
-  if (doubtful.reason !== null)
-    doubts.push(`${doubtful.count} files are missing, and nothing is concluded: ${doubtful.reason}`);
-  const first = unseen.reason ?? unread.map(({ path, reason }) => `${path} (${reason})`)[0];
-  if (first !== undefined)
-    doubts.push(
-      `${unseen.count + unread.length} files cannot be looked at and may be other ones by now: ${first}`,
-    );
-  return doubts.length === 0 ? null : doubts.join('; ');
-}
-
-function standardsOf({ index, project, maxFileBytes }: IndexingContext): Standards {
-  const deviceIds = new Map(devicesOf(index, project.id).map(({ identity, id }) => [identity, id]));
-  return { deviceIds, maxFileBytes };
 }
 
 /**
@@ -252,40 +160,6 @@ function describeIgnored(ignored: ReadonlyMap<string, number>): string | null {
   return `nothing is left to index: ignored are ${parts.join(', ')}`;
 }
 
-/** What a repair has still to bring back is missing, and is no deletion. */
-function withoutOwed(
-  { index, project }: IndexingContext,
-  missing: readonly FileRow[],
-): { gone: FileRow[]; owed: number } {
-  const owed = missing.length > 0 ? owedFiles(index, project.id) : new Set<number>();
-  const gone = missing.filter(({ id }) => !owed.has(id));
-  return { gone, owed: missing.length - gone.length };
-}
-
-/** A file that changes while it is read is looked at again so often, with a pause in between (ms). */
-const settleTries = 4;
-const settlePauseMs = 100;
-
-/** Indexes paths, and those that change meanwhile once more, as long as they may still come to rest. */
-async function indexSettling(
-  context: IndexingContext,
-  git: ProjectGit,
-  paths: readonly string[],
-  progress?: IndexProgress,
-): Promise<IndexTally> {
-  const total = await indexPaths(context, git, paths, progress);
-  for (let tries = 1; tries < settleTries && total.unsettled.length > 0; tries += 1) {
-    await sleep(settlePauseMs, context.signal);
-    const again = await indexPaths(context, git, total.unsettled);
-    total.added += again.added;
-    total.changed += again.changed;
-    total.unreadable.push(...again.unreadable);
-    total.isLinkedAnew ||= again.isLinkedAnew;
-    total.unsettled = again.unsettled;
-  }
-  return total;
-}
-
 /** A root with another identity whose files are all where they were is the same project on another mount. */
 async function acceptRoot({ index, project, signal }: IndexingContext, root: RootState): Promise<void> {
   if (root.kind === 'unavailable') return;
@@ -293,98 +167,4 @@ async function acceptRoot({ index, project, signal }: IndexingContext, root: Roo
   if (isKnown && project.rootDev === root.mark.rootDev) return;
   await index.write(() => setRoot(index, project.id, root.mark), signal);
   Object.assign(project, root.mark);
-}
-
-/** What a batch of changed paths came to; `needsReconcile` asks for a reconcile of the whole project instead. */
-export interface PathsOutcome extends ReconcileOutcome {
-  needsReconcile: boolean;
-}
-
-/**
- * Makes the index follow some paths that may have changed. Hints may be wrong, late or about folders: only
- * what lstat says now counts.
- */
-export async function reconcilePaths(
-  context: IndexingContext,
-  paths: readonly string[],
-): Promise<PathsOutcome> {
-  const { index, signal } = context;
-  const project = requireProject(index, { project_id: context.project.id });
-  if (paths.some(isRuling)) return { ...nothing(), needsReconcile: true };
-  const root = inspectRoot(project);
-  if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
-  const git = await readProjectGit(index, project, signal);
-  if (root.kind === 'replaced') return { ...nothing(), needsReconcile: true };
-  const found: Found = { present: new Set(), missing: new Map(), repositories: new Set() };
-  const rules = rulesOf(context, git);
-  const observed = new TreePresence(project.rootDir);
-  for (const path of paths) await sortPath(context, rules, observed, path, found);
-  // Whether they are git's doing is seen when all is looked at.
-  const isGits = found.missing.size > 0 && hasHeadMoved(headMarks(index, project.id), git);
-  const isNew = [...found.repositories].some((folder) => !git.nested.has(folder));
-  if (isGits || isNew) return { ...nothing(), needsReconcile: true };
-  if (found.missing.size > 0) {
-    const judgement = judgeRoot(root, found.missing.size, countFiles(index, project.id).active);
-    if (judgement.kind !== 'sound') return { ...nothing(), needsReconcile: false, halted: judgement.reason };
-  }
-  const tally = await indexSettling(context, git, [...found.present]);
-  const { gone, owed } = withoutOwed(context, [...found.missing.values()]);
-  const retired = await retireMissing(context, gone, { rules, causeOf: () => 'seen' });
-  const problems = [...tally.unreadable.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems];
-  // A file that got another name is to be looked at under its first one, too, which no event has told of.
-  const summary = summaryOf(context, tally, retired);
-  const needsReconcile = owed > 0 || summary.doubt !== null || tally.isLinkedAnew;
-  return { ...summary, problems, owed, needsReconcile };
-}
-
-/** What there is to do for some paths. */
-interface Found {
-  present: Set<string>;
-  missing: Map<string, FileRow>;
-  /** Folders that a repository begins with. */
-  repositories: Set<string>;
-}
-
-async function sortPath(
-  context: IndexingContext,
-  rules: IgnoreRules,
-  observed: TreePresence,
-  path: string,
-  found: Found,
-): Promise<void> {
-  const { index, project, signal } = context;
-  const presence = observed.at(path);
-  const isDirectory = presence === 'directory';
-  if (isUnknown(presence) || rules.ignoresPath(path, isDirectory)) return;
-  if (!isDirectory) context.cover?.uncover(path);
-  if (presence === 'file' || presence === 'symlink') {
-    found.present.add(path);
-    // What was a folder here is none any more.
-    for (const lost of activeFilesBelow(index, project.id, path)) found.missing.set(lost.path, lost);
-    return;
-  }
-  const row = fileByPath(index, project.id, path);
-  if (row?.deleted === 0 && !(isDirectory && row.kind === 'folder')) found.missing.set(row.path, row);
-  if (!isDirectory) {
-    for (const lost of activeFilesBelow(index, project.id, path)) found.missing.set(lost.path, lost);
-    noteEmptied(rules, observed, path, found);
-    return;
-  }
-  const walk = await walkTree(project.rootDir, path, rules, signal, coverFolder(context, true));
-  const rows = await comparedRows(index, project.id, { doubtMs, tooLarge, folder: path }, signal);
-  const { toIndex, missing } = compareWalk(walk.files, rows, standardsOf(context));
-  for (const changed of toIndex) found.present.add(changed);
-  for (const folder of walk.repositories) found.repositories.add(folder);
-  for (const gone of wholeRows(context, missing)) if (gone.ignored === 0) found.missing.set(gone.path, gone);
-}
-
-/** The folder of what is gone may hold nothing any more, and is an entry of its own then. */
-function noteEmptied(rules: IgnoreRules, observed: TreePresence, path: string, found: Found): void {
-  const { folder } = splitPath(path);
-  if (folder === '' || observed.at(folder) !== 'directory' || rules.ignoresPath(folder, true)) return;
-  try {
-    if (isEmptyFolder(observed.pathOf(folder))) found.present.add(folder);
-  } catch {
-    // It went, too, or cannot be read: events of its own tell.
-  }
 }

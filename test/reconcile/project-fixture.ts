@@ -17,12 +17,9 @@ import { sha256 } from '#src/base/hash.js';
 import type { ProgressListener } from '#src/base/progress.js';
 import type { InHand } from '#src/reconcile/in-hand.js';
 import type { IndexingContext } from '#src/reconcile/index-paths.js';
-import {
-  type PathsOutcome,
-  reconcilePaths,
-  reconcileProject,
-  type ReconcileOutcome,
-} from '#src/reconcile/reconcile-project.js';
+import type { ReconcileOutcome } from '#src/reconcile/reconcile-outcome.js';
+import { type PathsOutcome, reconcilePaths } from '#src/reconcile/reconcile-paths.js';
+import { reconcileProject } from '#src/reconcile/reconcile-project.js';
 import {
   executeRepair,
   type PlannedRepair,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  cpSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -329,6 +330,20 @@ test('a root that was emptied marks nothing, and says why', async (t) => {
   );
 });
 
+test('what rules ignore makes a folder empty when it goes, and full when it comes', async (t) => {
+  const project = new TestProject(t);
+  project.write('.gitignore', '*.log\n');
+  project.write('d/e/a.log');
+  await project.reconcile();
+  project.remove('d/e/a.log');
+  await project.follow('d/e/a.log');
+  assert.deepEqual(project.marks().active, ['.gitignore', 'd/e']);
+  project.write('d/e/b.log');
+  await project.follow('d/e/b.log');
+  assert.deepEqual(project.marks(), { active: ['.gitignore'], deleted: [] });
+  assert.equal((await project.reconcile()).deleted, 0);
+});
+
 for (const count of [3, 30]) {
   test(`a root of ${count} files that was replaced by an empty folder marks nothing`, async (t) => {
     const project = new TestProject(t);
@@ -359,6 +374,20 @@ test('a folder without the rules that ignored everything, and without the files,
   rmSync(project.root, { recursive: true });
   renameSync(join(project.folder, 'unmounted'), project.root);
   assert.equal((await project.reconcile()).halted, null);
+});
+
+test('a root that was another one when a repair was planned, and is the right one again, stays the right one', async (t) => {
+  const project = new TestProject(t);
+  await manyFiles(project, 10);
+  const [right, other] = [join(project.folder, 'right'), join(project.folder, 'other')];
+  renameSync(project.root, right);
+  cpSync(right, project.root, { recursive: true, preserveTimestamps: true });
+  const planned = await project.plan();
+  assert.deepEqual([planned.root.kind, planned.context.rootDoubt], ['replaced', null]);
+  renameSync(project.root, other);
+  renameSync(right, project.root);
+  await project.execute(planned);
+  assert.equal(inspectRoot(project.project).kind, 'verified');
 });
 
 test('the same files in another folder are the same project', async (t) => {

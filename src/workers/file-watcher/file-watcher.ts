@@ -7,7 +7,8 @@ import { listProjects, type Project, projectById } from '../../store/projects.js
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import type { IndexingContext } from '../../reconcile/index-paths.js';
-import { reconcileProject, type ReconcileOutcome } from '../../reconcile/reconcile-project.js';
+import type { ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
+import { reconcileProject } from '../../reconcile/reconcile-project.js';
 import type { RequestCall, WorkerBody, WorkerHost } from '../host.js';
 import { EventFlood } from './event-flood.js';
 import { ProjectWatcher } from './project-watcher.js';

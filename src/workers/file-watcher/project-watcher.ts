@@ -7,11 +7,9 @@ import { sleep, turn } from '../../base/waiting.js';
 import type { IndexingContext, IndexProgress } from '../../reconcile/index-paths.js';
 import { lookAtGit } from '../../reconcile/git-look.js';
 import { inspectRoot } from '../../reconcile/project-root.js';
-import {
-  reconcilePaths,
-  reconcileProject,
-  type ReconcileOutcome,
-} from '../../reconcile/reconcile-project.js';
+import type { ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
+import { reconcilePaths } from '../../reconcile/reconcile-paths.js';
+import { reconcileProject } from '../../reconcile/reconcile-project.js';
 import { countWithoutCopy } from '../../store/files.js';
 import { causeInWords } from '../../store/index-database.js';
 import { projectById } from '../../store/projects.js';

@@ -1,0 +1,74 @@
+import type { Reconciled } from '../base/ipc.js';
+import { fileByPath, type FileRow } from '../store/files.js';
+import { owedFiles } from '../store/journal.js';
+import type { MissingTally } from './deletion.js';
+import type { IndexingContext, IndexTally } from './index-paths.js';
+
+export interface ReconcileOutcome extends Reconciled {
+  /** What could not be read or parsed, for the log. */
+  problems: string[];
+  /** Set when the brake stopped the reconcile: why nothing was marked. */
+  halted: string | null;
+  /** Why some missing files prove nothing; the rest was reconciled. */
+  doubt: string | null;
+  /** Why it is not known what git tracks. */
+  gitProblem: string | null;
+}
+
+export function nothing(): ReconcileOutcome {
+  return {
+    added: 0,
+    changed: 0,
+    deleted: 0,
+    unchanged: 0,
+    skipped: 0,
+    unsettled: [],
+    owed: 0,
+    problems: [],
+    halted: null,
+    doubt: null,
+    gitProblem: null,
+    allIgnored: null,
+  };
+}
+
+export function summaryOf(
+  { index, project }: IndexingContext,
+  tally: IndexTally,
+  retired: MissingTally,
+): ReconcileOutcome {
+  const unread = tally.unreadable.filter(({ path }) => fileByPath(index, project.id, path)?.deleted === 0);
+  return {
+    ...nothing(),
+    added: tally.added,
+    changed: tally.changed,
+    deleted: retired.deleted,
+    skipped: tally.unreadable.length,
+    unsettled: tally.unsettled,
+    problems: retired.problems,
+    doubt: doubtOf(retired, unread),
+  };
+}
+
+/** Why the index may say what is not so: of some rows it is not known how their files are. Null where there are none. */
+function doubtOf({ doubtful, unseen }: MissingTally, unread: IndexTally['unreadable']): string | null {
+  const doubts: string[] = [];
+  if (doubtful.reason !== null)
+    doubts.push(`${doubtful.count} files are missing, and nothing is concluded: ${doubtful.reason}`);
+  const first = unseen.reason ?? unread.map(({ path, reason }) => `${path} (${reason})`)[0];
+  if (first !== undefined)
+    doubts.push(
+      `${unseen.count + unread.length} files cannot be looked at and may be other ones by now: ${first}`,
+    );
+  return doubts.length === 0 ? null : doubts.join('; ');
+}
+
+/** What a repair has still to bring back is missing, and is no deletion. */
+export function withoutOwed(
+  { index, project }: IndexingContext,
+  missing: readonly FileRow[],
+): { gone: FileRow[]; owed: number } {
+  const owed = missing.length > 0 ? owedFiles(index, project.id) : new Set<number>();
+  const gone = missing.filter(({ id }) => !owed.has(id));
+  return { gone, owed: missing.length - gone.length };
+}

@@ -1,0 +1,122 @@
+import { isEmptyFolder } from '../base/empty-folder.js';
+import { splitPath } from '../base/paths.js';
+import { isUnknown, TreePresence } from '../base/presence.js';
+import { activeFilesBelow, countFiles, fileByPath, type FileRow } from '../store/files.js';
+import { requireProject } from '../store/projects.js';
+import { headMarks } from '../store/repositories.js';
+import { rulesOf } from './bounds.js';
+import { compareFolder, wholeRows } from './compare-walk.js';
+import { retireMissing } from './deletion.js';
+import { type IgnoreRules, isRuling } from './ignore-rules.js';
+import { type IndexingContext, indexSettling } from './index-paths.js';
+import { hasHeadMoved, readProjectGit } from './project-git.js';
+import { inspectRoot, judgeRoot, rootUnavailable } from './project-root.js';
+import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
+import { walkTree } from './walk.js';
+
+/** What a batch of changed paths came to; `needsReconcile` asks for a reconcile of the whole project instead. */
+export interface PathsOutcome extends ReconcileOutcome {
+  needsReconcile: boolean;
+}
+
+/**
+ * Makes the index follow some paths that may have changed. Hints may be wrong, late or about folders: only
+ * what lstat says now counts.
+ */
+export async function reconcilePaths(
+  context: IndexingContext,
+  paths: readonly string[],
+): Promise<PathsOutcome> {
+  const { index, signal } = context;
+  const project = requireProject(index, { project_id: context.project.id });
+  if (paths.some(isRuling)) return { ...nothing(), needsReconcile: true };
+  const root = inspectRoot(project);
+  if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
+  const git = await readProjectGit(index, project, signal);
+  if (root.kind === 'replaced') return { ...nothing(), needsReconcile: true };
+  const found: Found = { present: new Set(), missing: new Map(), repositories: new Set() };
+  const rules = rulesOf(context, git);
+  const observed = new TreePresence(project.rootDir);
+  for (const path of paths) await sortPath(context, rules, observed, path, found);
+  // Whether they are git's doing is seen when all is looked at.
+  const isGits = found.missing.size > 0 && hasHeadMoved(headMarks(index, project.id), git);
+  const isNew = [...found.repositories].some((folder) => !git.nested.has(folder));
+  if (isGits || isNew) return { ...nothing(), needsReconcile: true };
+  if (found.missing.size > 0) {
+    const judgement = judgeRoot(root, found.missing.size, countFiles(index, project.id).active);
+    if (judgement.kind !== 'sound') return { ...nothing(), needsReconcile: false, halted: judgement.reason };
+  }
+  const tally = await indexSettling(context, git, [...found.present]);
+  const { gone, owed } = withoutOwed(context, [...found.missing.values()]);
+  const retired = await retireMissing(context, gone, { rules, causeOf: () => 'seen' });
+  const problems = [...tally.unreadable.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems];
+  // A file that got another name is to be looked at under its first one, too, which no event has told of.
+  const summary = summaryOf(context, tally, retired);
+  const needsReconcile = owed > 0 || summary.doubt !== null || tally.isLinkedAnew;
+  return { ...summary, problems, owed, needsReconcile };
+}
+
+/** What there is to do for some paths. */
+interface Found {
+  present: Set<string>;
+  missing: Map<string, FileRow>;
+  /** Folders that a repository begins with. */
+  repositories: Set<string>;
+}
+
+async function sortPath(
+  context: IndexingContext,
+  rules: IgnoreRules,
+  observed: TreePresence,
+  path: string,
+  found: Found,
+): Promise<void> {
+  const { index, project, signal } = context;
+  const presence = observed.at(path);
+  const isDirectory = presence === 'directory';
+  if (isUnknown(presence)) return;
+  if (rules.ignoresPath(path, isDirectory)) {
+    // It counts all the same for whether its folder is empty.
+    if (presence === 'absent') noteEmptied(rules, observed, path, found);
+    else noteFilled(context, path, found);
+    return;
+  }
+  if (!isDirectory) context.cover?.uncover(path);
+  if (presence === 'file' || presence === 'symlink') {
+    found.present.add(path);
+    // What was a folder here is none any more.
+    for (const lost of activeFilesBelow(index, project.id, path)) found.missing.set(lost.path, lost);
+    return;
+  }
+  const row = fileByPath(index, project.id, path);
+  if (row?.deleted === 0 && !(isDirectory && row.kind === 'folder')) found.missing.set(row.path, row);
+  if (!isDirectory) {
+    for (const lost of activeFilesBelow(index, project.id, path)) found.missing.set(lost.path, lost);
+    noteEmptied(rules, observed, path, found);
+    return;
+  }
+  const walk = await walkTree(project.rootDir, path, rules, signal, (folder) =>
+    context.cover?.cover(folder, true),
+  );
+  const { toIndex, missing } = await compareFolder(context, path, walk.files);
+  for (const changed of toIndex) found.present.add(changed);
+  for (const folder of walk.repositories) found.repositories.add(folder);
+  for (const gone of wholeRows(context, missing)) if (gone.ignored === 0) found.missing.set(gone.path, gone);
+}
+
+/** A folder that was empty has no row of its own any more. */
+function noteFilled({ index, project }: IndexingContext, path: string, found: Found): void {
+  const row = fileByPath(index, project.id, splitPath(path).folder);
+  if (row?.kind === 'folder' && row.deleted === 0) found.missing.set(row.path, row);
+}
+
+/** The folder of what is gone may hold nothing any more, and is an entry of its own then. */
+function noteEmptied(rules: IgnoreRules, observed: TreePresence, path: string, found: Found): void {
+  const { folder } = splitPath(path);
+  if (folder === '' || observed.at(folder) !== 'directory' || rules.ignoresPath(folder, true)) return;
+  try {
+    if (isEmptyFolder(observed.pathOf(folder))) found.present.add(folder);
+  } catch {
+    // It went, too, or cannot be read: events of its own tell.
+  }
+}
