@@ -64,8 +64,9 @@ export interface IgnoreContext {
  *
  * A folder's rule files apply to what is below it; deeper rules beat higher ones, then come the repository's
  * info/exclude, the user's core.excludesFile and the built-in rules. What is below an ignored folder is ignored
- * (gitignore(5)), but for what git tracks: that is content whatever the rules say. Rule files are read once; make a
- * new object after a change.
+ * (gitignore(5)), but for what git tracks: that is content whatever the rules say. A repository below the root is ignored
+ * with its folder, unless it is a submodule that the one around it tracks: builds clone what nobody edits. Rule files are
+ * read once; make a new object after a change.
  */
 export class IgnoreRules {
   readonly #root: string;

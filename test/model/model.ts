@@ -159,7 +159,8 @@ export class Model {
 
   /** By the only rules that the commands make: a .gitignore at the top that holds `*` or one name. */
   isContent(path: string): boolean {
-    if (this.tracked.has(path)) return true;
+    // A clone in an ignored folder is ignored with it, whatever it tracks.
+    if (this.tracked.has(path)) return this.gitFolder === '' || this.rule !== '*';
     const rule = this.rule;
     return rule === null || (rule !== '*' && !path.split('/').includes(rule));
   }

@@ -269,6 +269,22 @@ test('a project that its repository ignores as a whole has its own rules only', 
   assert.deepEqual(await shownByWalk(join(root, 'd/project')), ['.gitignore', 'a']);
 });
 
+test('a clone in an ignored folder is ignored with it, whatever it tracks, and a submodule there is not', async (t) => {
+  const [root, origin] = [repository(t), repository(t)];
+  makeTree(origin, { tracked: 'yes\n' });
+  git(origin, 'add', '--all');
+  git(origin, 'commit', '-qm', 'all');
+  makeTree(root, { '.gitignore': 'build/\nvendor/\n' });
+  git(root, 'clone', '-q', origin, 'build/clone');
+  git(root, '-c', 'protocol.file.allow=always', 'submodule', '-q', 'add', '-f', origin, 'vendor/sub');
+  makeTree(root, { 'vendor/sub/new': 'no\n' });
+  const signal = new AbortController().signal;
+  const state = await readGitBelow(root, ['build/clone', 'vendor/sub'], signal);
+  const walk = await walkTree(root, '', new IgnoreRules(root, [], { git: state }));
+  assert.deepEqual(shownOf(walk), ['.gitignore', '.gitmodules', 'vendor/sub/tracked']);
+  assert.deepEqual(walk.repositories, ['vendor/sub']);
+});
+
 test('what is below the root of another project is not content, tracked or not', async (t) => {
   const root = repository(t);
   makeTree(root, filesOf('a', 'd/inner/b', 'd/inner2/c', 'd/inner/e/f'));
