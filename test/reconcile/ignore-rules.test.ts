@@ -277,7 +277,7 @@ test('a clone in an ignored folder is ignored with it, whatever it tracks, and a
   makeTree(root, { '.gitignore': 'build/\nvendor/\n' });
   git(root, 'clone', '-q', origin, 'build/clone');
   git(root, '-c', 'protocol.file.allow=always', 'submodule', '-q', 'add', '-f', origin, 'vendor/sub');
-  makeTree(root, { 'vendor/sub/new': 'no\n' });
+  writeFileSync(join(root, 'vendor/sub/new'), 'no\n');
   const signal = new AbortController().signal;
   const state = await readGitBelow(root, ['build/clone', 'vendor/sub'], signal);
   const walk = await walkTree(root, '', new IgnoreRules(root, [], { git: state }));
