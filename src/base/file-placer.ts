@@ -41,6 +41,7 @@ export class FilePlacer {
   readonly #isLastBatch: boolean;
   /** Until the file system says that it has none. */
   #hasLinks = true;
+  readonly #made: string[] = [];
 
   /**
    * Takes the root over: `finish` closes it. Folders stay open until then, so use one placer per batch.
@@ -143,10 +144,18 @@ export class FilePlacer {
     const parent = await this.#folder(parentPath);
     const attributes = this.#folderAttributes(path);
     const { folder, isNew } = await parent.childMade(name, attributes);
-    if (isNew) this.#touched.add(parent);
+    if (isNew) {
+      this.#touched.add(parent);
+      this.#made.push(path);
+    }
     if (isNew && attributes !== null && (attributes.mode & ownerAll) !== ownerAll)
       await this.#closed.note(path, folder, attributes.mode);
     return folder;
+  }
+
+  /** Folders that were not there, relative to the root. */
+  get madeFolders(): readonly string[] {
+    return this.#made;
   }
 
   /** As lstat has it. */

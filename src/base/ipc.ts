@@ -1,4 +1,4 @@
-import type { ProjectRepair } from '../contract/database.js';
+import type { ProjectRepair, Undone } from '../contract/database.js';
 import type { WorkerType } from '../contract/fields.js';
 import type { IndexMethod, Params, Result } from '../contract/index.js';
 import type { Config } from './config.js';
@@ -76,6 +76,14 @@ export interface RepairReport {
   projects: (ProjectRepair & { message: string })[];
 }
 
+export interface UndoRequest {
+  run_id: string;
+  /** The run that it takes back. */
+  undoes: string;
+}
+
+export type UndoReport = Undone & { backup_path: string | null };
+
 interface Exchange<P = unknown, R = unknown> {
   params: P;
   result: R;
@@ -91,6 +99,8 @@ export interface IndexExchanges extends ContractExchanges {
   resolve_repair: Exchange<ProjectReference & { version_dir?: string | undefined }, ResolvedProject[]>;
   /** The dry run of repair_database. */
   plan_repair: Exchange<RepairScope, RepairReport>;
+  /** The dry run of undo_repair. */
+  plan_undo: Exchange<{ run_id: string }, UndoReport>;
 }
 
 /** With each question to the index goes what the watcher last said, by project id. */
@@ -113,7 +123,10 @@ interface WorkerExchanges {
     drain: Exchange<null, null>;
   };
   vectorization: object;
-  repair: { repair_database: Exchange<RepairRequest, RepairReport> };
+  repair: {
+    repair_database: Exchange<RepairRequest, RepairReport>;
+    undo_repair: Exchange<UndoRequest, UndoReport>;
+  };
 }
 
 export type RequestName<K extends WorkerKind> = keyof WorkerExchanges[K] & string;

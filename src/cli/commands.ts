@@ -9,6 +9,7 @@ import { addLogs } from './logs.js';
 import { printJson } from './output.js';
 import { addProjectCommands } from './project-commands.js';
 import { addRepair } from './repair.js';
+import { addUndo } from './undo.js';
 import { addSearch } from './search.js';
 import { addStatus } from './status.js';
 import { addStop } from './stop.js';
@@ -22,6 +23,7 @@ export function addClientCommands(program: Command): void {
   addSearch(program);
   addFileCommands(program);
   addRepair(program);
+  addUndo(program);
   addDatabaseCommands(program);
   addWorkerCommands(program);
   addJobCommands(program);

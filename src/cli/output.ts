@@ -95,3 +95,6 @@ export function printTable(rows: readonly (readonly (string | number)[])[]): voi
 export function printJson(value: unknown): void {
   write(jsonText(value, process.stdout.isTTY ? 2 : 0));
 }
+
+/** Paths that are shown of a list; --json has what the supervisor gives, and get_repair all. */
+export const shownMax = 20;

@@ -3,13 +3,11 @@ import type { Command } from 'commander';
 import { repairListMax } from '../contract/database.js';
 import type { Result } from '../contract/index.js';
 import { type CommonFlags, withClient } from './client-command.js';
-import { type ExitStatus, exitStatus, print, printTable } from './output.js';
+import { type ExitStatus, exitStatus, print, printTable, shownMax } from './output.js';
 import { parseFolder, shownPath } from './paths.js';
 import { causeText } from './text.js';
 import { callWithProgress } from './progress.js';
 
-/** Paths shown of each list; --json has what the supervisor gives, and get_repair all. */
-const shownMax = 20;
 /** What went by one mistake went within so much (minutes), mostly. */
 const sinceMinutesMin = 10;
 
@@ -88,6 +86,8 @@ function printReport(report: RepairReport): void {
   for (const { type, error } of report.workers_not_resumed) print`${type} was not started again: ${error}`;
   if (report.backup_path !== null) print`backup of the index: ${report.backup_path}`;
   print`${report.dry_run ? 'dry run, nothing was changed: ' : ''}${report.message}`;
+  // Before its first action a run makes one.
+  if (report.backup_path !== null) print`"codekeep undo ${report.run_id}" takes it back`;
 }
 
 function printProject(project: ProjectReport, isDry: boolean): void {

@@ -106,11 +106,50 @@ export const repairDatabase = defineMethod({
   tool: { title: 'Repair the index and the project', readOnly: false, destructive: false, idempotent: true },
 });
 
+const undone = z.object({
+  projects: z.array(z.object({ project_id: z.string(), root_dir: z.string() })),
+  undone: z.array(
+    action.extend({
+      project_id: z.string(),
+      verdict: z
+        .enum(['clear_deleted', 'set_deleted', 'remove', 'restore_from_cst'])
+        .describe('What took it back: a mark, or a file that was removed from the project or written again'),
+    }),
+  ),
+  kept: z
+    .array(refusal.extend({ project_id: z.string() }))
+    .describe('What stays as it is, because somebody changed it since, or because it is right so'),
+  errors: z.array(z.string()),
+  totals: z.object({ undone: count, kept: count, failed: count }),
+  message: z.string(),
+});
+export type Undone = z.infer<typeof undone>;
+
+const undoResult = z.union([
+  repairReport.extend(undone.shape).extend({ undoes: z.string().describe('The run that it takes back') }),
+  z.object({ job_id: z.string() }),
+]);
+export type UndoResult = z.infer<typeof undoResult>;
+
+export const undoRepair = defineMethod({
+  owner: 'supervisor',
+  summary: 'Take back what a repair did, as far as nobody has changed it since; an undo can be undone.',
+  params: z.strictObject({
+    run_id: z.string().min(1).describe('Of a repair or an undo, as its result and list_repairs give it'),
+    dry_run: dryRun,
+    wait: z.boolean().default(true).describe('false: give a job_id at once'),
+  }),
+  result: undoResult,
+  tool: { title: 'Undo a repair', readOnly: false, destructive: true, idempotent: true },
+});
+
 const runSummary = z.object({
   run_id: z.string(),
   project_id: z.string(),
   state: z.enum(['running', 'done', 'failed', 'interrupted', 'cancelled']),
-  origin: z.enum(['command', 'worker', 'recovery']),
+  origin: z.enum(['command', 'worker', 'recovery', 'undo']),
+  undoes: z.string().nullable().describe('The run that an undo took back'),
+  undone_by: z.string().nullable().describe('The undo that took it back'),
   started_at: timestamp,
   finished_at: timestamp.nullable(),
   actions: count,

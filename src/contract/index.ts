@@ -37,6 +37,7 @@ export const contract = {
   list_repairs: database.listRepairs,
   get_repair: database.getRepair,
   check_database: database.checkDatabase,
+  undo_repair: database.undoRepair,
   backup_database: database.backupDatabase,
   get_database_status: database.getDatabaseStatus,
   start_worker: workers.startWorker,

@@ -238,7 +238,8 @@ export async function removePlaced(
   await removeIfSame(root, path, { stamp, sha256: kind === 'file' ? sha256 : null }, randomUUID(), now);
 }
 
-async function moveIntoVersions(
+/** A file that is too large to be in the index goes where its only copy was, if it is the one that was moved then. */
+export async function moveIntoVersions(
   index: IndexDatabase,
   project: Project,
   root: PinnedFolder,

@@ -210,6 +210,22 @@ export function clearDeleted(index: IndexDatabase, id: number, now: number): voi
     .run(now, id);
 }
 
+/** What says of a row that its file is gone, and why. */
+export type Marks = Pick<FileRow, 'deleted' | 'deletedAt' | 'cause' | 'revived' | 'copyProblem'>;
+
+export function marksOf({ deleted, deletedAt, cause, revived, copyProblem }: FileRow): Marks {
+  return { deleted, deletedAt, cause, revived, copyProblem };
+}
+
+export function setMarks(index: IndexDatabase, id: number, marks: Marks, now: number): void {
+  index
+    .sql(
+      `UPDATE files SET deleted = @deleted, deleted_at = @deletedAt, cause = @cause, revived = @revived,
+         copy_problem = @copyProblem, updated_at = @now WHERE id = @id`,
+    )
+    .run({ ...marks, id, now });
+}
+
 /** Rules ignore it by now: it is not searched, and what it was stays restorable. */
 export function markIgnored(index: IndexDatabase, id: number, now: number): void {
   index.sql('UPDATE files SET ignored = 1, updated_at = ? WHERE id = ?').run(now, id);

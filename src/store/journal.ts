@@ -1,8 +1,9 @@
-import type { Cause } from './files.js';
+import type { FileStamp } from '../base/stamp.js';
+import type { Cause, Marks } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 
 export type RunState = 'running' | 'done' | 'failed' | 'interrupted' | 'cancelled';
-export type RunOrigin = 'command' | 'worker' | 'recovery';
+export type RunOrigin = 'command' | 'worker' | 'recovery' | 'undo';
 export type ActionState = 'intent' | 'done' | 'conflict' | 'failed';
 
 export interface RunKey {
@@ -12,6 +13,8 @@ export interface RunKey {
 
 export interface NewRun extends RunKey {
   origin: RunOrigin;
+  /** The run that an undo takes back. */
+  undoes?: string | null;
   rootDir: string;
   versionDir: string;
 }
@@ -19,10 +22,10 @@ export interface NewRun extends RunKey {
 export function beginRun(index: IndexDatabase, run: NewRun, now: number): void {
   index
     .sql(
-      `INSERT INTO repair_runs (run_id, project_id, origin, state, root_dir, version_dir, started_at)
-       VALUES (?, ?, ?, 'running', ?, ?, ?)`,
+      `INSERT INTO repair_runs (run_id, project_id, origin, undoes, state, root_dir, version_dir, started_at)
+       VALUES (?, ?, ?, ?, 'running', ?, ?, ?)`,
     )
-    .run(run.runId, run.projectId, run.origin, run.rootDir, run.versionDir, now);
+    .run(run.runId, run.projectId, run.origin, run.undoes ?? null, run.rootDir, run.versionDir, now);
 }
 
 export function endRun(
@@ -44,14 +47,16 @@ export interface NewAction {
   targets: readonly string[];
   cause: Cause | null;
   sha256: string | null;
+  /** The action that it takes back. */
+  inverseOf?: number | null;
 }
 
 /** Writes what is about to be done; the id names the temporary files of the action, too. */
 export function recordIntent(index: IndexDatabase, run: RunKey, action: NewAction): number {
   const { lastInsertRowid } = index
     .sql(
-      `INSERT INTO repair_actions (run_id, project_id, file_id, path, verdict, state, targets, cause, sha256)
-       VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?)`,
+      `INSERT INTO repair_actions (run_id, project_id, file_id, path, verdict, state, targets, cause, sha256, inverse_of)
+       VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?)`,
     )
     .run(
       run.runId,
@@ -62,21 +67,56 @@ export function recordIntent(index: IndexDatabase, run: RunKey, action: NewActio
       action.targets.join(','),
       action.cause,
       action.sha256,
+      action.inverseOf ?? null,
     );
   return Number(lastInsertRowid);
+}
+
+/** What became of an action, and for one that was done what an undo needs. */
+export interface ActionOutcome {
+  state: ActionState;
+  detail: string | null;
+  /** Of the row before it; null where it did not come to that. */
+  marks: Marks | null;
+  /** Of what was placed in the project. */
+  placed: FileStamp | null;
 }
 
 export function recordOutcome(
   index: IndexDatabase,
   actionId: number,
-  state: ActionState,
-  detail: string | null,
+  { state, detail, marks, placed }: ActionOutcome,
+  now: number,
 ): void {
-  index.sql('UPDATE repair_actions SET state = ?, detail = ? WHERE id = ?').run(state, detail, actionId);
+  index
+    .sql('UPDATE repair_actions SET state = ?, detail = ?, marks = ?, placed = ?, done_at = ? WHERE id = ?')
+    .run(state, detail, jsonOf(marks), jsonOf(placed), now, actionId);
+}
+
+function jsonOf(value: object | null): string | null {
+  return value === null ? null : JSON.stringify(value);
+}
+
+export function recordFolders(index: IndexDatabase, run: RunKey, folders: Iterable<string>): void {
+  for (const path of folders)
+    index
+      .sql('INSERT INTO repair_folders (run_id, project_id, path) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
+      .run(run.runId, run.projectId, path);
+}
+
+/** Folders that a run made in the project, the deepest first. */
+export function foldersMade(index: IndexDatabase, run: RunKey): string[] {
+  return index
+    .sql<[string, string], { path: string }>(
+      'SELECT path FROM repair_folders WHERE run_id = ? AND project_id = ? ORDER BY path DESC',
+    )
+    .all(run.runId, run.projectId)
+    .map(({ path }) => path);
 }
 
 export interface UnfinishedRun extends RunKey {
   origin: RunOrigin;
+  undoes: string | null;
   rootDir: string;
   versionDir: string;
 }
@@ -84,7 +124,7 @@ export interface UnfinishedRun extends RunKey {
 export function unfinishedRuns(index: IndexDatabase): UnfinishedRun[] {
   return index
     .sql<[], UnfinishedRun>(
-      `SELECT run_id AS runId, project_id AS projectId, origin, root_dir AS rootDir, version_dir AS versionDir
+      `SELECT run_id AS runId, project_id AS projectId, origin, undoes, root_dir AS rootDir, version_dir AS versionDir
        FROM repair_runs WHERE state = 'running' ORDER BY started_at`,
     )
     .all();
@@ -101,9 +141,19 @@ export interface ActionRow {
   cause: Cause | null;
   sha256: string | null;
   detail: string | null;
+  inverseOf: number | null;
+  doneAt: number | null;
+  /** JSON of Marks, and of a FileStamp. */
+  marks: string | null;
+  placed: string | null;
 }
 
-const actionColumns = `id, project_id AS projectId, file_id AS fileId, path, verdict, state, targets, cause, sha256, detail`;
+const actionColumns = `id, project_id AS projectId, file_id AS fileId, path, verdict, state, targets, cause, sha256, detail,
+  inverse_of AS inverseOf, done_at AS doneAt, marks, placed`;
+
+export function actionById(index: IndexDatabase, id: number): ActionRow | undefined {
+  return index.sql<[number], ActionRow>(`SELECT ${actionColumns} FROM repair_actions WHERE id = ?`).get(id);
+}
 
 export function openIntents(index: IndexDatabase, run: RunKey): ActionRow[] {
   return index
@@ -154,8 +204,20 @@ export function actionsOfRun(index: IndexDatabase, runId: string, after: number,
     .all(runId, after, limit);
 }
 
+/** What a run has done, in the order in which it did it. */
+export function doneActions(index: IndexDatabase, run: RunKey): ActionRow[] {
+  return index
+    .sql<[string, string], ActionRow>(
+      `SELECT ${actionColumns} FROM repair_actions WHERE run_id = ? AND project_id = ? AND state = 'done' ORDER BY id`,
+    )
+    .all(run.runId, run.projectId);
+}
+
 export interface RunRow extends RunKey {
   origin: RunOrigin;
+  undoes: string | null;
+  rootDir: string;
+  versionDir: string;
   state: RunState;
   message: string | null;
   startedAt: number;
@@ -163,7 +225,8 @@ export interface RunRow extends RunKey {
   actions: number;
 }
 
-const runColumns = `r.run_id AS runId, r.project_id AS projectId, r.origin, r.state, r.message,
+const runColumns = `r.run_id AS runId, r.project_id AS projectId, r.origin, r.undoes, r.state, r.message,
+  r.root_dir AS rootDir, r.version_dir AS versionDir,
   r.started_at AS startedAt, r.finished_at AS finishedAt,
   (SELECT count(*) FROM repair_actions a WHERE a.run_id = r.run_id AND a.project_id = r.project_id) AS actions`;
 
@@ -178,6 +241,17 @@ export function listRuns(index: IndexDatabase, projectId: string | null, limit: 
 
 export function runById(index: IndexDatabase, runId: string): RunRow[] {
   return index.sql<[string], RunRow>(`SELECT ${runColumns} FROM repair_runs r WHERE r.run_id = ?`).all(runId);
+}
+
+/** The run that has taken a run back, at least in part, and was not taken back itself; null where there is none. */
+export function undoOf(index: IndexDatabase, { runId, projectId }: RunKey): string | null {
+  const undos = index
+    .sql<[string, string], { runId: string }>(
+      `SELECT run_id AS runId FROM repair_runs r WHERE undoes = ? AND project_id = ? AND EXISTS (
+         SELECT 1 FROM repair_actions a WHERE a.run_id = r.run_id AND a.project_id = r.project_id AND a.state = 'done')`,
+    )
+    .all(runId, projectId);
+  return undos.find((undo) => undoOf(index, { runId: undo.runId, projectId }) === null)?.runId ?? null;
 }
 
 /**

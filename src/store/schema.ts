@@ -229,4 +229,36 @@ export const migrations: readonly string[] = [
   ALTER TABLE projects DROP COLUMN head;
   ALTER TABLE projects DROP COLUMN head_log;
   `,
+  // What a run changed is kept, so that it can be undone; what an undo did is a run, too.
+  `
+  CREATE TABLE repair_runs_new (
+    run_id      TEXT NOT NULL,
+    project_id  TEXT NOT NULL,
+    origin      TEXT NOT NULL CHECK (origin IN ('command', 'worker', 'recovery', 'undo')),
+    undoes      TEXT,                                     -- run_id of what an undo takes back
+    state       TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'interrupted', 'cancelled')),
+    root_dir    TEXT NOT NULL,
+    version_dir TEXT NOT NULL,
+    message     TEXT,
+    started_at  INTEGER NOT NULL,
+    finished_at INTEGER,
+    PRIMARY KEY (run_id, project_id)
+  ) STRICT;
+  INSERT INTO repair_runs_new SELECT run_id, project_id, origin, NULL, state, root_dir, version_dir, message, started_at, finished_at
+    FROM repair_runs;
+  DROP TABLE repair_runs;
+  ALTER TABLE repair_runs_new RENAME TO repair_runs;
+  CREATE INDEX repair_runs_of_undos ON repair_runs(undoes) WHERE undoes IS NOT NULL;
+  -- Folders that a run made in the project for what it placed there.
+  CREATE TABLE repair_folders (
+    run_id     TEXT NOT NULL,
+    project_id TEXT NOT NULL,
+    path       TEXT NOT NULL,                             -- relative to root_dir
+    PRIMARY KEY (run_id, project_id, path)
+  ) STRICT, WITHOUT ROWID;
+  ALTER TABLE repair_actions ADD COLUMN inverse_of INTEGER; -- repair_actions.id that it takes back
+  ALTER TABLE repair_actions ADD COLUMN done_at INTEGER;
+  ALTER TABLE repair_actions ADD COLUMN marks TEXT;         -- JSON of the row's marks before it (Marks of store/files.ts)
+  ALTER TABLE repair_actions ADD COLUMN placed TEXT;        -- JSON of the stamp of what it placed in the project
+  `,
 ];

@@ -4,10 +4,18 @@ import { CodekeepError, messageOf } from '../base/errors.js';
 import { unlessAborted } from '../base/waiting.js';
 import type { RepairReport, RepairScope, ResolvedProject, WorkerOptions } from '../base/ipc.js';
 import type { ProgressListener, Work } from '../base/progress.js';
-import type { RepairResult, WorkersStopped } from '../contract/database.js';
+import type { RepairResult, UndoResult, WorkersStopped } from '../contract/database.js';
 import { pointInTime, type WorkerType, workerType } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
 import { repairInProgress } from './hold.js';
+import {
+  nothingResumed,
+  nothingStopped,
+  repairResultOf,
+  type ResumedWorkers,
+  type RunFrame,
+  undoResultOf,
+} from './repair-results.js';
 import { type RepairProgress, RepairTrack } from './repair-track.js';
 import type { EventSink } from './subscriptions.js';
 import type { Supervisor } from './supervisor.js';
@@ -18,15 +26,8 @@ const drainMs = 2_000;
 const silenceMaxMs = 5_000;
 
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
-type ResumedWorkers = Pick<
-  Extract<RepairResult, { run_id: string }>,
-  'workers_resumed' | 'workers_not_resumed'
->;
-
-const nothingStopped: WorkersStopped = { stopped_count: 0, stopped_workers: [], errors: [] };
-const nothingResumed: ResumedWorkers = { workers_resumed: [], workers_not_resumed: [] };
-
-/** repair_database: reject a second one → drain → stop all → repair in a process of its own → resume. */
+type UndoParams = Omit<Params<'undo_repair'>, 'wait'>;
+/** repair_database and undo_repair: reject a second one → drain → stop all → one process does it alone → resume. */
 export class RepairCommand {
   readonly #supervisor: Supervisor;
   readonly #events: EventSink;
@@ -66,13 +67,48 @@ export class RepairCommand {
    */
   async run(params: RepairParams, work: Work): Promise<RepairResult> {
     if (params.dry_run) return await this.#dryRun(params, work);
+    return await this.#taken(work, async () => {
+      await this.#compare(await this.#resolve(params, work.signal), work);
+      work.signal.throwIfAborted();
+      return await this.#realRun(params, work, 'command');
+    });
+  }
+
+  /**
+   * Takes back what a run did. Where that is nothing, no worker is stopped.
+   * @throws CodekeepError NOT_FOUND, and as `run`
+   */
+  async undo({ run_id: undoes, dry_run }: UndoParams, work: Work): Promise<UndoResult> {
+    const startedAt = performance.now();
+    await this.#supervisor.whenStarted(work.signal);
+    if (!dry_run) this.assertFree();
+    const planned = await this.#supervisor.askIndex('plan_undo', { run_id: undoes }, work);
+    if (dry_run || planned.totals.undone === 0) {
+      const frame = { runId: randomUUID(), dryRun: dry_run, stopped: nothingStopped, startedAt };
+      return undoResultOf(planned, undoes, frame, nothingResumed);
+    }
+    return await this.#taken(
+      work,
+      async () =>
+        await this.#alone(
+          { isResumed: true, force: false },
+          work,
+          async (track, following, onDeath) => {
+            const request = { run_id: track.now.run_id, undoes };
+            const task = { method: 'undo_repair', params: request } as const;
+            return await this.#supervisor.tasks.run('repair', task, following, onDeath);
+          },
+          (report, frame, resumed) => undoResultOf(report, undoes, frame, resumed),
+        ),
+    );
+  }
+
+  async #taken<R>(work: Work, run: () => Promise<R>): Promise<R> {
     this.assertFree();
     this.#isTaken = true;
     try {
       await this.#supervisor.whenStarted(work.signal);
-      await this.#compare(await this.#resolve(params, work.signal), work);
-      work.signal.throwIfAborted();
-      return await this.#realRun(params, work, 'command');
+      return await run();
     } finally {
       this.#isTaken = false;
       this.#change.notify();
@@ -103,31 +139,51 @@ export class RepairCommand {
     );
     const report = await this.#supervisor.askIndex('plan_repair', scopeOf(params), work);
     const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
-    return shape(report, frame, nothingResumed);
+    return repairResultOf(report, frame, nothingResumed);
   }
 
   async #realRun(params: RepairParams, work: Work, origin: 'command' | 'recovery'): Promise<RepairResult> {
+    const isCommand = origin === 'command';
+    return await this.#alone(
+      { isResumed: isCommand && params.resume_workers, isAfterStart: isCommand, force: params.force },
+      work,
+      async (track, following, onDeath) => await this.#repair(track, params, following, origin, onDeath),
+      (report, frame, resumed) => repairResultOf(report, frame, resumed),
+    );
+  }
+
+  /** Does something while no worker runs. */
+  async #alone<R, T>(
+    { isResumed, isAfterStart = true, force }: { isResumed: boolean; isAfterStart?: boolean; force: boolean },
+    work: Work,
+    run: (track: RepairTrack, following: Work, onDeath: () => void) => Promise<R>,
+    shaped: (report: R, frame: RunFrame, resumed: ResumedWorkers) => T,
+  ): Promise<T> {
     const frame = { runId: randomUUID(), dryRun: false, startedAt: performance.now() };
     const release = this.#supervisor.hold.takeForRepair();
     const track = new RepairTrack(frame.runId, this.#events);
     this.#track = track;
     let hasDied = false;
-    const running = origin === 'command' ? this.#running() : [];
-    const resumable = params.resume_workers ? running : [];
+    const running = isAfterStart ? this.#running() : [];
+    const resumable = isResumed ? running : [];
+    const progress: ProgressListener = (phase, done, total) => {
+      work.progress(phase, done, total);
+      track.note(phase, done, total);
+    };
     try {
       work.progress('stop', 0, 0);
       const stopped = await this.#stopAll(work.signal);
-      const report = await this.#repair(track, params, work, origin, () => {
+      const report = await run(track, { signal: work.signal, progress }, () => {
         hasDied = true;
       });
       track.finish(null);
       this.#letGo(release);
-      return shape(report, { ...frame, stopped }, await this.#resume(resumable));
+      return shaped(report, { ...frame, stopped }, await this.#resume(resumable));
     } catch (error) {
-      if (hasDied) await this.#finishCutOff(params, work.signal.aborted);
+      if (hasDied) await this.#finishCutOff(force, work.signal.aborted);
       track.finish(error);
       this.#letGo(release);
-      // Also after a failed repair: the workers that ran before run again.
+      // Also after a failure: the workers that ran before run again.
       await this.#resume(resumable);
       throw error;
     }
@@ -249,19 +305,15 @@ export class RepairCommand {
     onDeath: () => void,
   ): Promise<RepairReport> {
     const request = { ...scopeOf(params), run_id: track.now.run_id, origin, is_cancelled: false };
-    const progress: ProgressListener = (phase, done, total) => {
-      work.progress(phase, done, total);
-      track.note(phase, done, total);
-    };
     const task = { method: 'repair_database', params: request } as const;
-    return await this.#supervisor.tasks.run('repair', task, { signal: work.signal, progress }, onDeath);
+    return await this.#supervisor.tasks.run('repair', task, work, onDeath);
   }
 
   /**
    * The repair's process is gone in the middle of its work: another one finishes it before any worker runs again, or
    * only writes down what is left where it was cancelled. Else the watcher would take the rest for deletions.
    */
-  async #finishCutOff({ force }: RepairParams, isCancelled: boolean): Promise<void> {
+  async #finishCutOff(force: boolean, isCancelled: boolean): Promise<void> {
     const request = {
       run_id: randomUUID(),
       origin: 'recovery',
@@ -301,33 +353,4 @@ function scopeOf(params: RepairParams): RepairScope {
   const { root_dir, project_id, version_dir, force, deleted_since } = params;
   const since = deleted_since === undefined ? null : pointInTime(deleted_since, Date.now());
   return { root_dir, project_id, version_dir, force, deleted_since: since };
-}
-
-interface RunFrame {
-  runId: string;
-  dryRun: boolean;
-  stopped: WorkersStopped;
-  startedAt: number;
-}
-
-/** One project's fields stand at the top of the result; several come as a list. */
-function shape(report: RepairReport, frame: RunFrame, resumed: ResumedWorkers): RepairResult {
-  const common = {
-    run_id: frame.runId,
-    dry_run: frame.dryRun,
-    workers_stopped: frame.stopped,
-    ...resumed,
-    backup_path: report.backup_path,
-    duration_ms: Math.round(performance.now() - frame.startedAt),
-  };
-  const [only, ...more] = report.projects;
-  if (only !== undefined && more.length === 0)
-    return { ...common, ...only, errors: [...report.damage, ...only.errors] };
-  const message = report.projects.map((project) => `${project.root_dir}: ${project.message}`).join(' ');
-  return {
-    ...common,
-    message: message === '' ? 'No project is registered.' : message,
-    errors: [...report.damage, ...report.projects.flatMap((project) => project.errors)],
-    projects: report.projects,
-  };
 }

@@ -28,6 +28,7 @@ suite('the tools of codekeep mcp', () => {
       'search',
       'start_repair_worker',
       'stop_repair_worker',
+      'undo_repair',
     ]);
     for (const { name, description, annotations, inputSchema } of tools) {
       assert.ok((description ?? '').length > 10, name);
@@ -126,7 +127,7 @@ test('without a daemon, tools are listed and calls say how to start one', async 
   const sandbox = await Sandbox.create(t);
   const agent = await startBridge(sandbox, sandbox.path('none.sock'));
   try {
-    assert.equal((await agent.client.listTools()).tools.length, 5);
+    assert.equal((await agent.client.listTools()).tools.length, 6);
     const { isError, text } = await callTool(agent, 'search', { query: 'x' });
     assert.equal(isError, true);
     assert.match(text, /codekeep serve/);

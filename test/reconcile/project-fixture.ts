@@ -27,6 +27,9 @@ import {
   type RepairOptions,
 } from '#src/reconcile/repair/repair-project.js';
 import type { ApplyOutcome } from '#src/reconcile/repair/apply.js';
+import type { RunOutcome } from '#src/reconcile/repair/batches.js';
+import { executeUndo, type PlannedUndo, planUndo, type UndoAction } from '#src/reconcile/repair/undo.js';
+import { listRuns, runById, type RunRow } from '#src/store/journal.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import type { Plan } from '#src/reconcile/repair/plan.js';
 import { rootMarkOf } from '#src/reconcile/project-root.js';
@@ -175,6 +178,34 @@ export class TestProject {
     await recoverRuns(this.#options({}));
     const planned = await this.plan(given);
     return { plan: planned.plan, outcome: await this.execute(planned) };
+  }
+
+  /** The newest run of the journal. */
+  get lastRun(): RunRow {
+    const [run] = listRuns(this.index, this.projectId, 1);
+    assert.ok(run !== undefined);
+    return run;
+  }
+
+  async planUndo({ runId }: Pick<RunRow, 'runId'>): Promise<PlannedUndo> {
+    const [run] = runById(this.index, runId);
+    assert.ok(run !== undefined);
+    const planned = await planUndo(this.index, run, neverAborts);
+    assert.ok(planned !== null);
+    return planned;
+  }
+
+  /** As a process leaves it that is killed when the journal has the plan. */
+  async cutOffUndo(planned: PlannedUndo): Promise<void> {
+    const killed = AbortSignal.abort(new Error('killed'));
+    const options = { ...this.#options({}), signal: killed };
+    await assert.rejects(executeUndo(options, randomUUID(), planned), /killed/);
+  }
+
+  /** What undo_repair does: plan → execute. */
+  async undo(run: Pick<RunRow, 'runId'>): Promise<{ planned: PlannedUndo; outcome: RunOutcome<UndoAction> }> {
+    const planned = await this.planUndo(run);
+    return { planned, outcome: await executeUndo(this.#options({}), randomUUID(), planned) };
   }
 }
 

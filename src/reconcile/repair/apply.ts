@@ -1,14 +1,19 @@
 import type { ClosedFolders } from '../../base/closed-folders.js';
-import { CodekeepError, messageOf, reasonOf } from '../../base/errors.js';
-import { type FilePlacer, placementsAtOnce } from '../../base/file-placer.js';
+import type { FilePlacer } from '../../base/file-placer.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { presenceAt } from '../../base/presence.js';
 import { type FileStamp, stampOf } from '../../base/stamp.js';
 import { sha256 } from '../../base/hash.js';
-import { forEachLimited } from '../../base/waiting.js';
-import { clearDeleted, fileByPath, type FileRow, markDeleted, setCopyProblem } from '../../store/files.js';
-import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
-import { type ActionState, endIntents, recordOutcome, type RunKey } from '../../store/journal.js';
+import {
+  clearDeleted,
+  fileByPath,
+  type FileRow,
+  markDeleted,
+  marksOf,
+  setCopyProblem,
+} from '../../store/files.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import type { ActionOutcome } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
 import { traceOf } from '../../store/traces.js';
 import { imageOf } from '../image.js';
@@ -17,115 +22,37 @@ import { readWhole } from '../index-file.js';
 import { openProjectPlacer } from '../project-placer.js';
 import { markRevived, removePlaced } from '../restore.js';
 import { contentHashAt, imageInVersions, VersionStore } from '../version-store.js';
+import { type Acted, type BatchContext, inBatches, type Intent, type RunOutcome } from './batches.js';
 import { type Circumstances, Observer } from './observe.js';
-import { type Action, judge, type PlanContext, type Refusal, type Target } from './plan.js';
+import { type Action, judge, type PlanContext, type Target } from './plan.js';
 
-/** Actions under one transaction: a stop or a cancel waits for one batch at most. */
-const batchActions = 100;
+export type ApplyOutcome = RunOutcome<Action>;
 
-export interface ApplyOutcome {
-  done: Action[];
-  conflicts: Refusal[];
-  errors: string[];
-  /** Whatever was not done, for whatever reason. */
-  failed: Action[];
-}
-
-export interface ApplyContext extends PlanContext {
-  index: IndexDatabase;
+export interface ApplyContext extends PlanContext, BatchContext {
   project: Project;
-  run: RunKey;
   circumstances: Circumstances;
   /** Folders of the project that get their mode after the last batch, and when all was read back. */
   closed: ClosedFolders;
-  now: () => number;
-  signal: AbortSignal;
-  progress: (done: number, total: number) => void;
 }
 
-/** An action with its row of the journal, whose state is `intent`. */
-export interface Intent {
-  action: Action;
-  journalId: number;
-}
-
-type Outcome = { state: ActionState; detail: string | null; stamp: FileStamp | null };
-
-/**
- * Executes intents of the journal, batch by batch: look again → act → outcomes and marks in one transaction. Killed
- * at any instant, what is on disk is whole files, and the intents that are left say what is still to be done.
- * A cancel takes effect between two batches.
- */
-export async function applyIntents(context: ApplyContext, intents: readonly Intent[]): Promise<ApplyOutcome> {
-  const outcome: ApplyOutcome = { done: [], conflicts: [], errors: [], failed: [] };
-  context.progress(0, intents.length);
-  try {
-    for (let next = 0; next < intents.length; next += batchActions) {
-      context.signal.throwIfAborted();
-      const before = next;
-      await applyBatch(context, intents.slice(next, next + batchActions), outcome, (tried) =>
-        context.progress(before + tried, intents.length),
-      );
-    }
-  } catch (error) {
-    const { aborted, reason } = context.signal;
-    // Without a canceller the whole process has to end: the next start goes on.
-    if (!aborted || reason instanceof CodekeepError)
-      await context.index.write(() => endIntents(context.index, context.run, 'it was not tried'));
-    throw error;
-  }
-  return outcome;
-}
-
-async function applyBatch(
+/** Executes intents, each after another look. */
+export async function applyIntents(
   context: ApplyContext,
-  batch: readonly Intent[],
-  total: ApplyOutcome,
-  onTried: (count: number) => void,
-): Promise<void> {
-  const { index, run } = context;
-  const observer = new Observer(index, context.project, context.circumstances);
-  const placers = new Placers(index, context.project, context.closed);
-  const outcomes = new Map<Intent, Outcome>();
-  try {
-    await forEachLimited(batch, placementsAtOnce, async (intent) => {
-      const token = temporaryToken(run, intent.journalId);
-      outcomes.set(intent, await act(context, observer, placers, intent.action, token));
-      onTried(outcomes.size);
-    });
-  } finally {
-    // Folders are durable before the journal says that their files are.
-    await placers.finish().catch(notDurable);
-  }
-  await index.write(() => {
-    for (const intent of batch) {
-      const { action, journalId } = intent;
-      const { state, detail } = settle(context, action, outcomes.get(intent));
-      recordOutcome(index, journalId, state, detail);
-      if (state !== 'done') total.failed.push(action);
-      if (state === 'done') total.done.push(action);
-      else if (state === 'conflict')
-        total.conflicts.push({ id: action.id, path: action.path, reason: detail ?? '' });
-      else total.errors.push(`${action.path}: ${detail ?? 'failed'}`);
-    }
+  intents: readonly Intent<Action>[],
+): Promise<ApplyOutcome> {
+  return await inBatches(context, intents, () => {
+    const observer = new Observer(context.index, context.project, context.circumstances);
+    const placers = new Placers(context.index, context.project, context.closed);
+    return {
+      act: async (action, token) => await act(context, observer, placers, action, token),
+      finish: async () => await placers.finish(),
+      settle: (action, acted, at) => settle(context, action, acted, at),
+    };
   });
 }
 
-function notDurable(error: unknown): never {
-  throw new CodekeepError(
-    'REPAIR_DATABASE_ERROR',
-    `What was written could not be made durable: ${messageOf(error)}.`,
-    'Check the disk, then repair again. Nothing that was there before is lost.',
-  );
-}
-
-/** Names an action's temporary files, so that a run that was cut off can be cleaned up after. */
-export function temporaryToken(run: RunKey, journalId: number): string {
-  return `${run.runId.slice(0, 8)}-${journalId}`;
-}
-
 /** One placer per target, opened by the first file that needs it. */
-class Placers {
+export class Placers {
   readonly versions: VersionStore;
   readonly #index: IndexDatabase;
   readonly #project: Project;
@@ -151,52 +78,51 @@ class Placers {
     return await opening;
   }
 
-  async finish(): Promise<void> {
+  /** Gives the folders that were made in the project. */
+  async finish(): Promise<readonly string[]> {
     // One that could not be opened was told to each action that needed it, and has nothing to finish.
-    for (const opening of this.#open.values())
-      await opening.then(
-        (placer) => placer.finish(),
-        () => undefined,
-      );
+    const opened = await Promise.all(
+      [...this.#open].map(async ([target, opening]) => ({ target, placer: await opening.catch(() => null) })),
+    );
+    for (const { placer } of opened) await placer?.finish();
+    return opened.find(({ target }) => target === 'project')?.placer?.madeFolders ?? [];
   }
 }
 
-/** Looks again, then acts; every failure becomes an outcome, because the other actions have to go on. */
+/** Looks again, then acts. */
 async function act(
   context: ApplyContext,
   observer: Observer,
   placers: Placers,
   action: Action,
   token: string,
-): Promise<Outcome> {
-  try {
-    const row = fileByPath(context.index, context.project.id, action.path);
-    if (row === undefined) return conflict('its row is gone');
-    const { verdict, reason, how } = judge(observer.fact(traceOf(row)), context);
-    if (verdict !== action.verdict) {
-      const stamp = action.targets.includes('project') ? stampIfThere(context.project, row) : null;
-      if (stamp !== null || (action.verdict === 'restore_from_cst' && verdict === 'ok'))
-        return { state: 'done', detail: 'it was there already', stamp };
-      return conflict(`it changed meanwhile: ${reason || verdict}`);
-    }
-    const targets = how?.targets ?? [];
-    const stamp =
-      targets.length > 0 ? await placeAll(context, placers, { ...action, ...how }, row, token) : null;
-    return { state: 'done', detail: null, stamp };
-  } catch (error) {
-    return { ...outcomeOf(error), stamp: null };
+): Promise<Acted> {
+  const row = fileByPath(context.index, context.project.id, action.path);
+  if (row === undefined) return conflict('its row is gone');
+  const { verdict, reason, how } = judge(observer.fact(traceOf(row)), context);
+  if (verdict !== action.verdict) {
+    const stamp = action.targets.includes('project') ? stampIfThere(context.project, row) : null;
+    if (stamp !== null || (action.verdict === 'restore_from_cst' && verdict === 'ok'))
+      return { state: 'done', detail: wasThere, stamp };
+    return conflict(`it changed meanwhile: ${reason || verdict}`);
   }
+  const targets = how?.targets ?? [];
+  const stamp =
+    targets.length > 0 ? await placeAll(context, placers, { ...action, ...how }, row, token) : null;
+  return { state: 'done', detail: null, stamp };
 }
 
+const wasThere = 'it was there already';
+
 /** Where a run was cut off just before it could say that it had placed a file. */
-function stampIfThere(project: Project, row: FileRow): FileStamp | null {
+export function stampIfThere(project: Project, row: FileRow): FileStamp | null {
   if (row.sha256 === null) return null;
   const reading = readWhole(`${project.rootDir}/${row.path}`, row.size);
   if (reading.kind !== 'content' || reading.stamp.mode !== row.mode) return null;
   return sha256(reading.bytes) === row.sha256 ? reading.stamp : null;
 }
 
-function conflict(detail: string): Outcome {
+export function conflict(detail: string): Acted {
   return { state: 'conflict', detail, stamp: null };
 }
 
@@ -244,32 +170,22 @@ async function takeCopyBack(
   }
 }
 
-/** How a failure goes into the journal. */
-export function outcomeOf(error: unknown): Pick<Outcome, 'state' | 'detail'> {
-  if (error instanceof CodekeepError) return { state: 'conflict', detail: error.message };
-  if (isDiskFull(error)) {
-    return { state: 'failed', detail: 'the disk is full: free some space, then repair again' };
-  }
-  return { state: 'failed', detail: reasonOf(error) };
-}
-
-/** The marks that go with a finished action, in the transaction that records it. */
+/** The marks that go with a finished action. */
 function settle(
-  context: ApplyContext,
+  { index, project }: ApplyContext,
   action: Action,
-  outcome: Outcome | undefined,
-): Pick<Outcome, 'state' | 'detail'> {
-  if (outcome === undefined) return { state: 'failed', detail: 'it was not tried' };
-  if (outcome.state !== 'done') return outcome;
-  const { index, project } = context;
+  { detail, stamp }: Acted,
+  at: number,
+): ActionOutcome {
   const row = fileByPath(index, project.id, action.path);
-  if (row === undefined) return { state: 'conflict', detail: 'its row is gone' };
-  if (action.verdict === 'clear_deleted') clearDeleted(index, row.id, context.now());
-  else if (action.verdict === 'set_deleted')
-    markDeleted(index, row.id, action.cause ?? 'repair', context.now());
-  else if (outcome.stamp !== null) markRevived(index, project.id, row, outcome.stamp, context.now());
+  if (row === undefined) return { state: 'conflict', detail: 'its row is gone', marks: null, placed: null };
+  if (action.verdict === 'clear_deleted') clearDeleted(index, row.id, at);
+  else if (action.verdict === 'set_deleted') markDeleted(index, row.id, action.cause ?? 'repair', at);
+  else if (stamp !== null) markRevived(index, project.id, row, stamp, at);
   else setCopyProblem(index, row.id, null);
-  return outcome;
+  // What a run that was cut off has placed has the times of the row; anybody else's is not its own to take away.
+  const isOurs = detail === null || stamp?.mtimeNs === row.mtimeNs;
+  return { state: 'done', detail, marks: marksOf(row), placed: isOurs ? stamp : null };
 }
 
 /**

@@ -15,6 +15,7 @@ import type { IndexDatabase } from '../../store/index-database.js';
 import {
   type ActionRow,
   endRun,
+  type NewAction,
   openIntents,
   type UnfinishedRun,
   unfinishedRuns,
@@ -24,8 +25,10 @@ import { imageOf } from '../image.js';
 import { inspectRoot } from '../project-root.js';
 import { versionsRoot } from '../version-store.js';
 import { askGitAbout } from './repair-project.js';
-import { applyIntents, type ApplyOutcome, type Intent, temporaryToken } from './apply.js';
-import type { ActionVerdict, Target } from './plan.js';
+import { applyIntents } from './apply.js';
+import { type Intent, type RunOutcome, temporaryToken } from './batches.js';
+import type { Action, ActionVerdict, Target } from './plan.js';
+import { finishUndo } from './undo.js';
 
 export interface RecoverOptions extends Work {
   index: IndexDatabase;
@@ -36,7 +39,7 @@ export interface RecoverOptions extends Work {
 export interface RecoveredRun {
   run: UnfinishedRun;
   project: Project;
-  outcome: ApplyOutcome;
+  outcome: RunOutcome<NewAction>;
 }
 
 /**
@@ -69,13 +72,14 @@ async function finishRun(
   options: RecoverOptions,
   project: Project,
   run: UnfinishedRun,
-): Promise<ApplyOutcome> {
+): Promise<RunOutcome<NewAction>> {
   const { index } = options;
   const rows = openIntents(index, run).filter(({ path }) => relativePathProblem(path) === null);
   for (const row of rows) {
     removeTemporaries(project, row.path, temporaryToken(run, row.id));
     if (row.targets !== '') await removeTorn(options, project, row);
   }
+  if (run.undoes !== null) return await finishUndo(options, project, { ...run, undoes: run.undoes }, rows);
   const planned = new Map(rows.map((row) => [row.fileId, row]));
   const { isLeftByGit } = await askGitAbout(index, project, inspectRoot(project), options.signal);
   const closed = new ClosedFolders();
@@ -131,7 +135,7 @@ async function removeTorn(
 }
 
 /** What is to be done is found out anew; the journal says what was planned. */
-function intentOf(row: ActionRow): Intent {
+function intentOf(row: ActionRow): Intent<Action> {
   const targets = row.targets === '' ? [] : (row.targets.split(',') as Target[]);
   return {
     journalId: row.id,

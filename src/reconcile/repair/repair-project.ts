@@ -19,7 +19,8 @@ import { type IsLeftByGit, leftByGit } from '../git-left.js';
 import type { IgnoreRules } from '../ignore-rules.js';
 import { type ProjectGit, readProjectGit } from '../project-git.js';
 import { inspectRoot, isStillRoot, judgeRoot, type RootState } from '../project-root.js';
-import { applyIntents, type ApplyOutcome, type Intent, verifyActions } from './apply.js';
+import { applyIntents, type ApplyOutcome, verifyActions } from './apply.js';
+import type { Intent } from './batches.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
 import { type Action, type Plan, type PlanContext, planOf } from './plan.js';
 
@@ -117,7 +118,7 @@ export function openRun(
   { rootDir, versionDir }: Project,
   actions: readonly Action[],
   now: number,
-): Intent[] {
+): Intent<Action>[] {
   beginRun(index, { ...run, rootDir, versionDir }, now);
   noteVersionDir(index, versionDir);
   return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));

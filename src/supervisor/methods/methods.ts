@@ -57,6 +57,11 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
       const job = jobs.run('repair_database', (work) => repair.run(params, work), !params.dry_run);
       return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
+    async undo_repair({ wait, ...params }, { cancelled }) {
+      if (!params.dry_run) repair.assertFree();
+      const job = jobs.run('undo_repair', (work) => repair.undo(params, work), !params.dry_run);
+      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { CodekeepError } from '../../base/errors.js';
 import type { Result } from '../../contract/index.js';
-import { actionsOfRun, listRuns, runById, type RunRow } from '../../store/journal.js';
+import { actionsOfRun, listRuns, runById, type RunRow, undoOf } from '../../store/journal.js';
 import {
   backup,
   checkContents,
@@ -11,6 +11,7 @@ import {
   lastMaintenance,
   recordMaintenance,
 } from '../../store/maintenance.js';
+import type { IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
 import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
 
@@ -53,7 +54,7 @@ export function databaseMethods({ index, host }: IndexContext): DatabaseMethods 
     list_repairs({ limit, ...reference }) {
       const isOne = reference.root_dir !== undefined || reference.project_id !== undefined;
       const projectId = isOne ? requireProject(index, reference).id : null;
-      return { runs: listRuns(index, projectId, limit).map(wireRun) };
+      return { runs: listRuns(index, projectId, limit).map((run) => wireRun(index, run)) };
     },
     get_repair({ run_id, limit, cursor }) {
       const runs = runById(index, run_id);
@@ -78,7 +79,7 @@ export function databaseMethods({ index, host }: IndexContext): DatabaseMethods 
       }));
       const last = rows.at(-1);
       return {
-        runs: runs.map(wireRun),
+        runs: runs.map((run) => wireRun(index, run)),
         actions,
         next_cursor: last === undefined || rows.length < limit ? null : String(last.id),
       };
@@ -92,12 +93,14 @@ function sizeInMb(path: string): number {
   return Math.round((size / bytesPerMb) * 100) / 100;
 }
 
-function wireRun(run: RunRow): Result<'list_repairs'>['runs'][number] {
+function wireRun(index: IndexDatabase, run: RunRow): Result<'list_repairs'>['runs'][number] {
   return {
     run_id: run.runId,
     project_id: run.projectId,
     state: run.state,
     origin: run.origin,
+    undoes: run.undoes,
+    undone_by: undoOf(index, run),
     started_at: new Date(run.startedAt).toISOString(),
     finished_at: isoOrNull(run.finishedAt),
     actions: run.actions,

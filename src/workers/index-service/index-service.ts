@@ -9,6 +9,7 @@ import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
 import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
+import { planUndoOf } from '../repair/undo.js';
 import { codeMethods } from './code-methods.js';
 import { databaseMethods } from './database-methods.js';
 import { fileMethods } from './files-methods.js';
@@ -50,6 +51,7 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       },
       // The dry run of repair_database only reads, and this process is there already.
       plan_repair: async ({ params }, call) => await planDatabase(index.path, params, call),
+      plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
     async run() {
       for (let told: string | null = null; !host.signal.aborted; await sleep(placeCheckMs, host.signal)) {

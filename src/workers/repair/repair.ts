@@ -7,6 +7,7 @@ import { repairRound } from './round.js';
 import { RoundMemory } from './round-memory.js';
 import { projectsInScope } from './scope.js';
 import { repairDatabase } from './task.js';
+import { undoRepair } from './undo.js';
 
 /** The background repair loop; started with a task, the same code repairs once and ends. */
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
@@ -41,7 +42,10 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
   };
 
   return {
-    requests: { repair_database: async (request, call) => await repairDatabase(index, request, call) },
+    requests: {
+      repair_database: async (request, call) => await repairDatabase(index, request, call),
+      undo_repair: async (request, call) => await undoRepair(index, request, call),
+    },
     onWatcherRunning: (running) => {
       watcherRunning = running;
     },

@@ -100,7 +100,10 @@ async function check({ index, now }: RepairOptions, call: RequestCall): Promise<
 }
 
 /** Nothing is changed in a database that could not be backed up. */
-async function secure({ index, now, progress }: RepairOptions, damage: readonly string[]): Promise<string> {
+export async function secure(
+  { index, now, progress }: Pick<RepairOptions, 'index' | 'now' | 'progress'>,
+  damage: readonly string[],
+): Promise<string> {
   progress('backup', 0, 0);
   try {
     // A copy of what is damaged must not push out one that is sound.

@@ -1,0 +1,167 @@
+import { CodekeepError, messageOf, reasonOf } from '../../base/errors.js';
+import { placementsAtOnce } from '../../base/file-placer.js';
+import type { FileStamp } from '../../base/stamp.js';
+import { forEachLimited } from '../../base/waiting.js';
+import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
+import {
+  type ActionOutcome,
+  type ActionState,
+  endIntents,
+  type NewAction,
+  recordFolders,
+  recordOutcome,
+  type RunKey,
+} from '../../store/journal.js';
+import type { Refusal } from './plan.js';
+
+/** Actions under one transaction: a stop or a cancel waits for one batch at most. */
+const batchActions = 100;
+
+/** What came of a run's actions. */
+export interface RunOutcome<A> {
+  done: A[];
+  conflicts: Refusal[];
+  errors: string[];
+  /** Whatever was not done, for whatever reason. */
+  failed: A[];
+}
+
+export interface BatchContext {
+  index: IndexDatabase;
+  run: RunKey;
+  now: () => number;
+  signal: AbortSignal;
+  progress: (done: number, total: number) => void;
+}
+
+/** An action with its row of the journal, whose state is `intent`. */
+export interface Intent<A> {
+  action: A;
+  journalId: number;
+}
+
+/** What was done on disk; the stamp is of what was placed in the project. */
+export interface Acted {
+  state: ActionState;
+  detail: string | null;
+  stamp: FileStamp | null;
+}
+
+/** What a kind of run does; one object a batch. */
+export interface Batch<A> {
+  /** Looks again, then acts. An error is an outcome: the other actions have to go on. */
+  act: (action: A, token: string) => Promise<Acted>;
+  /** Makes what was done durable. Gives the folders that were made for it in the project. */
+  finish: () => Promise<readonly string[]>;
+  /** Sets the marks that go with it, in the transaction that records it. */
+  settle: (action: A, acted: Acted, at: number) => ActionOutcome;
+}
+
+/**
+ * Executes intents of the journal, batch by batch: look again → act → outcomes and marks in one transaction. Killed
+ * at any instant, what is on disk is whole files, and the intents that are left say what is still to be done.
+ * A cancel takes effect between two batches.
+ */
+export async function inBatches<A extends NewAction>(
+  context: BatchContext,
+  intents: readonly Intent<A>[],
+  open: () => Batch<A>,
+): Promise<RunOutcome<A>> {
+  const outcome: RunOutcome<A> = { done: [], conflicts: [], errors: [], failed: [] };
+  context.progress(0, intents.length);
+  try {
+    for (let next = 0; next < intents.length; next += batchActions) {
+      context.signal.throwIfAborted();
+      const before = next;
+      await executeBatch(context, open(), intents.slice(next, next + batchActions), outcome, (tried) =>
+        context.progress(before + tried, intents.length),
+      );
+    }
+  } catch (error) {
+    const { aborted, reason } = context.signal;
+    // Without a canceller the whole process has to end: the next start goes on.
+    if (!aborted || reason instanceof CodekeepError)
+      await context.index.write(() => endIntents(context.index, context.run, notTried));
+    throw error;
+  }
+  return outcome;
+}
+
+const notTried = 'it was not tried';
+
+async function executeBatch<A extends NewAction>(
+  { index, run, now }: BatchContext,
+  batch: Batch<A>,
+  intents: readonly Intent<A>[],
+  total: RunOutcome<A>,
+  onTried: (count: number) => void,
+): Promise<void> {
+  const acted = new Map<Intent<A>, Acted>();
+  let folders: readonly string[] = [];
+  try {
+    await forEachLimited(intents, placementsAtOnce, async (intent) => {
+      const token = temporaryToken(run, intent.journalId);
+      acted.set(
+        intent,
+        await batch
+          .act(intent.action, token)
+          .catch((error: unknown) => ({ ...failureOf(error), stamp: null })),
+      );
+      onTried(acted.size);
+    });
+  } finally {
+    // Folders are durable before the journal says that their files are.
+    folders = await batch.finish().catch(notDurable);
+  }
+  await index.write(() => {
+    // The journal and the rows have the same time: so an undo sees whether anybody has written a row since.
+    const at = now();
+    recordFolders(index, run, folders);
+    for (const intent of intents) {
+      const { action, journalId } = intent;
+      const outcome = settled(batch, action, acted.get(intent), at);
+      recordOutcome(index, journalId, outcome, at);
+      note(total, action, outcome);
+    }
+  });
+}
+
+function settled<A>(batch: Batch<A>, action: A, acted: Acted | undefined, at: number): ActionOutcome {
+  if (acted?.state === 'done') return batch.settle(action, acted, at);
+  const { state, detail } = acted ?? { state: 'failed', detail: notTried };
+  return { state, detail, marks: null, placed: null };
+}
+
+function note<A extends NewAction>(
+  total: RunOutcome<A>,
+  action: A,
+  { state, detail }: Pick<ActionOutcome, 'state' | 'detail'>,
+): void {
+  if (state === 'done') return void total.done.push(action);
+  total.failed.push(action);
+  const { id, path } = action;
+  if (state === 'conflict') total.conflicts.push({ id, path, reason: detail ?? '' });
+  else total.errors.push(`${path}: ${detail ?? 'failed'}`);
+}
+
+function notDurable(error: unknown): never {
+  throw new CodekeepError(
+    'REPAIR_DATABASE_ERROR',
+    `What was written could not be made durable: ${messageOf(error)}.`,
+    'Check the disk, then repair again. Nothing that was there before is lost.',
+  );
+}
+
+/** Names an action's temporary files, so that a run that was cut off can be cleaned up after. */
+export function temporaryToken(run: RunKey, journalId: number): string {
+  return `${run.runId.slice(0, 8)}-${journalId}`;
+}
+
+/** How a failure goes into the journal. */
+function failureOf(error: unknown): Pick<ActionOutcome, 'state' | 'detail'> {
+  if (error instanceof CodekeepError) return { state: 'conflict', detail: error.message };
+  if (isDiskFull(error)) {
+    return { state: 'failed', detail: 'the disk is full: free some space, then repair again' };
+  }
+  return { state: 'failed', detail: reasonOf(error) };
+}

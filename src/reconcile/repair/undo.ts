@@ -1,0 +1,395 @@
+import { lstatSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
+import { ClosedFolders } from '../../base/closed-folders.js';
+import { isEmptyFolder } from '../../base/empty-folder.js';
+import { CodekeepError } from '../../base/errors.js';
+import { relativePathProblem, splitPath } from '../../base/paths.js';
+import { PinnedFolder } from '../../base/pinned-folder.js';
+import { PlacingProblems } from '../../base/placing-problem.js';
+import { isUnknown, type Presence, TreePresence } from '../../base/presence.js';
+import type { Work } from '../../base/progress.js';
+import { type FileStamp, stampOfAny } from '../../base/stamp.js';
+import { isSameAside, removeIfSame } from '../../base/taken-file.js';
+import { Slicer } from '../../base/waiting.js';
+import { fileById, type FileRow, markDeleted, type Marks, marksOf, setMarks } from '../../store/files.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import {
+  actionById,
+  type ActionOutcome,
+  type ActionRow,
+  beginRun,
+  doneActions,
+  endRun,
+  foldersMade,
+  type NewAction,
+  recordIntent,
+  type RunKey,
+  type RunRow,
+  undoOf,
+} from '../../store/journal.js';
+import { type Project, projectById } from '../../store/projects.js';
+import { DeviceDoubts } from '../devices.js';
+import { imageOf } from '../image.js';
+import { moveBack } from '../move-back.js';
+import { inspectRoot } from '../project-root.js';
+import { markRevived, moveIntoVersions } from '../restore.js';
+import { contentHashAt, VersionStore } from '../version-store.js';
+import { conflict, hasImage, Placers, stampIfThere } from './apply.js';
+import { type Acted, type BatchContext, inBatches, type Intent, type RunOutcome } from './batches.js';
+import type { Refusal } from './plan.js';
+import { inverseOf, type JournalVerdict, type UndoFact } from './undo-plan.js';
+
+/** What takes back one action of a run. */
+export interface UndoAction extends NewAction {
+  verdict: JournalVerdict;
+  inverseOf: number;
+}
+
+/** What an undo does in one project; data only, nothing was touched. */
+export interface PlannedUndo {
+  project: Project;
+  /** Of the run that it takes back. */
+  undoes: string;
+  /** The run that has taken it back before; then there is nothing to do. */
+  undoneBy: string | null;
+  actions: UndoAction[];
+  kept: Refusal[];
+}
+
+/**
+ * What would take a run back in one of its projects, the last action first. Writes nothing.
+ * @returns null where the project is not registered any more
+ */
+export async function planUndo(
+  index: IndexDatabase,
+  run: RunRow,
+  signal: AbortSignal,
+): Promise<PlannedUndo | null> {
+  const project = projectOf(index, run);
+  if (project === null) return null;
+  const planned: PlannedUndo = {
+    project,
+    undoes: run.runId,
+    undoneBy: undoOf(index, run),
+    actions: [],
+    kept: [],
+  };
+  if (planned.undoneBy !== null) return planned;
+  const observer = new UndoObserver(index, project);
+  const slicer = new Slicer(signal);
+  for (const done of doneActions(index, run).reverse()) {
+    const inverse = inverseOf(observer.fact(done));
+    if ('keep' in inverse) planned.kept.push({ id: done.fileId, path: done.path, reason: inverse.keep });
+    else planned.actions.push(undoActionOf(done, inverse.verdict));
+    await slicer.breathe();
+  }
+  return planned;
+}
+
+/** With the versions directory that the run used. */
+function projectOf(index: IndexDatabase, { projectId, versionDir }: RunRow): Project | null {
+  const project = projectById(index, projectId);
+  return project === undefined ? null : { ...project, versionDir };
+}
+
+function undoActionOf(done: ActionRow, verdict: JournalVerdict): UndoAction {
+  const { id, fileId, path, sha256 } = done;
+  const targets = verdict === 'restore_from_cst' ? ['project'] : [];
+  return { id: fileId, path, verdict, targets, cause: null, sha256, inverseOf: id };
+}
+
+class UndoObserver {
+  readonly #index: IndexDatabase;
+  readonly #tree: TreePresence;
+  readonly #rootDoubt: string | null;
+  readonly #devices: DeviceDoubts;
+  readonly #places: PlacingProblems;
+  readonly #versions: VersionStore;
+  readonly #copies: TreePresence;
+
+  constructor(index: IndexDatabase, project: Project) {
+    this.#index = index;
+    this.#tree = new TreePresence(project.rootDir);
+    const root = inspectRoot(project);
+    this.#rootDoubt =
+      root.kind === 'verified'
+        ? null
+        : root.kind === 'unavailable'
+          ? root.reason
+          : 'the root folder is not the one that was registered';
+    this.#devices = new DeviceDoubts(index, project);
+    this.#places = new PlacingProblems(project.rootDir);
+    this.#versions = new VersionStore(index, project);
+    this.#copies = this.#versions.observe();
+  }
+
+  fact(done: ActionRow): UndoFact {
+    const row = fileById(this.#index, done.fileId);
+    const placed = stampIn(done.placed);
+    const fact: UndoFact = {
+      verdict: done.verdict as JournalVerdict,
+      hasPlaced: placed !== null,
+      row: null,
+      inProject: 'unknown:path',
+      placeDoubt: this.#rootDoubt,
+      contentProblem: null,
+      projectObstacle: null,
+    };
+    if (row === undefined || row.path !== done.path || relativePathProblem(row.path) !== null) return fact;
+    fact.row = { deleted: row.deleted === 1, isUntouched: row.updatedAt === done.doneAt };
+    fact.inProject = this.#rootDoubt === null ? this.#presenceOf(row, placed, done.sha256) : 'absent';
+    fact.placeDoubt ??= this.#devices.doubtOf(row);
+    if (fact.verdict === 'restore_from_cst' && fact.inProject === 'placed')
+      fact.contentProblem = this.#keepingProblem(row);
+    if (fact.verdict === 'remove' && fact.inProject === 'absent') {
+      fact.contentProblem = this.#placingProblem(row);
+      fact.projectObstacle = this.#places.at(row.path);
+    }
+    return fact;
+  }
+
+  #presenceOf(row: FileRow, placed: FileStamp | null, sha256: string | null): UndoFact['inProject'] {
+    const presence = this.#tree.at(row.path);
+    if (presence === 'absent') return 'absent';
+    if (isUnknown(presence)) return presence as `unknown:${string}`;
+    const isSame = placed !== null && row.sha256 === sha256 && this.#isStill(row, placed, presence);
+    return isSame ? 'placed' : 'other';
+  }
+
+  /** What has its ctime is untouched; what has everything else, as after a restart, has to have its bytes. */
+  #isStill(row: FileRow, placed: FileStamp, presence: Presence): boolean {
+    const absolute = this.#tree.pathOf(row.path);
+    try {
+      if (row.kind === 'folder') return presence === 'directory' && isEmptyFolder(absolute);
+      const now = stampOfAny(lstatSync(absolute, { bigint: true }));
+      if (!isSameAside({ ...now, dev: placed.dev }, placed)) return false;
+      return (
+        now.ctimeNs === placed.ctimeNs ||
+        row.sha256 === null ||
+        contentHashAt(absolute, presence) === row.sha256
+      );
+    } catch {
+      return false;
+    }
+  }
+
+  /** Why its bytes could not be had again. */
+  #keepingProblem(row: FileRow): string | null {
+    if (isMoved(row)) return this.#versions.bareReason();
+    const image = imageOf(this.#index, row);
+    return 'problem' in image ? image.problem : null;
+  }
+
+  #placingProblem(row: FileRow): string | null {
+    if (!isMoved(row)) return this.#keepingProblem(row);
+    const isThere = this.#copies.look(row.path).stats?.size === row.size;
+    return isThere ? null : 'it was too large to be stored, and versions do not have it';
+  }
+}
+
+function stampIn(json: string | null): FileStamp | null {
+  return json === null ? null : (JSON.parse(json) as FileStamp);
+}
+
+/** Its only copy is a whole file: in the project, or in versions. */
+function isMoved({ sha256, kind }: FileRow): boolean {
+  return sha256 === null && kind === 'file';
+}
+
+export interface UndoContext extends Work {
+  index: IndexDatabase;
+  now: () => number;
+}
+
+/** Takes back what was planned, under the journal: an undo is a run, and can be undone. */
+export async function executeUndo(
+  context: UndoContext,
+  runId: string,
+  { project, undoes, actions }: PlannedUndo,
+): Promise<RunOutcome<UndoAction>> {
+  const { index, now } = context;
+  const run = { runId, projectId: project.id, undoes };
+  const intents = await index.write(() => {
+    const { rootDir, versionDir } = project;
+    beginRun(index, { ...run, origin: 'undo', rootDir, versionDir }, now());
+    return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
+  });
+  try {
+    const outcome = await undoIntents(context, project, run, intents);
+    outcome.errors.push(...verifyUndone(index, project, outcome.done));
+    const state = outcome.errors.length === 0 ? 'done' : 'failed';
+    await index.write(() => endRun(index, run, state, `${outcome.done.length} undone`, now()));
+    return outcome;
+  } catch (error) {
+    const { aborted, reason } = context.signal;
+    // Without a canceller the whole process has to end: the run stays open, and the next start finishes it.
+    if (aborted && !(reason instanceof CodekeepError)) throw error;
+    const state = aborted ? 'cancelled' : 'failed';
+    await index.write(() => endRun(index, run, state, String(error), now()));
+    throw error;
+  }
+}
+
+/** Brings an undo that was cut off to its end. */
+export async function finishUndo(
+  context: UndoContext,
+  project: Project,
+  run: RunKey & { undoes: string },
+  open: readonly ActionRow[],
+): Promise<RunOutcome<UndoAction>> {
+  const intents = open.flatMap(
+    ({ id: journalId, fileId: id, path, verdict, targets, cause, sha256, inverseOf: undone }) => {
+      if (undone === null) return [];
+      const action = { id, path, verdict: verdict as JournalVerdict, cause, sha256, inverseOf: undone };
+      return [{ journalId, action: { ...action, targets: targets === '' ? [] : [targets] } }];
+    },
+  );
+  return await undoIntents(context, project, run, intents);
+}
+
+/** Folders that the run made and that hold nothing by now. One that is in use, or another one by now, stays. */
+async function removeEmptied(project: Project, folders: readonly string[]): Promise<void> {
+  if (folders.length === 0) return;
+  const root = await PinnedFolder.open(project.rootDir);
+  try {
+    for (const folder of folders) await isFolderRemoved(root, folder).catch(() => false);
+  } finally {
+    await root.close();
+  }
+}
+
+/** Each after another look. */
+async function undoIntents(
+  context: UndoContext,
+  project: Project,
+  run: RunKey & { undoes: string },
+  intents: readonly Intent<UndoAction>[],
+): Promise<RunOutcome<UndoAction>> {
+  const { index } = context;
+  const closed = new ClosedFolders();
+  const progress = (done: number, total: number): void => context.progress('apply', done, total);
+  const batching: BatchContext = { ...context, run, progress };
+  try {
+    const outcome = await inBatches(batching, intents, () => {
+      const observer = new UndoObserver(index, project);
+      const placers = new Placers(index, project, closed);
+      return {
+        act: async (action, token) => await act(context, project, { observer, placers }, action, token),
+        finish: async () => await placers.finish(),
+        settle: (action, acted, at) => settle(index, project, action, acted, at),
+      };
+    });
+    await removeEmptied(project, foldersMade(index, { ...run, runId: run.undoes }));
+    return outcome;
+  } finally {
+    await closed.close(project.rootDir);
+  }
+}
+
+async function act(
+  { index, now }: UndoContext,
+  project: Project,
+  { observer, placers }: { observer: UndoObserver; placers: Placers },
+  action: UndoAction,
+  token: string,
+): Promise<Acted> {
+  const original = actionById(index, action.inverseOf);
+  const row = fileById(index, action.id);
+  if (original === undefined || row === undefined) return conflict('its row is gone');
+  const fact = observer.fact(original);
+  const inverse = inverseOf(fact);
+  const isDone: Acted = { state: 'done', detail: null, stamp: null };
+  if ('keep' in inverse) {
+    // One that was cut off between the deed and the word.
+    const isRemoved = action.verdict === 'remove' && fact.inProject === 'absent' && fact.placeDoubt === null;
+    if (isRemoved && fact.row?.deleted === false) return isDone;
+    const stamp = action.verdict === 'restore_from_cst' ? stampIfThere(project, row) : null;
+    return stamp === null ? conflict(inverse.keep) : { ...isDone, stamp };
+  }
+  if (action.verdict === 'remove')
+    return (await isRemovedAgain(index, project, row, token, now())) ? isDone : changed;
+  if (action.verdict !== 'restore_from_cst') return isDone;
+  const placer = await placers.to('project');
+  if (isMoved(row)) return { ...isDone, stamp: await moveBack(placers.versions, placer, row, now()) };
+  const image = imageOf(index, row);
+  if ('problem' in image) return conflict(image.problem);
+  return { ...isDone, stamp: await placer.place(row.path, image, token) };
+}
+
+const changed: Acted = conflict('it was changed since');
+
+/** Takes out of the project what a run has placed there; false where it is something else by now. */
+async function isRemovedAgain(
+  index: IndexDatabase,
+  project: Project,
+  row: FileRow,
+  token: string,
+  now: number,
+): Promise<boolean> {
+  const root = await PinnedFolder.open(project.rootDir);
+  try {
+    if (row.kind === 'folder') return await isFolderRemoved(root, row.path);
+    if (isMoved(row)) {
+      await moveIntoVersions(index, project, root, row, now);
+      return true;
+    }
+    const stamp = stampOfAny(lstatSync(`${project.rootDir}/${row.path}`, { bigint: true }));
+    const sha256 = row.kind === 'file' ? row.sha256 : null;
+    const removed = await removeIfSame(root, row.path, { stamp, sha256 }, token, now);
+    return removed === 'removed' || removed === 'absent';
+  } finally {
+    await root.close();
+  }
+}
+
+/** One that holds something by now is refused by the system itself. */
+async function isFolderRemoved(root: PinnedFolder, path: string): Promise<boolean> {
+  const { folder, name } = splitPath(path);
+  const parent = await root.descend(folder, false);
+  try {
+    await rmdir(parent.at(name));
+    await parent.sync();
+    return true;
+  } finally {
+    await parent.close();
+  }
+}
+
+/** The marks that go with it: as they were before the run, and `asked` for a file that goes and was not marked then. */
+function settle(
+  index: IndexDatabase,
+  project: Project,
+  { id, verdict, inverseOf: undone }: UndoAction,
+  { detail, stamp }: Acted,
+  at: number,
+): ActionOutcome {
+  const row = fileById(index, id);
+  if (row === undefined) return { state: 'conflict', detail: 'its row is gone', marks: null, placed: null };
+  const before = marksIn(actionById(index, undone)?.marks ?? null);
+  if (verdict === 'restore_from_cst') {
+    if (stamp !== null) markRevived(index, project.id, row, stamp, at);
+  } else if (verdict === 'clear_deleted') setMarks(index, id, before?.deleted === 0 ? before : unmarked, at);
+  else if (before?.deleted === 1) setMarks(index, id, before, at);
+  else markDeleted(index, id, 'asked', at);
+  return { state: 'done', detail, marks: marksOf(row), placed: stamp };
+}
+
+const unmarked: Marks = { deleted: 0, deletedAt: null, cause: null, revived: 0, copyProblem: null };
+
+function marksIn(json: string | null): Marks | null {
+  return json === null ? null : (JSON.parse(json) as Marks);
+}
+
+/** What is not as it should be after it. */
+function verifyUndone(index: IndexDatabase, project: Project, done: readonly UndoAction[]): string[] {
+  const tree = new TreePresence(project.rootDir);
+  const problems: string[] = [];
+  for (const { id, path, verdict } of done) {
+    const row = fileById(index, id);
+    if (verdict === 'remove' && tree.at(path) !== 'absent') problems.push(`${path}: it is there again`);
+    const isPlaced = row !== undefined && hasImage(tree.pathOf(path), row);
+    if (verdict === 'restore_from_cst' && !isPlaced)
+      problems.push(`${path}: it does not read back as written`);
+  }
+  return problems;
+}
