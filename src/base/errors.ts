@@ -17,6 +17,7 @@ export const errorCodes = {
   LOG_VIEW_ERROR: -32015,
   NOT_FOUND: -32016,
   INDEX_STALE: -32017,
+  PLAN_STALE: -32018,
   INVALID_PARAMS: -32602,
 } as const;
 

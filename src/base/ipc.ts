@@ -60,6 +60,16 @@ export interface RepairScope extends ProjectReference {
   deleted_since: number | null;
   /** What is missing shall come back, although the root folder is not the one that was registered. */
   force: boolean;
+  /** What a dry run said: it is refused where it would do anything else. */
+  expected?: readonly KeptPlan[] | undefined;
+}
+
+/** The actions of a plan in one project. One text, because the supervisor only carries it: it must not take it apart. */
+export interface KeptPlan {
+  projectId: string;
+  count: number;
+  /** Of each action its path and what it does in words, with a NUL between any two of these. */
+  actions: string;
 }
 
 export interface RepairRequest extends RepairScope {
@@ -73,6 +83,8 @@ export interface RepairReport {
   backup_path: string | null;
   /** What is wrong with the database as a whole. */
   damage: string[];
+  /** Of a dry run. */
+  plan?: KeptPlan[];
   projects: (ProjectRepair & { message: string })[];
 }
 

@@ -17,6 +17,7 @@ interface RepairFlags extends CommonFlags {
   resume: boolean;
   versionDir?: string;
   deletedSince?: string;
+  plan?: string;
 }
 
 export function addRepair(program: Command): void {
@@ -26,6 +27,7 @@ export function addRepair(program: Command): void {
     .argument('[dir]', "the project's root folder", parseFolder)
     .option('--dry-run', 'only say what would be done')
     .option('--deleted-since <time>', 'take what a watcher marked deleted since then for lost, such as 10m')
+    .option('--plan <run>', 'do exactly what this dry run said, or nothing where that changed')
     .option('--force', 'what is missing shall come back, although the root folder is another one')
     .option('--no-resume', 'leave the workers stopped afterwards')
     .option('--version-dir <dir>', "look for versions here instead of the project's own folder")
@@ -34,6 +36,7 @@ export function addRepair(program: Command): void {
         root_dir: dir === undefined ? undefined : resolve(dir),
         version_dir: flags.versionDir,
         deleted_since: flags.deletedSince,
+        plan_id: flags.plan,
         dry_run: flags.dryRun ?? false,
         force: flags.force ?? false,
         resume_workers: flags.resume,
@@ -77,6 +80,12 @@ function statusOf(report: RepairReport): ExitStatus {
   return left.length + workers > 0 ? exitStatus.left : exitStatus.done;
 }
 
+function actionsIn(report: RepairReport): number {
+  const verdicts = ['clear_deleted', 'set_deleted', 'restore_from_cst'];
+  const counts = projectsOf(report).flatMap(({ totals }) => verdicts.map((verdict) => totals[verdict] ?? 0));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 /** What a repair did, or would do, for people. */
 function printReport(report: RepairReport): void {
   for (const project of projectsOf(report)) printProject(project, report.dry_run);
@@ -86,6 +95,8 @@ function printReport(report: RepairReport): void {
   for (const { type, error } of report.workers_not_resumed) print`${type} was not started again: ${error}`;
   if (report.backup_path !== null) print`backup of the index: ${report.backup_path}`;
   print`${report.dry_run ? 'dry run, nothing was changed: ' : ''}${report.message}`;
+  if (report.dry_run && actionsIn(report) > 0)
+    print`"codekeep repair --plan ${report.run_id}" does exactly this`;
   // Before its first action a run makes one.
   if (report.backup_path !== null) print`"codekeep undo ${report.run_id}" takes it back`;
 }

@@ -12,6 +12,8 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   search_pattern: ['grep'],
   log_levels: ['level'],
   job_id: ['id'],
+  plan_id: ['plan'],
+  run_id: ['run'],
 };
 
 /** What the dispatcher says of any wrong params: words for those who call methods themselves. */

@@ -90,6 +90,11 @@ export const repairDatabase = defineMethod({
       .optional()
       .describe("Look for versions here, relative to root_dir, instead of in the project's own folder"),
     dry_run: dryRun,
+    plan_id: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("A dry run's run_id: do exactly what it said, or refuse with PLAN_STALE; with nothing else"),
     deleted_since: since
       .optional()
       .describe('What a watcher marked deleted since then counts as lost: a time, or a duration such as 10m'),

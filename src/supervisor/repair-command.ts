@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { Change } from '../base/change.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import { unlessAborted } from '../base/waiting.js';
-import type { RepairReport, RepairScope, ResolvedProject, WorkerOptions } from '../base/ipc.js';
+import type { RepairScope, ResolvedProject, WorkerOptions } from '../base/ipc.js';
 import type { ProgressListener, Work } from '../base/progress.js';
 import type { RepairResult, UndoResult, WorkersStopped } from '../contract/database.js';
 import { pointInTime, type WorkerType, workerType } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
 import { repairInProgress } from './hold.js';
+import { KeptPlans } from './kept-plans.js';
 import {
   nothingResumed,
   nothingStopped,
@@ -31,6 +32,7 @@ type UndoParams = Omit<Params<'undo_repair'>, 'wait'>;
 export class RepairCommand {
   readonly #supervisor: Supervisor;
   readonly #events: EventSink;
+  readonly #plans = new KeptPlans();
   #track: RepairTrack | null = null;
   /** A client's repair runs, or waits for the end of the start. */
   #isTaken = false;
@@ -66,11 +68,12 @@ export class RepairCommand {
    * repair itself answers
    */
   async run(params: RepairParams, work: Work): Promise<RepairResult> {
-    if (params.dry_run) return await this.#dryRun(params, work);
+    const scope = this.#scopeOf(params);
+    if (params.dry_run) return await this.#dryRun(scope, work);
     return await this.#taken(work, async () => {
-      await this.#compare(await this.#resolve(params, work.signal), work);
+      await this.#compare(await this.#resolve(scope, false, work.signal), work);
       work.signal.throwIfAborted();
-      return await this.#realRun(params, work, 'command');
+      return await this.#realRun(scope, params.resume_workers, work, 'command');
     });
   }
 
@@ -117,19 +120,15 @@ export class RepairCommand {
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
   async recover(): Promise<void> {
-    const params: RepairParams = { dry_run: false, resume_workers: false, force: false };
-    await this.#realRun(
-      params,
-      { signal: new AbortController().signal, progress: () => undefined },
-      'recovery',
-    );
+    const work: Work = { signal: new AbortController().signal, progress: () => undefined };
+    await this.#realRun({ deleted_since: null, force: false }, false, work, 'recovery');
   }
 
-  async #dryRun(params: RepairParams, work: Work): Promise<RepairResult> {
+  async #dryRun(scope: RepairScope, work: Work): Promise<RepairResult> {
     const startedAt = performance.now();
     // What a cut-off run has still to do is no part of its plan.
     await this.#supervisor.whenStarted(work.signal);
-    const projects = await this.#resolve(params, work.signal);
+    const projects = await this.#resolve(scope, true, work.signal);
     // Where a watcher has followed all that it was told of, a comparison would find nothing.
     const isDrained = await this.#drainWatcher(work.signal);
     const isProven = (id: string): boolean => isDrained && this.#supervisor.freshness.isFresh(id);
@@ -137,17 +136,26 @@ export class RepairCommand {
       projects.filter(({ projectId }) => !isProven(projectId)),
       work,
     );
-    const report = await this.#supervisor.askIndex('plan_repair', scopeOf(params), work);
+    const report = await this.#supervisor.askIndex('plan_repair', scope, work);
     const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
+    if (report.plan !== undefined) this.#plans.keep(frame.runId, scope, report.plan);
     return repairResultOf(report, frame, nothingResumed);
   }
 
-  async #realRun(params: RepairParams, work: Work, origin: 'command' | 'recovery'): Promise<RepairResult> {
-    const isCommand = origin === 'command';
+  async #realRun(
+    scope: RepairScope,
+    resumes: boolean,
+    work: Work,
+    origin: 'command' | 'recovery',
+  ): Promise<RepairResult> {
     return await this.#alone(
-      { isResumed: isCommand && params.resume_workers, isAfterStart: isCommand, force: params.force },
+      { isResumed: resumes, isAfterStart: origin === 'command', force: scope.force },
       work,
-      async (track, following, onDeath) => await this.#repair(track, params, following, origin, onDeath),
+      async (track, following, onDeath) => {
+        const params = { ...scope, run_id: track.now.run_id, origin, is_cancelled: false };
+        const task = { method: 'repair_database', params } as const;
+        return await this.#supervisor.tasks.run('repair', task, following, onDeath);
+      },
       (report, frame, resumed) => repairResultOf(report, frame, resumed),
     );
   }
@@ -198,8 +206,11 @@ export class RepairCommand {
    * No worker is stopped for a project that does not exist, or for a version_dir that cannot be one. What else is wrong,
    * the repair itself finds.
    */
-  async #resolve(params: RepairParams, signal: AbortSignal): Promise<ResolvedProject[]> {
-    const { root_dir, project_id, version_dir } = params;
+  async #resolve(
+    { root_dir, project_id, version_dir }: RepairScope,
+    isDry: boolean,
+    signal: AbortSignal,
+  ): Promise<ResolvedProject[]> {
     try {
       return await this.#supervisor.askIndex(
         'resolve_repair',
@@ -211,7 +222,7 @@ export class RepairCommand {
       const code = error instanceof CodekeepError ? error.code : null;
       const isFinal =
         code === 'PROJECT_NOT_FOUND' || code === 'INVALID_PARAMS' || code === 'INDEX_UNAVAILABLE';
-      if (params.dry_run || isFinal) throw error;
+      if (isDry || isFinal) throw error;
       return [];
     }
   }
@@ -297,18 +308,6 @@ export class RepairCommand {
     );
   }
 
-  async #repair(
-    track: RepairTrack,
-    params: RepairParams,
-    work: Work,
-    origin: 'command' | 'recovery',
-    onDeath: () => void,
-  ): Promise<RepairReport> {
-    const request = { ...scopeOf(params), run_id: track.now.run_id, origin, is_cancelled: false };
-    const task = { method: 'repair_database', params: request } as const;
-    return await this.#supervisor.tasks.run('repair', task, work, onDeath);
-  }
-
   /**
    * The repair's process is gone in the middle of its work: another one finishes it before any worker runs again, or
    * only writes down what is left where it was cancelled. Else the watcher would take the rest for deletions.
@@ -330,6 +329,22 @@ export class RepairCommand {
     }
   }
 
+  /** What a plan was about says all but whether workers are resumed. */
+  #scopeOf({ plan_id, ...params }: RepairParams): RepairScope {
+    const { root_dir, project_id, version_dir, force, deleted_since } = params;
+    const since = deleted_since === undefined ? null : pointInTime(deleted_since, Date.now());
+    const scope = { root_dir, project_id, version_dir, force, deleted_since: since };
+    if (plan_id === undefined) return scope;
+    if (force || [root_dir, project_id, version_dir, deleted_since].some((one) => one !== undefined))
+      throw new CodekeepError(
+        'INVALID_PARAMS',
+        'plan_id says by itself what the repair is about.',
+        'Leave out the project, version_dir, deleted_since and force: they are those of the dry run.',
+        { issues: [{ param: 'plan_id', message: 'stands alone' }] },
+      );
+    return this.#plans.scopeOf(plan_id);
+  }
+
   async #resume(workers: readonly { type: WorkerType; options: WorkerOptions }[]): Promise<ResumedWorkers> {
     const resumed: ResumedWorkers = { workers_resumed: [], workers_not_resumed: [] };
     if (this.#supervisor.hold.isEnding) return resumed;
@@ -347,10 +362,4 @@ export class RepairCommand {
     await Promise.all(resuming);
     return resumed;
   }
-}
-
-function scopeOf(params: RepairParams): RepairScope {
-  const { root_dir, project_id, version_dir, force, deleted_since } = params;
-  const since = deleted_since === undefined ? null : pointInTime(deleted_since, Date.now());
-  return { root_dir, project_id, version_dir, force, deleted_since: since };
 }

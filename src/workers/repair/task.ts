@@ -1,5 +1,7 @@
 import { cancelled, CodekeepError, messageOf } from '../../base/errors.js';
-import type { RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
+import type { KeptPlan, RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
+import { repairListMax } from '../../contract/database.js';
+import { changesOf, keptPlan } from '../../reconcile/repair/kept-plan.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import {
   executeRepair,
@@ -31,8 +33,9 @@ export async function planDatabase(
       progress: call.progress,
     };
     const planned = await planAll(options, projectsInScope(index, request));
+    const plan = assertExpected(request, planned);
     const projects = planned.map((one) => reportOf(index, one, null, Date.now()));
-    return { backup_path: null, damage: [], projects };
+    return { backup_path: null, damage: [], plan, projects };
   } finally {
     index.close();
   }
@@ -62,6 +65,7 @@ export async function repairDatabase(
   if (request.origin === 'recovery') return { backup_path: null, damage: [], projects: [] };
   const damage = await check(options, call);
   const planned = await planAll(options, projectsInScope(index, request));
+  assertExpected(request, planned);
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
   const backupPath = hasActions && !options.signal.aborted ? await secure(options, damage) : null;
   return { backup_path: backupPath, damage, projects: await executeAll(options, planned) };
@@ -84,6 +88,19 @@ async function executeAll(
   // A cancellation that came when all was done was too late.
   if (reports.length < planned.length) options.signal.throwIfAborted();
   return reports;
+}
+
+/** @throws CodekeepError PLAN_STALE where it is not what a dry run said */
+function assertExpected({ expected }: RepairScope, planned: readonly PlannedRepair[]): KeptPlan[] {
+  const plan = planned.map(({ project, plan: now }) => keptPlan(project.id, now));
+  const changed = expected === undefined ? [] : changesOf(expected, plan);
+  if (changed.length === 0) return plan;
+  throw new CodekeepError(
+    'PLAN_STALE',
+    `The plan is not what there is to do any more: ${changed.length} actions changed, the first at ${changed[0]?.path ?? ''}.`,
+    'Nothing was changed. Call repair_database with dry_run again, and give that plan.',
+    { changed: changed.slice(0, repairListMax), count: changed.length },
+  );
 }
 
 async function planAll(options: PlanOptions, projects: readonly Project[]): Promise<PlannedRepair[]> {
