@@ -29,6 +29,7 @@ import { moveBack } from './move-back.js';
 import { openProjectPlacer } from './project-placer.js';
 import { readProjectGit } from './project-git.js';
 import { assertRegisteredRoot, inspectRoot, rootUnavailable } from './project-root.js';
+import { provenStamps } from './proven-stamp.js';
 import { VersionStore } from './version-store.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
@@ -168,8 +169,16 @@ export async function restoreDeleted(
     for (const row of [...rows].sort((a, b) => Number(isMoved(a)) - Number(isMoved(b))))
       placed.push({ row, stamp: await placeBack(index, project, placer, row, now()) });
     await placer.sync();
+    const stamps = await provenStamps(
+      placed.map(({ row: { path, sha256 }, stamp }) => ({
+        absolute: `${project.rootDir}/${path}`,
+        stamp,
+        sha256,
+      })),
+    );
     await index.write(() => {
-      for (const { row, stamp } of placed) markRevived(index, project.id, row, stamp, now());
+      for (const [position, { row, stamp }] of placed.entries())
+        markRevived(index, project.id, row, stamps[position] ?? stamp, now());
     });
   } catch (error) {
     await takeBack(index, project, placed, now());

@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, linkSync, mkdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { sha256 } from '#src/base/hash.js';
 import type { Daemon } from '../harness/daemon.js';
-import { Sandbox } from '../harness/sandbox.js';
+import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';
 
 async function contentOf(daemon: Daemon, project_id: string, path: string): Promise<string> {
@@ -80,4 +92,48 @@ test('a project on a file system without reliable events is polled, and the stat
     20_000,
   );
   return undefined;
+});
+
+/** Edits each file in a folder as soon as it has its name, until there are so many: same size, time put back. */
+const eager = `
+const { closeSync, openSync, readdirSync, statSync, utimesSync, writeSync } = require('node:fs');
+const [, folder, count] = process.argv;
+const seen = new Set();
+const list = () => { try { return readdirSync(folder); } catch { return []; } };
+while (seen.size < Number(count))
+  for (const name of list()) {
+    if (name.startsWith('.') || seen.has(name)) continue;
+    seen.add(name);
+    const path = folder + '/' + name;
+    const { atime, mtime } = statSync(path);
+    const fd = openSync(path, 'r+');
+    writeSync(fd, 'DEF', 0);
+    closeSync(fd);
+    utimesSync(path, atime, mtime);
+  }
+`;
+
+test('who edits files at the moment at which a repair brings them back is never taken for the repair', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const files = manyFiles(500);
+  const root = await sandbox.project(
+    Object.fromEntries(Object.entries(files).map(([path, text]) => [`all/${path.replace('/', '-')}`, text])),
+  );
+  const folder = join(root, 'all');
+  for (const name of readdirSync(folder)) utimesSync(join(folder, name), 1_000_000_000, 1_000_000_000);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(root);
+  rmSync(folder, { recursive: true });
+  const editor = sandbox.spawn(process.execPath, ['-e', eager, folder, '500']);
+  const edited = once(editor, 'exit');
+  const { errors } = await daemon.repair({ project_id });
+  assert.deepEqual([await edited, errors], [[0, null], []]);
+  await daemon.call('update_indexes', { project_id });
+  const { files: indexed } = await daemon.call('list_files', { project_id, limit: 1_000 });
+  const onDisk = indexed.map(({ path }) => sha256(readFileSync(join(root, path))));
+  assert.deepEqual(
+    indexed.map((file) => file.sha256),
+    onDisk,
+  );
+  assert.equal(indexed.length, 500);
 });

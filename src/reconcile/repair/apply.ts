@@ -46,6 +46,10 @@ export async function applyIntents(
     return {
       act: async (action, token) => await act(context, observer, placers, action, token),
       finish: async () => await placers.finish(),
+      placedAs: ({ path, sha256: hash }) => ({
+        absolute: `${context.project.rootDir}/${path}`,
+        sha256: hash,
+      }),
       settle: (action, acted, at) => settle(context, action, acted, at),
     };
   });

@@ -12,6 +12,7 @@ import {
   recordOutcome,
   type RunKey,
 } from '../../store/journal.js';
+import { type Placed, provenStamps } from '../proven-stamp.js';
 import type { Refusal } from './plan.js';
 
 /** Actions under one transaction: a stop or a cancel waits for one batch at most. */
@@ -53,6 +54,8 @@ export interface Batch<A> {
   act: (action: A, token: string) => Promise<Acted>;
   /** Makes what was done durable. Gives the folders that were made for it in the project. */
   finish: () => Promise<readonly string[]>;
+  /** Where a file that was placed is, and what it has to have. */
+  placedAs: (action: A) => Omit<Placed, 'stamp'>;
   /** Sets the marks that go with it, in the transaction that records it. */
   settle: (action: A, acted: Acted, at: number) => ActionOutcome;
 }
@@ -113,6 +116,7 @@ async function executeBatch<A extends NewAction>(
     // Folders are durable before the journal says that their files are.
     folders = await batch.finish().catch(notDurable);
   }
+  await prove(batch, acted);
   await index.write(() => {
     // The journal and the rows have the same time: so an undo sees whether anybody has written a row since.
     const at = now();
@@ -124,6 +128,15 @@ async function executeBatch<A extends NewAction>(
       note(total, action, outcome);
     }
   });
+}
+
+/** What somebody has made of a file since it had its name is not what was placed. */
+async function prove<A>(batch: Batch<A>, acted: Map<Intent<A>, Acted>): Promise<void> {
+  const entries = [...acted].flatMap(([intent, one]) =>
+    one.stamp === null ? [] : [{ one, placed: { ...batch.placedAs(intent.action), stamp: one.stamp } }],
+  );
+  const stamps = await provenStamps(entries.map(({ placed }) => placed));
+  for (const [position, { one }] of entries.entries()) one.stamp = stamps[position] ?? one.stamp;
 }
 
 function settled<A>(batch: Batch<A>, action: A, acted: Acted | undefined, at: number): ActionOutcome {

@@ -276,6 +276,7 @@ async function undoIntents(
       return {
         act: async (action, token) => await act(context, project, { observer, placers }, action, token),
         finish: async () => await placers.finish(),
+        placedAs: ({ path, sha256 }) => ({ absolute: `${project.rootDir}/${path}`, sha256 }),
         settle: (action, acted, at) => settle(index, project, action, acted, at),
       };
     });
