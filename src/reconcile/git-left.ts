@@ -10,8 +10,8 @@ import {
   noHead,
   pathIn,
   type ProjectGit,
+  repositoriesAround,
   repositoriesOf,
-  repositoryOf,
 } from './project-git.js';
 
 /**
@@ -42,12 +42,18 @@ export async function leftByGit(
   const took = new Map<string, IsLeftByGit>(nestedIn(known).map((folder) => [folder, () => false]));
   for (const [folder, state] of repositoriesOf(git))
     took.set(folder, await takenBy(join(rootDir, folder), known.get(folder) ?? noHead, state, signal));
-  const isLeft: IsLeftByGit = ({ path, tracked }) => {
-    const folder = repositoryOf(took, path);
-    if (took.get(folder)?.({ path: pathIn(folder, path), tracked }) === true) return true;
-    return folder !== '' && isLeft({ path: folder, tracked: 0 });
+  const isBy = (folder: string, entry: string, tracked: 0 | 1): boolean =>
+    took.get(folder)?.({ path: pathIn(folder, entry), tracked }) === true;
+  return ({ path, tracked }) => {
+    if (git.isTracked(path)) return false;
+    const around = repositoriesAround(took, path);
+    // One further out had the file itself, or a whole submodule that it was in.
+    return around.some((folder, depth) =>
+      depth === 0
+        ? isBy(folder, path, tracked)
+        : [path, ...around.slice(0, depth)].some((entry) => isBy(folder, entry, 0)),
+    );
   };
-  return isLeft;
 }
 
 /** By one repository: paths are relative to the folder. One that never had the commit is another one in its place. */

@@ -48,6 +48,8 @@ export function isRuling(path: string): boolean {
 interface RuleSource {
   /** A rule file's path (relative to the root where it is below it), or the built-in rules. */
   name: string;
+  /** It ends where another repository begins, as all of git's own but the user's. */
+  endsAtRepository: boolean;
   rules: IgnoreList;
 }
 
@@ -62,8 +64,8 @@ export interface IgnoreContext {
  * Which paths of a project are content. The one implementation for every walker: the watcher, the
  * reconcile and single events all ask here.
  *
- * A folder's rule files apply to what is below it; deeper rules beat higher ones, then come the repository's
- * info/exclude, the user's core.excludesFile and the built-in rules. What is below an ignored folder is ignored
+ * A folder's rule files apply to what is below it, git's own not beyond where another repository begins; deeper rules beat
+ * higher ones, then come the repository's info/exclude, the user's core.excludesFile and the built-in rules. What is below an ignored folder is ignored
  * (gitignore(5)), but for what git tracks: that is content whatever the rules say. A repository below the root is ignored
  * with its folder, unless it is a submodule that the one around it tracks: builds clone what nobody edits. Rule files are
  * read once; make a new object after a change.
@@ -129,9 +131,16 @@ export class IgnoreRules {
     return source !== neverContent && !this.#projects.has(folder) && this.#git.hasTrackedBelow(folder);
   }
 
-  /** What ignores a folder, by itself or by one above it; null for content. */
-  folderIgnoredBy(folder: string): string | null {
-    return folder === '' ? null : this.ignoredBy(folder, true, this.folderIgnoredBy(parentOf(folder)));
+  /** What ignores all in a folder that was entered, but for what git tracks: nothing from outside of a repository. */
+  within(folder: string, source: string | null): string | null {
+    return this.#git.nested.has(folder) ? null : source;
+  }
+
+  /** As `within`, for a folder that no walk has come to. */
+  withinAt(folder: string): string | null {
+    if (folder === '') return null;
+    const source = this.ignoredBy(folder, true, this.withinAt(parentOf(folder)));
+    return this.isEntered(folder, source) ? this.within(folder, source) : source;
   }
 
   /** True for the program's own folders and databases, by whatever path they are reached. */
@@ -148,8 +157,9 @@ export class IgnoreRules {
     let within: string | null = null;
     for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
       const folder = path.slice(0, slash);
-      within = this.ignoredBy(folder, true, within);
-      if (!this.isEntered(folder, within) || this.#isOwnFolder(folder)) return true;
+      const source = this.ignoredBy(folder, true, within);
+      if (!this.isEntered(folder, source) || this.#isOwnFolder(folder)) return true;
+      within = this.within(folder, source);
     }
     const source = this.ignoredBy(path, isDirectory, within);
     const isIgnored = isDirectory ? !this.isEntered(path, source) : source !== null;
@@ -182,13 +192,16 @@ export class IgnoreRules {
    * @returns the source of the rule that ignores it, null where a rule includes it, undefined where none is about it
    */
   #ruleFrom(path: string, isDirectory: boolean): string | null | undefined {
+    let isOutside = false;
     for (let folder = parentOf(path); ; folder = parentOf(folder)) {
       const below = folder === '' ? path : path.slice(folder.length + 1);
       for (const source of this.#rulesOf(folder)) {
+        if (isOutside && source.endsAtRepository) continue;
         const verdict = source.rules.verdict(below, isDirectory);
         if (verdict !== null) return verdict === 'ignored' ? source.name : null;
       }
       if (folder === '') return undefined;
+      isOutside ||= this.#nestedAt(folder) !== undefined;
     }
   }
 
@@ -212,9 +225,11 @@ export class IgnoreRules {
   }
 
   #readRules(folder: string): readonly RuleSource[] {
-    const sources = ruleFiles.map((name) => this.#sourceAt(join(this.#base, folder, name), readFlags));
+    const sources = ruleFiles.map((name) =>
+      this.#sourceAt(join(this.#base, folder, name), readFlags, name === '.gitignore'),
+    );
     const infoExclude = this.#nestedAt(folder)?.infoExclude;
-    if (typeof infoExclude === 'string') sources.unshift(this.#sourceAt(infoExclude, readFlagsOutside));
+    if (typeof infoExclude === 'string') sources.unshift(this.#sourceAt(infoExclude, readFlagsOutside, true));
     if (folder === '') sources.unshift(...this.#rulesForAll());
     return sources.filter(({ rules }) => !rules.isEmpty).reverse();
   }
@@ -228,17 +243,19 @@ export class IgnoreRules {
   /** The weakest first. */
   #rulesForAll(): RuleSource[] {
     const { infoExclude, excludesFile, top } = this.#git;
-    const files = [excludesFile, top === this.#base ? infoExclude : null].filter((file) => file !== null);
-    return [
-      { name: builtInName, rules: new IgnoreList(builtIn.join('\n')) },
-      ...files.map((file) => this.#sourceAt(file, readFlagsOutside)),
+    const sources = [
+      { name: builtInName, rules: new IgnoreList(builtIn.join('\n')), endsAtRepository: false },
     ];
+    if (excludesFile !== null) sources.push(this.#sourceAt(excludesFile, readFlagsOutside, false));
+    if (infoExclude !== null && top === this.#base)
+      sources.push(this.#sourceAt(infoExclude, readFlagsOutside, true));
+    return sources;
   }
 
-  #sourceAt(file: string, flags: number): RuleSource {
+  #sourceAt(file: string, flags: number, endsAtRepository: boolean): RuleSource {
     const text = readOptional(file, flags);
     const name = isWithin(this.#root, file) ? relative(this.#root, file) : file;
-    return { name, rules: new IgnoreList(text.replace(/^\uFEFF/u, '')) };
+    return { name, rules: new IgnoreList(text.replace(/^\uFEFF/u, '')), endsAtRepository };
   }
 }
 

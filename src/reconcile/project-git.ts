@@ -7,7 +7,8 @@ import { type GitState, noGit, readGitState, readRepositoryAt } from './git-stat
 
 /**
  * What git says of a project: of the repository that its root lies in, and of those below the root, such as submodules,
- * clones and other work trees. Each path is the business of the innermost one.
+ * clones and other work trees. A path is the business of the innermost one; but one around it may track it, too, from
+ * before there was another.
  */
 export interface ProjectGit extends GitState {
   /** Those below the root, by the folder that they begin with, relative to the root. */
@@ -44,22 +45,25 @@ export async function readGitBelow(
 
 export function withNested(own: GitState, nested: ReadonlyMap<string, GitState>): ProjectGit {
   if (nested.size === 0) return { ...own, nested };
-  const at = (path: string): [GitState, string] => {
-    const folder = repositoryOf(nested, path);
-    return [nested.get(folder) ?? own, pathIn(folder, path)];
-  };
+  const isSome = (path: string, says: (state: GitState, below: string) => boolean): boolean =>
+    repositoriesAround(nested, path).some((folder) => says(nested.get(folder) ?? own, pathIn(folder, path)));
   return {
     ...own,
     nested,
-    isTracked: (path) => {
-      const [state, below] = at(path);
-      return state.isTracked(below);
-    },
-    hasTrackedBelow: (path) => {
-      const [state, below] = at(path);
-      return state.hasTrackedBelow(below);
-    },
+    isTracked: (path) => isSome(path, (state, below) => state.isTracked(below)),
+    hasTrackedBelow: (path) => isSome(path, (state, below) => state.hasTrackedBelow(below)),
   };
+}
+
+/** The folders of all repositories that a path is in, the innermost first; '' is the last one. */
+export function repositoriesAround(nested: { has: (folder: string) => boolean }, path: string): string[] {
+  const folders: string[] = [];
+  let folder = path;
+  do {
+    folder = repositoryOf(nested, folder);
+    folders.push(folder);
+  } while (folder !== '');
+  return folders;
 }
 
 /**

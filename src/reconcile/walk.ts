@@ -85,7 +85,7 @@ export async function walkTree(
 ): Promise<WalkResult> {
   const slicer = new Slicer(signal);
   const walk = new Walk(root, rules);
-  const open: OpenFolder[] = [{ path: startFolder, within: rules.folderIgnoredBy(startFolder), above: null }];
+  const open: OpenFolder[] = [{ path: startFolder, within: rules.withinAt(startFolder), above: null }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (slicer.isDue()) await slicer.breathe();
     const folder = walk.enter(next);
@@ -194,7 +194,7 @@ class Walk {
     }
     const problem = entry.isUtf8 === false ? notUtf8 : pathProblem(path);
     if (problem !== null) this.#skip(path, problem);
-    else if (isDirectory) return { path, within: source, above: folder.device };
+    else if (isDirectory) return { path, within: this.#rules.within(path, source), above: folder.device };
     else this.#look(path, folder.device);
     return null;
   }

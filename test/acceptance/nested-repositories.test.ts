@@ -118,17 +118,17 @@ test('a submodule that a checkout took away does not come back, and one that som
   assert.equal(existsSync(sub), false);
 });
 
-test('what a repository below the root tracks is content whatever rules say, and its own exclude file holds', async (t) => {
+test('a repository below the root has rules of its own, those around it end there, and what it tracks is content', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project({ '.gitignore': '*.log\n', 'x.log': 'no\n' });
+  const root = await sandbox.project({ '.gitignore': '*.log\n*.txt\n', 'x.log': 'no\n' });
   const daemon = await sandbox.startDaemon();
   const { project_id } = await daemon.addProject(root);
   const inner = repositoryIn(newFolderAt(root, 'inner'));
   writeFileSync(join(inner, '.git/info/exclude'), '*.tmp\n');
-  await commit(inner, { 'kept.log': 'yes\n', 'd/kept.log': 'yes\n' });
-  await writeFiles(inner, { 'new.log': 'no\n', 'd/new.tmp': 'no\n', 'new.py': 'n = 1\n' });
+  await commit(inner, { '.gitignore': '*.log\n', 'kept.log': 'yes\n', 'd/kept.log': 'yes\n' });
+  await writeFiles(inner, { 'new.log': 'no\n', 'd/new.tmp': 'no\n', 'new.txt': 'yes\n' });
   await daemon.call('update_indexes', { project_id });
-  const expected = ['.gitignore', 'inner/d/kept.log', 'inner/kept.log', 'inner/new.py'];
+  const expected = ['.gitignore', 'inner/.gitignore', 'inner/d/kept.log', 'inner/kept.log', 'inner/new.txt'];
   assert.deepEqual(await daemon.paths(project_id), expected);
   // A repository that comes to where files are watched already.
   await writeFiles(root, { 'plain/a.log': 'a\n', 'plain/a.py': 'a = 1\n' });
@@ -154,4 +154,24 @@ test('a repository that is put elsewhere takes its HEAD along', async (t) => {
     return below('moved', others).every((path) => causes.get(path) === 'git');
   });
   assert.deepEqual(await daemon.paths(project_id), ['a.py', 'moved/inner.py']);
+});
+
+test('what a repository tracks stays content when its folder becomes another repository', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = repositoryIn(await sandbox.project({ 's/gen.py': 'v1\n', 's/a.py': 'a = 1\n' }));
+  await commit(root, {});
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  repositoryIn(join(root, 's'));
+  await writeFiles(root, { 's/.gitignore': 'gen.py\n', 's/gen.py': 'v2: hours of work\n' });
+  await daemon.call('wait_until_fresh', { project_id });
+  assert.deepEqual(await daemon.paths(project_id), ['s/.gitignore', 's/a.py', 's/gen.py']);
+  // And where the one around it switches, it was the one that took it.
+  await daemon.stop();
+  git(root, 'rm', '-q', '--cached', 's/gen.py');
+  git(root, 'commit', '-q', '--message', 'none of it');
+  unlinkSync(join(root, 's/gen.py'));
+  const next = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { files_restored_from_cst: restored } = await next.repair({ project_id });
+  assert.deepEqual(restored, []);
 });

@@ -162,11 +162,28 @@ test('as git does: any rules in any tree', async (t) => {
         const isThere = presenceAt(at) === 'directory';
         if (!isThere || (below !== '' && isIgnoredByGit(root, below))) return;
         assert.deepEqual(await shownByWalk(at), shownByGit(at));
+        for (const inner of ['a', 'b']) await assertAsGitInNested(root, inner, plain.filter(isTracked));
       },
     ),
     { numRuns: Number(process.env['IGNORE_RUNS'] ?? 100) },
   );
 });
+
+/** Makes a folder a repository of its own with some files tracked: each of the two judges what is its own, as git does. */
+async function assertAsGitInNested(root: string, inner: string, tracked: readonly string[]): Promise<void> {
+  const top = join(root, inner);
+  if (presenceAt(top) !== 'directory') return;
+  repositoryIn(top);
+  const own = tracked.filter((path) => path.startsWith(`${inner}/`) && path.length % 2 === 0);
+  if (own.length > 0) git(root, '-C', inner, 'add', '--force', '--', ...own.map((path) => path.slice(2)));
+  const outer = shownByGit(root).filter((path) => !path.endsWith('/'));
+  const isEntered = outer.some((path) => path.startsWith(`${inner}/`)) || !isIgnoredByGit(root, inner);
+  const expected = [...outer, ...(isEntered ? shownByGit(top).map((path) => `${inner}/${path}`) : [])];
+  const state = await readGitBelow(root, [inner], new AbortController().signal);
+  const shown = shownOf(await walkTree(root, '', new IgnoreRules(root, [], { git: state })));
+  assert.deepEqual(shown, [...new Set(expected)].sort());
+  rmSync(join(top, '.git'), { recursive: true });
+}
 
 /** Whether rules ignore a folder, or one above it. */
 function isIgnoredByGit(root: string, folder: string): boolean {
@@ -277,11 +294,12 @@ test('a clone in an ignored folder is ignored with it, whatever it tracks, and a
   makeTree(root, { '.gitignore': 'build/\nvendor/\n' });
   git(root, 'clone', '-q', origin, 'build/clone');
   git(root, '-c', 'protocol.file.allow=always', 'submodule', '-q', 'add', '-f', origin, 'vendor/sub');
-  writeFileSync(join(root, 'vendor/sub/new'), 'no\n');
+  // The rules of the repository around it end where a submodule begins.
+  writeFileSync(join(root, 'vendor/sub/new'), 'yes\n');
   const signal = new AbortController().signal;
   const state = await readGitBelow(root, ['build/clone', 'vendor/sub'], signal);
   const walk = await walkTree(root, '', new IgnoreRules(root, [], { git: state }));
-  assert.deepEqual(shownOf(walk), ['.gitignore', '.gitmodules', 'vendor/sub/tracked']);
+  assert.deepEqual(shownOf(walk), ['.gitignore', '.gitmodules', 'vendor/sub/new', 'vendor/sub/tracked']);
   assert.deepEqual(walk.repositories, ['vendor/sub']);
 });
 

@@ -17,7 +17,7 @@ const repository = (head: string, problem: string | null = null): GitState => ({
   hasTrackedBelow: (folder) => folder === '' || folder === `with ${head}`,
 });
 
-test('a path is asked of the innermost repository, and where one begins of the one around it', () => {
+test('a path is asked of the repositories that it is in, and where one begins of the one around it', () => {
   const nested = new Map([
     ['lib/b', repository('b')],
     ['lib/b/c', repository('c')],
@@ -28,12 +28,14 @@ test('a path is asked of the innermost repository, and where one begins of the o
     tracked.filter((path) => !git.isTracked(path)),
     [],
   );
-  const strange = ['of b', 'lib/b/of a', 'lib/b/of c', 'lib/b/c/of b', 'lib/b', 'lib/b/c'];
+  // Tracked before there was another repository in between.
+  assert.ok(git.isTracked('lib/b/of a') && git.isTracked('lib/b/c/of b'));
+  const strange = ['of b', 'lib/b/of c', 'lib/of b', 'lib/b', 'lib/b/c'];
   assert.deepEqual(
     strange.filter((path) => git.isTracked(path)),
     [],
   );
-  assert.ok(git.hasTrackedBelow('with a') && git.hasTrackedBelow('lib/b/with b'));
+  assert.ok(git.hasTrackedBelow('') && git.hasTrackedBelow('with a') && git.hasTrackedBelow('lib/b/with b'));
   assert.ok(!git.hasTrackedBelow('lib/b') && !git.hasTrackedBelow('lib/b/with a'));
 });
 
