@@ -1,7 +1,7 @@
 import { type ComparedRow, comparedRows } from '../store/compared-rows.js';
 import { devicesOf } from '../store/devices.js';
 import { fileById, type FileRow } from '../store/files.js';
-import { tooLarge } from './index-file.js';
+import { isHidden, tooLarge } from './index-file.js';
 import type { IndexingContext } from './index-paths.js';
 import type { WalkedFile } from './walk.js';
 
@@ -36,8 +36,9 @@ export function compareWalk(
   const toIndex: string[] = [];
   const retracked: Pick<ComparedRow, 'id' | 'path' | 'tracked'>[] = [];
   for (const file of walked) {
-    seen.add(file.path);
     const row = rows.get(file.path);
+    if (isHidden(file.kind, row)) continue;
+    seen.add(file.path);
     if (row === undefined || !isAsIndexed(row, file, standards)) toIndex.push(file.path);
     else if (row.tracked !== file.tracked)
       retracked.push({ id: row.id, path: row.path, tracked: file.tracked });

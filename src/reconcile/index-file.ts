@@ -255,3 +255,8 @@ export function isSameContent(row: FileRow | undefined, reading: Reading): boole
     row.sha256 === sha256(reading.bytes)
   );
 }
+
+/** A path has one row: what a file was is worth more than that there is an empty folder in its place. */
+export function isHidden(kind: FileKind, row: Pick<FileRow, 'kind'> | undefined): boolean {
+  return kind === 'folder' && row !== undefined && row.kind !== 'folder';
+}

@@ -9,7 +9,14 @@ import type { Parser } from '../syntax/parser.js';
 import type { InHand } from './in-hand.js';
 import type { FolderCover } from './walk.js';
 import { DeviceIds } from './devices.js';
-import { commitFile, isSameContent, type PreparedFile, prepareFile, readWhole } from './index-file.js';
+import {
+  commitFile,
+  isHidden,
+  isSameContent,
+  type PreparedFile,
+  prepareFile,
+  readWhole,
+} from './index-file.js';
 import type { ProjectGit } from './project-git.js';
 
 /** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
@@ -101,6 +108,7 @@ async function preparePath(
   const row = fileByPath(index, project.id, path);
   const reading = readWhole(`${project.rootDir}/${path}`, context.maxFileBytes);
   const tracked = git.isTracked(path) ? 1 : 0;
+  if (reading.kind === 'content' && isHidden(reading.entry, row)) return null;
   if (reading.kind === 'unsettled') {
     tally.unsettled.push(path);
     return null;

@@ -71,7 +71,7 @@ export function follow(): ModelCommand {
         'the watcher follows by itself',
         async () => {
           const { freshness } = await world.daemon.call('get_project_status', world.id);
-          seen = await listed(world);
+          seen = model.withoutHidden(await listed(world));
           return freshness === 'fresh' && isEqual(seen, model.listing());
         },
         patienceMs,

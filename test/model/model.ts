@@ -176,7 +176,16 @@ export class Model {
     const listed = [...this.tree].filter(
       ([path, { kind }]) => this.isContent(path) && (kind !== 'folder' || this.isEmpty(path)),
     );
-    return linesOf(new Map(listed));
+    return this.withoutHidden(linesOf(new Map(listed)));
+  }
+
+  /** Whether an empty folder is listed where a file was depends on whether the index has heard of the file. */
+  withoutHidden(lines: Record<string, string>): Record<string, string> {
+    const wasFile = (path: string): boolean =>
+      [...(this.had.get(path) ?? [])].some((line) => !line.startsWith('folder'));
+    return Object.fromEntries(
+      Object.entries(lines).filter(([path, line]) => !line.startsWith('folder') || !wasFile(path)),
+    );
   }
 
   put(path: string, entry: Entry): void {

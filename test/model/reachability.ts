@@ -97,7 +97,11 @@ export function hasHiddenRows(model: Model, world: World): boolean {
 
 /** Fresh is what list_files and the tree have the same of. */
 export async function assertListed(model: Model, world: World): Promise<void> {
-  assert.deepEqual(await listed(world), model.listing(), 'what is called fresh is what is on disk');
+  assert.deepEqual(
+    model.withoutHidden(await listed(world)),
+    model.listing(),
+    'what is called fresh is what is on disk',
+  );
 }
 
 /** list_files in the model's words. */

@@ -344,6 +344,34 @@ test('what rules ignore makes a folder empty when it goes, and full when it come
   assert.equal((await project.reconcile()).deleted, 0);
 });
 
+for (const isFollowed of [true, false])
+  test(`an empty folder in the place of a file does not hide the file (${isFollowed ? 'followed' : 'compared'})`, async (t) => {
+    const project = new TestProject(t);
+    project.write('conf', 'important');
+    project.write('stays');
+    await project.reconcile();
+    project.remove('conf');
+    mkdirSync(project.at('conf'));
+    if (isFollowed) await project.follow('conf');
+    else await project.reconcile();
+    const keeps = async (): Promise<void> => {
+      assert.deepEqual(project.marks(), { active: ['stays'], deleted: ['conf'] });
+      assert.deepEqual(
+        [project.row('conf').kind, project.row('conf').cause],
+        ['file', isFollowed ? 'seen' : 'unseen'],
+      );
+      await project.reconcile();
+    };
+    await keeps();
+    await keeps();
+    project.remove('conf');
+    await project.follow('conf');
+    await keeps();
+    const rows = chooseDeleted(project.index, project.project, {});
+    await restoreDeleted(project.index, project.project, rows, project.now);
+    assert.equal(project.read('conf'), 'important');
+  });
+
 for (const count of [3, 30]) {
   test(`a root of ${count} files that was replaced by an empty folder marks nothing`, async (t) => {
     const project = new TestProject(t);
