@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -7,7 +8,7 @@ import { codekeep, withoutPrivileges } from '../harness/command.js';
 import { type Daemon, type Project, versionPath } from '../harness/daemon.js';
 import { pathsOf } from '../harness/repairs.js';
 import { Sandbox } from '../harness/sandbox.js';
-import { filesOf } from '../harness/trees.js';
+import { filesOf, treeHash } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
 
 const mebibyte = Buffer.alloc(1024 ** 2);
@@ -195,4 +196,27 @@ test('an index that is removed while it is open is missed, saved by a backup, an
   );
   const { content } = await next.call('get_file', { project_id, path: 'a.py' });
   assert.equal(content, 'a = 1\n');
+});
+
+test('a repair says which disk is full, loses nothing, and brings all back once there is room', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const version_dir = sandbox.path('versions');
+  if (!sandbox.mount(version_dir, '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs'))
+    return t.skip('no tmpfs can be mounted here');
+  const names = ['f0.txt', 'f1.txt', 'f2.txt', 'f3.txt'];
+  const root = await sandbox.project(
+    Object.fromEntries(names.map((name) => [name, randomBytes(24_000).toString('base64')])),
+  );
+  const before = treeHash(root);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.call('add_project', { root_dir: root, version_dir });
+  await daemon.call('update_indexes', { project_id });
+  for (const name of names) rmSync(join(root, name));
+  const { errors } = await daemon.repair({ project_id });
+  assert.ok(errors.length > 0);
+  for (const error of errors)
+    assert.match(error, /^f\d\.txt: the disk of versions is full: free some space/u);
+  execFileSync('mount', ['-o', 'remount,size=1m', version_dir]);
+  assert.deepEqual((await daemon.repair({ project_id })).errors, []);
+  assert.equal(treeHash(root), before);
 });

@@ -41,6 +41,10 @@ async function assertNothingOfTheBranch(
   const planned = await daemon.repair({ project_id, dry_run: true });
   const done = await daemon.repair({ project_id });
   assert.deepEqual(actionsOf(done), actionsOf(planned));
+  const named = [planned, done].map(({ recently_deleted }) =>
+    recently_deleted.map(({ path, cause }) => [path, cause]),
+  );
+  assert.deepEqual(named[1], named[0], 'the dry run names what the run names');
   assert.deepEqual(pathsOf(done.files_restored_from_cst), lost);
   assert.deepEqual(done.errors, []);
   assert.equal(

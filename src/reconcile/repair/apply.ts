@@ -12,7 +12,7 @@ import {
   marksOf,
   setCopyProblem,
 } from '../../store/files.js';
-import type { IndexDatabase } from '../../store/index-database.js';
+import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import type { ActionOutcome } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
 import { traceOf } from '../../store/traces.js';
@@ -22,7 +22,14 @@ import { readWhole } from '../index-file.js';
 import { openProjectPlacer } from '../project-placer.js';
 import { markRevived, removePlaced } from '../restore.js';
 import { contentHashAt, imageInVersions, VersionStore } from '../version-store.js';
-import { type Acted, type BatchContext, inBatches, type Intent, type RunOutcome } from './batches.js';
+import {
+  type Acted,
+  type BatchContext,
+  inBatches,
+  type Intent,
+  type RunOutcome,
+  VersionsFull,
+} from './batches.js';
 import { type Circumstances, Observer } from './observe.js';
 import { type Action, judge, type PlanContext, type Target } from './plan.js';
 
@@ -146,8 +153,10 @@ async function placeAll(
   if ('problem' in image) throw new Error(image.problem);
   let stamp: FileStamp | null = null;
   let kept: FileStamp | null = null;
+  let at: Target = 'versions';
   try {
     for (const target of action.targets) {
+      at = target;
       const placer = await placers.to(target);
       if (target === 'versions') kept = await versions.keep(placer, row.path, image, now(), token);
       else stamp = await placer.place(row.path, image, token);
@@ -155,7 +164,7 @@ async function placeAll(
   } catch (error) {
     // All or nothing: a file that is in versions only would look like a deletion to the next plan.
     if (kept !== null) await takeCopyBack(versions, row, kept, now());
-    throw error;
+    throw at === 'versions' && isDiskFull(error) ? new VersionsFull() : error;
   }
   return stamp;
 }

@@ -170,11 +170,14 @@ export function temporaryToken(run: RunKey, journalId: number): string {
   return `${run.runId.slice(0, 8)}-${journalId}`;
 }
 
+/** A person has to know which of two disks is full. */
+export class VersionsFull extends Error {}
+
 /** How a failure goes into the journal. */
 function failureOf(error: unknown): Pick<ActionOutcome, 'state' | 'detail'> {
   if (error instanceof CodekeepError) return { state: 'conflict', detail: error.message };
-  if (isDiskFull(error)) {
-    return { state: 'failed', detail: 'the disk is full: free some space, then repair again' };
-  }
+  const full = error instanceof VersionsFull ? 'the disk of versions' : isDiskFull(error) ? 'the disk' : null;
+  if (full !== null)
+    return { state: 'failed', detail: `${full} is full: free some space, then repair again` };
   return { state: 'failed', detail: reasonOf(error) };
 }

@@ -46,23 +46,32 @@ export function reportOf(
   };
 }
 
-/** What went in the last day, and does not come back by this. */
+/** What went in the last day, or goes by the plan, and does not come back by it. */
 function recentlyDeleted(
   index: IndexDatabase,
   projectId: string,
   now: number,
   planned: readonly Action[],
 ): ProjectReport['recently_deleted'] {
-  const comesBack = new Set(planned.filter(({ targets }) => targets.includes('project')).map(({ id }) => id));
-  return deletedSince(index, projectId, now - dayMs, repairListMax + comesBack.size)
-    .filter(({ id }) => !comesBack.has(id))
+  const comesBack = new Set(
+    planned
+      .filter(({ verdict, targets }) => verdict === 'clear_deleted' || targets.includes('project'))
+      .map(({ id }) => id),
+  );
+  const goes = planned
+    .filter(({ verdict }) => verdict === 'set_deleted')
+    .map(({ path, cause }) => ({ path, cause: cause ?? 'repair', deletedAt: now }));
+  const went = deletedSince(index, projectId, now - dayMs, repairListMax + comesBack.size).filter(
+    ({ id }) => !comesBack.has(id),
+  );
+  return [...goes, ...went]
     .slice(0, repairListMax)
     .map(({ path, cause, deletedAt }) => ({ path, cause, deleted_at: new Date(deletedAt).toISOString() }));
 }
 
 /** What was planned; after a run, what was done of it, and the rest where it went. */
 function totalsOf(plan: Plan, outcome: ApplyOutcome | null): Record<string, number> {
-  if (outcome === null) return { ...plan.totals };
+  if (outcome === null) return { ...plan.totals, failed: 0 };
   const totals: Record<string, number> = { ...plan.totals, failed: outcome.errors.length };
   for (const verdict of ['clear_deleted', 'set_deleted', 'restore_from_cst'] as const) {
     totals[verdict] = outcome.done.filter((action) => action.verdict === verdict).length;
