@@ -9,6 +9,7 @@ import { Model } from './model.js';
 import { bringBack, bringMountBack, takeMount } from './mount-commands.js';
 import { assertPromises } from './reachability.js';
 import * as repairs from './repair-commands.js';
+import { undoLast } from './undo-command.js';
 import { mountPoint, mountRefusal, scan, Service, World } from './world.js';
 
 /** What a run begins with: two folders deep, two files alike, one private. */
@@ -88,6 +89,8 @@ const everyCommand: fc.Arbitrary<ModelCommand>[] = [
   since.map(repairs.dryRunThenRepair),
   always(repairs.backgroundRound),
   since.map(repairs.cutOffRepair),
+  always(undoLast),
+  always(undoLast),
   always(asked.stopWatcher),
   always(asked.startWatcher),
   always(asked.killWatcher),
