@@ -65,6 +65,20 @@ export const configSchema = z.strictObject({
     .positive()
     .default(300)
     .describe('Seconds between two reconciles of a project that nothing asked for'),
+  backup_interval: z
+    .number()
+    .min(0)
+    .max(2_592_000)
+    .default(86_400)
+    .describe(
+      'Seconds between two backups of the index that nobody asked for, of which seven are kept; 0: none',
+    ),
+  check_interval: z
+    .number()
+    .min(0)
+    .max(2_592_000)
+    .default(86_400)
+    .describe('Seconds between two checks of the index for damage that nobody asked for; 0: none'),
   log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   socket_group: z
     .string()

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type CommonFlags, withClient } from './client-command.js';
 import { exitStatus, print } from './output.js';
@@ -23,12 +24,17 @@ export function addDatabaseCommands(program: Command): void {
     });
   program
     .command('backup')
-    .description("Write a copy of the index into the state directory's backups")
-    .action(async (flags: CommonFlags) => {
+    .description('Write a copy of the index, and check it')
+    .argument('[file]', "one that does not exist yet; without it one in the state directory's backups")
+    .action(async (file: string | undefined, flags: CommonFlags) => {
       await withClient(
         flags,
-        (client) => client.call('backup_database'),
-        ({ path, bytes }) => print`${path} (${(bytes / bytesPerMb).toFixed(1)} MB)`,
+        (client) => client.call('backup_database', { path: file === undefined ? undefined : resolve(file) }),
+        ({ path, bytes, problems }) => {
+          for (const problem of problems) print`damaged: ${problem}`;
+          print`${path} (${(bytes / bytesPerMb).toFixed(1)} MB)`;
+        },
+        ({ problems }) => (problems.length === 0 ? exitStatus.done : exitStatus.left),
       );
     });
 }

@@ -208,9 +208,21 @@ export const checkDatabase = defineMethod({
 
 export const backupDatabase = defineMethod({
   owner: 'index',
-  summary: "Write a consistent copy of the index into the state directory's backups folder.",
-  params: z.strictObject({}),
-  result: z.object({ path: z.string(), bytes: count }),
+  summary: 'Write a consistent copy of the index, and check it.',
+  params: z.strictObject({
+    path: z
+      .string()
+      .startsWith('/', 'is not absolute')
+      .optional()
+      .describe("A file that does not exist yet; without it one in the state directory's backups folder"),
+  }),
+  result: z.object({
+    path: z.string(),
+    bytes: count,
+    problems: z
+      .array(z.string())
+      .describe('What is damaged in the index, and so in the copy; none: it is whole'),
+  }),
 });
 
 export const getDatabaseStatus = defineMethod({

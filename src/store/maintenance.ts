@@ -1,15 +1,9 @@
 import { statSync } from 'node:fs';
-import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { ignoreErrno, messageOf } from '../base/errors.js';
+import { messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import { hashesAfter, renderContent } from './contents.js';
-import { IndexDatabase, isCorrupt } from './index-database.js';
+import { type IndexDatabase, isCorrupt } from './index-database.js';
 
-/** Backups kept in the state directory; the oldest goes when one more is made. */
-const backupsKept = 3;
-/** Pages copied in one step of a backup (4 KiB each): 16 MB, well below a tenth of a second. */
-const backupPages = 4_000;
 const problemsMax = 100;
 /** A check reads the whole file; the slowest disk in use, busy with other things, gives so much (bytes per ms). */
 const slowestReadBytesPerMs = 5_000;
@@ -84,48 +78,6 @@ export function lastMaintenance(
   return index
     .sql<[string], { at: number; outcome: string }>('SELECT at, outcome FROM maintenance WHERE kind = ?')
     .get(kind);
-}
-
-/**
- * Copies the live database page by page into backups/ beside it (SQLite's online backup: never a file
- * copy), under a temporary name until it is whole, and drops all but the newest three.
- * @param keepsAll drops none
- */
-export async function backup(
-  index: IndexDatabase,
-  now: number,
-  keepsAll = false,
-): Promise<{ path: string; bytes: number }> {
-  const folder = join(dirname(index.path), 'backups');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const path = join(folder, `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`);
-  const partial = `${path}.partial`;
-  try {
-    await copyStill(index, partial);
-    await rename(partial, path);
-  } catch (error) {
-    await unlink(partial).catch(ignoreErrno('ENOENT'));
-    throw error;
-  }
-  if (keepsAll) return { path, bytes: (await stat(path)).size };
-  const names = (await readdir(folder)).filter((name) => /^index-.*\.db$/.test(name)).sort();
-  for (const name of names.slice(0, -backupsKept))
-    await unlink(join(folder, name)).catch(ignoreErrno('ENOENT'));
-  return { path, bytes: (await stat(path)).size };
-}
-
-/** Copies one state of the index: without a read transaction SQLite begins anew after each commit of another process. */
-async function copyStill(index: IndexDatabase, target: string): Promise<void> {
-  // A file that somebody removed lives on in the connection that has it open.
-  if (!index.isInPlace) return void (await index.db.backup(target, { progress: () => backupPages }));
-  const source = IndexDatabase.openReadOnly(index.path);
-  try {
-    source.db.exec('BEGIN');
-    source.sql('SELECT count(*) FROM sqlite_schema').get();
-    await source.db.backup(target, { progress: () => backupPages });
-  } finally {
-    source.close();
-  }
 }
 
 export interface DatabaseCounts {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
+import * as fc from 'fast-check';
 import { IndexDatabase } from '#src/store/index-database.js';
-import { backup, checkStructure, lastMaintenance, recordMaintenance } from '#src/store/maintenance.js';
-import { startScript } from '../harness/folder.js';
+import { backup, surplusOf } from '#src/store/backups.js';
+import { checkStructure, lastMaintenance, recordMaintenance } from '#src/store/maintenance.js';
+import { startScript, temporaryFolder } from '../harness/folder.js';
 import { within } from '../harness/waiting.js';
 import { addContent, countRows, openIndex } from './index-fixture.js';
 
@@ -40,17 +42,68 @@ test('a backup is whole and consistent although another process writes all the t
   assert.ok(bytes > 0);
 });
 
-test('only the newest three backups are kept', async (t) => {
+test('seven backups are kept: of each day the newest, as far as that goes', async (t) => {
   const index = openIndex(t);
   const made: string[] = [];
-  for (let day = 1; day <= 5; day += 1) made.push((await backup(index, day * 86_400_000)).path);
+  for (let day = 1; day <= 9; day += 1) made.push((await backup(index, day * 86_400_000)).path);
+  // A day on which much is repaired costs no other day its backup, but for the oldest.
+  for (let hour = 1; hour <= 5; hour += 1)
+    made.push((await backup(index, 9 * 86_400_000 + hour * 3_600_000)).path);
   const folder = join(dirname(index.path), 'backups');
   assert.deepEqual(
     readdirSync(folder)
       .sort()
       .map((name) => join(folder, name)),
-    made.slice(2),
+    [...made.slice(2, 8), made.at(-1)],
   );
+});
+
+test('what goes is always surplus, never the newest, and days are kept before hours', () => {
+  const time = fc
+    .integer({ min: 0, max: 20 * 24 })
+    .map((hour) => `index-${new Date(hour * 3_600_000).toISOString().replaceAll(/[:.]/g, '-')}.db`);
+  const days = (names: readonly string[]): number => new Set(names.map((name) => name.slice(0, 16))).size;
+  fc.assert(
+    fc.property(fc.uniqueArray(time, { maxLength: 30 }), fc.integer({ min: 1, max: 9 }), (names, kept) => {
+      const surplus = surplusOf(names, kept);
+      const left = names.filter((name) => !surplus.includes(name)).sort();
+      assert.equal(left.length, Math.min(names.length, kept));
+      assert.equal(left.at(-1), [...names].sort().at(-1));
+      assert.equal(days(left), Math.min(days(names), kept));
+    }),
+  );
+});
+
+test('a copy goes where somebody wants it, onto nothing, and only while it is whole', async (t) => {
+  const index = openIndex(t);
+  await index.write(() => addContent(index, Buffer.from('content')));
+  const folder = temporaryFolder(t);
+  const to = join(folder, 'copy.db');
+  const { path, bytes, problems } = await backup(index, 1, to);
+  assert.deepEqual([path, problems, readdirSync(folder)], [to, [], ['copy.db']]);
+  assert.ok(bytes > 0);
+  await assert.rejects(backup(index, 2, to), { code: 'TARGET_FILE_EXISTS' });
+  await assert.rejects(backup(index, 2, join(folder, 'no/such/folder.db')));
+  assert.deepEqual(readdirSync(folder), ['copy.db']);
+});
+
+test('a copy of what is damaged says so, and pushes out none that is sound', async (t) => {
+  const index = openIndex(t);
+  await index.write(() => {
+    for (let number = 0; number < 20; number += 1) addContent(index, randomBytes(20_000));
+  });
+  const sound: string[] = [];
+  for (let day = 1; day <= 7; day += 1) sound.push(basename((await backup(index, day * 86_400_000)).path));
+  index.db.pragma('wal_checkpoint(TRUNCATE)');
+  const pages = Number(index.db.pragma('page_count', { simple: true }));
+  // A page in the middle, as a disk would lose it.
+  const fd = openSync(index.path, 'r+');
+  writeSync(fd, Buffer.alloc(4_096, 0xff), 0, 4_096, Math.floor(pages / 2) * 4_096);
+  closeSync(fd);
+  const { problems, path } = await backup(index, 8 * 86_400_000);
+  assert.ok(problems.length > 0);
+  const names = readdirSync(join(dirname(index.path), 'backups')).sort();
+  assert.deepEqual(names, [...sound, basename(path)]);
 });
 
 test('a backup that cannot be made is an error, and leaves the older ones', async (t) => {

@@ -1,16 +1,10 @@
 import { statSync } from 'node:fs';
 import { CodekeepError } from '../../base/errors.js';
+import { backup } from '../../store/backups.js';
+import { checkFile } from '../../store/check-thread.js';
 import type { Result } from '../../contract/index.js';
 import { actionsOfRun, listRuns, runById, type RunRow, undoOf } from '../../store/journal.js';
-import {
-  backup,
-  checkContents,
-  checkStepMs,
-  checkStructure,
-  countAll,
-  lastMaintenance,
-  recordMaintenance,
-} from '../../store/maintenance.js';
+import { countAll, lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
 import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
@@ -22,20 +16,19 @@ type DatabaseMethods = Pick<
 
 const bytesPerMb = 1024 * 1024;
 
-export function databaseMethods({ index, host }: IndexContext): DatabaseMethods {
+export function databaseMethods({ index }: IndexContext): DatabaseMethods {
   return {
     async check_database({ deep }, call) {
       const startedAt = performance.now();
-      const structure = host.longStep(checkStepMs(index), () => checkStructure(index));
-      const contents = deep ? await checkContents(index, call.signal) : { problems: [], checked: 0 };
-      const problems = [...structure, ...contents.problems];
+      if (index.placeProblem !== null) throw index.placeProblem;
+      const { problems, contentsChecked } = await checkFile(index.path, deep, call.signal);
       const ok = problems.length === 0;
       await index.write(() => recordMaintenance(index, 'check', ok ? 'ok' : 'damaged', Date.now()));
       const duration_ms = Math.round(performance.now() - startedAt);
-      return { ok, problems, contents_checked: contents.checked, duration_ms };
+      return { ok, problems, contents_checked: contentsChecked, duration_ms };
     },
-    async backup_database() {
-      const made = await backup(index, Date.now());
+    async backup_database({ path }) {
+      const made = await backup(index, Date.now(), path ?? null);
       await index.write(() => recordMaintenance(index, 'backup', made.path, Date.now()));
       return made;
     },

@@ -15,6 +15,7 @@ import { databaseMethods } from './database-methods.js';
 import { fileMethods } from './files-methods.js';
 import { projectMethods } from './projects-methods.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
+import { Upkeep } from './upkeep.js';
 
 const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is not running' } as const;
 
@@ -54,12 +55,17 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
     async run() {
-      for (let told: string | null = null; !host.signal.aborted; await sleep(placeCheckMs, host.signal)) {
-        const problem = index.placeProblem;
-        const reason = problem === null ? null : `${problem.message} ${problem.hint}`;
-        if (reason !== told) host.send({ type: 'trouble', reason });
-        told = reason;
-      }
+      const upkeep = new Upkeep(index, host);
+      const tell = async (): Promise<void> => {
+        for (let told: string | null = null; !host.signal.aborted; await sleep(placeCheckMs, host.signal)) {
+          const problem = index.placeProblem;
+          const reasons = problem === null ? upkeep.troubles : [`${problem.message} ${problem.hint}`];
+          const reason = reasons.length === 0 ? null : reasons.join('; ');
+          if (reason !== told) host.send({ type: 'trouble', reason });
+          told = reason;
+        }
+      };
+      await Promise.all([tell(), upkeep.run()]);
     },
     close() {
       parser.close();

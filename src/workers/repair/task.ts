@@ -11,7 +11,8 @@ import {
   type RepairOptions,
 } from '../../reconcile/repair/repair-project.js';
 import { IndexDatabase } from '../../store/index-database.js';
-import { backup, checkStepMs, checkStructure, recordMaintenance } from '../../store/maintenance.js';
+import { backup } from '../../store/backups.js';
+import { checkStepMs, checkStructure, recordMaintenance } from '../../store/maintenance.js';
 import type { Project } from '../../store/projects.js';
 import type { RequestCall } from '../host.js';
 import { reportOf } from './report.js';
@@ -123,8 +124,10 @@ export async function secure(
 ): Promise<string> {
   progress('backup', 0, 0);
   try {
-    // A copy of what is damaged must not push out one that is sound.
-    const made = await backup(index, now(), damage.length > 0);
+    const made = await backup(index, now());
+    // A disk that does not keep what it is given is no place for a second copy.
+    if (made.problems.length > damage.length)
+      throw new Error(`the copy is damaged: ${made.problems[0] ?? ''}`);
     await index.write(() => recordMaintenance(index, 'backup', made.path, now()));
     return made.path;
   } catch (error) {

@@ -1,0 +1,110 @@
+import { statSync } from 'node:fs';
+import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { CodekeepError, ignoreErrno } from '../base/errors.js';
+import { checkFile } from './check-thread.js';
+import { IndexDatabase } from './index-database.js';
+
+/** Backups that are kept in the state directory. */
+const backupsKept = 7;
+/** Pages copied in one step of a backup (4 KiB each): 16 MB, well below a tenth of a second. */
+const backupPages = 4_000;
+
+export interface Backup {
+  path: string;
+  bytes: number;
+  /** What is damaged in the copy, as it is in the index; none: it is whole. */
+  problems: string[];
+}
+
+export function backupFolder(index: IndexDatabase): string {
+  return join(dirname(index.path), 'backups');
+}
+
+/**
+ * Copies the live database page by page (SQLite's online backup: never a file copy), under a temporary name until it is
+ * whole, durable and checked.
+ * @param to a file that does not exist yet; without it one in backups/ beside the index, of which the newest seven are kept
+ * @throws CodekeepError TARGET_FILE_EXISTS; system errors as they come
+ */
+export async function backup(index: IndexDatabase, now: number, to: string | null = null): Promise<Backup> {
+  const folder = to === null ? backupFolder(index) : dirname(to);
+  if (to === null) await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = to ?? join(folder, `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`);
+  assertFree(path);
+  const partial = `${path}.partial`;
+  try {
+    await copyStill(index, partial);
+    await sync(partial);
+    const { problems } = await checkFile(partial, false);
+    await rename(partial, path);
+    await sync(folder);
+    // A copy of what is damaged must not push out one that is sound.
+    if (to === null && problems.length === 0) await dropSurplus(folder);
+    return { path, bytes: (await stat(path)).size, problems };
+  } finally {
+    // What is left of it where it failed, and what reading it has made.
+    for (const end of ['', '-wal', '-shm']) await unlink(`${partial}${end}`).catch(ignoreErrno('ENOENT'));
+  }
+}
+
+function assertFree(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return;
+  throw new CodekeepError(
+    'TARGET_FILE_EXISTS',
+    `There is already something at ${path}.`,
+    'Give another path.',
+    {
+      path,
+    },
+  );
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Copies one state of the index: without a read transaction SQLite begins anew after each commit of another process. */
+async function copyStill(index: IndexDatabase, target: string): Promise<void> {
+  // A file that somebody removed lives on in the connection that has it open.
+  if (!index.isInPlace) return void (await index.db.backup(target, { progress: () => backupPages }));
+  const source = IndexDatabase.openReadOnly(index.path);
+  try {
+    source.db.exec('BEGIN');
+    source.sql('SELECT count(*) FROM sqlite_schema').get();
+    await source.db.backup(target, { progress: () => backupPages });
+  } finally {
+    source.close();
+  }
+}
+
+async function dropSurplus(folder: string): Promise<void> {
+  const names = (await readdir(folder)).filter((name) => backupName.test(name));
+  for (const name of surplusOf(names, backupsKept))
+    await unlink(join(folder, name)).catch(ignoreErrno('ENOENT'));
+}
+
+const backupName = /^index-(?<day>\d{4}-\d\d-\d\d)T[\d-]+Z\.db$/u;
+
+/**
+ * Which backups go so that no more than `kept` are left; pure. Days count more than hours: of a day with many, as one with
+ * many repairs, the older ones go first, and then the oldest days.
+ */
+export function surplusOf(names: readonly string[], kept: number): string[] {
+  const left = names.map((name) => basename(name)).sort();
+  const surplus: string[] = [];
+  while (left.length > kept) {
+    const ofOneDay = left.findIndex((name, at) => dayOf(name) === dayOf(left[at + 1] ?? ''));
+    surplus.push(...left.splice(Math.max(ofOneDay, 0), 1));
+  }
+  return surplus;
+}
+
+function dayOf(name: string): string {
+  return backupName.exec(name)?.groups?.['day'] ?? '';
+}

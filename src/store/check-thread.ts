@@ -1,0 +1,62 @@
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { messageOf } from '../base/errors.js';
+import { packagePath } from '../base/package.js';
+import { unlessAborted } from '../base/waiting.js';
+import { IndexDatabase, isCorrupt } from './index-database.js';
+import { checkContents, checkStructure } from './maintenance.js';
+
+/** Checks in a thread of their own, over a connection that cannot write: they read the whole file, and nobody waits. */
+
+interface Task {
+  path: string;
+  isDeep: boolean;
+}
+
+export interface CheckResult {
+  problems: string[];
+  /** Contents that were rendered and hashed; 0 where that was not asked for. */
+  contentsChecked: number;
+}
+
+/**
+ * @param isDeep renders and hashes every content, too
+ * @throws what keeps it from being looked at (not damage: that is its result), and the signal's reason
+ */
+export async function checkFile(path: string, isDeep: boolean, signal?: AbortSignal): Promise<CheckResult> {
+  const task: Task = { path, isDeep };
+  const thread = new Worker(packagePath('dist', 'store', 'check-thread.js'), { workerData: task });
+  const result = new Promise<CheckResult>((resolve, reject) => {
+    thread.once('message', resolve);
+    thread.once('error', reject);
+    thread.once('exit', () => reject(new Error('the check ended without a result')));
+  });
+  try {
+    return await (signal === undefined ? result : unlessAborted(result, signal));
+  } finally {
+    result.catch(() => undefined);
+    void thread.terminate();
+  }
+}
+
+async function check({ path, isDeep }: Task): Promise<CheckResult> {
+  try {
+    const index = IndexDatabase.openReadOnly(path);
+    try {
+      const structure = checkStructure(index);
+      const contents = isDeep ? await checkContents(index) : { problems: [], checked: 0 };
+      return { problems: [...structure, ...contents.problems], contentsChecked: contents.checked };
+    } finally {
+      index.close();
+    }
+  } catch (error) {
+    if (
+      !isCorrupt(error) &&
+      !(error instanceof Error && 'code' in error && error.code === 'DATABASE_CORRUPT')
+    )
+      throw error;
+    return { problems: [messageOf(error)], contentsChecked: 0 };
+  }
+}
+
+if (!isMainThread && (workerData as Partial<Task> | null)?.isDeep !== undefined)
+  parentPort?.postMessage(await check(workerData as Task));

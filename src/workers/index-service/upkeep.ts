@@ -1,0 +1,83 @@
+import { statSync } from 'node:fs';
+import { sleep } from '../../base/waiting.js';
+import { backup } from '../../store/backups.js';
+import { checkFile } from '../../store/check-thread.js';
+import { causeInWords, type IndexDatabase } from '../../store/index-database.js';
+import { countAll, lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
+import type { WorkerHost } from '../host.js';
+
+/** Pauses (ms) between two looks whether something is due; and after a failure, until it is tried again. */
+const lookMs = 2_000;
+const retryMs = 600_000;
+
+/** What is done to the index by itself: a backup and a check, each once in its interval. Neither holds anybody up. */
+export class Upkeep {
+  readonly #index: IndexDatabase;
+  readonly #host: WorkerHost;
+  readonly #retryAt = new Map<string, number>();
+  /** Why the last one failed. */
+  readonly #failures = new Map<'backup' | 'check', string>();
+
+  constructor(index: IndexDatabase, host: WorkerHost) {
+    this.#index = index;
+    this.#host = host;
+  }
+
+  /** What is wrong with the index as a whole, whoever found it; nothing: it is well, as far as anybody knows. */
+  get troubles(): string[] {
+    const isDamaged = lastMaintenance(this.#index, 'check')?.outcome === 'damaged';
+    const damage = isDamaged ? ['the index is damaged: "codekeep check" says where'] : [];
+    return [...damage, ...this.#failures.values()];
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#host;
+    const { backup_interval, check_interval } = this.#host.start.config;
+    for (; !signal.aborted; await sleep(lookMs, signal)) {
+      await this.#ifDue('check', check_interval * 1_000, async () => await this.#check());
+      await this.#ifDue('backup', backup_interval * 1_000, async () => await this.#backup());
+    }
+  }
+
+  async #ifDue(kind: 'backup' | 'check', intervalMs: number, work: () => Promise<void>): Promise<void> {
+    if (!this.#isDue(kind, intervalMs)) return;
+    try {
+      await work();
+      this.#failures.delete(kind);
+    } catch (error) {
+      if (this.#host.signal.aborted) return;
+      this.#retryAt.set(kind, performance.now() + retryMs);
+      const why = `the ${kind} of the index that was due failed: ${causeInWords(error)}`;
+      if (this.#failures.get(kind) !== why) this.#host.log('warn', why);
+      this.#failures.set(kind, why);
+    }
+  }
+
+  #isDue(kind: 'backup' | 'check', intervalMs: number): boolean {
+    const { signal } = this.#host;
+    if (intervalMs === 0 || signal.aborted || !this.#index.isInPlace) return false;
+    if (performance.now() < (this.#retryAt.get(kind) ?? 0)) return false;
+    const last = lastMaintenance(this.#index, kind)?.at ?? statSync(this.#index.path).birthtimeMs;
+    // Also where the clock was put back.
+    const isDue = Math.abs(Date.now() - last) >= intervalMs;
+    return isDue && countAll(this.#index).projects > 0;
+  }
+
+  async #check(): Promise<void> {
+    const index = this.#index;
+    const { problems } = await checkFile(index.path, false, this.#host.signal);
+    const outcome = problems.length === 0 ? 'ok' : 'damaged';
+    await index.write(() => recordMaintenance(index, 'check', outcome, Date.now()));
+    for (const problem of problems) this.#host.log('error', `the index is damaged: ${problem}`);
+  }
+
+  async #backup(): Promise<void> {
+    const index = this.#index;
+    const { path, problems } = await backup(index, Date.now());
+    await index.write(() => {
+      recordMaintenance(index, 'backup', path, Date.now());
+      if (problems.length > 0) recordMaintenance(index, 'check', 'damaged', Date.now());
+    });
+    this.#host.log('info', `the index is backed up: ${path}`);
+  }
+}

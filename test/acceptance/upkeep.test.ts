@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { codekeep } from '../harness/command.js';
+import { Sandbox } from '../harness/sandbox.js';
+import { waitFor } from '../harness/waiting.js';
+
+test('the index is backed up and checked by itself, and a backup is a whole index', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const config = { autostart: [], backup_interval: 1, check_interval: 1 };
+  const daemon = await sandbox.startDaemon({ config });
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const { project_id } = await daemon.addProject(root);
+  const status = await waitFor('both are done', async () => {
+    const now = await daemon.call('get_database_status');
+    return now.last_backup_at !== null && now.integrity === 'ok' && now;
+  });
+  assert.ok(Date.now() - Date.parse(status.last_backup_at ?? '') < 60_000);
+  const folder = join(daemon.stateDir, 'backups');
+  await waitFor('seven are kept', () => readdirSync(folder).length === 7, 60_000);
+  await daemon.stop();
+  assert.ok(
+    readdirSync(folder).every((name) => /^index-[\dTZ-]+\.db$/.test(name)),
+    String(readdirSync(folder)),
+  );
+  const [newest = ''] = readdirSync(folder).sort().reverse();
+  mkdirSync(sandbox.path('other'));
+  copyFileSync(join(folder, newest), sandbox.path('other', 'index.db'));
+  const restored = await sandbox.startDaemon({ stateDir: sandbox.path('other'), config: { autostart: [] } });
+  assert.deepEqual(await restored.paths(project_id), ['a.py']);
+});
+
+test('without an interval nothing is done by itself, and a copy goes where somebody wants it', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const config = { autostart: [], backup_interval: 0, check_interval: 0 };
+  const daemon = await sandbox.startDaemon({ config });
+  await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+  const to = sandbox.path('copy.db');
+  const done = await codekeep(sandbox, 'backup', to, '--socket', daemon.socket);
+  assert.deepEqual([done.status, done.stdout.startsWith(`${to} (`), existsSync(to)], [0, true, true]);
+  const refused = await codekeep(sandbox, 'backup', to, '--socket', daemon.socket);
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /There is already something at/u);
+  assert.equal((await daemon.refusal('backup_database', { path: 'relative.db' })).code, 'INVALID_PARAMS');
+  assert.equal(existsSync(join(daemon.stateDir, 'backups')), false);
+});
+
+test('a backup that cannot be made is a problem of health', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({
+    config: { autostart: [], backup_interval: 1, check_interval: 0 },
+  });
+  // A file in the place of the folder.
+  writeFileSync(join(daemon.stateDir, 'backups'), '');
+  await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+  await waitFor('health says so', async () => {
+    const { problems } = await daemon.call('health');
+    return problems.some(({ reason }) => reason.includes('the backup of the index that was due failed'));
+  });
+});
