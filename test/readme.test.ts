@@ -37,7 +37,10 @@ function consoleBlock(): { command: string; output: string }[] {
 
 /** Without what differs from one run and one machine to the next: numbers of two digits and more, and times. */
 function withoutFigures(text: string): string {
-  return text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME').replaceAll(/\d+\.\d|\d{2,}/g, 'N');
+  return text
+    .replaceAll(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/g, 'ID')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+    .replaceAll(/\d+\.\d|\d{2,}/g, 'N');
 }
 
 test('the commands of the README print what it shows', async (t) => {

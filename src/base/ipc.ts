@@ -138,6 +138,8 @@ interface WorkerExchanges {
   repair: {
     repair_database: Exchange<RepairRequest, RepairReport>;
     undo_repair: Exchange<UndoRequest, UndoReport>;
+    /** Where the index was is in the result; null: there was none. */
+    restore_backup: Exchange<{ path: string }, { original_path: string | null }>;
   };
 }
 

@@ -225,6 +225,40 @@ export const backupDatabase = defineMethod({
   }),
 });
 
+const restoredBackup = z.object({
+  path: z.string(),
+  original_path: z
+    .string()
+    .nullable()
+    .describe('Where the index is now that was there; null: there was none'),
+  workers_stopped: workersStopped,
+  workers_resumed: repairReport.shape.workers_resumed,
+  workers_not_resumed: repairReport.shape.workers_not_resumed,
+  projects: z
+    .array(
+      z.object({
+        project_id: z.string(),
+        root_dir: z.string(),
+        files_added: count,
+        files_changed: count,
+        files_deleted: count,
+        error: z.string().nullable().describe('Why it could not be compared with what is on disk'),
+      }),
+    )
+    .describe('What was newer on disk is indexed again'),
+});
+export type RestoredBackup = z.infer<typeof restoredBackup>;
+
+export const restoreBackup = defineMethod({
+  owner: 'supervisor',
+  summary: 'Put a backup in the place of the index, which is kept, and index again what is newer on disk.',
+  params: z.strictObject({
+    path: z.string().startsWith('/', 'is not absolute').describe('Of a backup, as backup_database gives it'),
+    wait: z.boolean().default(true).describe('false: give a job_id at once'),
+  }),
+  result: z.union([restoredBackup, z.object({ job_id: z.string() })]),
+});
+
 export const getDatabaseStatus = defineMethod({
   owner: 'index',
   summary: 'Give sizes and counts of the index.',

@@ -39,6 +39,7 @@ export const contract = {
   check_database: database.checkDatabase,
   undo_repair: database.undoRepair,
   backup_database: database.backupDatabase,
+  restore_backup: database.restoreBackup,
   get_database_status: database.getDatabaseStatus,
   start_worker: workers.startWorker,
   stop_worker: workers.stopWorker,

@@ -186,7 +186,7 @@ async function begin(
   for (const root of projects) named.push(await register(supervisor, root));
   supervisor.started();
   // A repair that waited for this goes first.
-  await repair.idle();
+  await repair.alone.idle();
   await supervisor.autostart();
   await sampler.sampleAll();
   return named;

@@ -165,7 +165,7 @@ export function guardOpening<T>(path: string, open: () => T): T {
       throw new CodekeepError(
         'DATABASE_CORRUPT',
         `${path} is damaged: ${String(error)}`,
-        'Keep the file, put the newest one from the backups folder in its place, then start again.',
+        'Start the daemon, and give the newest file of the backups folder to "codekeep restore-backup"; the damaged one is kept.',
       );
     }
     throw error;
@@ -215,7 +215,7 @@ export function outsideCause(error: unknown): CodekeepError | null {
     return new CodekeepError(
       'DATABASE_CORRUPT',
       `The index is damaged: ${String(error)}`,
-      'Keep the file. "codekeep check" says what is damaged; the backups folder has older copies.',
+      '"codekeep check" says what is damaged; "codekeep restore-backup" puts a file of the backups folder in its place, and keeps it.',
     );
   }
   const text = sqliteText(error) ?? systemErrorText(error);

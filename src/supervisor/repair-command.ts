@@ -1,65 +1,31 @@
 import { randomUUID } from 'node:crypto';
-import { Change } from '../base/change.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import { unlessAborted } from '../base/waiting.js';
-import type { RepairScope, ResolvedProject, WorkerOptions } from '../base/ipc.js';
-import type { ProgressListener, Work } from '../base/progress.js';
-import type { RepairResult, UndoResult, WorkersStopped } from '../contract/database.js';
-import { pointInTime, type WorkerType, workerType } from '../contract/fields.js';
+import type { RepairScope, ResolvedProject } from '../base/ipc.js';
+import type { Work } from '../base/progress.js';
+import type { RepairResult, RestoredBackup, UndoResult } from '../contract/database.js';
+import { pointInTime } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
-import { repairInProgress } from './hold.js';
+import { Alone, assertStopped } from './alone.js';
 import { KeptPlans } from './kept-plans.js';
-import {
-  nothingResumed,
-  nothingStopped,
-  repairResultOf,
-  type ResumedWorkers,
-  type RunFrame,
-  undoResultOf,
-} from './repair-results.js';
-import { type RepairProgress, RepairTrack } from './repair-track.js';
+import { nothingResumed, nothingStopped, repairResultOf, undoResultOf } from './repair-results.js';
 import type { EventSink } from './subscriptions.js';
 import type { Supervisor } from './supervisor.js';
 
-/** The watcher gets so long (ms) to follow what it has noticed before it is stopped. */
-const drainMs = 2_000;
 /** A watcher that does not answer for so long (ms) does not get its comparison done. */
 const silenceMaxMs = 5_000;
 
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
 type UndoParams = Omit<Params<'undo_repair'>, 'wait'>;
-/** repair_database and undo_repair: reject a second one → drain → stop all → one process does it alone → resume. */
+
+/** repair_database, undo_repair and restore_backup: what has to be known before, and what is answered. */
 export class RepairCommand {
   readonly #supervisor: Supervisor;
-  readonly #events: EventSink;
+  readonly alone: Alone;
   readonly #plans = new KeptPlans();
-  #track: RepairTrack | null = null;
-  /** A client's repair runs, or waits for the end of the start. */
-  #isTaken = false;
-  readonly #change = new Change();
 
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
-    this.#events = events;
-  }
-
-  /** The repair that is running, for health; null while there is none. A dry run is not one. */
-  get progress(): RepairProgress | null {
-    return this.#track?.now ?? null;
-  }
-
-  /**
-   * For a refusal at once, and not as a job that fails later.
-   * @throws CodekeepError REPAIR_IN_PROGRESS, or CANCELLED while the daemon ends
-   */
-  assertFree(): void {
-    this.#supervisor.hold.assertNotEnding();
-    if (this.#isTaken) throw repairInProgress();
-  }
-
-  /** Resolves when no client's repair runs or waits. */
-  async idle(): Promise<void> {
-    while (this.#isTaken) await this.#change.next(60_000);
+    this.alone = new Alone(supervisor, events);
   }
 
   /**
@@ -70,7 +36,8 @@ export class RepairCommand {
   async run(params: RepairParams, work: Work): Promise<RepairResult> {
     const scope = this.#scopeOf(params);
     if (params.dry_run) return await this.#dryRun(scope, work);
-    return await this.#taken(work, async () => {
+    return await this.alone.take(async () => {
+      await this.#supervisor.whenStarted(work.signal);
       await this.#compare(await this.#resolve(scope, false, work.signal), work);
       work.signal.throwIfAborted();
       return await this.#realRun(scope, params.resume_workers, work, 'command');
@@ -84,16 +51,15 @@ export class RepairCommand {
   async undo({ run_id: undoes, dry_run }: UndoParams, work: Work): Promise<UndoResult> {
     const startedAt = performance.now();
     await this.#supervisor.whenStarted(work.signal);
-    if (!dry_run) this.assertFree();
+    if (!dry_run) this.alone.assertFree();
     const planned = await this.#supervisor.askIndex('plan_undo', { run_id: undoes }, work);
     if (dry_run || planned.totals.undone === 0) {
       const frame = { runId: randomUUID(), dryRun: dry_run, stopped: nothingStopped, startedAt };
       return undoResultOf(planned, undoes, frame, nothingResumed);
     }
-    return await this.#taken(
-      work,
+    return await this.alone.take(
       async () =>
-        await this.#alone(
+        await this.alone.run(
           { isResumed: true, force: false },
           work,
           async (track, following, onDeath) => {
@@ -106,16 +72,49 @@ export class RepairCommand {
     );
   }
 
-  async #taken<R>(work: Work, run: () => Promise<R>): Promise<R> {
-    this.assertFree();
-    this.#isTaken = true;
-    try {
-      await this.#supervisor.whenStarted(work.signal);
-      return await run();
-    } finally {
-      this.#isTaken = false;
-      this.#change.notify();
+  /**
+   * Puts a copy of the index in its place, also where the index is so damaged that nothing could be started; then every
+   * project is compared with what is on disk.
+   * @throws CodekeepError INVALID_PARAMS for a copy that is not usable, and as `run`
+   */
+  async restoreBackup(path: string, work: Work): Promise<RestoredBackup> {
+    return await this.alone.take(async () => {
+      const { isStarted, stopTimeoutMs } = this.#supervisor;
+      let projects: RestoredBackup['projects'] = [];
+      const onNewIndex = async (): Promise<void> => {
+        projects = await this.#compareAll(work);
+      };
+      return await this.alone.run(
+        { isResumed: true, isAfterStart: isStarted, force: false, onNewIndex },
+        work,
+        async (_track, following) => {
+          assertStopped(await this.#supervisor.stopWorkers(['index_service'], stopTimeoutMs));
+          const task = { method: 'restore_backup', params: { path } } as const;
+          return await this.#supervisor.tasks.run('repair', task, following);
+        },
+        ({ original_path }, { stopped }, resumed) => {
+          return { path, original_path, workers_stopped: stopped, ...resumed, projects };
+        },
+      );
+    });
+  }
+
+  /** What is newer on disk is indexed again. */
+  async #compareAll(work: Work): Promise<RestoredBackup['projects']> {
+    const { projects } = await this.#supervisor.askIndex('list_projects', {}, work);
+    const compared: RestoredBackup['projects'] = [];
+    for (const { project_id, root_dir } of projects) {
+      const one = { project_id, root_dir, files_added: 0, files_changed: 0, files_deleted: 0, error: null };
+      try {
+        const request = { projectId: project_id, isNew: false };
+        const { added, changed, deleted } = await this.#supervisor.reconciles.run(request, work);
+        compared.push({ ...one, files_added: added, files_changed: changed, files_deleted: deleted });
+      } catch (error) {
+        work.signal.throwIfAborted();
+        compared.push({ ...one, error: messageOf(error) });
+      }
     }
+    return compared;
   }
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
@@ -130,7 +129,7 @@ export class RepairCommand {
     await this.#supervisor.whenStarted(work.signal);
     const projects = await this.#resolve(scope, true, work.signal);
     // Where a watcher has followed all that it was told of, a comparison would find nothing.
-    const isDrained = await this.#drainWatcher(work.signal);
+    const isDrained = await this.alone.drainWatcher(work.signal);
     const isProven = (id: string): boolean => isDrained && this.#supervisor.freshness.isFresh(id);
     await this.#compare(
       projects.filter(({ projectId }) => !isProven(projectId)),
@@ -148,7 +147,7 @@ export class RepairCommand {
     work: Work,
     origin: 'command' | 'recovery',
   ): Promise<RepairResult> {
-    return await this.#alone(
+    return await this.alone.run(
       { isResumed: resumes, isAfterStart: origin === 'command', force: scope.force },
       work,
       async (track, following, onDeath) => {
@@ -158,48 +157,6 @@ export class RepairCommand {
       },
       (report, frame, resumed) => repairResultOf(report, frame, resumed),
     );
-  }
-
-  /** Does something while no worker runs. */
-  async #alone<R, T>(
-    { isResumed, isAfterStart = true, force }: { isResumed: boolean; isAfterStart?: boolean; force: boolean },
-    work: Work,
-    run: (track: RepairTrack, following: Work, onDeath: () => void) => Promise<R>,
-    shaped: (report: R, frame: RunFrame, resumed: ResumedWorkers) => T,
-  ): Promise<T> {
-    const frame = { runId: randomUUID(), dryRun: false, startedAt: performance.now() };
-    const release = this.#supervisor.hold.takeForRepair();
-    const track = new RepairTrack(frame.runId, this.#events);
-    this.#track = track;
-    let hasDied = false;
-    const running = isAfterStart ? this.#running() : [];
-    const resumable = isResumed ? running : [];
-    const progress: ProgressListener = (phase, done, total) => {
-      work.progress(phase, done, total);
-      track.note(phase, done, total);
-    };
-    try {
-      work.progress('stop', 0, 0);
-      const stopped = await this.#stopAll(work.signal);
-      const report = await run(track, { signal: work.signal, progress }, () => {
-        hasDied = true;
-      });
-      track.finish(null);
-      this.#letGo(release);
-      return shaped(report, { ...frame, stopped }, await this.#resume(resumable));
-    } catch (error) {
-      if (hasDied) await this.#finishCutOff(force, work.signal.aborted);
-      track.finish(error);
-      this.#letGo(release);
-      // Also after a failure: the workers that ran before run again.
-      await this.#resume(resumable);
-      throw error;
-    }
-  }
-
-  #letGo(release: () => void): void {
-    this.#track = null;
-    release();
   }
 
   /**
@@ -259,76 +216,6 @@ export class RepairCommand {
     }
   }
 
-  /** What runs, and what was about to be started with the daemon. */
-  #running(): { type: WorkerType; options: WorkerOptions }[] {
-    const due = this.#supervisor.takeAutostart().map((type) => ({ type, options: {} }));
-    const slots = workerType.options.map((type) => ({ type, slot: this.#supervisor.slots[type] }));
-    const wanted = slots.filter(({ slot }) => slot.isWanted);
-    return [...due, ...wanted.map(({ type, slot }) => ({ type, options: slot.options }))];
-  }
-
-  async #stopAll(signal: AbortSignal): Promise<WorkersStopped> {
-    await this.#drain(signal);
-    const stopped = await this.#supervisor.stopWorkers(workerType.options, this.#supervisor.stopTimeoutMs);
-    signal.throwIfAborted();
-    const failed = stopped.find(({ outcome }) => outcome.error !== null);
-    if (failed !== undefined) {
-      const { type, outcome } = failed;
-      throw new CodekeepError(
-        'WORKER_STOP_ERROR',
-        `${type} (pid ${outcome.pid}) cannot be stopped: ${outcome.error ?? ''}.`,
-        'Nothing was repaired. End that process, then call again.',
-        { pid: outcome.pid },
-      );
-    }
-    const workers = stopped.map(({ type, outcome: { pid, graceful, how, durationMs } }) => ({
-      pid,
-      type,
-      graceful,
-      how,
-      duration_ms: durationMs,
-    }));
-    return { stopped_count: workers.length, stopped_workers: workers, errors: [] };
-  }
-
-  /** What was begun is ended, and what was noticed is followed, as far as that does not take long. */
-  async #drain(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#drainWatcher(signal), this.#supervisor.hold.quiet(signal)]);
-  }
-
-  /** False where it did not come to that in time, or none runs. */
-  async #drainWatcher(signal: AbortSignal): Promise<boolean> {
-    const watcher = this.#supervisor.slots.file_watcher;
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(drainMs)]);
-    const drained = watcher.state === 'ready' ? watcher.process?.request('drain', null) : undefined;
-    if (drained === undefined) return false;
-    return await unlessAborted(drained, patience).then(
-      () => true,
-      () => false,
-    );
-  }
-
-  /**
-   * The repair's process is gone in the middle of its work: another one finishes it before any worker runs again, or
-   * only writes down what is left where it was cancelled. Else the watcher would take the rest for deletions.
-   */
-  async #finishCutOff(force: boolean, isCancelled: boolean): Promise<void> {
-    const request = {
-      run_id: randomUUID(),
-      origin: 'recovery',
-      deleted_since: null,
-      force,
-      is_cancelled: isCancelled,
-    } as const;
-    const task = { method: 'repair_database', params: request } as const;
-    const work: Work = { signal: new AbortController().signal, progress: () => undefined };
-    try {
-      await this.#supervisor.tasks.run('repair', task, work);
-    } catch (error) {
-      if (!isCancelled) this.#supervisor.log('warn', `a repair was cut off: ${messageOf(error)}`);
-    }
-  }
-
   /** What a plan was about says all but whether workers are resumed. */
   #scopeOf({ plan_id, ...params }: RepairParams): RepairScope {
     const { root_dir, project_id, version_dir, force, deleted_since } = params;
@@ -343,23 +230,5 @@ export class RepairCommand {
         { issues: [{ param: 'plan_id', message: 'stands alone' }] },
       );
     return this.#plans.scopeOf(plan_id);
-  }
-
-  async #resume(workers: readonly { type: WorkerType; options: WorkerOptions }[]): Promise<ResumedWorkers> {
-    const resumed: ResumedWorkers = { workers_resumed: [], workers_not_resumed: [] };
-    if (this.#supervisor.hold.isEnding) return resumed;
-    const resuming = workers.map(async ({ type, options }) => {
-      try {
-        const { worker } = await this.#supervisor.startWorker(type, options);
-        resumed.workers_resumed.push({ pid: worker.pid, type });
-      } catch (error) {
-        // Where the daemon ends, or another repair begins, that is no failure.
-        const level = this.#supervisor.hold.isFree ? 'error' : 'info';
-        this.#supervisor.log(level, `${type} was not resumed: ${messageOf(error)}`);
-        resumed.workers_not_resumed.push({ type, error: messageOf(error) });
-      }
-    });
-    await Promise.all(resuming);
-    return resumed;
   }
 }

@@ -129,6 +129,10 @@ export class Supervisor {
     this.#change.notify();
   }
 
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
   /** It never will be complete: nobody waits for it any more. */
   startFailed(reason: string): void {
     this.#startFailure = reason;

@@ -223,7 +223,7 @@ export function judgeDatabase(check: { ok: boolean; problems: readonly string[] 
   return fail(
     'database',
     `${check.problems.length} problems: ${shown}`,
-    'Stop the daemon, keep index.db, and put the newest file of the backups folder in its place.',
+    'Give the newest sound file of the backups folder to "codekeep restore-backup"; the damaged index is kept.',
   );
 }
 

@@ -53,12 +53,17 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
       return { stopping: true };
     },
     async repair_database({ wait, ...params }, { cancelled }) {
-      if (!params.dry_run) repair.assertFree();
+      if (!params.dry_run) repair.alone.assertFree();
       const job = jobs.run('repair_database', (work) => repair.run(params, work), !params.dry_run);
       return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
+    async restore_backup({ wait, path }, { cancelled }) {
+      repair.alone.assertFree();
+      const job = jobs.run('restore_backup', (work) => repair.restoreBackup(path, work), true);
+      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
+    },
     async undo_repair({ wait, ...params }, { cancelled }) {
-      if (!params.dry_run) repair.assertFree();
+      if (!params.dry_run) repair.alone.assertFree();
       const job = jobs.run('undo_repair', (work) => repair.undo(params, work), !params.dry_run);
       return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
@@ -76,7 +81,7 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
     ...[...supervisor.troubles].map(troubleProblem),
     ...parts.problems(),
   ];
-  const { progress } = repair;
+  const { progress } = repair.alone;
   return {
     status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
     version,

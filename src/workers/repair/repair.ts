@@ -2,6 +2,7 @@ import type { RepairRound } from '../../base/ipc.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { causeInWords, IndexDatabase } from '../../store/index-database.js';
+import { replaceIndex } from '../../store/replace-index.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
 import { repairRound } from './round.js';
 import { RoundMemory } from './round-memory.js';
@@ -9,11 +10,17 @@ import { projectsInScope } from './scope.js';
 import { repairDatabase } from './task.js';
 import { undoRepair } from './undo.js';
 
+/** A check of a copy reads all of it: an hour (ms) is for hundreds of gigabytes. */
+const checkMaxMs = 3_600_000;
+
 /** The background repair loop; started with a task, the same code repairs once and ends. */
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
   const { start } = host;
   const { options } = start;
-  const index = IndexDatabase.openExisting(host.indexPath);
+  // Whoever replaces the index must not have it open; everybody else has to find it.
+  const isReplacing = start.task?.method === 'restore_backup';
+  let opened = isReplacing ? null : IndexDatabase.openExisting(host.indexPath);
+  const indexOf = (): IndexDatabase => (opened ??= IndexDatabase.openExisting(host.indexPath));
   const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
   const memory = new RoundMemory();
   let watcherRunning = start.watcherRunning;
@@ -21,6 +28,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
   const round = async (): Promise<void> => {
     const tally = { checked: 0, repaired: 0, skipped: 0 };
     const halted: string[] = [];
+    const index = indexOf();
     for (const project of projectsInScope(index, options)) {
       const outcome = await repairRound({
         host,
@@ -43,15 +51,20 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
 
   return {
     requests: {
-      repair_database: async (request, call) => await repairDatabase(index, request, call),
-      undo_repair: async (request, call) => await undoRepair(index, request, call),
+      repair_database: async (request, call) => await repairDatabase(indexOf(), request, call),
+      undo_repair: async (request, call) => await undoRepair(indexOf(), request, call),
+      restore_backup: async ({ path }, call) => ({
+        original_path: await replaceIndex(host.indexPath, path, Date.now(), (work) =>
+          call.longStep(checkMaxMs, work),
+        ),
+      }),
     },
     onWatcherRunning: (running) => {
       watcherRunning = running;
     },
     async run() {
       const pauseMs = (options.poll_interval ?? 30) * 1_000;
-      await recoverRuns({ index, now: Date.now, signal: host.signal, progress: () => undefined });
+      await recoverRuns({ index: indexOf(), now: Date.now, signal: host.signal, progress: () => undefined });
       while (!host.signal.aborted) {
         try {
           await round();
@@ -65,6 +78,6 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
         await sleep(pauseMs, host.signal);
       }
     },
-    close: () => index.close(),
+    close: () => opened?.close(),
   };
 }

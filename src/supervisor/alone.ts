@@ -1,0 +1,212 @@
+import { randomUUID } from 'node:crypto';
+import { Change } from '../base/change.js';
+import { CodekeepError, messageOf } from '../base/errors.js';
+import type { WorkerKind, WorkerOptions } from '../base/ipc.js';
+import type { ProgressListener, Work } from '../base/progress.js';
+import { unlessAborted } from '../base/waiting.js';
+import type { WorkersStopped } from '../contract/database.js';
+import { type WorkerType, workerType } from '../contract/fields.js';
+import { repairInProgress } from './hold.js';
+import type { StopOutcome } from './lifecycle/stop-worker.js';
+import type { ResumedWorkers, RunFrame } from './repair-results.js';
+import { type RepairProgress, RepairTrack } from './repair-track.js';
+import type { EventSink } from './subscriptions.js';
+import type { Supervisor } from './supervisor.js';
+
+/** The watcher gets so long (ms) to follow what it has noticed before it is stopped. */
+const drainMs = 2_000;
+
+export interface AloneOptions {
+  isResumed: boolean;
+  /** What was about to start with the daemon counts as running. */
+  isAfterStart?: boolean;
+  /** index_service is stopped, too, and started again; this is done after that, before the workers are resumed. */
+  onNewIndex?: () => Promise<void>;
+  force: boolean;
+}
+
+/** Something that is done while no worker runs: drain → stop all → one process does it alone → resume. One at a time. */
+export class Alone {
+  readonly #supervisor: Supervisor;
+  readonly #events: EventSink;
+  #track: RepairTrack | null = null;
+  /** Some client's runs, or waits for its turn. */
+  #isTaken = false;
+  readonly #change = new Change();
+
+  constructor(supervisor: Supervisor, events: EventSink) {
+    this.#supervisor = supervisor;
+    this.#events = events;
+  }
+
+  /** What is running, for health; null while nothing is. */
+  get progress(): RepairProgress | null {
+    return this.#track?.now ?? null;
+  }
+
+  /**
+   * For a refusal at once, and not as a job that fails later.
+   * @throws CodekeepError REPAIR_IN_PROGRESS, or CANCELLED while the daemon ends
+   */
+  assertFree(): void {
+    this.#supervisor.hold.assertNotEnding();
+    if (this.#isTaken) throw repairInProgress();
+  }
+
+  /** Resolves when no client's runs or waits. */
+  async idle(): Promise<void> {
+    while (this.#isTaken) await this.#change.next(60_000);
+  }
+
+  /** From here on nobody else's begins, until it has ended. */
+  async take<R>(run: () => Promise<R>): Promise<R> {
+    this.assertFree();
+    this.#isTaken = true;
+    try {
+      return await run();
+    } finally {
+      this.#isTaken = false;
+      this.#change.notify();
+    }
+  }
+
+  /** Does something while no worker runs. */
+  async run<R, T>(
+    { isResumed, isAfterStart = true, onNewIndex, force }: AloneOptions,
+    work: Work,
+    run: (track: RepairTrack, following: Work, onDeath: () => void) => Promise<R>,
+    shaped: (report: R, frame: RunFrame, resumed: ResumedWorkers) => T,
+  ): Promise<T> {
+    const frame = { runId: randomUUID(), dryRun: false, startedAt: performance.now() };
+    const release = this.#supervisor.hold.takeForRepair();
+    const track = new RepairTrack(frame.runId, this.#events);
+    this.#track = track;
+    let hasDied = false;
+    const running = isAfterStart ? this.#running() : [];
+    const resumable = isResumed ? running : [];
+    const progress: ProgressListener = (phase, done, total) => {
+      work.progress(phase, done, total);
+      track.note(phase, done, total);
+    };
+    try {
+      work.progress('stop', 0, 0);
+      const stopped = await this.#stopAll(work.signal);
+      const report = await run(track, { signal: work.signal, progress }, () => {
+        hasDied = true;
+      });
+      track.finish(null);
+      this.#letGo(release);
+      if (onNewIndex !== undefined) {
+        await this.#supervisor.slots.index_service.start({});
+        await onNewIndex();
+      }
+      return shaped(report, { ...frame, stopped }, await this.#resume(resumable));
+    } catch (error) {
+      if (hasDied) await this.#finishCutOff(force, work.signal.aborted);
+      track.finish(error);
+      this.#letGo(release);
+      if (onNewIndex !== undefined)
+        await this.#supervisor.slots.index_service.start({}).catch(() => undefined);
+      // Also after a failure: the workers that ran before run again.
+      await this.#resume(resumable);
+      throw error;
+    }
+  }
+
+  #letGo(release: () => void): void {
+    this.#track = null;
+    release();
+  }
+
+  /** What runs, and what was about to be started with the daemon. */
+  #running(): { type: WorkerType; options: WorkerOptions }[] {
+    const due = this.#supervisor.takeAutostart().map((type) => ({ type, options: {} }));
+    const slots = workerType.options.map((type) => ({ type, slot: this.#supervisor.slots[type] }));
+    const wanted = slots.filter(({ slot }) => slot.isWanted);
+    return [...due, ...wanted.map(({ type, slot }) => ({ type, options: slot.options }))];
+  }
+
+  async #stopAll(signal: AbortSignal): Promise<WorkersStopped> {
+    await this.#drain(signal);
+    const stopped = await this.#supervisor.stopWorkers(workerType.options, this.#supervisor.stopTimeoutMs);
+    signal.throwIfAborted();
+    assertStopped(stopped);
+    const workers = stopped.map(({ type, outcome: { pid, graceful, how, durationMs } }) => ({
+      pid,
+      type,
+      graceful,
+      how,
+      duration_ms: durationMs,
+    }));
+    return { stopped_count: workers.length, stopped_workers: workers, errors: [] };
+  }
+
+  /** What was begun is ended, and what was noticed is followed, as far as that does not take long. */
+  async #drain(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.drainWatcher(signal), this.#supervisor.hold.quiet(signal)]);
+  }
+
+  /** False where it did not come to that in time, or none runs. */
+  async drainWatcher(signal: AbortSignal): Promise<boolean> {
+    const watcher = this.#supervisor.slots.file_watcher;
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(drainMs)]);
+    const drained = watcher.state === 'ready' ? watcher.process?.request('drain', null) : undefined;
+    if (drained === undefined) return false;
+    return await unlessAborted(drained, patience).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /**
+   * The repair's process is gone in the middle of its work: another one finishes it before any worker runs again, or
+   * only writes down what is left where it was cancelled. Else the watcher would take the rest for deletions.
+   */
+  async #finishCutOff(force: boolean, isCancelled: boolean): Promise<void> {
+    const request = {
+      run_id: randomUUID(),
+      origin: 'recovery',
+      deleted_since: null,
+      force,
+      is_cancelled: isCancelled,
+    } as const;
+    const task = { method: 'repair_database', params: request } as const;
+    const work: Work = { signal: new AbortController().signal, progress: () => undefined };
+    try {
+      await this.#supervisor.tasks.run('repair', task, work);
+    } catch (error) {
+      if (!isCancelled) this.#supervisor.log('warn', `a repair was cut off: ${messageOf(error)}`);
+    }
+  }
+
+  async #resume(workers: readonly { type: WorkerType; options: WorkerOptions }[]): Promise<ResumedWorkers> {
+    const resumed: ResumedWorkers = { workers_resumed: [], workers_not_resumed: [] };
+    if (this.#supervisor.hold.isEnding) return resumed;
+    const resuming = workers.map(async ({ type, options }) => {
+      try {
+        const { worker } = await this.#supervisor.startWorker(type, options);
+        resumed.workers_resumed.push({ pid: worker.pid, type });
+      } catch (error) {
+        // Where the daemon ends, or another repair begins, that is no failure.
+        const level = this.#supervisor.hold.isFree ? 'error' : 'info';
+        this.#supervisor.log(level, `${type} was not resumed: ${messageOf(error)}`);
+        resumed.workers_not_resumed.push({ type, error: messageOf(error) });
+      }
+    });
+    await Promise.all(resuming);
+    return resumed;
+  }
+}
+
+/** @throws CodekeepError WORKER_STOP_ERROR */
+export function assertStopped(stopped: readonly { type: WorkerKind; outcome: StopOutcome }[]): void {
+  const failed = stopped.find(({ outcome }) => outcome.error !== null);
+  if (failed === undefined) return;
+  const { type, outcome } = failed;
+  throw new CodekeepError(
+    'WORKER_STOP_ERROR',
+    `${type} (pid ${outcome.pid}) cannot be stopped: ${outcome.error ?? ''}.`,
+    'Nothing was repaired. End that process, then call again.',
+    { pid: outcome.pid },
+  );
+}
