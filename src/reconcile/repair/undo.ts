@@ -78,13 +78,16 @@ export async function planUndo(
   const observer = new UndoObserver(index, project);
   const slicer = new Slicer(signal);
   for (const done of doneActions(index, run).reverse()) {
-    const inverse = inverseOf(observer.fact(done));
+    // Of an older version, which did not write down what an undo needs.
+    const inverse = done.doneAt === null ? tooOld : inverseOf(observer.fact(done));
     if ('keep' in inverse) planned.kept.push({ id: done.fileId, path: done.path, reason: inverse.keep });
     else planned.actions.push(undoActionOf(done, inverse.verdict));
     await slicer.breathe();
   }
   return planned;
 }
+
+const tooOld = { keep: 'it was done by an older version, which kept nothing for an undo' };
 
 /** With the versions directory that the run used. */
 function projectOf(index: IndexDatabase, { projectId, versionDir }: RunRow): Project | null {
