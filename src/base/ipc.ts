@@ -111,6 +111,8 @@ export interface IndexExchanges extends ContractExchanges {
   resolve_repair: Exchange<ProjectReference & { version_dir?: string | undefined }, ResolvedProject[]>;
   /** The dry run of repair_database. */
   plan_repair: Exchange<RepairScope, RepairReport>;
+  /** Where the index that is open was saved, because its file was removed or replaced; null: it is in its place. */
+  save_open: Exchange<object, { path: string | null }>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
 }

@@ -8,6 +8,7 @@ const commands: Readonly<Record<string, string>> = {
   list_jobs: 'jobs',
   list_projects: 'status',
   repair_database: 'repair',
+  restore_backup: 'restore-backup',
   start_worker: 'worker start',
   update_indexes: 'update',
   view_worker_logs: 'logs',

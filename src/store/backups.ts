@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
@@ -27,16 +27,22 @@ export function backupFolder(index: IndexDatabase): string {
  * @param to a file that does not exist yet; without it one in backups/ beside the index, of which the newest seven are kept
  * @throws CodekeepError TARGET_FILE_EXISTS; system errors as they come
  */
-export async function backup(index: IndexDatabase, now: number, to: string | null = null): Promise<Backup> {
+export async function backup(
+  index: IndexDatabase,
+  now: number,
+  to: string | null = null,
+  signal?: AbortSignal,
+): Promise<Backup> {
   const folder = to === null ? backupFolder(index) : dirname(to);
   if (to === null) await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = to ?? join(folder, `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`);
   assertFree(path);
+  await removeLeftOvers(folder);
   const partial = `${path}.partial`;
   try {
-    await copyStill(index, partial);
+    await copyStill(index, partial, signal);
     await sync(partial);
-    const { problems } = await checkFile(partial, false);
+    const { problems } = await checkFile(partial, false, signal);
     await rename(partial, path);
     await sync(folder);
     // A copy of what is damaged must not push out one that is sound.
@@ -48,8 +54,18 @@ export async function backup(index: IndexDatabase, now: number, to: string | nul
   }
 }
 
+/** @throws CodekeepError INVALID_PARAMS where there is no such folder, TARGET_FILE_EXISTS */
 function assertFree(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return;
+  if (statOf(dirname(path))?.isDirectory() !== true)
+    throw new CodekeepError(
+      'INVALID_PARAMS',
+      `There is no folder ${dirname(path)}.`,
+      'Make it, or give another path.',
+      {
+        issues: [{ param: 'path', message: `there is no folder ${dirname(path)}` }],
+      },
+    );
+  if (statOf(path) === null) return;
   throw new CodekeepError(
     'TARGET_FILE_EXISTS',
     `There is already something at ${path}.`,
@@ -58,6 +74,26 @@ function assertFree(path: string): void {
       path,
     },
   );
+}
+
+function statOf(path: string): Stats | null {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) ?? null;
+  } catch (error) {
+    return ignoreErrno('ENOTDIR')(error) ?? null;
+  }
+}
+
+/** What processes left that were killed: nobody takes so long (ms) for a step of a copy. */
+const leftOverMs = 3_600_000;
+
+async function removeLeftOvers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const stats = /^index-.*\.db\.partial/u.test(name) ? statOf(path) : null;
+    if (stats !== null && Date.now() - stats.mtimeMs > leftOverMs)
+      await unlink(path).catch(ignoreErrno('ENOENT'));
+  }
 }
 
 async function sync(path: string): Promise<void> {
@@ -70,14 +106,18 @@ async function sync(path: string): Promise<void> {
 }
 
 /** Copies one state of the index: without a read transaction SQLite begins anew after each commit of another process. */
-async function copyStill(index: IndexDatabase, target: string): Promise<void> {
+async function copyStill(index: IndexDatabase, target: string, signal?: AbortSignal): Promise<void> {
+  const progress = (): number => {
+    signal?.throwIfAborted();
+    return backupPages;
+  };
   // A file that somebody removed lives on in the connection that has it open.
-  if (!index.isInPlace) return void (await index.db.backup(target, { progress: () => backupPages }));
+  if (!index.isInPlace) return void (await index.db.backup(target, { progress }));
   const source = IndexDatabase.openReadOnly(index.path);
   try {
     source.db.exec('BEGIN');
     source.sql('SELECT count(*) FROM sqlite_schema').get();
-    await source.db.backup(target, { progress: () => backupPages });
+    await source.db.backup(target, { progress });
   } finally {
     source.close();
   }

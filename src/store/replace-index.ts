@@ -22,11 +22,8 @@ export async function replaceIndex(
   now: number,
   longStep: <T>(work: () => T) => T,
 ): Promise<string | null> {
-  const incoming = `${indexPath}.incoming`;
-  const remove = async (): Promise<void> => {
-    for (const end of ['', '-wal', '-shm']) await unlink(`${incoming}${end}`).catch(ignoreErrno('ENOENT'));
-  };
-  await remove();
+  const incoming = incomingOf(indexPath);
+  await removeIncoming(indexPath);
   try {
     await copySound(copyPath, incoming, longStep);
     await syncPath(incoming);
@@ -35,8 +32,18 @@ export async function replaceIndex(
     await syncPath(dirname(indexPath));
     return kept;
   } finally {
-    await remove();
+    await removeIncoming(indexPath);
   }
+}
+
+function incomingOf(indexPath: string): string {
+  return `${indexPath}.incoming`;
+}
+
+/** What a process left that was killed while it put a copy in place. */
+export async function removeIncoming(indexPath: string): Promise<void> {
+  for (const end of ['', '-wal', '-shm', '-journal'])
+    await unlink(`${incomingOf(indexPath)}${end}`).catch(ignoreErrno('ENOENT'));
 }
 
 async function copySound(from: string, to: string, longStep: <T>(work: () => T) => T): Promise<void> {
@@ -79,13 +86,18 @@ function unusable(path: string, problem: string): CodekeepError {
   );
 }
 
+/** Where an index is kept that another one takes the place of. */
+export function replacedPath(indexPath: string, now: number): string {
+  return join(dirname(indexPath), 'replaced', `index-${timeStamp(now)}.db`);
+}
+
 /** Gives it a second name, and takes its log out of the way: with that it would not be whole, and the next one neither. */
 async function keepOriginal(indexPath: string, now: number): Promise<string | null> {
   if (!existsSync(indexPath)) return null;
   checkpoint(indexPath);
-  const folder = join(dirname(indexPath), 'replaced');
+  const kept = replacedPath(indexPath, now);
+  const folder = dirname(kept);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const kept = join(folder, `index-${timeStamp(now)}.db`);
   await link(indexPath, kept);
   await rename(`${indexPath}-wal`, `${kept}-wal`).catch(ignoreErrno('ENOENT'));
   await unlink(`${indexPath}-shm`).catch(ignoreErrno('ENOENT'));

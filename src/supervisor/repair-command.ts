@@ -88,9 +88,13 @@ export class RepairCommand {
         { isResumed: true, isAfterStart: isStarted, force: false, onNewIndex },
         work,
         async (_track, following) => {
+          const isOpen = this.#supervisor.slots.index_service.state === 'ready';
+          // Without it nothing could give back what is newer than the backup and not on disk any more.
+          const saved = isOpen ? (await this.#supervisor.askIndex('save_open', {}, following)).path : null;
           assertStopped(await this.#supervisor.stopWorkers(['index_service'], stopTimeoutMs));
           const task = { method: 'restore_backup', params: { path } } as const;
-          return await this.#supervisor.tasks.run('repair', task, following);
+          const { original_path } = await this.#supervisor.tasks.run('repair', task, following);
+          return { original_path: saved ?? original_path };
         },
         ({ original_path }, { stopped }, resumed) => {
           return { path, original_path, workers_stopped: stopped, ...resumed, projects };
@@ -101,7 +105,7 @@ export class RepairCommand {
 
   /** What is newer on disk is indexed again. */
   async #compareAll(work: Work): Promise<RestoredBackup['projects']> {
-    const { projects } = await this.#supervisor.askIndex('list_projects', {}, work);
+    const { projects } = await this.#supervisor.askIndex('list_projects', {});
     const compared: RestoredBackup['projects'] = [];
     for (const { project_id, root_dir } of projects) {
       const one = { project_id, root_dir, files_added: 0, files_changed: 0, files_deleted: 0, error: null };
@@ -110,7 +114,7 @@ export class RepairCommand {
         const { added, changed, deleted } = await this.#supervisor.reconciles.run(request, work);
         compared.push({ ...one, files_added: added, files_changed: changed, files_deleted: deleted });
       } catch (error) {
-        work.signal.throwIfAborted();
+        // Also where it is cancelled: the copy is in place, and whoever asked has to hear so.
         compared.push({ ...one, error: messageOf(error) });
       }
     }

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codekeep } from '../harness/command.js';
@@ -95,3 +103,38 @@ for (const [how, damage] of Object.entries<(path: string) => void>({
     // What went while the index was not whole is known, and can be had.
     assert.deepEqual(await daemon.paths(project_id, true), ['b.py']);
   });
+
+test('what the daemon still had open of an index that somebody removed is kept, too', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  const { path } = await daemon.call('backup_database');
+  writeFileSync(join(root, 'late.py'), 'def late(): return "precious"\n');
+  await daemon.call('update_indexes', { project_id });
+  unlinkSync(join(root, 'late.py'));
+  for (const end of ['', '-wal', '-shm']) unlinkSync(join(daemon.stateDir, `index.db${end}`));
+  const restored = await daemon.call('restore_backup', { path });
+  assert.ok('original_path' in restored && restored.original_path !== null);
+  assert.deepEqual(await daemon.paths(project_id), ['a.py']);
+  await daemon.call('restore_backup', { path: restored.original_path });
+  assert.deepEqual(await daemon.paths(project_id, true), ['late.py']);
+  const { content } = await daemon.call('get_file', { project_id, path: 'late.py' });
+  assert.equal(content, 'def late(): return "precious"\n');
+});
+
+test('where the index cannot be opened, every answer names the way out', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const stateDir = sandbox.path('state');
+  mkdirSync(stateDir, { mode: 0o700 });
+  writeFileSync(join(stateDir, 'index.db'), 'garbage '.repeat(10_000));
+  const daemon = await sandbox.startDaemon({ stateDir, config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  const { hint } = await waitFor('it has failed', async () => {
+    const { problems } = await daemon.call('health');
+    return problems.find(({ source }) => source === 'index_service');
+  });
+  assert.match(hint, /restore_backup/u);
+  assert.match((await daemon.refusal('list_projects')).hint, /restore_backup/u);
+});

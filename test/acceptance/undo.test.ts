@@ -73,9 +73,17 @@ test('beside a watcher, a repair is taken back: what it brought is gone on reque
   const redone = await undo(daemon, done.run_id);
   assert.deepEqual([redone.totals.undone, redone.kept], [2, []]);
   assert.equal(treeHash(root), before);
+  // As often as somebody likes: what an undo of an undo brought is what the repair had brought.
+  const thrice = await undo(daemon, run_id);
+  assert.deepEqual(
+    [thrice.totals, existsSync(join(root, 'lib'))],
+    [{ undone: 2, kept: 0, failed: 0 }, false],
+  );
+  assert.equal((await undo(daemon, thrice.run_id)).totals.undone, 2);
+  assert.equal(treeHash(root), before);
   const { runs } = await daemon.call('list_repairs', { project_id });
   const [newest, first] = [runs[0], runs.find((run) => run.run_id === run_id)];
-  assert.deepEqual([newest?.origin, newest?.undoes, first?.undone_by], ['undo', done.run_id, null]);
+  assert.deepEqual([newest?.origin, newest?.undoes, first?.undone_by], ['undo', thrice.run_id, null]);
 });
 
 test('what somebody changed since stays, and is named', async (t) => {

@@ -59,3 +59,26 @@ test('a backup that cannot be made is a problem of health', async (t) => {
     return problems.some(({ reason }) => reason.includes('the backup of the index that was due failed'));
   });
 });
+
+test('a backup goes to another disk also while the one of the index is full', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const disk = sandbox.path('disk');
+  if (!sandbox.mount(disk, '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs'))
+    return t.skip('no tmpfs can be mounted here');
+  const daemon = await sandbox.startDaemon({ stateDir: join(disk, 'state'), config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+  assert.throws(() => writeFileSync(join(disk, 'filler'), Buffer.alloc(16 * 1024 ** 2)), { code: 'ENOSPC' });
+  const path = sandbox.path('copy.db');
+  assert.deepEqual((await daemon.call('backup_database', { path })).problems, []);
+  assert.ok(existsSync(path));
+});
+
+test('a backup into a folder that is not there is refused in words', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  for (const path of [sandbox.path('no/copy.db'), join(daemon.stateDir, 'index.db', 'copy.db')]) {
+    const { code, message } = await daemon.refusal('backup_database', { path });
+    assert.deepEqual([code, message.startsWith('There is no folder /')], ['INVALID_PARAMS', true], message);
+  }
+});

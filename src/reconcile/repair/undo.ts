@@ -9,7 +9,7 @@ import { PlacingProblems } from '../../base/placing-problem.js';
 import { isUnknown, type Presence, TreePresence } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { type FileStamp, stampOfAny } from '../../base/stamp.js';
-import { isSameAside, removeIfSame } from '../../base/taken-file.js';
+import { removeIfSame } from '../../base/taken-file.js';
 import { Slicer } from '../../base/waiting.js';
 import { fileById, type FileRow, markDeleted, type Marks, marksOf, setMarks } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -165,12 +165,10 @@ class UndoObserver {
     try {
       if (row.kind === 'folder') return presence === 'directory' && isEmptyFolder(absolute);
       const now = stampOfAny(lstatSync(absolute, { bigint: true }));
-      if (!isSameAside({ ...now, dev: placed.dev }, placed)) return false;
-      return (
-        now.ctimeNs === placed.ctimeNs ||
-        row.sha256 === null ||
-        contentHashAt(absolute, presence) === row.sha256
-      );
+      const isAlike = now.size === placed.size && now.mtimeNs === placed.mtimeNs && now.mode === placed.mode;
+      if (!isAlike) return false;
+      const isSameFile = now.ino === placed.ino && (now.ctimeNs === placed.ctimeNs || row.sha256 === null);
+      return isSameFile || (row.sha256 !== null && contentHashAt(absolute, presence) === row.sha256);
     } catch {
       return false;
     }

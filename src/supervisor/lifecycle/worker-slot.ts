@@ -229,10 +229,13 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
 
   #unavailable(): CodekeepError {
     const why = this.lastExit === null ? '' : `: it ${this.lastExit.reason}`;
+    const isDamaged = why.includes(' is damaged: ');
     return new CodekeepError(
       'INDEX_UNAVAILABLE',
       `${this.kind} is ${this.#state}${why}.`,
-      'Call again in a moment; view_worker_logs has the cause.',
+      isDamaged
+        ? 'Give the newest file of the backups folder to restore_backup; the damaged index is kept.'
+        : 'Call again in a moment; view_worker_logs has the cause.',
     );
   }
 

@@ -93,6 +93,11 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
   };
 }
 
+/** The index could not be opened. */
+export function isOfDamage(exit: WorkerSlot['lastExit']): boolean {
+  return exit?.reason.includes(' is damaged: ') === true;
+}
+
 /** Why a worker that should run does not. */
 function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Problem | null {
   const condemned = worker?.condemned ?? null;
@@ -100,8 +105,9 @@ function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Prob
   if (state !== 'failed' && state !== 'backoff') return null;
   // index_service is none that start_worker names; any worker that is started starts it first.
   const start = kind === 'index_service' ? 'start_worker for any worker' : 'start_worker';
-  const hint =
-    state === 'backoff'
+  const hint = isOfDamage(lastExit)
+    ? 'Give the newest file of the backups folder to restore_backup; the damaged index is kept.'
+    : state === 'backoff'
       ? 'It is started again in a moment.'
       : `Look into its log (view_worker_logs), mend the cause, then call ${start}; it is also tried again by itself.`;
   return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };

@@ -5,7 +5,7 @@ import { checkFile } from '../../store/check-thread.js';
 import type { Result } from '../../contract/index.js';
 import { actionsOfRun, listRuns, runById, type RunRow, undoOf } from '../../store/journal.js';
 import { countAll, lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
-import type { IndexDatabase } from '../../store/index-database.js';
+import { causeInWords, type IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
 import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
 
@@ -16,7 +16,7 @@ type DatabaseMethods = Pick<
 
 const bytesPerMb = 1024 * 1024;
 
-export function databaseMethods({ index }: IndexContext): DatabaseMethods {
+export function databaseMethods({ index, host }: IndexContext): DatabaseMethods {
   return {
     async check_database({ deep }, call) {
       const startedAt = performance.now();
@@ -27,9 +27,12 @@ export function databaseMethods({ index }: IndexContext): DatabaseMethods {
       const duration_ms = Math.round(performance.now() - startedAt);
       return { ok, problems, contents_checked: contentsChecked, duration_ms };
     },
-    async backup_database({ path }) {
-      const made = await backup(index, Date.now(), path ?? null);
-      await index.write(() => recordMaintenance(index, 'backup', made.path, Date.now()));
+    async backup_database({ path }, call) {
+      const made = await backup(index, Date.now(), path ?? null, call.signal);
+      // It is made, also where the disk of the index is full.
+      await index
+        .write(() => recordMaintenance(index, 'backup', made.path, Date.now()))
+        .catch((error: unknown) => host.log('warn', `a backup could not be noted: ${causeInWords(error)}`));
       return made;
     },
     get_database_status() {

@@ -1,10 +1,14 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { IndexQuestion } from '../../base/ipc.js';
 import type { IndexMethod } from '../../contract/index.js';
 import { sleep } from '../../base/waiting.js';
 import { InHand } from '../../reconcile/in-hand.js';
+import { backup } from '../../store/backups.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
+import { removeIncoming, replacedPath } from '../../store/replace-index.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
 import { projectsInScope } from '../repair/scope.js';
@@ -24,6 +28,7 @@ const placeCheckMs = 2_000;
 
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
 export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
+  await removeIncoming(host.indexPath);
   const index = IndexDatabase.open(host.indexPath);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
   const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
@@ -52,6 +57,7 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       },
       // The dry run of repair_database only reads, and this process is there already.
       plan_repair: async ({ params }, call) => await planDatabase(index.path, params, call),
+      save_open: async (_question, call) => ({ path: await saveOpen(index, call.signal) }),
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
     async run() {
@@ -73,6 +79,14 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       index.close();
     },
   };
+}
+
+/** A file that somebody removed lives on as long as it is open here: it is the last copy of all that is newer than a backup. */
+async function saveOpen(index: IndexDatabase, signal: AbortSignal): Promise<string | null> {
+  if (index.isInPlace) return null;
+  const path = replacedPath(index.path, Date.now());
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  return (await backup(index, Date.now(), path, signal)).path;
 }
 
 /** Hands each method its params and what the watcher last said. */
