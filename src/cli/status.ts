@@ -22,13 +22,12 @@ interface StatusReport {
 
 async function readStatus(client: Client): Promise<StatusReport> {
   const health = await client.call('health');
-  const { projects } = await client.call('list_projects');
-  const statuses = projects.map(({ project_id }) => client.call('get_project_status', { project_id }));
-  return {
-    health,
-    database: await client.call('get_database_status'),
-    projects: await Promise.all(statuses),
-  };
+  const { projects: known } = await client.call('list_projects');
+  const [database, ...projects] = await Promise.all([
+    client.call('get_database_status'),
+    ...known.map(({ project_id }) => client.call('get_project_status', { project_id })),
+  ]);
+  return { health, database, projects };
 }
 
 function printStatus({ health, database, projects }: StatusReport): void {

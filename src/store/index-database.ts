@@ -32,9 +32,11 @@ export class IndexDatabase {
    * Opens the index and brings its schema up to date.
    * @throws CodekeepError DATABASE_CORRUPT when the file is no database or was written by a newer version
    */
-  static open(path: string): IndexDatabase {
+  static open(path: string, mayBeNew = true): IndexDatabase {
     return guardOpening(path, () => {
+      if (isRobbed(path)) throw robbed(path);
       const db = new Database(path, { timeout: 5_000 });
+      if (!mayBeNew) assertFilled(db);
       db.pragma('journal_mode = WAL');
       // FULL: a commit survives a power loss. The index is the last copy of a file that is gone from disk.
       db.pragma('synchronous = FULL');
@@ -53,7 +55,7 @@ export class IndexDatabase {
    */
   static openExisting(path: string): IndexDatabase {
     if (fileAt(path) === null) throw isGone(path);
-    return IndexDatabase.open(path);
+    return IndexDatabase.open(path, false);
   }
 
   /** False where the file that was opened is not at its path any more: what is written now ends with this process. */
@@ -120,15 +122,37 @@ export class IndexDatabase {
 
 function fileAt(path: string): string | null {
   const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stats === undefined ? null : `${stats.dev} ${stats.ino}`;
+  // One that is emptied is as good as removed: even a new index has its first page.
+  return stats === undefined || stats.size === 0n ? null : `${stats.dev} ${stats.ino}`;
 }
 
 function isGone(path: string): CodekeepError {
   return new CodekeepError(
     'INDEX_UNAVAILABLE',
-    `${path} was removed or replaced while codekeep runs.`,
+    `${path} was removed, emptied or replaced while codekeep runs.`,
     'Do not stop codekeep yet: "codekeep backup" saves what it still has open. Then stop it, put that copy there, and start again.',
   );
+}
+
+/** Somebody has emptied it, or taken it away from its log: a new one in its place would be called true. */
+function isRobbed(path: string): boolean {
+  const sizeOf = (one: string): number | undefined => statSync(one, { throwIfNoEntry: false })?.size;
+  return sizeOf(path) === 0 || (sizeOf(path) === undefined && (sizeOf(`${path}-wal`) ?? 0) > 0);
+}
+
+function robbed(path: string): CodekeepError {
+  return new CodekeepError(
+    'DATABASE_CORRUPT',
+    `${path} is damaged: it is empty, or gone from beside its log.`,
+    'Give the newest file of the backups folder to "codekeep restore-backup"; or remove index.db, index.db-wal and index.db-shm to begin anew.',
+  );
+}
+
+/** Somebody has emptied it: to make a new one of it would lose what its log still has. */
+function assertFilled(db: Database.Database): void {
+  if (Number(db.pragma('user_version', { simple: true })) > 0) return;
+  db.close();
+  throw isGone(db.name);
 }
 
 function migrate(db: Database.Database): void {

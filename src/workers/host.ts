@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { cancelled, CodekeepError, type ErrorShape, messageOf } from '../base/errors.js';
+import { turn } from '../base/waiting.js';
 import {
   type Activity,
   type FromWorker,
@@ -57,6 +58,8 @@ export class WorkerHost {
   readonly signal: AbortSignal;
   readonly #stopping: AbortController;
   readonly #requests = new Map<number, AbortController>();
+  /** All requests so far have begun. */
+  #begun: Promise<void> = Promise.resolve();
   /** Resolves when everything that was said is on its way. */
   #lastSent: Promise<void> = Promise.resolve();
   readonly #sendActivity = throttled(activityEveryMs, (activity: Activity) =>
@@ -145,8 +148,7 @@ export class WorkerHost {
       case 'watcher_running':
         return body.onWatcherRunning?.(message.running);
       case 'request':
-        void this.#answer(body, message.id, message.method, message.params);
-        return undefined;
+        return this.#queue(body, message.id, message.method, message.params);
       case 'start':
         return undefined;
     }
@@ -157,12 +159,20 @@ export class WorkerHost {
     if (!this.signal.aborted) await body.run();
   }
 
+  /** One begins a turn of the event loop: many that each take a while must not hide a ping, or a stop. */
+  #queue(body: WorkerBody, id: number, method: string, params: unknown): void {
+    this.#requests.set(id, new AbortController());
+    this.#begun = this.#begun.then(turn).then(() => {
+      void this.#answer(body, id, method, params);
+    });
+  }
+
   async #runTask(body: WorkerBody, task: { method: string; params: unknown }): Promise<void> {
     await this.#answer(body, taskRequestId, task.method, task.params);
   }
 
   async #answer(body: WorkerBody, id: number, method: string, params: unknown): Promise<void> {
-    const own = new AbortController();
+    const own = this.#requests.get(id) ?? new AbortController();
     this.#requests.set(id, own);
     const call: RequestCall = {
       signal: AbortSignal.any([own.signal, this.signal]),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codekeep, withoutPrivileges } from '../harness/command.js';
@@ -180,7 +180,10 @@ test('an index that is removed while it is open is missed, saved by a backup, an
     const health = await daemon.call('health');
     return health.status === 'degraded' && health;
   });
-  assert.match(problems[0]?.reason ?? '', /index\.db was removed or replaced .*"codekeep backup" saves/);
+  assert.match(
+    problems[0]?.reason ?? '',
+    /index\.db was removed, emptied or replaced .*"codekeep backup" saves/,
+  );
   for (const dry_run of [true, false]) {
     const { code } = await daemon.refusal('repair_database', { project_id, dry_run });
     assert.equal(code, 'INDEX_UNAVAILABLE');
@@ -220,3 +223,33 @@ test('a repair says which disk is full, loses nothing, and brings all back once 
   assert.deepEqual((await daemon.repair({ project_id })).errors, []);
   assert.equal(treeHash(root), before);
 });
+
+for (const [how, damage] of Object.entries<(path: string) => void>({
+  emptied: (path) => truncateSync(path, 0),
+  'cut off': (path) => truncateSync(path, 20_000),
+  overwritten: (path) => writeFileSync(path, randomBytes(90_000), { flag: 'r+' }),
+}))
+  test(`an index that is ${how} under the daemon is said in health, and no repair makes a new one of it`, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
+    const first = await sandbox.startDaemon({ config: { autostart: [] } });
+    first.mayLogErrors = true;
+    const { project_id } = await first.addProject(root);
+    const { path } = await first.call('backup_database');
+    await first.stop();
+    const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+    daemon.mayLogErrors = true;
+    // From here on it is open.
+    await daemon.call('list_projects');
+    damage(join(daemon.stateDir, 'index.db'));
+    await waitFor('health says so', async () => {
+      // Whoever asks is answered with an error, and not with a crash.
+      const { stderr } = await codekeep(sandbox, 'status', '--socket', daemon.socket);
+      assert.doesNotMatch(stderr, /^ +at |Node\.js v/m);
+      return (await daemon.call('health')).status === 'degraded';
+    });
+    assert.ok((await daemon.failure('repair_database', { project_id })) instanceof Error);
+    await daemon.call('restore_backup', { path });
+    assert.deepEqual(await daemon.paths(project_id), ['a.py', 'b.py']);
+    assert.equal((await daemon.repair({ project_id })).totals['ok'], 2);
+  });

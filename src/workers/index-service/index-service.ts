@@ -5,7 +5,7 @@ import type { IndexMethod } from '../../contract/index.js';
 import { sleep } from '../../base/waiting.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import { backup } from '../../store/backups.js';
-import { IndexDatabase } from '../../store/index-database.js';
+import { IndexDatabase, isCorrupt } from '../../store/index-database.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
 import { removeIncoming, replacedPath } from '../../store/replace-index.js';
@@ -35,6 +35,7 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
   const inHand = await InHand.open(index, host.start.stateDir, Date.now());
   const parsing = { parser, inHand };
   const context: IndexContext = { index, host };
+  const upkeep = new Upkeep(index, host);
   const methods: IndexMethods = {
     ...projectMethods(context, parsing),
     ...fileMethods(context, parsing),
@@ -44,7 +45,7 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
   return {
     info: { unfinishedRepairs: unfinishedRuns(index).length },
     requests: {
-      ...answering(methods),
+      ...answering(methods, () => upkeep.noteDamage()),
       resolve_project({ params }) {
         const { id, rootDir } = requireProject(index, params);
         return { projectId: id, rootDir };
@@ -61,7 +62,6 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
     async run() {
-      const upkeep = new Upkeep(index, host);
       const tell = async (): Promise<void> => {
         for (let told: string | null = null; !host.signal.aborted; await sleep(placeCheckMs, host.signal)) {
           const problem = index.placeProblem;
@@ -90,12 +90,25 @@ async function saveOpen(index: IndexDatabase, signal: AbortSignal): Promise<stri
 }
 
 /** Hands each method its params and what the watcher last said. */
-function answering(methods: IndexMethods): Pick<RequestHandlers<'index_service'>, IndexMethod> {
+function answering(
+  methods: IndexMethods,
+  onDamage: () => void,
+): Pick<RequestHandlers<'index_service'>, IndexMethod> {
   const handlers = Object.entries(methods).map(([name, method]) => {
     // Every entry takes the params of its own name; a list of them all has no type that says so.
     const answer = method as (params: unknown, call: IndexCall) => unknown;
-    const handler = ({ params, freshness }: IndexQuestion<unknown>, call: RequestCall): unknown =>
-      answer(params, { signal: call.signal, freshnessOf: (projectId) => freshness[projectId] ?? unwatched });
+    const handler = async (
+      { params, freshness }: IndexQuestion<unknown>,
+      { signal }: RequestCall,
+    ): Promise<unknown> => {
+      try {
+        const freshnessOf: IndexCall['freshnessOf'] = (projectId) => freshness[projectId] ?? unwatched;
+        return await answer(params, { signal, freshnessOf });
+      } catch (error) {
+        if (isCorrupt(error)) onDamage();
+        throw error;
+      }
+    };
     return [name, handler];
   });
   return Object.fromEntries(handlers) as Pick<RequestHandlers<'index_service'>, IndexMethod>;

@@ -15,6 +15,7 @@ export class Upkeep {
   readonly #index: IndexDatabase;
   readonly #host: WorkerHost;
   readonly #retryAt = new Map<string, number>();
+  #isKnownDamaged = false;
   /** Why the last one failed. */
   readonly #failures = new Map<'backup' | 'check', string>();
 
@@ -25,9 +26,23 @@ export class Upkeep {
 
   /** What is wrong with the index as a whole, whoever found it; nothing: it is well, as far as anybody knows. */
   get troubles(): string[] {
-    const isDamaged = lastMaintenance(this.#index, 'check')?.outcome === 'damaged';
+    const isDamaged = this.#isKnownDamaged || this.#wasFoundDamaged();
     const damage = isDamaged ? ['the index is damaged: "codekeep check" says where'] : [];
     return [...damage, ...this.#failures.values()];
+  }
+
+  #wasFoundDamaged(): boolean {
+    try {
+      return lastMaintenance(this.#index, 'check')?.outcome === 'damaged';
+    } catch {
+      // Where even that cannot be read.
+      return true;
+    }
+  }
+
+  /** Somebody was answered that it is damaged. */
+  noteDamage(): void {
+    this.#isKnownDamaged = true;
   }
 
   async run(): Promise<void> {
@@ -40,8 +55,8 @@ export class Upkeep {
   }
 
   async #ifDue(kind: 'backup' | 'check', intervalMs: number, work: () => Promise<void>): Promise<void> {
-    if (!this.#isDue(kind, intervalMs)) return;
     try {
+      if (!this.#isDue(kind, intervalMs)) return;
       await work();
       this.#failures.delete(kind);
     } catch (error) {
