@@ -86,7 +86,13 @@ async function saveOpen(index: IndexDatabase, signal: AbortSignal): Promise<stri
   if (index.isInPlace) return null;
   const path = replacedPath(index.path, Date.now());
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  return (await backup(index, Date.now(), path, signal)).path;
+  try {
+    return (await backup(index, Date.now(), path, signal)).path;
+  } catch (error) {
+    // Emptied, and not removed: there is nothing that could be saved.
+    if (isCorrupt(error)) return null;
+    throw error;
+  }
 }
 
 /** Hands each method its params and what the watcher last said. */
