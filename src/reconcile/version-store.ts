@@ -87,7 +87,9 @@ export class VersionStore {
       try {
         await furnish(folder, versionsMarker, 'Copies of deleted files, kept by codekeep.\n');
         if (isInside) await furnish(folder, '.gitignore', '*\n');
-        if (!isFurnished(this.#index, versionDir))
+        // Another one that is at the same may not have come to it yet: until then its absence proves nothing.
+        const hasMarker = presenceAt(folder.at(versionsMarker)) === 'file';
+        if (hasMarker && !isFurnished(this.#index, versionDir))
           await this.#index.write(() => noteFurnished(this.#index, versionDir));
         const { folder: top } = await folder.childMade(id, { mode: 0o700, uid: null, gid: null });
         return new FilePlacer(top, (path) => this.#attributesOf(path));
