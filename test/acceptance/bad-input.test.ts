@@ -144,6 +144,8 @@ suite('bad input', () => {
     await rm(join(root_dir, 'b.py'));
     await daemon.call('restore_deleted_files', { project_id, paths: ['b.py'] });
     await daemon.call('start_worker', { worker_type: 'file_watcher' });
+    // Until a watcher has compared the project, health says that nothing is known of it.
+    await daemon.call('wait_until_fresh', { project_id });
   });
 
   test('a regular expression that is none, or costs too much, is refused', async () => {
