@@ -4,7 +4,7 @@ import { requireProject } from '../store/projects.js';
 import { headMarks, replaceHeads } from '../store/repositories.js';
 import { leftByGit } from './git-left.js';
 import type { IndexingContext } from './index-paths.js';
-import { hasHeadMoved, headsOf, isKnownAt, nestedIn, readProjectGit } from './project-git.js';
+import { hasHeadMoved, headsOf, isKnownAt, nestedIn, readGitBelow } from './project-git.js';
 
 /**
  * Follows what git tracks and where HEAD is, as after an add or a commit, without a look at the files. Gives true where
@@ -14,7 +14,7 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   const { index, signal } = context;
   const project = requireProject(index, { project_id: context.project.id });
   const known = headMarks(index, project.id);
-  const git = await readProjectGit(index, project, signal);
+  const git = await readGitBelow(project.rootDir, nestedIn(known), signal);
   // Whose files those of a repository that went away are is seen when all is looked at.
   if (nestedIn(known).some((folder) => !git.nested.has(folder))) return true;
   const isLeft = await leftByGit(project.rootDir, known, git, signal);

@@ -9,7 +9,7 @@ import { compareFolder, wholeRows } from './compare-walk.js';
 import { retireMissing } from './deletion.js';
 import { type IgnoreRules, isRuling } from './ignore-rules.js';
 import { type IndexingContext, indexSettling } from './index-paths.js';
-import { hasHeadMoved, readProjectGit } from './project-git.js';
+import { hasHeadMoved, nestedIn, readGitBelow } from './project-git.js';
 import { inspectRoot, judgeRoot, rootUnavailable } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
 import { walkTree } from './walk.js';
@@ -32,14 +32,15 @@ export async function reconcilePaths(
   if (paths.some(isRuling)) return { ...nothing(), needsReconcile: true };
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
-  const git = await readProjectGit(index, project, signal);
+  const heads = headMarks(index, project.id);
+  const git = await readGitBelow(project.rootDir, nestedIn(heads), signal);
   if (root.kind === 'replaced') return { ...nothing(), needsReconcile: true };
   const found: Found = { present: new Set(), missing: new Map(), repositories: new Set() };
   const rules = rulesOf(context, git);
   const observed = new TreePresence(project.rootDir);
   for (const path of paths) await sortPath(context, rules, observed, path, found);
   // Whether they are git's doing is seen when all is looked at.
-  const isGits = found.missing.size > 0 && hasHeadMoved(headMarks(index, project.id), git);
+  const isGits = found.missing.size > 0 && hasHeadMoved(heads, git);
   const isNew = [...found.repositories].some((folder) => !git.nested.has(folder));
   if (isGits || isNew) return { ...nothing(), needsReconcile: true };
   if (found.missing.size > 0) {

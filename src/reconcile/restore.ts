@@ -199,22 +199,24 @@ export async function ignoreAgain(context: IndexingContext, rows: readonly FileR
   }, signal);
 }
 
-/** Its only copy is the one in versions. */
-function isMoved(row: FileRow): boolean {
+/** Its only copy is a whole file: in the project, or in versions. */
+export function isMoved(row: FileRow): boolean {
   return row.sha256 === null && row.kind === 'file';
 }
 
-async function placeBack(
+/** @param token names the temporary file */
+export async function placeBack(
   index: IndexDatabase,
   project: Project,
   placer: FilePlacer,
   row: FileRow,
   now: number,
+  token: string = randomUUID(),
 ): Promise<FileStamp> {
   if (isMoved(row)) return await moveBack(new VersionStore(index, project), placer, row, now);
   const image = imageOf(index, row);
   if ('problem' in image) throw new Error(`${row.path} no longer renders: ${image.problem}`);
-  return await placer.place(row.path, image, randomUUID());
+  return await placer.place(row.path, image, token);
 }
 
 /** What was written goes, because the index has it; what was moved goes back to where it was. */

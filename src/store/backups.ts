@@ -1,7 +1,8 @@
 import { type Stats, statSync } from 'node:fs';
-import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
+import { syncPath } from '../base/sync-path.js';
 import { checkFile } from './check-thread.js';
 import { IndexDatabase } from './index-database.js';
 
@@ -41,10 +42,10 @@ export async function backup(
   const partial = `${path}.partial`;
   try {
     await copyStill(index, partial, signal);
-    await sync(partial);
+    await syncPath(partial);
     const { problems } = await checkFile(partial, false, signal);
     await rename(partial, path);
-    await sync(folder);
+    await syncPath(folder);
     // A copy of what is damaged must not push out one that is sound.
     if (to === null && problems.length === 0) await dropSurplus(folder);
     return { path, bytes: (await stat(path)).size, problems };
@@ -93,15 +94,6 @@ async function removeLeftOvers(folder: string): Promise<void> {
     const stats = /^index-.*\.db\.partial/u.test(name) ? statOf(path) : null;
     if (stats !== null && Date.now() - stats.mtimeMs > leftOverMs)
       await unlink(path).catch(ignoreErrno('ENOENT'));
-  }
-}
-
-async function sync(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 

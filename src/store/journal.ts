@@ -1,3 +1,4 @@
+import { CodekeepError } from '../base/errors.js';
 import type { FileStamp } from '../base/stamp.js';
 import type { Cause, Marks } from './files.js';
 import type { IndexDatabase } from './index-database.js';
@@ -239,8 +240,20 @@ export function listRuns(index: IndexDatabase, projectId: string | null, limit: 
     .all({ projectId, limit });
 }
 
-export function runById(index: IndexDatabase, runId: string): RunRow[] {
-  return index.sql<[string], RunRow>(`SELECT ${runColumns} FROM repair_runs r WHERE r.run_id = ?`).all(runId);
+/**
+ * One for each project that the run covered.
+ * @throws CodekeepError NOT_FOUND
+ */
+export function requireRuns(index: IndexDatabase, runId: string): RunRow[] {
+  const runs = index
+    .sql<[string], RunRow>(`SELECT ${runColumns} FROM repair_runs r WHERE r.run_id = ?`)
+    .all(runId);
+  if (runs.length > 0) return runs;
+  throw new CodekeepError(
+    'NOT_FOUND',
+    `There is no repair run ${runId}.`,
+    'Call list_repairs to see the runs that were recorded; a dry run is not.',
+  );
 }
 
 /** The run that has taken a run back, at least in part, and was not taken back itself; null where there is none. */

@@ -1,9 +1,10 @@
 import { existsSync, statSync } from 'node:fs';
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { link, mkdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno, messageOf } from '../base/errors.js';
 import { timeStamp } from '../base/paths.js';
+import { syncPath } from '../base/sync-path.js';
 import { migrations } from './schema.js';
 
 /** Pages copied at once: nobody else is served by the process that does this. */
@@ -116,14 +117,5 @@ function checkpoint(indexPath: string): void {
     }
   } catch {
     // Damaged: it is kept with its log as it is.
-  }
-}
-
-async function syncPath(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }

@@ -7,27 +7,19 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
+import { editBackDated } from '../harness/back-dated.js';
 import type { Daemon } from '../harness/daemon.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';
 
 async function contentOf(daemon: Daemon, project_id: string, path: string): Promise<string> {
   return (await daemon.call('get_file', { project_id, path })).content;
-}
-
-/** As `touch -r` and `cp -p` leave it: only ctime tells. */
-function editBackDated(path: string, text: string): void {
-  const { size, atime, mtime } = statSync(path);
-  assert.equal(text.length, size);
-  writeFileSync(path, text);
-  utimesSync(path, atime, mtime);
 }
 
 test('an edit of the same size whose time was given back is indexed: while watched, and while the daemon is down', async (t) => {

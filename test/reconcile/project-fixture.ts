@@ -29,7 +29,7 @@ import {
 import type { ApplyOutcome } from '#src/reconcile/repair/apply.js';
 import type { RunOutcome } from '#src/reconcile/repair/batches.js';
 import { executeUndo, type PlannedUndo, planUndo, type UndoAction } from '#src/reconcile/repair/undo.js';
-import { listRuns, runById, type RunRow } from '#src/store/journal.js';
+import { listRuns, requireRuns, type RunRow } from '#src/store/journal.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import type { Plan } from '#src/reconcile/repair/plan.js';
 import { rootMarkOf } from '#src/reconcile/project-root.js';
@@ -188,7 +188,7 @@ export class TestProject {
   }
 
   async planUndo({ runId }: Pick<RunRow, 'runId'>): Promise<PlannedUndo> {
-    const [run] = runById(this.index, runId);
+    const [run] = requireRuns(this.index, runId);
     assert.ok(run !== undefined);
     const planned = await planUndo(this.index, run, neverAborts);
     assert.ok(planned !== null);

@@ -7,7 +7,7 @@ import { isTemporaryName } from '#src/base/temporary-names.js';
 import { sha256 } from '#src/base/hash.js';
 import { renderContent } from '#src/store/contents.js';
 import { markDeleted } from '#src/store/files.js';
-import { listRuns, runById } from '#src/store/journal.js';
+import { listRuns, requireRuns } from '#src/store/journal.js';
 import { verifyActions } from '#src/reconcile/repair/apply.js';
 import { damageContent } from '../store/index-fixture.js';
 import { pathsBelow } from '../harness/folder.js';
@@ -270,7 +270,7 @@ test('the journal says what was done', async (t) => {
   const [run] = listRuns(project.index, project.projectId, 10);
   assert.ok(run);
   assert.deepEqual([run.state, run.actions, run.origin], ['done', 1, 'command']);
-  assert.ok(run.finishedAt !== null && runById(project.index, run.runId).length === 1);
+  assert.ok(run.finishedAt !== null && requireRuns(project.index, run.runId).length === 1);
 });
 
 test('what somebody writes while a repair goes on is theirs, and no failure of the repair', async (t) => {

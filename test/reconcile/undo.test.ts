@@ -18,7 +18,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { deleteFile } from '#src/reconcile/delete-file.js';
 import { renderContent } from '#src/store/contents.js';
-import { runById } from '#src/store/journal.js';
+import { requireRuns } from '#src/store/journal.js';
 import { snapshot, TestProject } from './project-fixture.js';
 
 /** A file, a symlink, or an empty folder; two of them alike, and one in a folder for its owner alone. */
@@ -218,6 +218,6 @@ test('an undo that was cut off is finished by the next start', async (t) => {
   project.remove('b');
   await project.repair();
   assert.deepEqual(project.marks(), { active: ['stays'], deleted: ['a', 'b', 'c'] });
-  assert.equal(runById(project.index, planned.undoes).length, 1);
+  assert.equal(requireRuns(project.index, planned.undoes).length, 1);
   assert.deepEqual(Object.keys(snapshot(project.root)), ['stays']);
 });

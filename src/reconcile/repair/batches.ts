@@ -7,6 +7,7 @@ import {
   type ActionOutcome,
   type ActionState,
   endIntents,
+  endRun,
   type NewAction,
   recordFolders,
   recordOutcome,
@@ -155,6 +156,20 @@ function note<A extends NewAction>(
   const { id, path } = action;
   if (state === 'conflict') total.conflicts.push({ id, path, reason: detail ?? '' });
   else total.errors.push(`${path}: ${detail ?? 'failed'}`);
+}
+
+/**
+ * Ends a run that did not come to its end, and says why; cancelled, or failed. Without a canceller the whole process has to
+ * end: then the run stays open, and the next start finishes it.
+ */
+export async function endEarly(
+  { index, now, signal }: Pick<BatchContext, 'index' | 'now' | 'signal'>,
+  run: RunKey,
+  error: unknown,
+): Promise<void> {
+  const { aborted, reason } = signal;
+  if (aborted && !(reason instanceof CodekeepError)) return;
+  await index.write(() => endRun(index, run, aborted ? 'cancelled' : 'failed', String(error), now()));
 }
 
 function notDurable(error: unknown): never {

@@ -1,6 +1,5 @@
 import { dirname } from 'node:path';
 import { ClosedFolders } from '../../base/closed-folders.js';
-import { CodekeepError } from '../../base/errors.js';
 import type { Work } from '../../base/progress.js';
 import type { FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -17,10 +16,10 @@ import { headMarks } from '../../store/repositories.js';
 import { rulesOf } from '../bounds.js';
 import { type IsLeftByGit, leftByGit } from '../git-left.js';
 import type { IgnoreRules } from '../ignore-rules.js';
-import { type ProjectGit, readProjectGit } from '../project-git.js';
+import { nestedIn, type ProjectGit, readGitBelow } from '../project-git.js';
 import { inspectRoot, isStillRoot, judgeRoot, type RootState } from '../project-root.js';
 import { applyIntents, type ApplyOutcome, verifyActions } from './apply.js';
-import type { Intent } from './batches.js';
+import { endEarly, type Intent } from './batches.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
 import { type Action, type Plan, type PlanContext, planOf } from './plan.js';
 
@@ -77,7 +76,8 @@ export async function askGitAbout(
   signal: AbortSignal,
 ): Promise<{ git: ProjectGit | null; isLeftByGit: IsLeftByGit }> {
   const heads = headMarks(index, project.id);
-  const git = root.kind === 'unavailable' ? null : await readProjectGit(index, project, signal);
+  const git =
+    root.kind === 'unavailable' ? null : await readGitBelow(project.rootDir, nestedIn(heads), signal);
   return { git, isLeftByGit: await leftByGit(project.rootDir, heads, git, signal) };
 }
 
@@ -145,11 +145,7 @@ export async function executeRepair(options: RepairOptions, planned: PlannedRepa
     await index.write(() => endRun(index, run, state, summaryOf(plan, outcome), now()));
     return outcome;
   } catch (error) {
-    const { aborted, reason } = options.signal;
-    // Without a canceller the whole process has to end: the run stays open, and the next start finishes it.
-    if (aborted && !(reason instanceof CodekeepError)) throw error;
-    const state = aborted ? 'cancelled' : 'failed';
-    await index.write(() => endRun(index, run, state, String(error), now()));
+    await endEarly(options, run, error);
     throw error;
   } finally {
     await closed.close(project.rootDir);

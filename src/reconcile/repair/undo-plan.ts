@@ -1,4 +1,4 @@
-import type { Presence } from '../../base/presence.js';
+import { errnoIn, type Presence } from '../../base/presence.js';
 import type { ActionVerdict } from './plan.js';
 
 /** What a run can do to a row; an undo takes files out of the project again, too. */
@@ -90,8 +90,8 @@ function absenceProblem({ inProject, placeDoubt }: UndoFact, whenThere: string):
   return placeDoubt === null ? null : keep(placeDoubt);
 }
 
-function unseen(presence: string): string {
-  return `it cannot be looked at (${presence.replace('unknown:', '')})`;
+function unseen(presence: Presence): string {
+  return `it cannot be looked at (${errnoIn(presence)})`;
 }
 
 const inverses: Record<JournalVerdict, (fact: UndoFact, row: Row) => Inverse> = {

@@ -2,7 +2,6 @@ import { lstatSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import { ClosedFolders } from '../../base/closed-folders.js';
 import { isEmptyFolder } from '../../base/empty-folder.js';
-import { CodekeepError } from '../../base/errors.js';
 import { relativePathProblem, splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
@@ -30,12 +29,18 @@ import {
 import { type Project, projectById } from '../../store/projects.js';
 import { DeviceDoubts } from '../devices.js';
 import { imageOf } from '../image.js';
-import { moveBack } from '../move-back.js';
 import { inspectRoot } from '../project-root.js';
-import { markRevived, moveIntoVersions } from '../restore.js';
+import { isMoved, markRevived, moveIntoVersions, placeBack } from '../restore.js';
 import { contentHashAt, VersionStore } from '../version-store.js';
 import { conflict, hasImage, Placers, stampIfThere } from './apply.js';
-import { type Acted, type BatchContext, inBatches, type Intent, type RunOutcome } from './batches.js';
+import {
+  type Acted,
+  type BatchContext,
+  endEarly,
+  inBatches,
+  type Intent,
+  type RunOutcome,
+} from './batches.js';
 import type { Refusal } from './plan.js';
 import { inverseOf, type JournalVerdict, type UndoFact } from './undo-plan.js';
 
@@ -192,11 +197,6 @@ function stampIn(json: string | null): FileStamp | null {
   return json === null ? null : (JSON.parse(json) as FileStamp);
 }
 
-/** Its only copy is a whole file: in the project, or in versions. */
-function isMoved({ sha256, kind }: FileRow): boolean {
-  return sha256 === null && kind === 'file';
-}
-
 export interface UndoContext extends Work {
   index: IndexDatabase;
   now: () => number;
@@ -222,11 +222,7 @@ export async function executeUndo(
     await index.write(() => endRun(index, run, state, `${outcome.done.length} undone`, now()));
     return outcome;
   } catch (error) {
-    const { aborted, reason } = context.signal;
-    // Without a canceller the whole process has to end: the run stays open, and the next start finishes it.
-    if (aborted && !(reason instanceof CodekeepError)) throw error;
-    const state = aborted ? 'cancelled' : 'failed';
-    await index.write(() => endRun(index, run, state, String(error), now()));
+    await endEarly(context, run, error);
     throw error;
   }
 }
@@ -311,11 +307,8 @@ async function act(
   if (action.verdict === 'remove')
     return (await isRemovedAgain(index, project, row, token, now())) ? isDone : changed;
   if (action.verdict !== 'restore_from_cst') return isDone;
-  const placer = await placers.to('project');
-  if (isMoved(row)) return { ...isDone, stamp: await moveBack(placers.versions, placer, row, now()) };
-  const image = imageOf(index, row);
-  if ('problem' in image) return conflict(image.problem);
-  return { ...isDone, stamp: await placer.place(row.path, image, token) };
+  const stamp = await placeBack(index, project, await placers.to('project'), row, now(), token);
+  return { ...isDone, stamp };
 }
 
 const changed: Acted = conflict('it was changed since');

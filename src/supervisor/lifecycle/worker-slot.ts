@@ -21,6 +21,14 @@ export interface LastExit {
   stderr: readonly string[];
 }
 
+/** The index could not be opened: to start it again does not help. */
+export function isOfDamage(exit: LastExit | null): boolean {
+  return exit?.reason.includes(' is damaged: ') === true;
+}
+
+export const damageHint =
+  'Give the newest file of the backups folder to restore_backup; the damaged index is kept.';
+
 /** What a slot needs from the supervisor. */
 export interface SlotOwner {
   startTimeoutMs: number;
@@ -229,13 +237,10 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
 
   #unavailable(): CodekeepError {
     const why = this.lastExit === null ? '' : `: it ${this.lastExit.reason}`;
-    const isDamaged = why.includes(' is damaged: ');
     return new CodekeepError(
       'INDEX_UNAVAILABLE',
       `${this.kind} is ${this.#state}${why}.`,
-      isDamaged
-        ? 'Give the newest file of the backups folder to restore_backup; the damaged index is kept.'
-        : 'Call again in a moment; view_worker_logs has the cause.',
+      isOfDamage(this.lastExit) ? damageHint : 'Call again in a moment; view_worker_logs has the cause.',
     );
   }
 

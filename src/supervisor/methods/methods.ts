@@ -11,7 +11,7 @@ import type { RepairCommand } from '../repair-command.js';
 import type { Subscriptions } from '../subscriptions.js';
 import type { Supervisor } from '../supervisor.js';
 import { workerMethods } from './worker-methods.js';
-import type { WorkerSlot } from '../lifecycle/worker-slot.js';
+import { damageHint, isOfDamage, type WorkerSlot } from '../lifecycle/worker-slot.js';
 import type { UsageSampler } from './worker-status.js';
 
 export interface ServiceParts {
@@ -93,11 +93,6 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
   };
 }
 
-/** The index could not be opened. */
-export function isOfDamage(exit: WorkerSlot['lastExit']): boolean {
-  return exit?.reason.includes(' is damaged: ') === true;
-}
-
 /** Why a worker that should run does not. */
 function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Problem | null {
   const condemned = worker?.condemned ?? null;
@@ -106,7 +101,7 @@ function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Prob
   // index_service is none that start_worker names; any worker that is started starts it first.
   const start = kind === 'index_service' ? 'start_worker for any worker' : 'start_worker';
   const hint = isOfDamage(lastExit)
-    ? 'Give the newest file of the backups folder to restore_backup; the damaged index is kept.'
+    ? damageHint
     : state === 'backoff'
       ? 'It is started again in a moment.'
       : `Look into its log (view_worker_logs), mend the cause, then call ${start}; it is also tried again by itself.`;

@@ -1,9 +1,8 @@
 import { statSync } from 'node:fs';
-import { CodekeepError } from '../../base/errors.js';
 import { backup } from '../../store/backups.js';
 import { checkFile } from '../../store/check-thread.js';
 import type { Result } from '../../contract/index.js';
-import { actionsOfRun, listRuns, runById, type RunRow, undoOf } from '../../store/journal.js';
+import { actionsOfRun, listRuns, requireRuns, type RunRow, undoOf } from '../../store/journal.js';
 import { countAll, lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
 import { causeInWords, type IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
@@ -53,14 +52,7 @@ export function databaseMethods({ index, host }: IndexContext): DatabaseMethods 
       return { runs: listRuns(index, projectId, limit).map((run) => wireRun(index, run)) };
     },
     get_repair({ run_id, limit, cursor }) {
-      const runs = runById(index, run_id);
-      if (runs.length === 0) {
-        throw new CodekeepError(
-          'NOT_FOUND',
-          `There is no repair run ${run_id}.`,
-          'Call list_repairs to see the runs that were recorded; a dry run is not.',
-        );
-      }
+      const runs = requireRuns(index, run_id);
       const after = cursor === undefined ? 0 : Number.parseInt(cursor, 10) || 0;
       const rows = actionsOfRun(index, run_id, after, limit);
       const actions = rows.map((row) => ({

@@ -3,7 +3,8 @@ import { sleep } from '../../base/waiting.js';
 import { backup } from '../../store/backups.js';
 import { checkFile } from '../../store/check-thread.js';
 import { causeInWords, type IndexDatabase } from '../../store/index-database.js';
-import { countAll, lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
+import { lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
+import { listProjects } from '../../store/projects.js';
 import type { WorkerHost } from '../host.js';
 
 /** Pauses (ms) between two looks whether something is due; and after a failure, until it is tried again. */
@@ -75,7 +76,7 @@ export class Upkeep {
     const last = lastMaintenance(this.#index, kind)?.at ?? statSync(this.#index.path).birthtimeMs;
     // Also where the clock was put back.
     const isDue = Math.abs(Date.now() - last) >= intervalMs;
-    return isDue && countAll(this.#index).projects > 0;
+    return isDue && listProjects(this.#index).length > 0;
   }
 
   async #check(): Promise<void> {

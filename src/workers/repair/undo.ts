@@ -1,4 +1,3 @@
-import { CodekeepError } from '../../base/errors.js';
 import type { UndoReport, UndoRequest } from '../../base/ipc.js';
 import type { Work } from '../../base/progress.js';
 import { repairListMax } from '../../contract/database.js';
@@ -6,7 +5,7 @@ import type { RunOutcome } from '../../reconcile/repair/batches.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { executeUndo, type PlannedUndo, planUndo, type UndoAction } from '../../reconcile/repair/undo.js';
 import { IndexDatabase } from '../../store/index-database.js';
-import { runById } from '../../store/journal.js';
+import { requireRuns } from '../../store/journal.js';
 import type { RequestCall } from '../host.js';
 import { secure } from './task.js';
 
@@ -47,15 +46,8 @@ async function planAll(
   runId: string,
   { signal }: Pick<Work, 'signal'>,
 ): Promise<PlannedUndo[]> {
-  const runs = runById(index, runId);
-  if (runs.length === 0)
-    throw new CodekeepError(
-      'NOT_FOUND',
-      `There is no repair run ${runId}.`,
-      'Call list_repairs to see the runs that were recorded; a dry run is not.',
-    );
   const planned: PlannedUndo[] = [];
-  for (const run of runs) {
+  for (const run of requireRuns(index, runId)) {
     const one = await planUndo(index, run, signal);
     if (one !== null) planned.push(one);
   }
@@ -82,19 +74,16 @@ function reportOf(
   const undone = entries.flatMap((entry) => entry.undone.sort(byPath));
   const kept = entries.flatMap((entry) => entry.kept.sort(byPath));
   const errors = entries.flatMap((entry) => entry.errors);
+  const totals = { undone: undone.length, kept: kept.length, failed: errors.length };
   const undoneBy = planned.map((one) => one.undoneBy).find((one) => one !== null) ?? null;
   return {
     projects: planned.map(({ project }) => ({ project_id: project.id, root_dir: project.rootDir })),
     undone: undone.slice(0, repairListMax),
     kept: kept.slice(0, repairListMax),
     errors: errors.slice(0, repairListMax),
-    totals: { undone: undone.length, kept: kept.length, failed: errors.length },
+    totals,
     backup_path: backupPath,
-    message: messageFor(
-      { undone: undone.length, kept: kept.length, failed: errors.length },
-      outcomes === null,
-      undoneBy,
-    ),
+    message: messageFor(totals, outcomes === null, undoneBy),
   };
 }
 
