@@ -1,4 +1,4 @@
-import type { ProjectRepair, Undone } from '../contract/database.js';
+import type { ProjectRepair, Rebuilt, Undone } from '../contract/database.js';
 import type { WorkerType } from '../contract/fields.js';
 import type { IndexMethod, Params, Result } from '../contract/index.js';
 import type { Config } from './config.js';
@@ -75,13 +75,15 @@ export interface KeptPlan {
 export interface RepairRequest extends RepairScope {
   run_id: string;
   origin: 'command' | 'recovery';
+  /** What to do where the database as a whole is damaged: nothing, or mend what its readable rows allow. */
+  on_damage: 'stop' | 'go_on';
   /** Only write down what is left to do: whoever asked for it has cancelled it. */
   is_cancelled: boolean;
 }
 
 export interface RepairReport {
   backup_path: string | null;
-  /** What is wrong with the database as a whole. */
+  /** What is wrong with the database as a whole: then nothing was done, unless `on_damage` says so. */
   damage: string[];
   /** Of a dry run. */
   plan?: KeptPlan[];
@@ -142,6 +144,7 @@ interface WorkerExchanges {
     undo_repair: Exchange<UndoRequest, UndoReport>;
     /** Where the index was is in the result; null: there was none. */
     restore_backup: Exchange<{ path: string }, { original_path: string | null }>;
+    rebuild_database: Exchange<{ dry_run: boolean }, Rebuilt>;
   };
 }
 

@@ -63,8 +63,8 @@ export function stampedPath(path: string, stamp: string): string {
   const [stem, extension] = dot <= 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot)];
   const room = nameMaxBytes - Buffer.byteLength(stamp) - 1;
   const end = cutToBytes(extension, room - 1);
-  const stamped = `${cutToBytes(stem, room - Buffer.byteLength(end))}.${stamp}${end}`;
-  return folder === '' ? stamped : `${folder}/${stamped}`;
+  const cut = `${cutToBytes(stem, room - Buffer.byteLength(end))}.${stamp}${end}`;
+  return folder === '' ? cut : `${folder}/${cut}`;
 }
 
 /** The longest beginning of whole characters that takes `bytes` at most. */
@@ -75,6 +75,14 @@ function cutToBytes(text: string, bytes: number): string {
   // The bytes of a character after its first are 10xxxxxx.
   while (end > 0 && ((encoded[end] ?? 0) & 0xc0) === 0x80) end -= 1;
   return encoded.toString('utf8', 0, end);
+}
+
+const stamped = /^(?<stem>.+)\.\d{8}T\d{6}\.\d{3}Z(?<extension>\.[^.]*)?$/su;
+
+/** The name that stampedPath was given with a time, unless it was too long for that; null where it has none. */
+export function unstampedName(name: string): string | null {
+  const groups = stamped.exec(name)?.groups;
+  return groups === undefined ? null : `${groups['stem'] ?? ''}${groups['extension'] ?? ''}`;
 }
 
 /** A time for stampedPath: ISO 8601 basic format, which sorts and needs no quoting in a shell. */

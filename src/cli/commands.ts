@@ -8,6 +8,7 @@ import { addJobCommands } from './job-commands.js';
 import { addLogs } from './logs.js';
 import { printJson } from './output.js';
 import { addProjectCommands } from './project-commands.js';
+import { addRebuild } from './rebuild.js';
 import { addRepair } from './repair.js';
 import { addUndo } from './undo.js';
 import { addSearch } from './search.js';
@@ -24,6 +25,7 @@ export function addClientCommands(program: Command): void {
   addFileCommands(program);
   addRepair(program);
   addUndo(program);
+  addRebuild(program);
   addDatabaseCommands(program);
   addWorkerCommands(program);
   addJobCommands(program);

@@ -7,6 +7,7 @@ import { type ExitStatus, exitStatus, print, printTable, shownMax } from './outp
 import { parseFolder, shownPath } from './paths.js';
 import { causeText } from './text.js';
 import { callWithProgress } from './progress.js';
+import { printRebuilt } from './rebuild.js';
 
 /** What went by one mistake went within so much (minutes), mostly. */
 const sinceMinutesMin = 10;
@@ -59,6 +60,7 @@ type Frame = Pick<
   | 'workers_resumed'
   | 'workers_not_resumed'
   | 'backup_path'
+  | 'rebuilt'
   | 'message'
   | 'duration_ms'
 >;
@@ -77,7 +79,8 @@ function statusOf(report: RepairReport): ExitStatus {
     ...errors,
   ]);
   const workers = report.workers_stopped.errors.length + report.workers_not_resumed.length;
-  return left.length + workers > 0 ? exitStatus.left : exitStatus.done;
+  const lost = report.rebuilt?.lost_count ?? 0;
+  return left.length + workers + lost > 0 ? exitStatus.left : exitStatus.done;
 }
 
 function actionsIn(report: RepairReport): number {
@@ -88,6 +91,7 @@ function actionsIn(report: RepairReport): number {
 
 /** What a repair did, or would do, for people. */
 function printReport(report: RepairReport): void {
+  if (report.rebuilt !== null) printRebuilt(report.rebuilt);
   for (const project of projectsOf(report)) printProject(project, report.dry_run);
   for (const { type, pid, how, duration_ms } of report.workers_stopped.stopped_workers)
     print`${type} (pid ${pid}) ${how} in ${duration_ms} ms`;

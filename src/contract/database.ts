@@ -60,6 +60,25 @@ export type WorkersStopped = z.infer<typeof workersStopped>;
 /** A repair's lists end here; totals count all, and get_repair pages through the rest. */
 export const repairListMax = 1_000;
 
+const rebuilt = z.object({
+  kept: z.record(z.string(), count).describe('Rows of the new index by table; what is derived is made again'),
+  lost: z
+    .array(
+      z.object({
+        project_id: z.string().nullable(),
+        root_dir: z.string().nullable(),
+        path: z.string().describe("Relative to root_dir; '' for what belongs to no file"),
+        reason: z.string(),
+      }),
+    )
+    .describe(
+      'What neither the damaged index nor the backups, the disk and the versions have; 1,000 at most',
+    ),
+  lost_count: count,
+  original_path: z.string().nullable().describe('Where the damaged index is now; null: it is where it was'),
+});
+export type Rebuilt = z.infer<typeof rebuilt>;
+
 const repairReport = z.object({
   run_id: z.string(),
   dry_run: z.boolean(),
@@ -67,6 +86,9 @@ const repairReport = z.object({
   workers_resumed: z.array(z.object({ pid: z.int(), type: workerType })),
   workers_not_resumed: z.array(z.object({ type: workerType, error: z.string() })),
   backup_path: z.string().nullable(),
+  rebuilt: rebuilt
+    .nullable()
+    .describe('What became of the index where it was so damaged that it was made anew'),
   message: z.string(),
   duration_ms: durationMs,
 });
@@ -248,6 +270,25 @@ const restoredBackup = z.object({
     .describe('What was newer on disk is indexed again'),
 });
 export type RestoredBackup = z.infer<typeof restoredBackup>;
+
+const rebuildResult = rebuilt.extend({
+  dry_run: z.boolean(),
+  workers_stopped: workersStopped,
+  workers_resumed: repairReport.shape.workers_resumed,
+  workers_not_resumed: repairReport.shape.workers_not_resumed,
+  projects: restoredBackup.shape.projects,
+});
+export type RebuildResult = z.infer<typeof rebuildResult>;
+
+export const rebuildDatabase = defineMethod({
+  owner: 'supervisor',
+  summary: 'Make a new index of all that can be read of a damaged one, of backups and the disk; it is kept.',
+  params: z.strictObject({
+    dry_run: dryRun,
+    wait: z.boolean().default(true).describe('false: give a job_id at once'),
+  }),
+  result: z.union([rebuildResult, z.object({ job_id: z.string() })]),
+});
 
 export const restoreBackup = defineMethod({
   owner: 'supervisor',

@@ -40,6 +40,7 @@ export const contract = {
   undo_repair: database.undoRepair,
   backup_database: database.backupDatabase,
   restore_backup: database.restoreBackup,
+  rebuild_database: database.rebuildDatabase,
   get_database_status: database.getDatabaseStatus,
   start_worker: workers.startWorker,
   stop_worker: workers.stopWorker,

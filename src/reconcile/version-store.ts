@@ -7,7 +7,7 @@ import type { EntryImage } from '../base/entry-image.js';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { FilePlacer } from '../base/file-placer.js';
 import { sha256 } from '../base/hash.js';
-import { isWithin, stampedPath } from '../base/paths.js';
+import { isWithin, stampedPath, timeStamp } from '../base/paths.js';
 import { ownerAll, PinnedFolder } from '../base/pinned-folder.js';
 import { type Presence, presenceAt, TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
@@ -195,12 +195,7 @@ function isTaken(error: unknown): boolean {
 /** What is in the way of a new version gets a timestamp; a folder stays, and the placing that follows is refused. */
 async function makeRoom(placer: FilePlacer, path: string, presence: Presence, now: number): Promise<void> {
   if (presence === 'file' || presence === 'symlink' || presence === 'other')
-    await placer.rename(path, stampedPath(path, versionStamp(now)));
-}
-
-/** ISO 8601 basic format, which sorts and needs no quoting in a shell. */
-function versionStamp(now: number): string {
-  return new Date(now).toISOString().replaceAll(/[-:]/g, '');
+    await placer.rename(path, stampedPath(path, timeStamp(now)));
 }
 
 /** Puts a small file of ours there; under a temporary name until it is whole, so that a kill never leaves half of it. */

@@ -85,6 +85,17 @@ function statOf(path: string): Stats | null {
   }
 }
 
+/** Those that are kept in the state directory, the newest first; whether they are sound, nobody has looked. */
+export async function backupsBeside(indexPath: string): Promise<string[]> {
+  const folder = join(dirname(indexPath), 'backups');
+  const names = await readdir(folder).catch(ignoreErrno('ENOENT', 'ENOTDIR'));
+  const ours = (names ?? []).filter((name) => backupName.test(name));
+  return ours
+    .sort()
+    .reverse()
+    .map((name) => join(folder, name));
+}
+
 /** What processes left that were killed: nobody takes so long (ms) for a step of a copy. */
 const leftOverMs = 3_600_000;
 

@@ -62,6 +62,11 @@ export function renderContent(index: IndexDatabase, hash: string | null): Render
   }
 }
 
+/** Whether a stored tree renders to the bytes of that hash. */
+export function isProven(tree: Buffer, hash: string): boolean {
+  return 'bytes' in renderStored(tree, hash);
+}
+
 function renderStored(stored: Buffer, hash: string): Rendering {
   try {
     const tree = decodeTree(stored);

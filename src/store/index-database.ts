@@ -22,9 +22,13 @@ export class IndexDatabase {
   readonly #file: string | null;
   readonly #statements = new Map<string, Database.Statement>();
 
-  private constructor(db: Database.Database, path: string) {
+  /** It was opened with a log beside it, as where somebody else has it open, or ended without closing it. */
+  readonly hadLog: boolean;
+
+  private constructor(db: Database.Database, path: string, hadLog: boolean) {
     this.db = db;
     this.path = path;
+    this.hadLog = hadLog;
     this.#file = fileAt(path);
   }
 
@@ -35,6 +39,7 @@ export class IndexDatabase {
   static open(path: string, mayBeNew = true): IndexDatabase {
     return guardOpening(path, () => {
       if (isRobbed(path)) throw robbed(path);
+      const hadLog = (sizeOf(`${path}-wal`) ?? 0) > 0;
       const db = new Database(path, { timeout: 5_000 });
       if (!mayBeNew) assertFilled(db);
       db.pragma('journal_mode = WAL');
@@ -45,7 +50,7 @@ export class IndexDatabase {
       db.pragma('journal_size_limit = 67108864');
       migrate(db);
       db.pragma(`busy_timeout = ${busyTimeoutMs}`);
-      return new IndexDatabase(db, path);
+      return new IndexDatabase(db, path, hadLog);
     });
   }
 
@@ -74,7 +79,7 @@ export class IndexDatabase {
       const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
       const version = Number(db.pragma('user_version', { simple: true }));
       if (version !== migrations.length) throw schemaMismatch(path, version);
-      return new IndexDatabase(db, path);
+      return new IndexDatabase(db, path, false);
     });
   }
 
@@ -136,15 +141,18 @@ function isGone(path: string): CodekeepError {
 
 /** Somebody has emptied it, or taken it away from its log: a new one in its place would be called true. */
 function isRobbed(path: string): boolean {
-  const sizeOf = (one: string): number | undefined => statSync(one, { throwIfNoEntry: false })?.size;
   return sizeOf(path) === 0 || (sizeOf(path) === undefined && (sizeOf(`${path}-wal`) ?? 0) > 0);
+}
+
+function sizeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
 }
 
 function robbed(path: string): CodekeepError {
   return new CodekeepError(
     'DATABASE_CORRUPT',
     `${path} is damaged: it is empty, or gone from beside its log.`,
-    'Give the newest file of the backups folder to "codekeep restore-backup"; or remove index.db, index.db-wal and index.db-shm to begin anew.',
+    'Start the daemon: "codekeep rebuild" makes a new one of its log, the backups and the disk. To begin anew, remove index.db, index.db-wal and index.db-shm.',
   );
 }
 
@@ -162,10 +170,40 @@ function migrate(db: Database.Database): void {
     for (const migration of migrations.slice(version)) db.exec(migration);
     db.pragma(`user_version = ${migrations.length}`);
   });
-  if (Number(db.pragma('user_version', { simple: true })) !== migrations.length) apply.immediate();
+  assertOurs(db);
+  if (Number(db.pragma('user_version', { simple: true })) === migrations.length) return;
+  try {
+    apply.immediate();
+  } catch (error) {
+    // Its tables are not those of the version that it says.
+    throw sqliteCode(error) === 'SQLITE_ERROR' ? notOurs(db) : error;
+  }
 }
 
-function schemaMismatch(path: string, version: number): CodekeepError {
+/** A database of another program, or one whose header is damaged, is neither filled nor believed. */
+function assertOurs(db: Database.Database): void {
+  const version = Number(db.pragma('user_version', { simple: true }));
+  const tables = db
+    .prepare(
+      "SELECT count(*) AS count, sum(name = 'contents') AS ours FROM sqlite_schema WHERE type = 'table'",
+    )
+    .get() as { count: number; ours: number | null };
+  if (version === 0 ? tables.count === 0 : tables.ours === 1) return;
+  throw notOurs(db);
+}
+
+function notOurs(db: Database.Database): CodekeepError {
+  return new CodekeepError(
+    'DATABASE_CORRUPT',
+    `${db.name} is damaged: it is no index of codekeep, or its first page is not what was written.`,
+    damageHint,
+  );
+}
+
+const damageHint =
+  'Start the daemon: "codekeep rebuild" makes a new one of all that can be read, of the backups and of the disk; the damaged one is kept.';
+
+export function schemaMismatch(path: string, version: number): CodekeepError {
   return new CodekeepError(
     'INDEX_UNAVAILABLE',
     `${path} has schema version ${version}, this program knows ${migrations.length}.`,
@@ -186,11 +224,7 @@ export function guardOpening<T>(path: string, open: () => T): T {
       );
     }
     if (isCorrupt(error)) {
-      throw new CodekeepError(
-        'DATABASE_CORRUPT',
-        `${path} is damaged: ${String(error)}`,
-        'Start the daemon, and give the newest file of the backups folder to "codekeep restore-backup"; the damaged one is kept.',
-      );
+      throw new CodekeepError('DATABASE_CORRUPT', `${path} is damaged: ${String(error)}`, damageHint);
     }
     throw error;
   }
@@ -239,7 +273,7 @@ export function outsideCause(error: unknown): CodekeepError | null {
     return new CodekeepError(
       'DATABASE_CORRUPT',
       `The index is damaged: ${String(error)}`,
-      '"codekeep check" says what is damaged; "codekeep restore-backup" puts a file of the backups folder in its place, and keeps it.',
+      '"codekeep rebuild" makes a new one of all that can be read, of the backups and of the disk; the damaged one is kept.',
     );
   }
   const text = sqliteText(error) ?? systemErrorText(error);

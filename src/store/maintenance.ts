@@ -3,6 +3,7 @@ import { messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import { hashesAfter, renderContent } from './contents.js';
 import { type IndexDatabase, isCorrupt } from './index-database.js';
+import { tableShapes } from './salvage/shapes.js';
 
 const problemsMax = 100;
 /** A check reads the whole file; the slowest disk in use, busy with other things, gives so much (bytes per ms). */
@@ -95,4 +96,14 @@ export function countAll(index: IndexDatabase): DatabaseCounts {
     )
     .get();
   return row ?? { projects: 0, files: 0, chunks: 0, contents: 0 };
+}
+
+/** How many rows each table has whose rows nothing else could give back. */
+export function countRows(index: IndexDatabase): Record<string, number> {
+  return Object.fromEntries(
+    tableShapes(index.db).map(({ name }) => {
+      const row = index.sql<[], { count: number }>(`SELECT count(*) AS count FROM ${name}`).get();
+      return [name, row?.count ?? 0];
+    }),
+  );
 }

@@ -11,27 +11,28 @@ import { migrations } from './schema.js';
 const copyPages = 16_000;
 
 /**
- * Puts a copy of the index in its place; what was there is kept. No process may have the index open. Killed at any
- * instant, the old one or the new one is there, whole.
- * @param longStep runs what holds the event loop for as long as the file takes to be read
- * @returns where the one that was there is now; null where there was none
- * @throws CodekeepError INVALID_PARAMS where the copy is none, damaged, or of a newer version
+ * Makes a new index and puts it in the place of the one that is there, which is kept with its log. No process may have the
+ * index open. Killed at any instant, the old one or the new one is there, whole, once `settleReplacing` was called.
+ * @param make writes the new one to the path that it is given
+ * @param isTried the new one is only made, and removed again
+ * @returns where the one that was there is now; null where there was none, or nothing was replaced
  */
 export async function replaceIndex(
   indexPath: string,
-  copyPath: string,
   now: number,
-  longStep: <T>(work: () => T) => T,
+  make: (path: string) => Promise<void>,
+  isTried = false,
 ): Promise<string | null> {
+  await settleReplacing(indexPath);
   const incoming = incomingOf(indexPath);
-  await removeIncoming(indexPath);
   try {
-    await copySound(copyPath, incoming, longStep);
+    await make(incoming);
+    if (isTried) return null;
     await syncPath(incoming);
-    const kept = await keepOriginal(indexPath, now);
-    await rename(incoming, indexPath);
+    // From here on it takes the place, whatever happens.
+    await rename(incoming, readyOf(indexPath));
     await syncPath(dirname(indexPath));
-    return kept;
+    return await takePlace(indexPath, now);
   } finally {
     await removeIncoming(indexPath);
   }
@@ -41,13 +42,34 @@ function incomingOf(indexPath: string): string {
   return `${indexPath}.incoming`;
 }
 
-/** What a process left that was killed while it put a copy in place. */
-export async function removeIncoming(indexPath: string): Promise<void> {
+function readyOf(indexPath: string): string {
+  return `${indexPath}.ready`;
+}
+
+/** Ends what a process began that was killed: a new index that is whole takes its place, half of one is removed. */
+export async function settleReplacing(indexPath: string): Promise<void> {
+  if (existsSync(readyOf(indexPath))) await takePlace(indexPath, Date.now());
+  await removeIncoming(indexPath);
+}
+
+async function removeIncoming(indexPath: string): Promise<void> {
   for (const end of ['', '-wal', '-shm', '-journal'])
     await unlink(`${incomingOf(indexPath)}${end}`).catch(ignoreErrno('ENOENT'));
 }
 
-async function copySound(from: string, to: string, longStep: <T>(work: () => T) => T): Promise<void> {
+async function takePlace(indexPath: string, now: number): Promise<string | null> {
+  const kept = await keepOriginal(indexPath, now);
+  await rename(readyOf(indexPath), indexPath);
+  await syncPath(dirname(indexPath));
+  return kept;
+}
+
+/**
+ * Writes a copy of an index, once it was found to be sound.
+ * @param longStep runs what holds the event loop for as long as the file takes to be read
+ * @throws CodekeepError INVALID_PARAMS where it is none, damaged, or of a newer version
+ */
+export async function copySound(from: string, to: string, longStep: <T>(work: () => T) => T): Promise<void> {
   if (statSync(from, { throwIfNoEntry: false })?.isFile() !== true) throw unusable(from, 'is no file');
   let source: Database.Database;
   try {
@@ -92,30 +114,16 @@ export function replacedPath(indexPath: string, now: number): string {
   return join(dirname(indexPath), 'replaced', `index-${timeStamp(now)}.db`);
 }
 
-/** Gives it a second name, and takes its log out of the way: with that it would not be whole, and the next one neither. */
+/** Gives it a second name, and takes its log there: beside the new one it would be taken for its own. */
 async function keepOriginal(indexPath: string, now: number): Promise<string | null> {
-  if (!existsSync(indexPath)) return null;
-  checkpoint(indexPath);
+  const isThere = existsSync(indexPath);
+  if (!isThere && !existsSync(`${indexPath}-wal`)) return null;
   const kept = replacedPath(indexPath, now);
   const folder = dirname(kept);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await link(indexPath, kept);
+  if (isThere) await link(indexPath, kept);
   await rename(`${indexPath}-wal`, `${kept}-wal`).catch(ignoreErrno('ENOENT'));
   await unlink(`${indexPath}-shm`).catch(ignoreErrno('ENOENT'));
   await syncPath(folder);
-  return kept;
-}
-
-/** Where it can be opened at all, its log is brought into it. */
-function checkpoint(indexPath: string): void {
-  try {
-    const db = new Database(indexPath, { fileMustExist: true, timeout: 5_000 });
-    try {
-      db.pragma('wal_checkpoint(TRUNCATE)');
-    } finally {
-      db.close();
-    }
-  } catch {
-    // Damaged: it is kept with its log as it is.
-  }
+  return isThere ? kept : `${kept}-wal`;
 }

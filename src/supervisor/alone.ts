@@ -20,8 +20,8 @@ export interface AloneOptions {
   isResumed: boolean;
   /** What was about to start with the daemon counts as running. */
   isAfterStart?: boolean;
-  /** index_service is stopped, too, and started again; this is done after that, before the workers are resumed. */
-  onNewIndex?: () => Promise<void>;
+  /** Done when requests are served again and before the workers are resumed, also where the run failed. */
+  onEnd?: () => Promise<void>;
   force: boolean;
 }
 
@@ -72,7 +72,7 @@ export class Alone {
 
   /** Does something while no worker runs. */
   async run<R, T>(
-    { isResumed, isAfterStart = true, onNewIndex, force }: AloneOptions,
+    { isResumed, isAfterStart = true, onEnd, force }: AloneOptions,
     work: Work,
     run: (track: RepairTrack, following: Work, onDeath: () => void) => Promise<R>,
     shaped: (report: R, frame: RunFrame, resumed: ResumedWorkers) => T,
@@ -96,17 +96,13 @@ export class Alone {
       });
       track.finish(null);
       this.#letGo(release);
-      if (onNewIndex !== undefined) {
-        await this.#supervisor.slots.index_service.start({});
-        await onNewIndex();
-      }
+      await onEnd?.();
       return shaped(report, { ...frame, stopped }, await this.#resume(resumable));
     } catch (error) {
       if (hasDied) await this.#finishCutOff(force, work.signal.aborted);
       track.finish(error);
       this.#letGo(release);
-      if (onNewIndex !== undefined)
-        await this.#supervisor.slots.index_service.start({}).catch(() => undefined);
+      await onEnd?.().catch(() => undefined);
       // Also after a failure: the workers that ran before run again.
       await this.#resume(resumable);
       throw error;
@@ -168,6 +164,7 @@ export class Alone {
       origin: 'recovery',
       deleted_since: null,
       force,
+      on_damage: 'go_on',
       is_cancelled: isCancelled,
     } as const;
     const task = { method: 'repair_database', params: request } as const;

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import type { RepairScope, ResolvedProject } from '../base/ipc.js';
+import type { RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
-import type { RepairResult, RestoredBackup, UndoResult } from '../contract/database.js';
+import type { RebuildResult, RepairResult, RestoredBackup, UndoResult } from '../contract/database.js';
 import { pointInTime } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
-import { Alone, assertStopped } from './alone.js';
+import { Alone } from './alone.js';
 import { KeptPlans } from './kept-plans.js';
+import { Replacement, type ReplacedFrame } from './replacement.js';
 import { nothingResumed, nothingStopped, repairResultOf, undoResultOf } from './repair-results.js';
 import type { EventSink } from './subscriptions.js';
 import type { Supervisor } from './supervisor.js';
@@ -17,7 +18,7 @@ const silenceMaxMs = 5_000;
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
 type UndoParams = Omit<Params<'undo_repair'>, 'wait'>;
 
-/** repair_database, undo_repair and restore_backup: what has to be known before, and what is answered. */
+/** repair_database, undo_repair, rebuild_database and restore_backup: what has to be known before, and what is answered. */
 export class RepairCommand {
   readonly #supervisor: Supervisor;
   readonly alone: Alone;
@@ -37,7 +38,8 @@ export class RepairCommand {
     const scope = this.#scopeOf(params);
     if (params.dry_run) return await this.#dryRun(scope, work);
     return await this.alone.take(async () => {
-      await this.#supervisor.whenStarted(work.signal);
+      // Where the index cannot even be opened, it is made anew first.
+      await this.#supervisor.whenStarted(work.signal).catch(ifDamaged);
       await this.#compare(await this.#resolve(scope, false, work.signal), work);
       work.signal.throwIfAborted();
       return await this.#realRun(scope, params.resume_workers, work, 'command');
@@ -78,47 +80,46 @@ export class RepairCommand {
    * @throws CodekeepError INVALID_PARAMS for a copy that is not usable, and as `run`
    */
   async restoreBackup(path: string, work: Work): Promise<RestoredBackup> {
-    return await this.alone.take(async () => {
-      const { isStarted, stopTimeoutMs } = this.#supervisor;
-      let projects: RestoredBackup['projects'] = [];
-      const onNewIndex = async (): Promise<void> => {
-        projects = await this.#compareAll(work);
-      };
-      return await this.alone.run(
-        { isResumed: true, isAfterStart: isStarted, force: false, onNewIndex },
-        work,
-        async (_track, following) => {
-          const isOpen = this.#supervisor.slots.index_service.state === 'ready';
-          // Without it nothing could give back what is newer than the backup and not on disk any more.
-          const saved = isOpen ? (await this.#supervisor.askIndex('save_open', {}, following)).path : null;
-          assertStopped(await this.#supervisor.stopWorkers(['index_service'], stopTimeoutMs));
-          const task = { method: 'restore_backup', params: { path } } as const;
-          const { original_path } = await this.#supervisor.tasks.run('repair', task, following);
-          return { original_path: saved ?? original_path };
-        },
-        ({ original_path }, { stopped }, resumed) => {
-          return { path, original_path, workers_stopped: stopped, ...resumed, projects };
-        },
-      );
-    });
+    const task = { method: 'restore_backup', params: { path } } as const;
+    return await this.#whileReplaced(
+      work,
+      async (replacement, following) => await replacement.run(task, following),
+      (answer, frame) => ({ path, ...answer, ...frame }),
+    );
   }
 
-  /** What is newer on disk is indexed again. */
-  async #compareAll(work: Work): Promise<RestoredBackup['projects']> {
-    const { projects } = await this.#supervisor.askIndex('list_projects', {});
-    const compared: RestoredBackup['projects'] = [];
-    for (const { project_id, root_dir } of projects) {
-      const one = { project_id, root_dir, files_added: 0, files_changed: 0, files_deleted: 0, error: null };
-      try {
-        const request = { projectId: project_id, isNew: false };
-        const { added, changed, deleted } = await this.#supervisor.reconciles.run(request, work);
-        compared.push({ ...one, files_added: added, files_changed: changed, files_deleted: deleted });
-      } catch (error) {
-        // Also where it is cancelled: the copy is in place, and whoever asked has to hear so.
-        compared.push({ ...one, error: messageOf(error) });
-      }
-    }
-    return compared;
+  /**
+   * Makes a new index of what can be read of the one that is there, which is kept; then every project is compared with
+   * what is on disk. A dry run has to make it, too, and removes it again.
+   * @throws as `run`
+   */
+  async rebuild(isDry: boolean, work: Work): Promise<RebuildResult> {
+    const task = { method: 'rebuild_database', params: { dry_run: isDry } } as const;
+    return await this.#whileReplaced(
+      work,
+      async (replacement, following) => await replacement.run(task, following, !isDry),
+      (rebuilt, frame) => ({ ...rebuilt, ...frame, dry_run: isDry }),
+    );
+  }
+
+  async #whileReplaced<R, T>(
+    work: Work,
+    run: (replacement: Replacement, following: Work) => Promise<R>,
+    shaped: (answer: R, frame: ReplacedFrame) => T,
+  ): Promise<T> {
+    return await this.alone.take(async () => {
+      const replacement = new Replacement(this.#supervisor);
+      let projects: RestoredBackup['projects'] = [];
+      const onEnd = async (): Promise<void> => {
+        projects = await replacement.end(work);
+      };
+      return await this.alone.run(
+        { isResumed: true, isAfterStart: this.#supervisor.isStarted, force: false, onEnd },
+        work,
+        async (_track, following) => await run(replacement, following),
+        (answer, { stopped }, resumed) => shaped(answer, { workers_stopped: stopped, ...resumed, projects }),
+      );
+    });
   }
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
@@ -151,15 +152,29 @@ export class RepairCommand {
     work: Work,
     origin: 'command' | 'recovery',
   ): Promise<RepairResult> {
+    const replacement = new Replacement(this.#supervisor);
+    const onEnd = async (): Promise<void> => void (await replacement.end(work));
     return await this.alone.run(
-      { isResumed: resumes, isAfterStart: origin === 'command', force: scope.force },
+      {
+        isResumed: resumes,
+        isAfterStart: origin === 'command' && this.#supervisor.isStarted,
+        force: scope.force,
+        onEnd,
+      },
       work,
       async (track, following, onDeath) => {
         const params = { ...scope, run_id: track.now.run_id, origin, is_cancelled: false };
-        const task = { method: 'repair_database', params } as const;
-        return await this.#supervisor.tasks.run('repair', task, following, onDeath);
+        const once = async (on_damage: 'stop' | 'go_on'): Promise<RepairReport> => {
+          const task = { method: 'repair_database', params: { ...params, on_damage } } as const;
+          return await this.#supervisor.tasks.run('repair', task, following, onDeath);
+        };
+        const report = await once('stop').catch(ifDamaged);
+        if (report !== null && report.damage.length === 0) return { ...report, rebuilt: null };
+        const task = { method: 'rebuild_database', params: { dry_run: false } } as const;
+        const rebuilt = await replacement.run(task, following);
+        return { ...(await once('go_on')), rebuilt };
       },
-      (report, frame, resumed) => repairResultOf(report, frame, resumed),
+      (report, frame, resumed) => repairResultOf(report, frame, resumed, report.rebuilt),
     );
   }
 
@@ -235,4 +250,9 @@ export class RepairCommand {
       );
     return this.#plans.scopeOf(plan_id);
   }
+}
+
+function ifDamaged(error: unknown): null {
+  if (error instanceof CodekeepError && error.code === 'DATABASE_CORRUPT') return null;
+  throw error;
 }

@@ -1,5 +1,5 @@
 import type { RepairReport, UndoReport } from '../base/ipc.js';
-import type { RepairResult, Undone, UndoResult, WorkersStopped } from '../contract/database.js';
+import type { Rebuilt, RepairResult, Undone, UndoResult, WorkersStopped } from '../contract/database.js';
 
 /** What repair_database and undo_repair answer. */
 
@@ -18,13 +18,19 @@ export interface RunFrame {
   startedAt: number;
 }
 
-function commonOf(frame: RunFrame, resumed: ResumedWorkers, backup_path: string | null): Common {
+function commonOf(
+  frame: RunFrame,
+  resumed: ResumedWorkers,
+  backup_path: string | null,
+  rebuilt: Rebuilt | null = null,
+): Common {
   return {
     run_id: frame.runId,
     dry_run: frame.dryRun,
     workers_stopped: frame.stopped,
     ...resumed,
     backup_path,
+    rebuilt,
     duration_ms: Math.round(performance.now() - frame.startedAt),
   };
 }
@@ -41,8 +47,13 @@ export function undoResultOf(
 }
 
 /** One project's fields stand at the top of the result; several come as a list. */
-export function repairResultOf(report: RepairReport, frame: RunFrame, resumed: ResumedWorkers): RepairResult {
-  const common = commonOf(frame, resumed, report.backup_path);
+export function repairResultOf(
+  report: RepairReport,
+  frame: RunFrame,
+  resumed: ResumedWorkers,
+  rebuilt: Rebuilt | null = null,
+): RepairResult {
+  const common = commonOf(frame, resumed, report.backup_path, rebuilt);
   const [only, ...more] = report.projects;
   if (only !== undefined && more.length === 0)
     return { ...common, ...only, errors: [...report.damage, ...only.errors] };

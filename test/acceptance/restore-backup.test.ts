@@ -135,6 +135,6 @@ test('where the index cannot be opened, every answer names the way out', async (
     const { problems } = await daemon.call('health');
     return problems.find(({ source }) => source === 'index_service');
   });
-  assert.match(hint, /restore_backup/u);
-  assert.match((await daemon.refusal('list_projects')).hint, /restore_backup/u);
+  assert.match(hint, /rebuild_database/u);
+  assert.match((await daemon.refusal('list_projects')).hint, /rebuild_database/u);
 });

@@ -223,7 +223,7 @@ export function judgeDatabase(check: { ok: boolean; problems: readonly string[] 
   return fail(
     'database',
     `${check.problems.length} problems: ${shown}`,
-    'Give the newest sound file of the backups folder to "codekeep restore-backup"; the damaged index is kept.',
+    '"codekeep rebuild" makes a new index of all that can be read, of the backups and the disk; the damaged one is kept.',
   );
 }
 

@@ -24,11 +24,16 @@ const crashesMax = 6;
  * What to do after an unexpected exit: a pure function of the exits so far, oldest first. Exponential
  * backoff with a cap; a stable run resets it.
  * @param failedRetryMs a failed worker is tried again after so long: whatever was wrong may have been mended
+ * @param isFutile it ended of what another start does not mend
  */
-export function decideRestart(exits: readonly UnexpectedExit[], failedRetryMs: number): RestartDecision {
+export function decideRestart(
+  exits: readonly UnexpectedExit[],
+  failedRetryMs: number,
+  isFutile = false,
+): RestartDecision {
   let crashes = 0;
   for (const exit of exits) crashes = exit.uptimeMs >= stableMs ? 1 : crashes + 1;
-  if (crashes >= crashesMax) return { state: 'failed', delayMs: failedRetryMs };
+  if (isFutile || crashes >= crashesMax) return { state: 'failed', delayMs: failedRetryMs };
   return {
     state: 'backoff',
     delayMs: Math.min(firstDelayMs * 2 ** Math.max(crashes - 1, 0), restartDelayMaxMs),

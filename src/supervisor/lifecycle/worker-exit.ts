@@ -29,6 +29,14 @@ export function reasonOf(exit: WorkerExit): string {
   return said === undefined ? describeExit(exit) : `${describeExit(exit)}: ${said}`;
 }
 
+/** What a process says that cannot open the index (guardOpening in store/index-database.ts). */
+export function saysDamage(reason: string): boolean {
+  return reason.includes(' is damaged: ');
+}
+
+export const damageHint =
+  'Call rebuild_database: it makes a new index of what can be read, of the backups and the disk, and keeps the damaged one.';
+
 /** The process ended before it answered. */
 export class EndedEarly extends CodekeepError {
   /** @param why a clause: "hung"; null where it is not known */
@@ -43,6 +51,8 @@ export class EndedEarly extends CodekeepError {
 
 /** @param why a clause: "was not ready within 30 s" */
 export function startFailure(kind: WorkerKind, why: string, stderr: readonly string[]): CodekeepError {
+  if (saysDamage(why))
+    return new CodekeepError('DATABASE_CORRUPT', `${kind} ${why}.`, damageHint, { stderr });
   return new CodekeepError(
     'WORKER_START_ERROR',
     `${kind} ${why}`,

@@ -3,7 +3,7 @@ import { CodekeepError, messageOf } from '../../base/errors.js';
 import type { Activity, FromWorker, WorkerInfo, WorkerKind, WorkerOptions } from '../../base/ipc.js';
 import { decideRestart, relevantExits, type UnexpectedExit } from './restart-policy.js';
 import type { StopOutcome } from './stop-worker.js';
-import { describeExit, reasonOf, type WorkerExit } from './worker-exit.js';
+import { damageHint, describeExit, reasonOf, saysDamage, type WorkerExit } from './worker-exit.js';
 import type { WorkerProcess } from './worker-process.js';
 
 /** Requests that may wait for one worker to be ready. */
@@ -23,11 +23,8 @@ export interface LastExit {
 
 /** The index could not be opened: to start it again does not help. */
 export function isOfDamage(exit: LastExit | null): boolean {
-  return exit?.reason.includes(' is damaged: ') === true;
+  return exit !== null && saysDamage(exit.reason);
 }
-
-export const damageHint =
-  'Give the newest file of the backups folder to restore_backup; the damaged index is kept.';
 
 /** What a slot needs from the supervisor. */
 export interface SlotOwner {
@@ -124,7 +121,7 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
    * The process, once it is ready: waits for one that starts or is about to be started again, bounded by the start
    * timeout.
    * @param isExpected whether to wait also while nobody has asked for it
-   * @throws CodekeepError INDEX_UNAVAILABLE, LIMIT_EXCEEDED; the signal's reason
+   * @throws CodekeepError INDEX_UNAVAILABLE, DATABASE_CORRUPT, LIMIT_EXCEEDED; the signal's reason
    */
   async whenReady(signal?: AbortSignal, isExpected = () => this.isWanted): Promise<WorkerProcess<K>> {
     const giveUpAt = performance.now() + this.#owner.startTimeoutMs;
@@ -237,10 +234,12 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
 
   #unavailable(): CodekeepError {
     const why = this.lastExit === null ? '' : `: it ${this.lastExit.reason}`;
+    const message = `${this.kind} is ${this.#state}${why}.`;
+    if (isOfDamage(this.lastExit)) return new CodekeepError('DATABASE_CORRUPT', message, damageHint);
     return new CodekeepError(
       'INDEX_UNAVAILABLE',
-      `${this.kind} is ${this.#state}${why}.`,
-      isOfDamage(this.lastExit) ? damageHint : 'Call again in a moment; view_worker_logs has the cause.',
+      message,
+      'Call again in a moment; view_worker_logs has the cause.',
     );
   }
 
@@ -265,7 +264,7 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
     }
     this.#process = null;
     this.#exits = relevantExits([...this.#exits, { at: now, uptimeMs: now - worker.startedAt }]);
-    const decision = decideRestart(this.#exits, this.#owner.failedRetryMs);
+    const decision = decideRestart(this.#exits, this.#owner.failedRetryMs, isOfDamage(this.lastExit));
     this.#owner.log(
       this.kind,
       'error',

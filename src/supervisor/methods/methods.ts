@@ -11,7 +11,8 @@ import type { RepairCommand } from '../repair-command.js';
 import type { Subscriptions } from '../subscriptions.js';
 import type { Supervisor } from '../supervisor.js';
 import { workerMethods } from './worker-methods.js';
-import { damageHint, isOfDamage, type WorkerSlot } from '../lifecycle/worker-slot.js';
+import { damageHint } from '../lifecycle/worker-exit.js';
+import { isOfDamage, type WorkerSlot } from '../lifecycle/worker-slot.js';
 import type { UsageSampler } from './worker-status.js';
 
 export interface ServiceParts {
@@ -60,6 +61,11 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
     async restore_backup({ wait, path }, { cancelled }) {
       repair.alone.assertFree();
       const job = jobs.run('restore_backup', (work) => repair.restoreBackup(path, work), true);
+      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
+    },
+    async rebuild_database({ wait, dry_run }, { cancelled }) {
+      repair.alone.assertFree();
+      const job = jobs.run('rebuild_database', (work) => repair.rebuild(dry_run, work), true);
       return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
     async undo_repair({ wait, ...params }, { cancelled }) {

@@ -8,7 +8,7 @@ import { backup } from '../../store/backups.js';
 import { IndexDatabase, isCorrupt } from '../../store/index-database.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
-import { removeIncoming, replacedPath } from '../../store/replace-index.js';
+import { replacedPath, settleReplacing } from '../../store/replace-index.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
 import { projectsInScope } from '../repair/scope.js';
@@ -28,7 +28,7 @@ const placeCheckMs = 2_000;
 
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
 export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
-  await removeIncoming(host.indexPath);
+  await settleReplacing(host.indexPath);
   const index = IndexDatabase.open(host.indexPath);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
   const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });

@@ -17,18 +17,23 @@ export class Upkeep {
   readonly #host: WorkerHost;
   readonly #retryAt = new Map<string, number>();
   #isKnownDamaged = false;
+  /** What the log beside it made of it, nobody knows yet. */
+  #isDoubtful: boolean;
   /** Why the last one failed. */
   readonly #failures = new Map<'backup' | 'check', string>();
 
   constructor(index: IndexDatabase, host: WorkerHost) {
     this.#index = index;
     this.#host = host;
+    this.#isDoubtful = index.hadLog;
   }
 
   /** What is wrong with the index as a whole, whoever found it; nothing: it is well, as far as anybody knows. */
   get troubles(): string[] {
     const isDamaged = this.#isKnownDamaged || this.#wasFoundDamaged();
-    const damage = isDamaged ? ['the index is damaged: "codekeep check" says where'] : [];
+    const damage = isDamaged
+      ? ['the index is damaged: "codekeep check" says where, "codekeep rebuild" or a repair mends it']
+      : [];
     return [...damage, ...this.#failures.values()];
   }
 
@@ -73,6 +78,7 @@ export class Upkeep {
     const { signal } = this.#host;
     if (intervalMs === 0 || signal.aborted || !this.#index.isInPlace) return false;
     if (performance.now() < (this.#retryAt.get(kind) ?? 0)) return false;
+    if (kind === 'check' && this.#isDoubtful) return true;
     const last = lastMaintenance(this.#index, kind)?.at ?? statSync(this.#index.path).birthtimeMs;
     // Also where the clock was put back.
     const isDue = Math.abs(Date.now() - last) >= intervalMs;
@@ -83,6 +89,7 @@ export class Upkeep {
     const index = this.#index;
     const { problems } = await checkFile(index.path, false, this.#host.signal);
     const outcome = problems.length === 0 ? 'ok' : 'damaged';
+    this.#isDoubtful = false;
     await index.write(() => recordMaintenance(index, 'check', outcome, Date.now()));
     for (const problem of problems) this.#host.log('error', `the index is damaged: ${problem}`);
   }

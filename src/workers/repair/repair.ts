@@ -2,8 +2,9 @@ import type { RepairRound } from '../../base/ipc.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { causeInWords, IndexDatabase } from '../../store/index-database.js';
-import { replaceIndex } from '../../store/replace-index.js';
+import { copySound, replaceIndex } from '../../store/replace-index.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
+import { rebuildIndex } from './rebuild.js';
 import { repairRound } from './round.js';
 import { RoundMemory } from './round-memory.js';
 import { projectsInScope } from './scope.js';
@@ -13,12 +14,15 @@ import { undoRepair } from './undo.js';
 /** A check of a copy reads all of it: an hour (ms) is for hundreds of gigabytes. */
 const checkMaxMs = 3_600_000;
 
+/** Tasks that put another index in the place of the one that is there. */
+const replacing: ReadonlySet<string> = new Set(['restore_backup', 'rebuild_database']);
+
 /** The background repair loop; started with a task, the same code repairs once and ends. */
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
   const { start } = host;
   const { options } = start;
   // Whoever replaces the index must not have it open; everybody else has to find it.
-  const isReplacing = start.task?.method === 'restore_backup';
+  const isReplacing = replacing.has(start.task?.method ?? '');
   let opened = isReplacing ? null : IndexDatabase.openExisting(host.indexPath);
   const indexOf = (): IndexDatabase => (opened ??= IndexDatabase.openExisting(host.indexPath));
   const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
@@ -54,10 +58,13 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
       repair_database: async (request, call) => await repairDatabase(indexOf(), request, call),
       undo_repair: async (request, call) => await undoRepair(indexOf(), request, call),
       restore_backup: async ({ path }, call) => ({
-        original_path: await replaceIndex(host.indexPath, path, Date.now(), (work) =>
-          call.longStep(checkMaxMs, work),
+        original_path: await replaceIndex(
+          host.indexPath,
+          Date.now(),
+          async (to) => await copySound(path, to, (work) => call.longStep(checkMaxMs, work)),
         ),
       }),
+      rebuild_database: async ({ dry_run }, call) => await rebuildIndex(host, dry_run, call),
     },
     onWatcherRunning: (running) => {
       watcherRunning = running;

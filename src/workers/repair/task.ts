@@ -65,6 +65,7 @@ export async function repairDatabase(
   // A recovery finishes what was planned, and plans nothing.
   if (request.origin === 'recovery') return { backup_path: null, damage: [], projects: [] };
   const damage = await check(options, call);
+  if (damage.length > 0 && request.on_damage === 'stop') return { backup_path: null, damage, projects: [] };
   const planned = await planAll(options, projectsInScope(index, request));
   assertExpected(request, planned);
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);

@@ -10,6 +10,7 @@ const request = {
   origin: 'command',
   force: false,
   deleted_since: null,
+  on_damage: 'stop',
   is_cancelled: false,
 } as const;
 

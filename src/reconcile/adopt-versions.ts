@@ -1,0 +1,119 @@
+import { readdirSync } from 'node:fs';
+import { ignoreErrno } from '../base/errors.js';
+import { relativePathProblem, unstampedName } from '../base/paths.js';
+import { type Presence, presenceAt } from '../base/presence.js';
+import { isTemporaryName } from '../base/temporary-names.js';
+import type { FileStamp } from '../base/stamp.js';
+import { sha256 } from '../base/hash.js';
+import { Slicer } from '../base/waiting.js';
+import { putContent } from '../store/contents.js';
+import { fileByPath, setMarks, setMoved, upsertFile } from '../store/files.js';
+import type { IndexDatabase } from '../store/index-database.js';
+import type { Project } from '../store/projects.js';
+import { languageOf } from '../syntax/language.js';
+import { oneTokenTree } from '../syntax/green-tree.js';
+import { decodeSource } from '../syntax/source.js';
+import { encodeTree } from '../syntax/tree-codec.js';
+import { readWhole, type Reading, tooLarge } from './index-file.js';
+import { contentHashAt, VersionStore } from './version-store.js';
+
+interface AdoptContext {
+  index: IndexDatabase;
+  project: Project;
+  /** Bytes of the largest file that is kept with its content. */
+  maxFileBytes: number;
+  signal: AbortSignal;
+}
+
+/**
+ * Takes up copies of deleted files that no row knows any more, as after a loss of the index: each becomes a row that is
+ * marked deleted, with its content. What is in the project again is left to a comparison.
+ * @returns their paths
+ */
+export async function adoptVersions({
+  index,
+  project,
+  maxFileBytes,
+  signal,
+}: AdoptContext): Promise<string[]> {
+  const slicer = new Slicer(signal);
+  const versions = new VersionStore(index, project);
+  if (versions.bareReason() !== null || versions.isBlocked()) return [];
+  const adopted: string[] = [];
+  for (const path of copiesBelow(versions.root, '')) {
+    await slicer.breathe();
+    if (fileByPath(index, project.id, path) !== undefined) continue;
+    if (presenceAt(`${project.rootDir}/${path}`) !== 'absent') continue;
+    const absolute = versions.pathOf(path);
+    const reading = readWhole(absolute, maxFileBytes);
+    if (reading.kind !== 'content' && reading.kind !== 'too_large') continue;
+    const moved = reading.kind === 'too_large' ? contentHashAt(absolute, presenceAt(absolute)) : null;
+    await index.write(() => adopt(index, project, path, reading, moved));
+    adopted.push(path);
+  }
+  return adopted;
+}
+
+type Copy = Extract<Reading, { kind: 'content' | 'too_large' }>;
+
+function adopt(
+  index: IndexDatabase,
+  project: Project,
+  path: string,
+  reading: Copy,
+  movedSha256: string | null,
+): void {
+  const bytes = reading.kind === 'content' ? reading.bytes : null;
+  const hash = bytes === null ? null : sha256(bytes);
+  const { stamp, xattrs } = reading;
+  // It is the copy's: no file of the project can have it.
+  const unknown: FileStamp = { ...stamp, ino: '0', ctimeNs: '0', nlink: 1 };
+  const deletedAt = Math.floor(Number(BigInt(stamp.ctimeNs) / 1_000_000n));
+  if (bytes !== null && hash !== null) {
+    const tree = encodeTree(oneTokenTree(decodeSource(bytes), 'no_grammar'));
+    putContent(index, { sha256: hash, size: bytes.length, tree, extractor: null }, deletedAt);
+  }
+  const id = upsertFile(
+    index,
+    project.id,
+    {
+      ...unknown,
+      path,
+      kind: reading.kind === 'content' ? reading.entry : 'file',
+      deviceId: null,
+      tracked: 0,
+      xattrs,
+      language: languageOf(path),
+      sha256: hash,
+      skipReason: hash === null ? tooLarge : null,
+      extractor: null,
+    },
+    deletedAt,
+  );
+  if (movedSha256 !== null) setMoved(index, id, movedSha256);
+  setMarks(index, id, { deleted: 1, deletedAt, cause: 'repair', revived: 0, copyProblem: null }, deletedAt);
+}
+
+/** Paths below a project's versions, without what is ours; of several copies of a path the newest, which has its name. */
+function* copiesBelow(root: string, folder: string): Generator<string> {
+  const names = namesIn(folder === '' ? root : `${root}/${folder}`);
+  for (const name of names) {
+    const path = folder === '' ? name : `${folder}/${name}`;
+    const original = unstampedName(name);
+    const isOlder = original !== null && names.includes(original);
+    if (isOlder || isTemporaryName(name) || relativePathProblem(path) !== null) continue;
+    const presence: Presence = presenceAt(`${root}/${path}`);
+    if (presence === 'file' || presence === 'symlink') yield path;
+    if (presence !== 'directory') continue;
+    if (namesIn(`${root}/${path}`).length === 0) yield path;
+    else yield* copiesBelow(root, path);
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch (error) {
+    return ignoreErrno('ENOENT', 'EACCES')(error) ?? [];
+  }
+}

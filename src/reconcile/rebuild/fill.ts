@@ -1,0 +1,198 @@
+import { messageOf } from '../../base/errors.js';
+import { sha256 } from '../../base/hash.js';
+import { presenceAt } from '../../base/presence.js';
+import type { Work } from '../../base/progress.js';
+import { Slicer } from '../../base/waiting.js';
+import { putContent } from '../../store/contents.js';
+import type { FileKind } from '../../store/files.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import {
+  insertProject,
+  listProjects,
+  noteVersionDir,
+  type Project,
+  projectById,
+} from '../../store/projects.js';
+import { AttachedBackup } from '../../store/salvage/attached-backup.js';
+import type { ProjectTrace, Salvaged } from '../../store/salvage/salvage.js';
+import { oneTokenTree } from '../../syntax/green-tree.js';
+import { decodeSource } from '../../syntax/source.js';
+import { encodeTree } from '../../syntax/tree-codec.js';
+import { adoptVersions } from '../adopt-versions.js';
+import { readWhole } from '../index-file.js';
+import { rootMarkOf } from '../project-root.js';
+import { defaultVersionDir } from '../version-dir.js';
+import { VersionStore } from '../version-store.js';
+
+/** What nothing could bring back. */
+export interface Loss {
+  projectId: string | null;
+  rootDir: string | null;
+  /** Relative to the root; '' for something of the index itself. */
+  path: string;
+  reason: string;
+}
+
+export interface FillOptions extends Work {
+  /** The new index, with what could be read of the damaged one. */
+  index: IndexDatabase;
+  stateDir: string;
+  /** The newest first. */
+  backups: readonly string[];
+  maxFileBytes: number;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  log: (message: string) => void;
+}
+
+/**
+ * Brings a new index as near to what the damaged one was as backups, the disk and the versions directories allow. What is
+ * derived from contents is made by the next comparison.
+ */
+export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Loss[]> {
+  const { index, stateDir, now } = options;
+  const isIncomplete = Object.keys(salvaged.unreadable).length > 0 || salvaged.named.length > 0;
+  const isFilled = fromBackups(options, isIncomplete);
+  await index.write(() => {
+    for (const trace of salvaged.traces) addTraced(index, trace, stateDir, now());
+    forgetForeign(index);
+  });
+  await fromDisk(options);
+  if (isIncomplete) for (const project of listProjects(index)) await adoptVersions({ ...options, project });
+  return [...lostContents(index), ...lostRows(index, salvaged), ...(isFilled ? [] : lostRecords(salvaged))];
+}
+
+/** @returns whether rows of a backup were added */
+function fromBackups({ index, backups, log }: FillOptions, isIncomplete: boolean): boolean {
+  let needsRows = isIncomplete;
+  for (const path of backups) {
+    const missing = missingContents(index);
+    if (!needsRows && missing.length === 0) break;
+    try {
+      AttachedBackup.use(index, path, (backup) => {
+        if (needsRows) backup.addRows();
+        for (const { sha256: hash } of missingContents(index)) backup.addContent(hash);
+      });
+      needsRows = false;
+    } catch (error) {
+      log(`${path} could not be used: ${messageOf(error)}`);
+    }
+  }
+  return isIncomplete && !needsRows;
+}
+
+interface MissingContent {
+  sha256: string;
+  projectId: string;
+  path: string;
+  kind: FileKind;
+  size: number;
+}
+
+function missingContents(index: IndexDatabase): MissingContent[] {
+  return index
+    .sql<[], MissingContent>(
+      `SELECT sha256, project_id AS projectId, path, kind, size FROM files
+       WHERE sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM contents c WHERE c.sha256 = files.sha256)
+       ORDER BY project_id, path`,
+    )
+    .all();
+}
+
+/** A project whose row is lost, and of which the rest of the index tells what it was. */
+function addTraced(index: IndexDatabase, trace: ProjectTrace, stateDir: string, now: number): void {
+  const { id, rootDir } = trace;
+  const hasFiles = index.sql('SELECT 1 FROM files WHERE project_id = ?').get(id) !== undefined;
+  if (!hasFiles || projectById(index, id) !== undefined) return;
+  const versionDir = trace.versionDir ?? defaultVersionDir(stateDir);
+  const name = rootDir.slice(rootDir.lastIndexOf('/') + 1);
+  insertProject(index, { id, rootDir, versionDir, name, ...markNow(rootDir) }, now);
+}
+
+/** Of the folder that is there now: whether that is the right one, the share of files that are missing in it tells. */
+function markNow(rootDir: string): Pick<Project, 'rootDev' | 'rootIno' | 'rootIdentity'> {
+  const nowhere = { rootDev: '0', rootIno: '0', rootIdentity: null };
+  try {
+    return rootMarkOf(rootDir) ?? nowhere;
+  } catch {
+    return nowhere;
+  }
+}
+
+/** Rows of projects that nothing names; what was ours stays known to be ours. */
+function forgetForeign(index: IndexDatabase): void {
+  for (const table of ['files', 'devices', 'folders', 'unprotected', 'repositories'])
+    index.sql(`DELETE FROM ${table} WHERE project_id NOT IN (SELECT id FROM projects)`).run();
+  index.sql('UPDATE files SET device_id = NULL WHERE device_id NOT IN (SELECT id FROM devices)').run();
+  for (const { versionDir } of listProjects(index)) noteVersionDir(index, versionDir);
+  // Nothing is derived yet, and nothing compared.
+  index.sql("UPDATE files SET extractor = NULL WHERE kind = 'file'").run();
+  index.sql('UPDATE projects SET last_verified_at = NULL').run();
+  index.sql("DELETE FROM maintenance WHERE kind = 'check'").run();
+}
+
+/** Contents that a file in the project or a copy in versions still has. */
+async function fromDisk({ index, signal, progress, now }: FillOptions): Promise<void> {
+  const slicer = new Slicer(signal);
+  const missing = missingContents(index);
+  for (const [position, { sha256: hash, projectId, path, size }] of missing.entries()) {
+    progress('fill', position + 1, missing.length);
+    await slicer.breathe();
+    const project = projectById(index, projectId);
+    if (project === undefined) continue;
+    const places = [`${project.rootDir}/${path}`, new VersionStore(index, project).pathOf(path)];
+    const bytes = places.map((place) => bytesAt(place, hash, size)).find((found) => found !== null);
+    if (bytes === undefined || bytes === null) continue;
+    const tree = encodeTree(oneTokenTree(decodeSource(bytes), 'no_grammar'));
+    await index.write(() =>
+      putContent(index, { sha256: hash, size: bytes.length, tree, extractor: null }, now()),
+    );
+  }
+}
+
+function bytesAt(absolute: string, hash: string, size: number): Buffer | null {
+  const reading = readWhole(absolute, Math.max(size, 1));
+  return reading.kind === 'content' && sha256(reading.bytes) === hash ? reading.bytes : null;
+}
+
+/** What is still in the project is indexed again from there, whatever it is by now. */
+function lostContents(index: IndexDatabase): Loss[] {
+  return missingContents(index).flatMap(({ projectId, path, kind }) => {
+    const rootDir = projectById(index, projectId)?.rootDir ?? null;
+    const isThere = rootDir !== null && isAt(rootDir, path);
+    const what = kind === 'file' ? 'its content' : `the ${kind}`;
+    const reason = `${what} was in a damaged page of the index; neither the disk nor a backup has it`;
+    return isThere ? [] : [{ projectId, rootDir, path, reason }];
+  });
+}
+
+function lostRows(index: IndexDatabase, { named }: Salvaged): Loss[] {
+  return named.flatMap(({ projectId, path }) => {
+    const isKnown = index.sql('SELECT 1 FROM files WHERE project_id = ? AND path = ?').get(projectId, path);
+    const rootDir = projectById(index, projectId)?.rootDir ?? null;
+    if (isKnown !== undefined || (rootDir !== null && isAt(rootDir, path))) return [];
+    const reason = 'its row was in a damaged page of the index; neither the disk nor a backup has the file';
+    return [{ projectId, rootDir, path, reason }];
+  });
+}
+
+function isAt(rootDir: string, path: string): boolean {
+  const presence = presenceAt(`${rootDir}/${path}`);
+  return presence === 'file' || presence === 'symlink' || presence === 'directory';
+}
+
+const told: Readonly<Record<string, string>> = {
+  repair_runs: 'what earlier repairs did',
+  repair_actions: 'what earlier repairs did',
+  repair_folders: 'folders that earlier repairs made',
+  folders: 'modes and owners of folders, which a comparison reads again',
+};
+
+/** What belongs to no file. */
+function lostRecords({ unreadable }: Salvaged): Loss[] {
+  return Object.entries(unreadable).flatMap(([table, count]) => {
+    const what = told[table];
+    const reason = `${count} damaged records: ${what ?? ''}`;
+    return what === undefined ? [] : [{ projectId: null, rootDir: null, path: '', reason }];
+  });
+}

@@ -1,0 +1,71 @@
+import { isProven } from '../contents.js';
+import type { IndexDatabase } from '../index-database.js';
+
+/** What a damaged index cannot give any more is taken from a backup, which stays as it is. */
+export class AttachedBackup {
+  readonly #index: IndexDatabase;
+
+  private constructor(index: IndexDatabase) {
+    this.#index = index;
+  }
+
+  /**
+   * Runs `work` with the backup at hand.
+   * @throws SQLite's own error where it cannot be read
+   */
+  static use<T>(index: IndexDatabase, path: string, work: (backup: AttachedBackup) => T): T {
+    index.db.prepare('ATTACH ? AS backup').run(path);
+    try {
+      return work(new AttachedBackup(index));
+    } finally {
+      index.db.exec('DETACH backup');
+    }
+  }
+
+  /** Projects that are missing, and files of projects that are there. */
+  addRows(): void {
+    const { db } = this.#index;
+    const add = (table: string, given: Readonly<Record<string, string>> = {}): void => {
+      const columns = this.#sharedColumns(table).filter((name) => given[name] !== '');
+      const values = columns.map((name) => given[name] ?? `b.${name}`);
+      db.exec(
+        `INSERT OR IGNORE INTO main.${table} (${columns.join(', ')}) SELECT ${values.join(', ')} FROM backup.${table} b
+         ${columns.includes('project_id') ? 'WHERE b.project_id IN (SELECT id FROM main.projects)' : ''}`,
+      );
+    };
+    db.transaction(() => {
+      add('projects');
+      // Their ids may be others' by now.
+      if (this.#sharedColumns('devices').length > 0) add('devices', { id: '' });
+      const device = `(SELECT d.id FROM main.devices d JOIN backup.devices o USING (project_id, identity)
+        WHERE o.id = b.device_id)`;
+      add('files', { id: '', device_id: device });
+      for (const table of ['folders', 'version_dirs', 'repositories', 'repair_runs', 'repair_folders'])
+        if (this.#sharedColumns(table).length > 0) add(table);
+    }).immediate();
+  }
+
+  /** Columns that the backup's table has, too; none where it has no such table. */
+  #sharedColumns(table: string): string[] {
+    return this.#index.db
+      .prepare(
+        `SELECT name FROM pragma_table_info(@table, 'main') INTERSECT
+         SELECT name FROM pragma_table_info(@table, 'backup') ORDER BY name`,
+      )
+      .pluck()
+      .all({ table }) as string[];
+  }
+
+  /** Adds the content where the backup has it whole. */
+  addContent(hash: string): boolean {
+    const { db } = this.#index;
+    const row = db.prepare('SELECT tree FROM backup.contents WHERE sha256 = ?').get(hash) as
+      { tree: Buffer } | undefined;
+    if (row === undefined || !isProven(row.tree, hash)) return false;
+    db.prepare(
+      `INSERT INTO main.contents (sha256, size, tree, added_at)
+       SELECT sha256, size, tree, added_at FROM backup.contents WHERE sha256 = ?`,
+    ).run(hash);
+    return true;
+  }
+}

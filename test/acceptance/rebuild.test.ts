@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { codekeep } from '../harness/command.js';
+import type { Daemon } from '../harness/daemon.js';
+import { Sandbox } from '../harness/sandbox.js';
+import { waitFor } from '../harness/waiting.js';
+
+const pageBytes = 4_096;
+
+function fileText(number: number): string {
+  return `def function_${number}():\n    """Number ${number}."""\n    return ${number}\n`.repeat(
+    1 + (number % 40),
+  );
+}
+
+interface Kept {
+  sandbox: Sandbox;
+  root: string;
+  projectId: string;
+  stateDir: string;
+  indexPath: string;
+}
+
+/** A project of which some files are deleted, so that only the index and versions have them; the daemon has ended. */
+async function kept(t: TestContext, { hasBackup = false, count = 60 } = {}): Promise<Kept> {
+  const sandbox = await Sandbox.create(t);
+  const files = Object.fromEntries(
+    Array.from({ length: count }, (_, number) => [`src/file-${number}.py`, fileText(number)]),
+  );
+  const root = await sandbox.project(files);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  const { project_id: projectId } = await daemon.addProject(root);
+  for (let number = 0; number < 10; number += 1)
+    await daemon.call('delete_file', { project_id: projectId, path: `src/file-${number}.py` });
+  if (hasBackup) await daemon.call('backup_database');
+  await daemon.stop();
+  const { stateDir } = daemon;
+  return { sandbox, root, projectId, stateDir, indexPath: join(stateDir, 'index.db') };
+}
+
+async function started({ sandbox, stateDir }: Kept): Promise<Daemon> {
+  const daemon = await sandbox.startDaemon({ stateDir, config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  return daemon;
+}
+
+/** Every file can be had with its bytes: those in the project, and those that are deleted. */
+async function assertWhole(daemon: Daemon, { projectId }: Kept, count = 60): Promise<void> {
+  const paths = await daemon.paths(projectId);
+  const deleted = await daemon.paths(projectId, true);
+  assert.deepEqual([paths.length, deleted.length], [count - 10, 10]);
+  for (const path of [...paths, ...deleted]) {
+    const number = Number(/\d+/.exec(path)?.[0]);
+    const { content } = await daemon.call('get_file', { project_id: projectId, path });
+    assert.equal(content, fileText(number), path);
+  }
+}
+
+function overwrite(path: string, page: number, bytes: Buffer): void {
+  const fd = openSync(path, 'r+');
+  writeSync(fd, bytes, 0, bytes.length, (page - 1) * pageBytes);
+  closeSync(fd);
+}
+
+const damages: Record<string, (path: string) => void> = {
+  'its first page is wiped': (path) => overwrite(path, 1, Buffer.alloc(pageBytes)),
+  'it is cut off in the middle': (path) => truncateSync(path, Math.floor(statSync(path).size / 2)),
+  'it is another program’s file': (path) => writeFileSync(path, 'garbage '.repeat(10_000)),
+  'it is emptied': (path) => truncateSync(path, 0),
+  'every fourth page is garbage': (path) => {
+    for (let page = 2; page <= statSync(path).size / pageBytes; page += 4)
+      overwrite(path, page, Buffer.alloc(pageBytes, 0x5a));
+  },
+};
+
+for (const [how, damage] of Object.entries(damages))
+  test(`an index is made anew from what is left, a backup, the disk and the versions where ${how}`, async (t) => {
+    const state = await kept(t, { hasBackup: true });
+    damage(state.indexPath);
+    const damaged = readFileSync(state.indexPath);
+    const daemon = await started(state);
+    const { status, stdout, stderr } = await codekeep(state.sandbox, 'rebuild', '--socket', daemon.socket);
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /^nothing is lost$/m);
+    const original = /the damaged one is kept: (\S+)/.exec(stdout)?.[1] ?? '';
+    assert.ok(readFileSync(original).equals(damaged), 'what was there is kept as it was');
+    await assertWhole(daemon, state);
+    const { ok } = await daemon.call('check_database', { deep: true });
+    assert.equal(ok, true);
+    await waitFor('all is well', async () => (await daemon.call('health')).status === 'ok');
+    const { results } = await daemon.call('search', { query: 'function_42', project_id: state.projectId });
+    assert.equal(results[0]?.path, 'src/file-42.py');
+    assert.deepEqual(
+      readdirSync(state.stateDir).filter((name) => /incoming|ready/u.test(name)),
+      [],
+    );
+  });
+
+test('without a backup, what was deleted comes from the versions and what is there from the disk', async (t) => {
+  const state = await kept(t);
+  for (let page = 2; page <= statSync(state.indexPath).size / pageBytes; page += 3)
+    overwrite(state.indexPath, page, Buffer.alloc(pageBytes));
+  const daemon = await started(state);
+  const rebuilt = await daemon.call('rebuild_database');
+  assert.ok('lost' in rebuilt);
+  assert.deepEqual(
+    rebuilt.lost.filter(({ path }) => path !== ''),
+    [],
+  );
+  await assertWhole(daemon, state);
+});
+
+test('what nothing has any more is named by its path, and the rest is kept', async (t) => {
+  const state = await kept(t);
+  rmSync(join(state.stateDir, 'versions'), { recursive: true });
+  const daemon = await started(state);
+  const { files } = await daemon.call('list_deleted_files', { project_id: state.projectId });
+  await daemon.stop();
+  // Every page that knows the content of one of them: its row, and the content itself.
+  const bytes = readFileSync(state.indexPath);
+  const hash = createHash('sha256').update(fileText(3)).digest('hex');
+  for (let page = 2; page <= bytes.length / pageBytes; page += 1)
+    if (bytes.subarray((page - 1) * pageBytes, page * pageBytes).includes(hash))
+      overwrite(state.indexPath, page, Buffer.alloc(pageBytes));
+  const again = await started(state);
+  const tried = await again.call('rebuild_database', { dry_run: true });
+  const { status, stdout } = await codekeep(state.sandbox, 'rebuild', '--json', '--socket', again.socket);
+  assert.equal(status, 4);
+  const { lost, kept: rows } = JSON.parse(stdout) as {
+    lost: { path: string; reason: string }[];
+    kept: Record<string, number>;
+  };
+  assert.ok('lost' in tried);
+  assert.deepEqual(tried.lost, lost, 'the dry run said the same');
+  assert.equal(tried.original_path, null);
+  const named = lost.map(({ path }) => path).filter((path) => path !== '');
+  assert.ok(
+    named.includes('src/file-3.py') && named.every((path) => files.some((file) => file.path === path)),
+    JSON.stringify(lost),
+  );
+  assert.ok((rows['files'] ?? 0) > 0);
+  for (const { path } of files) {
+    const isLost = named.includes(path);
+    const got = again.call('get_file', { project_id: state.projectId, path });
+    if (isLost) await assert.rejects(got, { code: 'FILE_NOT_FOUND' });
+    else assert.equal((await got).path, path);
+  }
+  assert.equal((await again.paths(state.projectId)).length, 50);
+});
+
+test('a repair makes a damaged index anew by itself, and then mends the project', async (t) => {
+  const state = await kept(t, { hasBackup: true });
+  for (let page = 3; page <= statSync(state.indexPath).size / pageBytes; page += 5)
+    overwrite(state.indexPath, page, Buffer.alloc(pageBytes, 0xff));
+  unlinkSync(join(state.root, 'src/file-33.py'));
+  const daemon = await started(state);
+  const { status, stdout, stderr } = await codekeep(state.sandbox, 'repair', '--socket', daemon.socket);
+  assert.equal(status, 0, stdout + stderr);
+  assert.match(stdout, /^the index was made anew: 1 projects, 60 files/m);
+  assert.match(stdout, /restored from the syntax tree: 1/);
+  assert.equal(readFileSync(join(state.root, 'src/file-33.py'), 'utf8'), fileText(33));
+  await assertWhole(daemon, state);
+  const second = await daemon.call('repair_database');
+  assert.ok('rebuilt' in second);
+  assert.equal(second.rebuilt, null);
+});
+
+test('the log of another index beside it is noticed by the check, and no file is lost by it', async (t) => {
+  const state = await kept(t, { hasBackup: true });
+  const other = await kept(t, { count: 90 });
+  // As after a crash: a log that was not written back.
+  const live = await other.sandbox.startDaemon({ stateDir: other.stateDir, config: { autostart: [] } });
+  live.mayLogErrors = true;
+  for (let number = 0; number < 30; number += 1)
+    writeFileSync(join(other.root, `new-${number}.py`), fileText(number));
+  await live.call('update_indexes', { project_id: other.projectId });
+  copyFileSync(`${other.indexPath}-wal`, `${state.indexPath}-wal`);
+  await live.stop();
+  const daemon = await started(state);
+  await waitFor('health says so', async () =>
+    (await daemon.call('health')).problems.some(({ reason }) => /damaged/u.test(reason)),
+  );
+  await daemon.call('rebuild_database');
+  const paths = [...(await daemon.paths(state.projectId)), ...(await daemon.paths(state.projectId, true))];
+  assert.equal(paths.length, 60);
+  for (const path of paths) {
+    const { content } = await daemon.call('get_file', { project_id: state.projectId, path });
+    assert.equal(content, fileText(Number(/\d+/.exec(path)?.[0])), path);
+  }
+});
+
+test('an index that was removed from beside its log is made anew from the log and the versions', async (t) => {
+  const state = await kept(t);
+  const live = await state.sandbox.startDaemon({ stateDir: state.stateDir, config: { autostart: [] } });
+  live.mayLogErrors = true;
+  writeFileSync(join(state.root, 'late.py'), 'late = 1\n');
+  await live.call('update_indexes', { project_id: state.projectId });
+  const log = readFileSync(`${state.indexPath}-wal`);
+  await live.stop();
+  writeFileSync(`${state.indexPath}-wal`, log);
+  unlinkSync(state.indexPath);
+  const daemon = await started(state);
+  const rebuilt = await daemon.call('rebuild_database');
+  assert.ok('original_path' in rebuilt && rebuilt.original_path !== null);
+  assert.ok(existsSync(rebuilt.original_path));
+});
