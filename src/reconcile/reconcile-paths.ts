@@ -101,6 +101,7 @@ async function sortPath(
   );
   const { toIndex, missing } = await compareFolder(context, path, walk.files);
   for (const changed of toIndex) found.present.add(changed);
+  context.cover?.coverUnborn(walk.unborn);
   for (const folder of walk.repositories) found.repositories.add(folder);
   for (const gone of wholeRows(context, missing)) if (gone.ignored === 0) found.missing.set(gone.path, gone);
 }

@@ -50,6 +50,7 @@ export async function reconcileProject(
   const { git, rules, walk } = await lookAtTree(context, heads);
   if (!isStillRoot(root, project)) return await reconcileProject(context, cause, progress);
   context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
+  context.cover?.coverUnborn(walk.unborn);
   const { rows, ...compared } = await compareFolder(context, '', walk.files);
   const seenGone = hasHeadMoved(heads, git) ? seenSince(context, project.lastVerifiedAt) : [];
   // Where nothing is gone, as when a project is indexed for the first time, git need not be asked.

@@ -52,6 +52,8 @@ export interface WalkResult {
   withTaken: string[];
   /** Folders below the root that a repository begins with (see project-git.ts). */
   repositories: string[];
+  /** Folders with a .git that is no repository yet: git makes it before what is in it. */
+  unborn: string[];
   /** How many entries each rule file ignores; what is below an ignored folder that is not entered is not counted. */
   ignored: Map<string, number>;
 }
@@ -67,6 +69,8 @@ export interface FolderCover {
   uncover(folder: string): void;
   /** Only these folders are left. */
   retain(walked: ReadonlySet<string>): void;
+  /** What is to become a repository at these folders: somebody has to see when it is one. */
+  coverUnborn(folders: readonly string[]): void;
   /** HEAD of the root's repository, and of those that begin at these folders and nowhere else; before it is read. */
   coverHeads(folders: readonly string[]): void;
 }
@@ -125,6 +129,7 @@ class Walk {
     skippedCount: 0,
     withTaken: [],
     repositories: [],
+    unborn: [],
     ignored: new Map(),
   };
   readonly #root: string;
@@ -184,8 +189,7 @@ class Walk {
   visit(folder: EnteredFolder, entry: Entry): OpenFolder | null {
     const path = folder.path === '' ? entry.name : `${folder.path}/${entry.name}`;
     const isDirectory = entry.isDirectory();
-    if (entry.name === '.git' && folder.path !== '' && repositoryAt(this.#at(folder.path)) !== null)
-      this.result.repositories.push(folder.path);
+    if (entry.name === '.git') this.#noteRepository(folder.path, isDirectory);
     if (isDirectory && isTakenName(entry.name)) this.result.withTaken.push(folder.path);
     const source = this.#rules.ignoredBy(path, isDirectory, folder.within);
     if (source !== null && !(isDirectory && this.#rules.isEntered(path, source))) {
@@ -197,6 +201,12 @@ class Walk {
     else if (isDirectory) return { path, within: this.#rules.within(path, source), above: folder.device };
     else this.#look(path, folder.device);
     return null;
+  }
+
+  #noteRepository(folder: string, isDirectory: boolean): void {
+    if (repositoryAt(this.#at(folder)) === null) {
+      if (isDirectory) this.result.unborn.push(folder);
+    } else if (folder !== '') this.result.repositories.push(folder);
   }
 
   #look(path: string, device: WalkedDevice): void {

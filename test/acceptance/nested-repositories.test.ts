@@ -139,6 +139,25 @@ test('a repository below the root has rules of its own, those around it end ther
   );
 });
 
+test('a folder .git that becomes a repository only later is noticed when it does', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ '.gitignore': '*.log\n', 'x.log': 'x\n', 'plain/a.log': 'a\n' });
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  // As git makes it, if somebody looks in between.
+  for (const top of [root, join(root, 'plain')]) mkdirSync(join(top, '.git'));
+  await daemon.call('wait_until_fresh', { project_id });
+  assert.deepEqual(await daemon.paths(project_id), ['.gitignore']);
+  git(repositoryIn(root), 'add', '--force', 'x.log');
+  await waitFor('what the root’s tracks is content', async () =>
+    (await daemon.paths(project_id)).includes('x.log'),
+  );
+  git(repositoryIn(join(root, 'plain')), 'add', '--all', '--force');
+  await waitFor('what the inner one tracks is content', async () =>
+    (await daemon.paths(project_id)).includes('plain/a.log'),
+  );
+});
+
 test('a repository that is put elsewhere takes its HEAD along', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ 'a.py': 'a = 1\n' });

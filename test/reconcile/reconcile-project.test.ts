@@ -449,6 +449,7 @@ test('a root that comes back while another one is looked at stays the one that w
     },
     uncover: (): void => undefined,
     coverHeads: (): void => undefined,
+    coverUnborn: (): void => undefined,
     retain: (): void => undefined,
   };
   const outcome = await reconcileProject({ ...project.context(), cover }, 'seen');

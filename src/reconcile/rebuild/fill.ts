@@ -168,7 +168,13 @@ function lostContents(index: IndexDatabase): Loss[] {
 
 function lostRows(index: IndexDatabase, { named }: Salvaged): Loss[] {
   return named.flatMap(({ projectId, path }) => {
-    const isKnown = index.sql('SELECT 1 FROM files WHERE project_id = ? AND path = ?').get(projectId, path);
+    // File systems are named in an index that looks the same.
+    const isKnown = index
+      .sql(
+        `SELECT 1 FROM files WHERE project_id = @projectId AND path = @path
+         UNION SELECT 1 FROM devices WHERE project_id = @projectId AND identity = @path`,
+      )
+      .get({ projectId, path });
     const rootDir = projectById(index, projectId)?.rootDir ?? null;
     if (isKnown !== undefined || (rootDir !== null && isAt(rootDir, path))) return [];
     const reason = 'its row was in a damaged page of the index; neither the disk nor a backup has the file';

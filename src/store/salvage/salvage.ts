@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3';
+import { relativePathProblem } from '../../base/paths.js';
 import { Slicer } from '../../base/waiting.js';
 import type { ProgressListener, Work } from '../../base/progress.js';
 import { isProven } from '../contents.js';
@@ -215,7 +216,8 @@ class Rescue {
     if (typeof first !== 'string') return;
     if (owner === projectsIndex && values.length === 2) this.#projectIds.set(rowId, first);
     if (owner === rootsIndex && values.length === 2) this.#roots.set(rowId, first);
-    if (owner === pathsIndex && values.length === 3 && typeof path === 'string' && first.length === 36)
+    const isPath = typeof path === 'string' && relativePathProblem(path) === null;
+    if (owner === pathsIndex && values.length === 3 && isPath && first.length === 36)
       this.#statement('INSERT OR IGNORE INTO temp.named VALUES (?, ?)').run(first, path);
   }
 

@@ -1,5 +1,5 @@
 import { type FSWatcher, lstatSync, watch } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { errnoOf, messageOf } from '../../base/errors.js';
 import { isWithin } from '../../base/paths.js';
 import { findRepository, repositoryAt } from '../../reconcile/git-program.js';
@@ -20,6 +20,11 @@ export interface TreeWatchOptions {
   onLost: (reason: string) => void;
 }
 
+/** Where a HEAD lies, or will lie. */
+interface WatchedHead extends WatchedFolder {
+  isBorn: boolean;
+}
+
 interface WatchedFolder {
   watch: FSWatcher;
   ino: number;
@@ -36,7 +41,7 @@ export class TreeWatch implements FolderCover {
   readonly #options: TreeWatchOptions;
   readonly #folders = new Map<string, WatchedFolder>();
   /** By where a HEAD lies, absolute. */
-  readonly #heads = new Map<string, WatchedFolder>();
+  readonly #heads = new Map<string, WatchedHead>();
   #problem: string | null = null;
   readonly #unlisten: () => void;
 
@@ -97,7 +102,16 @@ export class TreeWatch implements FolderCover {
     ];
     const gitDirs = new Set(repositories.filter((one) => one !== null).map(({ gitDir }) => gitDir));
     this.#retainHeads(gitDirs);
-    for (const gitDir of gitDirs) this.#watchHead(gitDir);
+    for (const gitDir of gitDirs) this.#watchHead(gitDir, true);
+  }
+
+  coverUnborn(folders: readonly string[]): void {
+    for (const folder of folders) {
+      const top = `${this.#options.rootDir}/${folder}`;
+      this.#watchHead(join(top, '.git'), false);
+      // It became one before it was watched.
+      if (repositoryAt(top) !== null) this.#options.onDoubt();
+    }
   }
 
   stop(): void {
@@ -119,20 +133,21 @@ export class TreeWatch implements FolderCover {
     this.#options.onPath(child === null ? folder : folder === '' ? child : `${folder}/${child}`);
   }
 
-  #watchHead(gitDir: string): void {
+  #watchHead(gitDir: string, isBorn: boolean): void {
     try {
       const { ino } = lstatSync(gitDir);
       const known = this.#heads.get(gitDir);
-      if (known !== undefined && !known.suspect && known.ino === ino) return;
+      if (known !== undefined && !known.suspect && known.ino === ino && known.isBorn === isBorn) return;
       known?.watch.close();
-      const entry: WatchedFolder = {
+      const entry: WatchedHead = {
         watch: watch(gitDir, (_event, name) => {
           if (name === basename(gitDir)) entry.suspect = true;
-          if (name === 'HEAD' || entry.suspect) this.#options.onDoubt();
+          if (name === 'HEAD' || entry.suspect || !isBorn) this.#options.onDoubt();
           else if (name === 'index') this.#options.onGit();
         }),
         ino,
         suspect: false,
+        isBorn,
       };
       entry.watch.on('error', () => entry.watch.close());
       this.#heads.set(gitDir, entry);
