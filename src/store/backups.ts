@@ -4,7 +4,8 @@ import { basename, dirname, join } from 'node:path';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { syncPath } from '../base/sync-path.js';
 import { checkFile } from './check-thread.js';
-import { IndexDatabase } from './index-database.js';
+import { causeInWords, IndexDatabase } from './index-database.js';
+import { copySound } from './replace-index.js';
 
 /** Backups that are kept in the state directory. */
 const backupsKept = 7;
@@ -36,7 +37,7 @@ export async function backup(
 ): Promise<Backup> {
   const folder = to === null ? backupFolder(index) : dirname(to);
   if (to === null) await mkdir(folder, { recursive: true, mode: 0o700 });
-  const path = to ?? join(folder, `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`);
+  const path = to ?? join(folder, nameOf(now));
   assertFree(path);
   await removeLeftOvers(folder);
   const partial = `${path}.partial`;
@@ -53,6 +54,43 @@ export async function backup(
     // What is left of it where it failed, and what reading it has made.
     for (const end of ['', '-wal', '-shm']) await unlink(`${partial}${end}`).catch(ignoreErrno('ENOENT'));
   }
+}
+
+/**
+ * Backs up an index that an older version wrote, before its schema is changed. No process may have it open.
+ * @param longStep runs what holds the event loop for as long as the file takes to be read
+ * @throws CodekeepError INDEX_UNAVAILABLE where it cannot be backed up: then it must not be changed
+ */
+export async function backupBeforeMigration(
+  indexPath: string,
+  now: number,
+  longStep: <T>(work: () => T) => T,
+): Promise<string> {
+  const folder = join(dirname(indexPath), 'backups');
+  const path = join(folder, nameOf(now));
+  const partial = `${path}.partial`;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await removeLeftOvers(folder);
+    await copySound(indexPath, partial, longStep);
+    await syncPath(partial);
+    await rename(partial, path);
+    await syncPath(folder);
+    await dropSurplus(folder);
+    return path;
+  } catch (error) {
+    throw new CodekeepError(
+      'INDEX_UNAVAILABLE',
+      `The index is of an older version, and could not be backed up before it is brought up to date: ${causeInWords(error)}.`,
+      'Nothing was changed. Free some space in the state directory; it is tried again by itself.',
+    );
+  } finally {
+    for (const end of ['', '-wal', '-shm']) await unlink(`${partial}${end}`).catch(ignoreErrno('ENOENT'));
+  }
+}
+
+function nameOf(now: number): string {
+  return `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`;
 }
 
 /** @throws CodekeepError INVALID_PARAMS where there is no such folder, TARGET_FILE_EXISTS */

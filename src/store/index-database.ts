@@ -163,6 +163,22 @@ function assertFilled(db: Database.Database): void {
   throw isGone(db.name);
 }
 
+/** Whether opening it would change its schema. What cannot be read is for `open` to say. */
+export function isOlder(path: string): boolean {
+  if ((sizeOf(path) ?? 0) === 0) return false;
+  try {
+    const db = new Database(path, { readonly: true, fileMustExist: true });
+    try {
+      const version = Number(db.pragma('user_version', { simple: true }));
+      return version > 0 && version < migrations.length;
+    } finally {
+      db.close();
+    }
+  } catch {
+    return false;
+  }
+}
+
 function migrate(db: Database.Database): void {
   const apply = db.transaction(() => {
     const version = Number(db.pragma('user_version', { simple: true }));

@@ -11,7 +11,7 @@ import {
   type WorkerOptions,
 } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
-import { unlessAborted } from '../base/waiting.js';
+import { unlessAborted, within } from '../base/waiting.js';
 import type { WorkerType } from '../contract/fields.js';
 import { contract } from '../contract/index.js';
 import type { MethodDefinition } from '../contract/method.js';
@@ -104,13 +104,15 @@ export class Supervisor {
    * Ends what an earlier supervisor left, then starts index_service and waits for it, however often it has to
    * be started: nothing else may open the index before it has brought the schema up to date. Only the end of the
    * daemon interrupts it.
-   * @param onUseful called once index_service is ready or has failed for the first time
+   * @param onUseful called once index_service is ready, has failed for the first time, or takes long
    */
   async begin(onUseful: () => void): Promise<void> {
     await this.#fleet.begin();
     this.hold.assertNotEnding();
     const slot = this.slots.index_service;
-    await slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    const starting = slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    // A backup before a new schema may take longer.
+    await within(this.config.worker_start_timeout * 1_000, starting);
     onUseful();
     // By now the first answers have gone out.
     await this.logs.open();

@@ -135,6 +135,19 @@ export class WorkerHost {
     }
   }
 
+  /**
+   * Does what may keep the worker from being ready for longer than the start timeout.
+   * @param longestMs beyond so much it is taken for hung
+   */
+  async longStart<T>(longestMs: number, work: () => Promise<T>): Promise<T> {
+    this.send({ type: 'step', longestMs });
+    try {
+      return await work();
+    } finally {
+      this.send({ type: 'step', longestMs: this.start.config.worker_hang_timeout * 1_000 });
+    }
+  }
+
   #receive(body: WorkerBody, message: ToWorker): void {
     switch (message.type) {
       case 'stop':

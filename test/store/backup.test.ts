@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
+import Database from 'better-sqlite3';
 import * as fc from 'fast-check';
-import { IndexDatabase } from '#src/store/index-database.js';
-import { backup, surplusOf } from '#src/store/backups.js';
+import { IndexDatabase, isOlder } from '#src/store/index-database.js';
+import { backup, backupBeforeMigration, surplusOf } from '#src/store/backups.js';
 import { checkStructure, lastMaintenance, recordMaintenance } from '#src/store/maintenance.js';
+import { migrations } from '#src/store/schema.js';
 import { startScript, temporaryFolder } from '../harness/folder.js';
 import { within } from '../harness/waiting.js';
 import { addContent, countRows, openIndex } from './index-fixture.js';
@@ -123,4 +125,29 @@ test('what was last done to the database is remembered', async (t) => {
   await index.write(() => recordMaintenance(index, 'check', 'ok', 8));
   assert.deepEqual(lastMaintenance(index, 'check'), { at: 8, outcome: 'ok' });
   assert.equal(lastMaintenance(index, 'backup'), undefined);
+});
+
+test('before its schema is changed, an index of an older version is backed up; where that fails, it stays as it is', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'index.db');
+  const older = new Database(path);
+  for (const migration of migrations.slice(0, 3)) older.exec(migration);
+  older.pragma('user_version = 3');
+  older.pragma('journal_mode = WAL');
+  older.close();
+  assert.equal(isOlder(path), true);
+  const made = await backupBeforeMigration(path, 1, (work) => work());
+  assert.equal(isOlder(made), true, 'the copy is of the older version');
+  IndexDatabase.open(path).close();
+  assert.equal(isOlder(path), false);
+  const names = readdirSync(join(folder, 'backups')).filter((name) => name.endsWith('.db'));
+  assert.deepEqual(names, [basename(made)]);
+  const other = join(temporaryFolder(t), 'index.db');
+  copyFileSync(made, other);
+  writeFileSync(join(dirname(other), 'backups'), 'in the way');
+  await assert.rejects(
+    backupBeforeMigration(other, 2, (work) => work()),
+    { code: 'INDEX_UNAVAILABLE' },
+  );
+  assert.equal(isOlder(other), true);
 });

@@ -4,8 +4,8 @@ import type { IndexQuestion } from '../../base/ipc.js';
 import type { IndexMethod } from '../../contract/index.js';
 import { sleep } from '../../base/waiting.js';
 import { InHand } from '../../reconcile/in-hand.js';
-import { backup } from '../../store/backups.js';
-import { IndexDatabase, isCorrupt } from '../../store/index-database.js';
+import { backup, backupBeforeMigration } from '../../store/backups.js';
+import { IndexDatabase, isCorrupt, isOlder } from '../../store/index-database.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
 import { replacedPath, settleReplacing } from '../../store/replace-index.js';
@@ -23,12 +23,22 @@ import { Upkeep } from './upkeep.js';
 
 const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is not running' } as const;
 
+/** A backup before a new schema reads and writes all of it: an hour (ms) is for hundreds of gigabytes. */
+const startMaxMs = 3_600_000;
+
 /** Somebody who removes the index while it is open is told within so long (ms). */
 const placeCheckMs = 2_000;
 
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
 export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
   await settleReplacing(host.indexPath);
+  if (isOlder(host.indexPath)) {
+    const path = await host.longStart(
+      startMaxMs,
+      async () => await backupBeforeMigration(host.indexPath, Date.now(), (work) => work()),
+    );
+    host.log('info', `the index is of an older version, and is backed up before it is changed: ${path}`);
+  }
   const index = IndexDatabase.open(host.indexPath);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
   const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
