@@ -51,8 +51,7 @@ export async function backup(
     if (to === null && problems.length === 0) await dropSurplus(folder);
     return { path, bytes: (await stat(path)).size, problems };
   } finally {
-    // What is left of it where it failed, and what reading it has made.
-    for (const end of ['', '-wal', '-shm']) await unlink(`${partial}${end}`).catch(ignoreErrno('ENOENT'));
+    await removeCopy(partial);
   }
 }
 
@@ -85,8 +84,14 @@ export async function backupBeforeMigration(
       'Nothing was changed. Free some space in the state directory; it is tried again by itself.',
     );
   } finally {
-    for (const end of ['', '-wal', '-shm']) await unlink(`${partial}${end}`).catch(ignoreErrno('ENOENT'));
+    await removeCopy(partial);
   }
+}
+
+/** What is left of one that failed, and what reading it has made. */
+async function removeCopy(path: string): Promise<void> {
+  for (const end of ['', '-wal', '-shm'])
+    await unlink(`${path}${end}`).catch(ignoreErrno('ENOENT', 'ENOTDIR'));
 }
 
 function nameOf(now: number): string {
