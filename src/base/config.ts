@@ -79,6 +79,12 @@ export const configSchema = z.strictObject({
     .max(2_592_000)
     .default(86_400)
     .describe('Seconds between two checks of the index for damage that nobody asked for; 0: none'),
+  scrub_period: z
+    .number()
+    .min(0)
+    .max(31_536_000)
+    .default(2_592_000)
+    .describe('Seconds in which the repair worker proves every stored content by its hash; 0: never'),
   log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   socket_group: z
     .string()

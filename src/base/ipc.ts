@@ -207,6 +207,15 @@ export interface RepairRound {
   rounds: number;
   lastRound: { checked: number; repaired: number; skipped: number } | null;
   haltedReason: string | null;
+  /** How far the pass over all contents is; null: it has not begun, or is not wanted. */
+  scrub: {
+    checked: number;
+    total: number;
+    mended: number;
+    damaged: number;
+    /** Of the last whole pass; milliseconds since 1970. */
+    endedAt: number | null;
+  } | null;
 }
 
 /** What a worker says about itself when it is ready. */

@@ -74,6 +74,16 @@ const repairStatus = status.extend({
   rounds: count,
   last_round: z.object({ checked: count, repaired: count, skipped: count }).nullable(),
   halted_reason: z.string().nullable(),
+  scrub: z
+    .object({
+      checked: count,
+      total: count,
+      mended: count,
+      damaged: count.describe('That neither disk nor versions nor a backup has'),
+      last_pass_ended_at: timestamp.nullable(),
+    })
+    .nullable()
+    .describe('How far the pass is that proves every stored content in the course of scrub_period'),
 });
 
 export const startWorker = defineMethod({

@@ -3,6 +3,7 @@ import { messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import { hashesAfter, renderContent } from './contents.js';
 import { type IndexDatabase, isCorrupt } from './index-database.js';
+import { placesOf } from './scrub.js';
 import { tableShapes } from './salvage/shapes.js';
 
 const problemsMax = 100;
@@ -49,12 +50,22 @@ export async function checkContents(
     for (const sha256 of page) {
       const rendering = renderContent(index, sha256);
       if ('problem' in rendering && problems.length < problemsMax)
-        problems.push(`content ${sha256}: ${rendering.problem}`);
+        problems.push(`content ${sha256}${pathWith(index, sha256)}: ${rendering.problem}`);
       checked += 1;
       after = sha256;
       await slicer.breathe();
     }
     if (page.length < 20) return { problems, checked };
+  }
+}
+
+/** People know a file by its path: of several with this content the first. */
+function pathWith(index: IndexDatabase, hash: string): string {
+  try {
+    const [place] = placesOf(index, hash);
+    return place === undefined ? '' : ` (${place.path})`;
+  } catch {
+    return '';
   }
 }
 

@@ -261,4 +261,21 @@ export const migrations: readonly string[] = [
   ALTER TABLE repair_actions ADD COLUMN marks TEXT;         -- JSON of the row's marks before it (Marks of store/files.ts)
   ALTER TABLE repair_actions ADD COLUMN placed TEXT;        -- JSON of the stamp of what it placed in the project
   `,
+  // The pass over all contents that proves them, and what it found.
+  `
+  CREATE TABLE scrub (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    after    TEXT NOT NULL,                               -- contents.sha256 of the last one that was looked at
+    checked  INTEGER NOT NULL,                            -- in this pass
+    mended   INTEGER NOT NULL,                            -- in this pass
+    begun_at INTEGER NOT NULL,
+    ended_at INTEGER                                      -- when the last whole pass ended; NULL: none has
+  ) STRICT;
+  -- What is damaged, and what neither disk nor versions nor a backup has.
+  CREATE TABLE damaged_contents (
+    sha256   TEXT PRIMARY KEY,
+    problem  TEXT NOT NULL,
+    found_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -36,7 +36,7 @@ export interface SupervisorOptions {
 
 type Slots = { readonly [K in WorkerKind]: WorkerSlot<K> };
 
-const noRound: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
+const noRound: RepairRound = { rounds: 0, lastRound: null, haltedReason: null, scrub: null };
 
 /**
  * Owns every worker process. It never opens the index and never walks a project: whatever could block is in

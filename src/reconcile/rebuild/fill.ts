@@ -1,5 +1,4 @@
 import { messageOf } from '../../base/errors.js';
-import { sha256 } from '../../base/hash.js';
 import { presenceAt } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
@@ -15,14 +14,10 @@ import {
 } from '../../store/projects.js';
 import { AttachedBackup } from '../../store/salvage/attached-backup.js';
 import type { ProjectTrace, Salvaged } from '../../store/salvage/salvage.js';
-import { oneTokenTree } from '../../syntax/green-tree.js';
-import { decodeSource } from '../../syntax/source.js';
-import { encodeTree } from '../../syntax/tree-codec.js';
 import { adoptVersions } from '../adopt-versions.js';
-import { readWhole } from '../index-file.js';
 import { rootMarkOf } from '../project-root.js';
 import { defaultVersionDir } from '../version-dir.js';
-import { VersionStore } from '../version-store.js';
+import { contentOnDisk } from './sources.js';
 
 /** What nothing could bring back. */
 export interface Loss {
@@ -63,7 +58,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
 }
 
 /** @returns whether rows of a backup were added */
-function fromBackups({ index, backups, log }: FillOptions, isIncomplete: boolean): boolean {
+function fromBackups({ index, backups, log, now }: FillOptions, isIncomplete: boolean): boolean {
   let needsRows = isIncomplete;
   for (const path of backups) {
     const missing = missingContents(index);
@@ -71,7 +66,10 @@ function fromBackups({ index, backups, log }: FillOptions, isIncomplete: boolean
     try {
       AttachedBackup.use(index, path, (backup) => {
         if (needsRows) backup.addRows();
-        for (const { sha256: hash } of missingContents(index)) backup.addContent(hash);
+        for (const { sha256: hash, size } of missingContents(index)) {
+          const tree = backup.treeOf(hash);
+          if (tree !== null) putContent(index, { sha256: hash, size, tree, extractor: null }, now());
+        }
       });
       needsRows = false;
     } catch (error) {
@@ -135,24 +133,12 @@ function forgetForeign(index: IndexDatabase): void {
 async function fromDisk({ index, signal, progress, now }: FillOptions): Promise<void> {
   const slicer = new Slicer(signal);
   const missing = missingContents(index);
-  for (const [position, { sha256: hash, projectId, path, size }] of missing.entries()) {
+  for (const [position, { sha256: hash, ...place }] of missing.entries()) {
     progress('fill', position + 1, missing.length);
     await slicer.breathe();
-    const project = projectById(index, projectId);
-    if (project === undefined) continue;
-    const places = [`${project.rootDir}/${path}`, new VersionStore(index, project).pathOf(path)];
-    const bytes = places.map((place) => bytesAt(place, hash, size)).find((found) => found !== null);
-    if (bytes === undefined || bytes === null) continue;
-    const tree = encodeTree(oneTokenTree(decodeSource(bytes), 'no_grammar'));
-    await index.write(() =>
-      putContent(index, { sha256: hash, size: bytes.length, tree, extractor: null }, now()),
-    );
+    const content = contentOnDisk(index, hash, place);
+    if (content !== null) await index.write(() => putContent(index, content, now()));
   }
-}
-
-function bytesAt(absolute: string, hash: string, size: number): Buffer | null {
-  const reading = readWhole(absolute, Math.max(size, 1));
-  return reading.kind === 'content' && sha256(reading.bytes) === hash ? reading.bytes : null;
 }
 
 /** What is still in the project is indexed again from there, whatever it is by now. */

@@ -56,16 +56,10 @@ export class AttachedBackup {
       .all({ table }) as string[];
   }
 
-  /** Adds the content where the backup has it whole. */
-  addContent(hash: string): boolean {
-    const { db } = this.#index;
-    const row = db.prepare('SELECT tree FROM backup.contents WHERE sha256 = ?').get(hash) as
+  /** The stored tree of a content, where the backup has it whole. */
+  treeOf(hash: string): Buffer | null {
+    const row = this.#index.db.prepare('SELECT tree FROM backup.contents WHERE sha256 = ?').get(hash) as
       { tree: Buffer } | undefined;
-    if (row === undefined || !isProven(row.tree, hash)) return false;
-    db.prepare(
-      `INSERT INTO main.contents (sha256, size, tree, added_at)
-       SELECT sha256, size, tree, added_at FROM backup.contents WHERE sha256 = ?`,
-    ).run(hash);
-    return true;
+    return row !== undefined && isProven(row.tree, hash) ? row.tree : null;
   }
 }

@@ -1,5 +1,5 @@
 import { CodekeepError } from '../../base/errors.js';
-import { type WorkerKind, workerKinds, type WorkerOptions } from '../../base/ipc.js';
+import { type RepairRound, type WorkerKind, workerKinds, type WorkerOptions } from '../../base/ipc.js';
 import type { WorkerType } from '../../contract/fields.js';
 import type { Params, Result } from '../../contract/index.js';
 import type { StopResult, WorkerStatus } from '../../contract/workers.js';
@@ -14,6 +14,7 @@ type WorkerMethodName =
   | 'start_repair_worker'
   | 'stop_repair_worker'
   | 'repair_worker_status';
+type RepairStatus = Result<'repair_worker_status'>;
 type WorkerMethods = { [N in WorkerMethodName]: (params: Params<N>) => Promise<Result<N>> };
 
 export function workerMethods(supervisor: Supervisor, sampler: UsageSampler): WorkerMethods {
@@ -30,10 +31,20 @@ export function workerMethods(supervisor: Supervisor, sampler: UsageSampler): Wo
     start_repair_worker: async (options) => await startWorker(supervisor, 'repair', options),
     stop_repair_worker: async ({ timeout, force }) => await stopWorker(supervisor, 'repair', timeout, force),
     async repair_worker_status() {
-      const { rounds, lastRound, haltedReason } = supervisor.repairRound;
-      return { ...(await status('repair')), rounds, last_round: lastRound, halted_reason: haltedReason };
+      const { rounds, lastRound, haltedReason, scrub } = supervisor.repairRound;
+      return {
+        ...(await status('repair')),
+        rounds,
+        last_round: lastRound,
+        halted_reason: haltedReason,
+        scrub: scrub === null ? null : wireScrub(scrub),
+      };
     },
   };
+}
+
+function wireScrub({ endedAt, ...counts }: NonNullable<RepairRound['scrub']>): RepairStatus['scrub'] {
+  return { ...counts, last_pass_ended_at: endedAt === null ? null : new Date(endedAt).toISOString() };
 }
 
 async function startWorker(

@@ -3,11 +3,13 @@ import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { causeInWords, IndexDatabase } from '../../store/index-database.js';
 import { copySound, replaceIndex } from '../../store/replace-index.js';
+import { countContents, damagedContents, scrubState } from '../../store/scrub.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
 import { rebuildIndex } from './rebuild.js';
 import { repairRound } from './round.js';
 import { RoundMemory } from './round-memory.js';
 import { projectsInScope } from './scope.js';
+import { Scrub } from './scrub.js';
 import { repairDatabase } from './task.js';
 import { undoRepair } from './undo.js';
 
@@ -17,6 +19,9 @@ const checkMaxMs = 3_600_000;
 /** Tasks that put another index in the place of the one that is there. */
 const replacing: ReadonlySet<string> = new Set(['restore_backup', 'rebuild_database']);
 
+/** Damaged contents that are counted. */
+const damagedShownMax = 1_000;
+
 /** The background repair loop; started with a task, the same code repairs once and ends. */
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
   const { start } = host;
@@ -25,9 +30,11 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
   const isReplacing = replacing.has(start.task?.method ?? '');
   let opened = isReplacing ? null : IndexDatabase.openExisting(host.indexPath);
   const indexOf = (): IndexDatabase => (opened ??= IndexDatabase.openExisting(host.indexPath));
-  const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null };
+  const state: RepairRound = { rounds: 0, lastRound: null, haltedReason: null, scrub: null };
+  const scrub = new Scrub(host);
   const memory = new RoundMemory();
   let watcherRunning = start.watcherRunning;
+  let told: string | null = null;
 
   const round = async (): Promise<void> => {
     const tally = { checked: 0, repaired: 0, skipped: 0 };
@@ -53,6 +60,20 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
     host.send({ type: 'repair_round', round: state });
   };
 
+  /** Damage that nothing mends is told to people. */
+  const tellScrub = (index: IndexDatabase): void => {
+    const { checked, mended, endedAt } = scrubState(index, Date.now());
+    const damaged = damagedContents(index, damagedShownMax).length;
+    state.scrub = { checked, total: countContents(index), mended, damaged, endedAt };
+    host.send({ type: 'repair_round', round: state });
+    const reason =
+      damaged === 0
+        ? null
+        : `${damaged} contents of the index are damaged, and nothing else has them: "codekeep check --deep" names them`;
+    if (reason !== told) host.send({ type: 'trouble', reason });
+    told = reason;
+  };
+
   return {
     requests: {
       repair_database: async (request, call) => await repairDatabase(indexOf(), request, call),
@@ -75,6 +96,8 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
       while (!host.signal.aborted) {
         try {
           await round();
+          await scrub.step(indexOf(), pauseMs);
+          tellScrub(indexOf());
         } catch (error) {
           if (host.signal.aborted) break;
           state.haltedReason = causeInWords(error);

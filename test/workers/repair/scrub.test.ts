@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { scrubCount } from '#src/workers/repair/scrub.js';
+import type { Daemon } from '../../harness/daemon.js';
+import { Sandbox } from '../../harness/sandbox.js';
+import { waitFor } from '../../harness/waiting.js';
+
+test('a pass takes its period, whatever the pauses between its steps are', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 2_000_000 }),
+      fc.integer({ min: 1_000, max: 60_000 }),
+      fc.integer({ min: 3_600_000, max: 31_536_000_000 }),
+      (total, pauseMs, periodMs) => {
+        const step = scrubCount(total, pauseMs, periodMs);
+        assert.ok(step >= 1 && step <= 1_000);
+        const passMs = Math.ceil(total / step) * pauseMs;
+        // In time, as far as a step may take so many; and not in a tenth of it, but where there are few.
+        if (step < 1_000) assert.ok(passMs <= periodMs + pauseMs, `${passMs}`);
+        if (step > 10) assert.ok(passMs >= periodMs * 0.9 - pauseMs, `${passMs}`);
+      },
+    ),
+  );
+});
+
+async function status(daemon: Daemon): Promise<{ mended: number; damaged: number; ended: string | null }> {
+  const { scrub } = await daemon.call('repair_worker_status');
+  return {
+    mended: scrub?.mended ?? 0,
+    damaged: scrub?.damaged ?? 0,
+    ended: scrub?.last_pass_ended_at ?? null,
+  };
+}
+
+/** Flips a bit in the stored tree of a file. */
+function damage(daemon: Daemon, path: string): void {
+  daemon.sql((db) => {
+    const row = db
+      .prepare('SELECT sha256, tree FROM contents WHERE sha256 = (SELECT sha256 FROM files WHERE path = ?)')
+      .get(path) as { sha256: string; tree: Buffer };
+    const tree = Buffer.from(row.tree);
+    tree.writeUInt8(tree.readUInt8(tree.length - 3) ^ 4, tree.length - 3);
+    db.prepare('UPDATE contents SET tree = ? WHERE sha256 = ?').run(tree, row.sha256);
+  });
+}
+
+test('damaged contents are found and mended from the disk, the versions or a backup, and what nothing has is said', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const names = ['disk.py', 'version.py', 'backup.py', 'lost.py', 'sound.py'];
+  const root = await sandbox.project(Object.fromEntries(names.map((name) => [name, `name = '${name}'\n`])));
+  const daemon = await sandbox.startDaemon({
+    config: { autostart: [], scrub_period: 1, backup_interval: 0 },
+  });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  for (const path of ['version.py', 'backup.py', 'lost.py'])
+    await daemon.call('delete_file', { project_id, path });
+  for (const path of ['backup.py', 'lost.py'])
+    unlinkSync(join(daemon.stateDir, 'versions', project_id, path));
+  // The backup is whole but for what it never had.
+  const lost = daemon.sql((db) =>
+    db.prepare('SELECT sha256 FROM files WHERE path = ?').pluck().get('lost.py'),
+  );
+  damage(daemon, 'lost.py');
+  await daemon.call('backup_database');
+  for (const path of ['disk.py', 'version.py', 'backup.py']) damage(daemon, path);
+  await daemon.call('start_repair_worker', { poll_interval: 1 });
+  await waitFor('what can be mended is', async () => {
+    const { ok, problems } = await daemon.call('check_database', { deep: true });
+    return !ok && problems.length === 1 && problems[0]?.includes(`${String(lost)} (lost.py)`) === true;
+  });
+  await waitFor('the pass has ended', async () => (await status(daemon)).ended !== null);
+  for (const path of ['version.py', 'backup.py']) {
+    const { content } = await daemon.call('get_file', { project_id, path });
+    assert.equal(content, `name = '${path}'\n`);
+  }
+  await waitFor('health says what is damaged', async () =>
+    (await daemon.call('health')).problems.some(({ reason }) =>
+      reason.startsWith('1 contents of the index are damaged'),
+    ),
+  );
+  // It is back: somebody had it elsewhere.
+  writeFileSync(join(root, 'lost.py'), "name = 'lost.py'\n");
+  await waitFor('it is mended', async () => (await status(daemon)).damaged === 0);
+  assert.equal((await daemon.call('check_database', { deep: true })).ok, true);
+});
+
+test('a pass goes on where it was when the worker is started again', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const files = Object.fromEntries(
+    Array.from({ length: 12 }, (_, number) => [`f${number}.txt`, `${number}\n`]),
+  );
+  const root = await sandbox.project(files);
+  // One content a step.
+  const daemon = await sandbox.startDaemon({ config: { autostart: [], scrub_period: 31_536_000 } });
+  await daemon.addProject(root);
+  const checked = async (): Promise<number> =>
+    (await daemon.call('repair_worker_status')).scrub?.checked ?? 0;
+  await daemon.call('start_repair_worker', { poll_interval: 1 });
+  await waitFor('some are looked at', async () => (await checked()) >= 2);
+  await daemon.call('stop_repair_worker');
+  const before = await checked();
+  await daemon.call('start_repair_worker', { poll_interval: 1 });
+  await waitFor('it goes on', async () => (await checked()) > before);
+  assert.ok((await checked()) >= before);
+});
