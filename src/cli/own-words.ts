@@ -7,6 +7,7 @@ const commands: Readonly<Record<string, string>> = {
   list_deleted_files: 'deleted',
   list_jobs: 'jobs',
   list_projects: 'status',
+  move_project: 'move',
   rebuild_database: 'rebuild',
   repair_database: 'repair',
   restore_backup: 'restore-backup',

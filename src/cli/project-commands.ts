@@ -21,8 +21,24 @@ export function addProjectCommands(program: Command): void {
       await withClient(
         flags,
         (client) => client.call('add_project', params),
-        ({ created, root_dir, project_id }) =>
-          print`${created ? 'added' : 'known already'}: ${root_dir} (${project_id})`,
+        ({ created, root_dir, project_id, adopted }) => {
+          print`${created ? 'added' : 'known already'}: ${root_dir} (${project_id})`;
+          if (adopted > 0)
+            print`${adopted} deleted files were found in its versions: "codekeep deleted" lists them`;
+        },
+      );
+    });
+  program
+    .command('move')
+    .description('Say where a project is that was moved: what is known of it and its versions are kept')
+    .argument('<dir>', 'the root folder that it had', parseFolder)
+    .argument('<new-dir>', 'the one that it has now', parseFolder)
+    .action(async (dir: string, newDir: string, flags: CommonFlags) => {
+      const params = { root_dir: resolve(dir), new_root_dir: resolve(newDir) };
+      await withClient(
+        flags,
+        (client) => client.call('move_project', params),
+        ({ root_dir, project_id }) => print`moved: ${project_id} is at ${root_dir} now`,
       );
     });
   program

@@ -20,6 +20,7 @@ export const contract = {
   add_project: projects.addProject,
   list_projects: projects.listProjects,
   remove_project: projects.removeProject,
+  move_project: projects.moveProject,
   update_indexes: projects.updateIndexes,
   get_project_status: projects.getProjectStatus,
   wait_until_fresh: projects.waitUntilFresh,

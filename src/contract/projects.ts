@@ -34,7 +34,10 @@ export const addProject = defineMethod({
       .describe('Where deleted files go, relative to root_dir; in the state directory by default'),
     name: z.string().min(1).max(200).optional().describe("For people; the folder's name by default"),
   }),
-  result: project.extend({ created: z.boolean() }),
+  result: project.extend({
+    created: z.boolean(),
+    adopted: count.describe('Deleted files of which only the versions still knew: they can be had again'),
+  }),
 });
 
 export const listProjects = defineMethod({
@@ -50,6 +53,19 @@ export const removeProject = defineMethod({
   summary: "Forget a project's index rows; every file and every version stays on disk.",
   params: z.strictObject(projectFields).refine(namesProject, projectRequired),
   result: z.object({ removed: z.literal(true), project_id: z.string() }),
+});
+
+export const moveProject = defineMethod({
+  owner: 'index',
+  writes: true,
+  summary: 'Say where a project is that was moved: its id, what is known of it, and its versions are kept.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      new_root_dir: z.string().startsWith('/', 'is not absolute').describe('The folder that it is in now'),
+    })
+    .refine(namesProject, projectRequired),
+  result: project,
 });
 
 export const updateIndexes = defineMethod({

@@ -19,7 +19,7 @@ export async function acceptDeletions(context: IndexingContext, isDry: boolean):
   const missing = await missingRows(context);
   if (!isStillRoot(root, project)) return await acceptDeletions(context, isDry);
   if (isDry) return missing;
-  await index.write(() => setRoot(index, project.id, root.mark), signal);
+  await index.write(() => setRoot(index, project, root.mark), signal);
   Object.assign(project, root.mark);
   await retireMissing(context, missing, { rules: null, causeOf: () => 'asked' });
   return missing;

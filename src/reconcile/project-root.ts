@@ -3,7 +3,8 @@ import { isEmptyFolder } from '../base/empty-folder.js';
 import { CodekeepError, errnoOf } from '../base/errors.js';
 import { identityOf } from '../base/mounts.js';
 import { shellWord } from '../base/shell-word.js';
-import type { Project, RootMark } from '../store/projects.js';
+import type { IndexDatabase } from '../store/index-database.js';
+import { type Project, requireProject, type RootMark } from '../store/projects.js';
 
 /**
  * What is known of a project's root folder: the one that was registered, another one under its name (as the bare place
@@ -67,6 +68,23 @@ export function assertRegisteredRoot(root: RootState): void {
     "The project's root folder is another one than was registered.",
     'Mount the right one, then call again; if this is it, call accept_deletions first. Nothing was changed.',
   );
+}
+
+/**
+ * The project as the index has it by now.
+ * @throws CodekeepError ROOT_UNAVAILABLE where it was moved since somebody began to look after it: nothing at its old place
+ *   says anything of it; PROJECT_NOT_FOUND
+ */
+export function projectAtItsPlace({
+  index,
+  project: known,
+}: {
+  index: IndexDatabase;
+  project: Pick<Project, 'id' | 'rootDir'>;
+}): Project {
+  const project = requireProject(index, { project_id: known.id });
+  if (project.rootDir === known.rootDir) return project;
+  throw rootUnavailable(`the project was moved to ${project.rootDir}`);
 }
 
 /** So many files (and more than a fifth of the project) missing at once are looked at with suspicion. */

@@ -2,7 +2,6 @@ import { isEmptyFolder } from '../base/empty-folder.js';
 import { splitPath } from '../base/paths.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
 import { activeFilesBelow, countFiles, fileByPath, type FileRow } from '../store/files.js';
-import { requireProject } from '../store/projects.js';
 import { headMarks } from '../store/repositories.js';
 import { rulesOf } from './bounds.js';
 import { compareFolder, wholeRows } from './compare-walk.js';
@@ -10,7 +9,7 @@ import { retireMissing } from './deletion.js';
 import { type IgnoreRules, isRuling } from './ignore-rules.js';
 import { type IndexingContext, indexSettling } from './index-paths.js';
 import { hasHeadMoved, nestedIn, readGitBelow } from './project-git.js';
-import { inspectRoot, judgeRoot, rootUnavailable } from './project-root.js';
+import { inspectRoot, judgeRoot, projectAtItsPlace, rootUnavailable } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
 import { walkTree } from './walk.js';
 
@@ -28,7 +27,7 @@ export async function reconcilePaths(
   paths: readonly string[],
 ): Promise<PathsOutcome> {
   const { index, signal } = context;
-  const project = requireProject(index, { project_id: context.project.id });
+  const project = projectAtItsPlace(context);
   if (paths.some(isRuling)) return { ...nothing(), needsReconcile: true };
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);

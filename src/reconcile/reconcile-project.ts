@@ -10,7 +10,7 @@ import {
   setTracked,
 } from '../store/files.js';
 import { changedFolders, putFolders } from '../store/folders.js';
-import { requireProject, setRoot, setVerified } from '../store/projects.js';
+import { setRoot, setVerified } from '../store/projects.js';
 import { headMarks, type HeadMarks, replaceHeads } from '../store/repositories.js';
 import { replaceUnprotected } from '../store/unprotected.js';
 import { rulesOf } from './bounds.js';
@@ -28,7 +28,14 @@ import {
   type ProjectGit,
   readGitBelow,
 } from './project-git.js';
-import { inspectRoot, isStillRoot, judgeRoot, type RootState, rootUnavailable } from './project-root.js';
+import {
+  inspectRoot,
+  isStillRoot,
+  judgeRoot,
+  projectAtItsPlace,
+  type RootState,
+  rootUnavailable,
+} from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
 import { type WalkResult, walkTree } from './walk.js';
 
@@ -43,7 +50,7 @@ export async function reconcileProject(
   progress?: IndexProgress,
 ): Promise<ReconcileOutcome> {
   const { index, signal, now } = context;
-  const project = requireProject(index, { project_id: context.project.id });
+  const project = projectAtItsPlace(context);
   const root = inspectRoot(project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const heads = headMarks(index, project.id);
@@ -166,6 +173,6 @@ async function acceptRoot({ index, project, signal }: IndexingContext, root: Roo
   if (root.kind === 'unavailable') return;
   const isKnown = root.kind === 'verified' && project.rootIdentity === root.mark.rootIdentity;
   if (isKnown && project.rootDev === root.mark.rootDev) return;
-  await index.write(() => setRoot(index, project.id, root.mark), signal);
+  await index.write(() => setRoot(index, project, root.mark), signal);
   Object.assign(project, root.mark);
 }

@@ -1,9 +1,10 @@
-import { readdirSync, realpathSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CodekeepError, errnoOf } from '../base/errors.js';
 import { isWithin } from '../base/paths.js';
 import { PlacingProblems } from '../base/placing-problem.js';
 import { presenceAt } from '../base/presence.js';
+import type { Project } from '../store/projects.js';
 
 /** All that is in one that was made before there was a marker: a folder a project, and what hides them from git. */
 const ownNames = /^(?:[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|\.gitignore)$/u;
@@ -79,4 +80,49 @@ function badVersionDir(versionDir: string, problem: string, hint: string): Codek
   return new CodekeepError('INVALID_PARAMS', `version_dir ${versionDir} ${problem}.`, hint, {
     issues: [{ param: 'version_dir', message: problem }],
   });
+}
+
+/** A file beside a project's copies that says whose they are, should the index be lost. */
+export function projectNoteName(id: string): string {
+  return `${id}.json`;
+}
+
+export function projectNote({ id, rootDir }: Pick<Project, 'id' | 'rootDir'>): string {
+  return `${JSON.stringify({ project_id: id, root_dir: rootDir })}\n`;
+}
+
+/**
+ * The project whose copies a versions directory has, and that was at this root; the last of several. Null where there is
+ * none that nobody knows any more.
+ */
+export function abandonedProject(
+  versionDir: string,
+  rootDir: string,
+  isKnown: (id: string) => boolean,
+): string | null {
+  const found: { id: string; at: number }[] = [];
+  for (const name of namesIn(versionDir)) {
+    const id = /^(?<id>[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\.json$/u.exec(name)?.groups?.['id'];
+    if (id === undefined || isKnown(id)) continue;
+    const path = join(versionDir, name);
+    if (textAt(path) === projectNote({ id, rootDir })) found.push({ id, at: lstatSync(path).mtimeMs });
+  }
+  found.sort((a, b) => b.at - a.at);
+  return found[0]?.id ?? null;
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+export function textAt(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
 }

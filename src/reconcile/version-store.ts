@@ -17,7 +17,7 @@ import type { IndexDatabase } from '../store/index-database.js';
 import { isFurnished, noteFurnished, type Project } from '../store/projects.js';
 import type { FileRow } from '../store/files.js';
 import { imageWith } from './image.js';
-import { versionsMarker } from './version-dir.js';
+import { projectNote, projectNoteName, textAt, versionsMarker } from './version-dir.js';
 
 /** The part of a project that its versions need. */
 export type VersionedProject = Pick<Project, 'id' | 'rootDir' | 'versionDir'>;
@@ -87,6 +87,12 @@ export class VersionStore {
       try {
         await furnish(folder, versionsMarker, 'Copies of deleted files, kept by codekeep.\n');
         if (isInside) await furnish(folder, '.gitignore', '*\n');
+        const note = projectNoteName(id);
+        if (textAt(folder.at(note)) !== projectNote(this.#project)) {
+          // It was moved since.
+          await unlink(folder.at(note)).catch(ignoreErrno('ENOENT'));
+          await furnish(folder, note, projectNote(this.#project));
+        }
         // Another one that is at the same may not have come to it yet: until then its absence proves nothing.
         const hasMarker = presenceAt(folder.at(versionsMarker)) === 'file';
         if (hasMarker && !isFurnished(this.#index, versionDir))

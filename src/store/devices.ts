@@ -30,3 +30,13 @@ export function deviceIdOf(
   if (row === undefined) throw new Error('an upsert gave no row');
   return row.id;
 }
+
+/** What lay on the file system of the root lies on this one by now. */
+export function rehouse(index: IndexDatabase, projectId: string, deviceId: number): void {
+  index
+    .sql(
+      `UPDATE files SET device_id = @deviceId WHERE project_id = @projectId AND device_id IN
+         (SELECT id FROM devices WHERE project_id = @projectId AND folder = '' AND id <> @deviceId)`,
+    )
+    .run({ projectId, deviceId });
+}

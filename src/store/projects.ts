@@ -99,14 +99,42 @@ export function insertProject(index: IndexDatabase, project: NewProject, now: nu
     );
 }
 
-/** Accepts another folder as the project's root, after somebody decided that it is the right one. */
-export function setRoot(index: IndexDatabase, id: string, root: RootMark): void {
+/**
+ * Accepts another folder as the project's root, after somebody decided that it is the right one. One that was moved
+ * meanwhile is left alone.
+ */
+export function setRoot(
+  index: IndexDatabase,
+  { id, rootDir }: Pick<Project, 'id' | 'rootDir'>,
+  root: RootMark,
+): void {
   index
     .sql(
-      `UPDATE projects SET root_dev = CAST(? AS INTEGER), root_ino = CAST(? AS INTEGER), root_identity = ?
-       WHERE id = ?`,
+      `UPDATE projects SET root_dev = CAST(@rootDev AS INTEGER), root_ino = CAST(@rootIno AS INTEGER),
+         root_identity = @rootIdentity WHERE id = @id AND root_dir = @rootDir`,
     )
-    .run(root.rootDev, root.rootIno, root.rootIdentity, id);
+    .run({ ...root, id, rootDir });
+}
+
+/** The project is elsewhere by now; what earlier repairs did there can still be undone. */
+export function relocateProject(
+  index: IndexDatabase,
+  { id, versionDir: before }: Pick<Project, 'id' | 'versionDir'>,
+  place: RootMark & Pick<Project, 'rootDir' | 'versionDir' | 'name'>,
+): void {
+  index
+    .sql(
+      `UPDATE projects SET root_dir = @rootDir, version_dir = @versionDir, name = @name,
+         root_dev = CAST(@rootDev AS INTEGER), root_ino = CAST(@rootIno AS INTEGER), root_identity = @rootIdentity
+       WHERE id = @id`,
+    )
+    .run({ ...place, id });
+  index
+    .sql(
+      `UPDATE repair_runs SET root_dir = @rootDir,
+         version_dir = CASE version_dir WHEN @before THEN @versionDir ELSE version_dir END WHERE project_id = @id`,
+    )
+    .run({ rootDir: place.rootDir, versionDir: place.versionDir, before, id });
 }
 
 /** Every versions directory that was ever used, absolute: ours, and never content. */

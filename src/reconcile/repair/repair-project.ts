@@ -131,7 +131,7 @@ export async function executeRepair(options: RepairOptions, planned: PlannedRepa
   const run = { runId: options.runId, projectId: project.id };
   const intents = await index.write(() => {
     if (root.kind === 'replaced' && context.rootDoubt === null && isStillRoot(root, project))
-      setRoot(index, project.id, root.mark);
+      setRoot(index, project, root.mark);
     return openRun(index, { ...run, origin: options.origin }, project, plan.actions, now());
   });
   const closed = new ClosedFolders();

@@ -161,6 +161,7 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     add_project: forward('add_project'),
     list_projects: forward('list_projects'),
     remove_project: forward('remove_project'),
+    move_project: forward('move_project'),
     get_project_status: forward('get_project_status'),
     accept_deletions: forward('accept_deletions'),
     list_unprotected: forward('list_unprotected'),

@@ -61,7 +61,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
     const projects = new Map(listProjects(index).map((project) => [project.id, project]));
     const moved: string[] = [];
     for (const [id, watcher] of watchers) {
-      if (projects.has(id)) continue;
+      if (projects.get(id)?.rootDir === watcher.rootDir) continue;
       watchers.delete(id);
       moved.push(watcher.rootDir);
       await watcher.stop();

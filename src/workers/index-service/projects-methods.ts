@@ -3,11 +3,14 @@ import { realpathSync } from 'node:fs';
 import { basename, isAbsolute } from 'node:path';
 import { CodekeepError, errnoOf } from '../../base/errors.js';
 import { isWithin } from '../../base/paths.js';
+import { shellWord } from '../../base/shell-word.js';
 import type { Result } from '../../contract/index.js';
 import { acceptDeletions } from '../../reconcile/accept.js';
+import { adoptVersions } from '../../reconcile/adopt-versions.js';
+import { isMovedTo, moveProject } from '../../reconcile/move-project.js';
 import { OwnFiles } from '../../reconcile/own-files.js';
 import { inspectRoot, rootMarkOf } from '../../reconcile/project-root.js';
-import { defaultVersionDir, resolveVersionDir } from '../../reconcile/version-dir.js';
+import { abandonedProject, defaultVersionDir, resolveVersionDir } from '../../reconcile/version-dir.js';
 import { countChunks } from '../../store/derived.js';
 import { countFiles } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -18,6 +21,7 @@ import {
   type NewProject,
   noteVersionDir,
   type Project,
+  projectById,
   requireProject,
   versionDirs,
 } from '../../store/projects.js';
@@ -33,6 +37,7 @@ type ProjectMethods = Pick<
   | 'add_project'
   | 'list_projects'
   | 'remove_project'
+  | 'move_project'
   | 'get_project_status'
   | 'accept_deletions'
   | 'list_unprotected'
@@ -41,14 +46,22 @@ type ProjectMethods = Pick<
 export function projectMethods(context: IndexContext, parsing: Parsing): ProjectMethods {
   const { index, host } = context;
   return {
-    async add_project({ root_dir, version_dir, name }) {
-      const project = inspectNewProject(index, host.start.stateDir, root_dir, version_dir, name);
+    async add_project({ root_dir, version_dir, name }, call) {
+      const { stateDir } = host.start;
+      const project = inspectNewProject(index, stateDir, root_dir, version_dir, name);
+      for (const other of listProjects(index)) {
+        const known = { index, project: other, stateDir, signal: call.signal };
+        if (await isMovedTo(known, project)) throw wasMoved(other, project);
+      }
       const known = await register(index, project);
       if (known !== null && version_dir !== undefined && known.versionDir !== project.versionDir)
         throw otherVersionDir(known);
       if (known === null) host.send({ type: 'projects_changed' });
       const { id } = known ?? project;
-      return { ...wireProject(requireProject(index, { project_id: id })), created: known === null };
+      const added = requireProject(index, { project_id: id });
+      const adopted =
+        known === null ? await adoptVersions(indexingContext(context, parsing, added, call.signal)) : [];
+      return { ...wireProject(added), created: known === null, adopted: adopted.length };
     },
     list_projects: () => ({ projects: listProjects(index).map(wireProject) }),
     async remove_project(reference) {
@@ -56,6 +69,13 @@ export function projectMethods(context: IndexContext, parsing: Parsing): Project
       await index.write(() => deleteProject(index, id));
       host.send({ type: 'projects_changed' });
       return { removed: true, project_id: id };
+    },
+    async move_project({ new_root_dir, ...reference }, call) {
+      const project = requireProject(index, reference);
+      const { stateDir } = host.start;
+      await moveProject({ index, project, stateDir, signal: call.signal }, new_root_dir);
+      host.send({ type: 'projects_changed' });
+      return wireProject(requireProject(index, { project_id: project.id }));
     },
     get_project_status(reference, call) {
       const project = requireProject(index, reference);
@@ -141,13 +161,14 @@ function inspectNewProject(
   const ours = [realPathOf(stateDir), ...versionDirs(index)];
   if (real === '/' || ours.some((folder) => isWithin(folder, real)) || new OwnFiles(ours).hold(real))
     throw badRoot('cannot be a project', 'Give a folder of your own files.');
+  const versions =
+    versionDir === undefined
+      ? defaultVersionDir(stateDir)
+      : resolveVersionDir(real, versionDir, stateDir, versionDirs(index));
   return {
-    id: randomUUID(),
+    id: abandonedProject(versions, real, (id) => projectById(index, id) !== undefined) ?? randomUUID(),
     rootDir: real,
-    versionDir:
-      versionDir === undefined
-        ? defaultVersionDir(stateDir)
-        : resolveVersionDir(real, versionDir, stateDir, versionDirs(index)),
+    versionDir: versions,
     name: name ?? basename(real),
     ...mark,
   };
@@ -163,6 +184,15 @@ function realPathOf(rootDir: string): string {
       'Check the path and its permissions, then call again.',
     );
   }
+}
+
+function wasMoved(known: Project, { rootDir }: NewProject): CodekeepError {
+  return new CodekeepError(
+    'INVALID_PARAMS',
+    `${rootDir} is the project that was at ${known.rootDir} (${known.id}).`,
+    `move_project takes what is known of it along: "codekeep move ${shellWord(known.rootDir)} ${shellWord(rootDir)}". For a project without a past call remove_project for that one first.`,
+    { issues: [{ param: 'root_dir', message: `was at ${known.rootDir}` }], project_id: known.id },
+  );
 }
 
 /** Copies that were made already would be left behind. */

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { codekeep } from '../harness/command.js';
+import { pathsOf } from '../harness/repairs.js';
+import { manyFiles, Sandbox } from '../harness/sandbox.js';
+import { treeHash } from '../harness/trees.js';
+import { waitFor } from '../harness/waiting.js';
+
+const files = manyFiles(30);
+
+for (const versions of ['elsewhere', 'below the root'] as const)
+  for (const how of ['renamed', 'put on another disk'] as const)
+    test(`a project that was ${how} keeps its id, what was deleted, and its versions ${versions}`, async (t) => {
+      const sandbox = await Sandbox.create(t);
+      const root = await sandbox.project({ ...files, 'old.py': 'old = 1\n', 'undone.py': 'u = 1\n' });
+      const before = treeHash(root);
+      const daemon = await sandbox.startDaemon();
+      const options = versions === 'elsewhere' ? {} : { version_dir: 'data/versions' };
+      const { project_id } = await daemon.addProject(root, options);
+      await daemon.call('delete_file', { project_id, path: 'old.py' });
+      await daemon.stopWorkers('file_watcher');
+      unlinkSync(join(root, 'undone.py'));
+      const { run_id } = await daemon.repair({ project_id });
+      await daemon.call('start_worker', { worker_type: 'file_watcher' });
+      await daemon.call('wait_until_fresh', { project_id });
+      const moved = sandbox.path('moved');
+      if (how === 'put on another disk' && !sandbox.mount(moved, '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs'))
+        return t.skip('no tmpfs can be mounted here');
+      if (how === 'renamed') renameSync(root, moved);
+      else {
+        cpSync(root, moved, { recursive: true, preserveTimestamps: true });
+        rmSync(root, { recursive: true });
+      }
+      if (how === 'renamed') {
+        const { message, hint } = await daemon.refusal('add_project', { root_dir: moved });
+        assert.match(`${message} ${hint}`, new RegExp(`was at ${root}.*codekeep move ${root} ${moved}`, 'u'));
+      }
+      const done = await codekeep(sandbox, 'move', root, moved, '--socket', daemon.socket);
+      assert.equal(done.status, 0, done.stderr);
+      assert.equal(done.stdout, `moved: ${project_id} is at ${moved} now\n`);
+      await waitFor('it is watched there', async () => {
+        const { freshness } = await daemon.call('get_project_status', { root_dir: moved });
+        return freshness === 'fresh';
+      });
+      assert.equal((await daemon.call('wait_until_fresh', { project_id })).freshness, 'fresh');
+      assert.equal((await daemon.paths(project_id)).length, 31);
+      writeFileSync(join(moved, 'new.py'), 'n = 1\n');
+      await waitFor('what is new is followed', async () =>
+        (await daemon.paths(project_id)).includes('new.py'),
+      );
+      unlinkSync(join(moved, 'new.py'));
+      await waitFor('what goes is followed', async () =>
+        (await daemon.paths(project_id, true)).includes('new.py'),
+      );
+      assert.deepEqual(await daemon.paths(project_id, true), ['new.py', 'old.py']);
+      await daemon.call('restore_deleted_files', { project_id, paths: ['old.py'] });
+      if (versions === 'below the root') rmSync(join(moved, 'data'), { recursive: true });
+      assert.equal(treeHash(moved), before);
+      const undone = await daemon.call('undo_repair', { run_id });
+      assert.ok('undone' in undone);
+      if (how === 'renamed') assert.deepEqual(pathsOf(undone.undone), ['undone.py']);
+      assert.equal(existsSync(root), false, 'nothing is made at the old place');
+    });
+
+test('a project is moved only to where it is, and while nothing of it is where it was', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(files);
+  const other = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  await daemon.addProject(other);
+  const copy = sandbox.path('copy');
+  cpSync(root, copy, { recursive: true });
+  const refused = async (new_root_dir: string): Promise<string> =>
+    (await daemon.refusal('move_project', { project_id, new_root_dir })).message;
+  assert.match(await refused(copy), /which is still there/u);
+  renameSync(root, sandbox.path('away'));
+  assert.match(await refused(other), /is the project [\da-f-]+ already/u);
+  assert.match(await refused(sandbox.path('nothing')), /cannot be read/u);
+  assert.match(await refused(join(daemon.stateDir, 'logs')), /cannot be a project/u);
+  mkdirSync(sandbox.path('empty'));
+  assert.match(await refused(sandbox.path('empty')), /has 0 of the project's 30 files/u);
+  // Another folder is no project that was moved, whatever number the disk gives it.
+  const { created } = await daemon.call('add_project', { root_dir: sandbox.path('empty') });
+  assert.equal(created, true);
+  const { root_dir } = await daemon.call('move_project', { project_id, new_root_dir: copy });
+  assert.equal(root_dir, copy);
+  assert.equal((await daemon.call('wait_until_fresh', { project_id })).freshness, 'fresh');
+  assert.deepEqual(await daemon.paths(project_id, true), []);
+});
+
+test('after the state directory was lost, a versions directory gives its deleted files back', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({
+    ...files,
+    'd/gone.py': 'gone = 1\n',
+    'twice.py': 'first = 1\n',
+    'back.py': 'b = 1\n',
+  });
+  const versions = sandbox.path('versions');
+  const first = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await first.addProject(root, { version_dir: versions });
+  await first.call('delete_file', { project_id, path: 'd/gone.py' });
+  await first.call('delete_file', { project_id, path: 'twice.py' });
+  await first.call('delete_file', { project_id, path: 'back.py' });
+  writeFileSync(join(root, 'twice.py'), 'second = 1\n');
+  await first.call('update_indexes', { project_id });
+  await first.call('delete_file', { project_id, path: 'twice.py' });
+  await first.stop();
+  rmSync(first.stateDir, { recursive: true });
+  writeFileSync(join(root, 'back.py'), 'b = 2\n');
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { status, stdout } = await codekeep(
+    sandbox,
+    'add',
+    root,
+    '--version-dir',
+    versions,
+    '--socket',
+    daemon.socket,
+  );
+  assert.equal(status, 0);
+  assert.match(stdout, /^2 deleted files were found in its versions/mu);
+  const again = await daemon.addProject(root);
+  assert.equal(again.project_id, project_id);
+  assert.deepEqual(await daemon.paths(project_id, true), ['d/gone.py', 'twice.py']);
+  await daemon.call('restore_deleted_files', { project_id, path_prefix: '' });
+  assert.equal(readFileSync(join(root, 'd/gone.py'), 'utf8'), 'gone = 1\n');
+  assert.equal(readFileSync(join(root, 'twice.py'), 'utf8'), 'second = 1\n');
+  assert.equal(readFileSync(join(root, 'back.py'), 'utf8'), 'b = 2\n');
+  const { totals } = await daemon.repair({ project_id });
+  assert.equal(totals['restore_from_cst'], 0);
+});
