@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { repairListMax } from '../contract/database.js';
-import type { Result } from '../contract/index.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { type ExitStatus, exitStatus, print, printTable, shownMax } from './output.js';
 import { parseFolder, shownPath } from './paths.js';
+import { allActions, projectsOf, type RepairReport, ReportFile } from './repair-report.js';
 import { causeText } from './text.js';
 import { callWithProgress } from './progress.js';
 import { printRebuilt } from './rebuild.js';
@@ -19,6 +19,7 @@ interface RepairFlags extends CommonFlags {
   versionDir?: string;
   deletedSince?: string;
   plan?: string;
+  report?: string;
 }
 
 export function addRepair(program: Command): void {
@@ -29,6 +30,7 @@ export function addRepair(program: Command): void {
     .option('--dry-run', 'only say what would be done')
     .option('--deleted-since <time>', 'take what a watcher marked deleted since then for lost, such as 10m')
     .option('--plan <run>', 'do exactly what this dry run said, or nothing where that changed')
+    .option('--report <file>', 'write what was mended, what not, and why; JSON where it ends in .json')
     .option('--force', 'what is missing shall come back, although the root folder is another one')
     .option('--no-resume', 'leave the workers stopped afterwards')
     .option('--version-dir <dir>', "look for versions here instead of the project's own folder")
@@ -42,33 +44,26 @@ export function addRepair(program: Command): void {
         force: flags.force ?? false,
         resume_workers: flags.resume,
       };
-      await withClient(
-        flags,
-        (client) => callWithProgress(client, 'repair_database', params),
-        printReport,
-        statusOf,
-      );
+      const file = flags.report === undefined ? null : new ReportFile(flags.report);
+      try {
+        await withClient(
+          flags,
+          async (client) => {
+            const report = await callWithProgress(client, 'repair_database', params);
+            if (file !== null) file.write(report, await allActions(client, report));
+            return report;
+          },
+          printReport,
+          statusOf,
+        );
+      } finally {
+        file?.close();
+      }
+      file?.assertWritten();
     });
 }
 
-type RepairReport = Exclude<Result<'repair_database'>, { job_id: string }>;
-type Frame = Pick<
-  RepairReport,
-  | 'run_id'
-  | 'dry_run'
-  | 'workers_stopped'
-  | 'workers_resumed'
-  | 'workers_not_resumed'
-  | 'backup_path'
-  | 'rebuilt'
-  | 'message'
-  | 'duration_ms'
->;
-type ProjectReport = Omit<Extract<RepairReport, { project_id: string }>, keyof Frame>;
-
-function projectsOf(report: RepairReport): readonly ProjectReport[] {
-  return 'projects' in report ? report.projects : [report];
-}
+type ProjectReport = ReturnType<typeof projectsOf>[number];
 
 /** A dry run foresees what would be left. */
 function statusOf(report: RepairReport): ExitStatus {
