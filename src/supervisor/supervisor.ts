@@ -21,7 +21,7 @@ import { Fleet } from './lifecycle/fleet.js';
 import { workerProgram } from './lifecycle/launch.js';
 import type { StopOutcome } from './lifecycle/stop-worker.js';
 import type { WorkerProcess } from './lifecycle/worker-process.js';
-import { type SlotOwner, WorkerSlot } from './lifecycle/worker-slot.js';
+import { type SlotOwner, StoppedMeanwhile, WorkerSlot } from './lifecycle/worker-slot.js';
 import { LogFiles } from './logs/log-files.js';
 import { Reconciles } from './reconciles.js';
 import type { EventSink } from './subscriptions.js';
@@ -189,9 +189,10 @@ export class Supervisor {
     await Promise.all(started);
   }
 
-  /** A worker that was not ready yet when a repair or the end of the daemon stopped it did not fail. */
+  /** A worker that was not ready yet when somebody, a repair or the end of the daemon stopped it did not fail. */
   #logStartFailure(error: unknown): void {
-    this.log(this.hold.isFree ? 'error' : 'info', messageOf(error));
+    const isFailure = this.hold.isFree && !(error instanceof StoppedMeanwhile);
+    this.log(isFailure ? 'error' : 'info', messageOf(error));
   }
 
   /**

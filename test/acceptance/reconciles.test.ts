@@ -129,6 +129,7 @@ test('a repair keeps out what writes, before anything is written, and whoever wa
     ['update_indexes', { project_id: project.project_id }],
     ['wait_until_fresh', { root_dir: root }],
     ['remove_project', { root_dir: root }],
+    ['move_project', { root_dir: root, new_root_dir: other }],
     ['accept_deletions', { root_dir: root }],
     ['delete_file', { root_dir: root, path: 'folder0/file0.py' }],
     ['restore_deleted_files', { root_dir: root, paths: ['folder0/file0.py'] }],

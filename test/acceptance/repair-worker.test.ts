@@ -134,6 +134,8 @@ test('what cannot be restored is remembered and reported, and does not stop the 
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(files);
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  // The scrub names what is damaged.
+  daemon.mayLogErrors = true;
   const project = await daemon.addProject(root);
   daemon.sql((db) =>
     db

@@ -1,33 +1,43 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { failAt, killAt } from '../fault/cut-off-repair.js';
+import { failAt, killAt, killTwice } from '../fault/disturb.js';
+import type { OperationName } from '../fault/operations.js';
 import { hasStrace } from '../harness/strace.js';
 
-/** A quick selection; test/fault/kill-everywhere.fault.ts has the others. */
-const points: [syscall: string, nth: number][] = [
-  ['link', 1],
-  ['link', 6],
-  ['unlink', 3],
-  ['fsync', 4],
-  ['fchmod', 9],
-  ['mkdir', 4],
-  ['pwrite64', 8],
+/** A quick selection; test/fault/everywhere.fault.ts has the others. */
+const points: [operation: OperationName, syscall: string, nth: number][] = [
+  ['repair', 'link', 1],
+  ['repair', 'link', 6],
+  ['repair', 'fsync', 4],
+  ['repair', 'fchmod', 9],
+  ['repair', 'pwrite64', 8],
+  ['undo', 'unlink', 3],
+  ['undo', 'pwrite64', 8],
+  ['delete', 'rename', 2],
+  ['backup', 'rename', 1],
+  ['rebuild', 'rename', 2],
+  ['restore', 'rename', 2],
 ];
 
-for (const [syscall, nth] of points) {
-  test(`a repair that is killed at ${syscall} ${nth} is finished by the next one`, async (t) => {
+for (const [operation, syscall, nth] of points) {
+  test(`a ${operation} that is killed at ${syscall} ${nth} is finished by the next one`, async (t) => {
     if (!hasStrace()) return t.skip('strace is not installed');
-    assert.ok(await killAt(t, syscall, nth), 'the call was never made');
+    assert.ok(await killAt(t, operation, syscall, nth), 'the call was never made');
   });
 }
 
-for (const [syscall, error] of [
-  ['link', 'ENOSPC'],
-  ['fsync', 'EIO'],
+for (const [operation, syscall, error] of [
+  ['repair', 'link', 'ENOSPC'],
+  ['repair', 'fsync', 'EIO'],
+  ['rebuild', 'pwrite64', 'ENOSPC'],
 ] as const) {
-  test(`a ${syscall} that fails with ${error} costs one action, and the next repair makes up for it`, async (t) => {
+  test(`a ${syscall} that fails with ${error} in a ${operation} loses nothing, and the next one makes up for it`, async (t) => {
     if (!hasStrace()) return t.skip('strace is not installed');
-    const { failed } = await failAt(t, syscall, error, '5');
-    assert.ok(failed.length > 0);
+    assert.notEqual((await failAt(t, operation, syscall, error, '5')).code, 0);
   });
 }
+
+test('a repair that is killed while it is finished is finished by the one after it', async (t) => {
+  if (!hasStrace()) return t.skip('strace is not installed');
+  assert.ok(await killTwice(t, 'repair', ['link', 4], ['unlink', 2]), 'a call was never made');
+});

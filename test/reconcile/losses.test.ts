@@ -162,7 +162,7 @@ test('a damaged page of the index costs the files on it: all others come back, a
   const { problems, checked } = await checkContents(project.index);
   assert.equal(checked, paths.length);
   assert.deepEqual(
-    new Set(problems.map((problem) => /^content (\w+): /u.exec(problem)?.[1])),
+    new Set(problems.map((problem) => /^content (\w+) \(/u.exec(problem)?.[1])),
     new Set([...away].map((path) => project.row(path).sha256)),
   );
 });

@@ -26,6 +26,13 @@ export function isOfDamage(exit: LastExit | null): boolean {
   return exit !== null && saysDamage(exit.reason);
 }
 
+/** Somebody stopped it before it was ready: it did not fail. */
+export class StoppedMeanwhile extends CodekeepError {
+  constructor(kind: WorkerKind) {
+    super('WORKER_START_ERROR', `${kind} was stopped while it started.`, 'Start it again.');
+  }
+}
+
 /** What a slot needs from the supervisor. */
 export interface SlotOwner {
   startTimeoutMs: number;
@@ -209,11 +216,7 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
   }
 
   #stoppedMeanwhile(): CodekeepError {
-    return new CodekeepError(
-      'WORKER_START_ERROR',
-      `${this.kind} was stopped while it started.`,
-      'Start it again.',
-    );
+    return new StoppedMeanwhile(this.kind);
   }
 
   #cannotEnd({ pid }: WorkerProcess<K>): CodekeepError {

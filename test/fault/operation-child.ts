@@ -1,0 +1,101 @@
+/**
+ * `operation-child.js OPERATION INDEX [PATH...]`: does one thing that changes an index or a project, as the worker that does it
+ * would; status 1 where something failed. What an earlier one that was killed left is finished first.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { deleteFile } from '#src/reconcile/delete-file.js';
+import { fill } from '#src/reconcile/rebuild/fill.js';
+import { reconcileProject } from '#src/reconcile/reconcile-project.js';
+import { executeRepair, planRepair } from '#src/reconcile/repair/repair-project.js';
+import { recoverRuns } from '#src/reconcile/repair/recover.js';
+import { executeUndo, planUndo } from '#src/reconcile/repair/undo.js';
+import { backup, backupsBeside } from '#src/store/backups.js';
+import { IndexDatabase } from '#src/store/index-database.js';
+import { listRuns } from '#src/store/journal.js';
+import { listProjects, type Project } from '#src/store/projects.js';
+import { copySound, replaceIndex, settleReplacing } from '#src/store/replace-index.js';
+import { salvage } from '#src/store/salvage/salvage.js';
+import { createParser } from '#src/syntax/parser.js';
+
+const [operation = '', indexPath = '', ...paths] = process.argv.slice(2);
+const stateDir = dirname(indexPath);
+const work = { signal: new AbortController().signal, progress: () => undefined };
+const maxFileBytes = 100_000;
+
+async function withIndex(
+  run: (index: IndexDatabase, project: Project) => Promise<boolean>,
+): Promise<boolean> {
+  await settleReplacing(indexPath);
+  const index = IndexDatabase.open(indexPath);
+  try {
+    await recoverRuns({ index, now: Date.now, ...work });
+    const [project] = listProjects(index);
+    if (project === undefined) throw new Error('the index has no project');
+    return await run(index, project);
+  } finally {
+    index.close();
+  }
+}
+
+/** Each says whether all of it succeeded. */
+const operations: Record<string, () => Promise<boolean>> = {
+  repair: async () =>
+    await withIndex(async (index, project) => {
+      const choice = { runId: randomUUID(), origin: 'command', force: false, deletedSince: null } as const;
+      const options = { index, ...choice, now: Date.now, ...work };
+      const { errors } = await executeRepair(options, await planRepair(options, project));
+      return errors.length === 0;
+    }),
+  undo: async () =>
+    await withIndex(async (index, { id }) => {
+      const run = listRuns(index, id, 100).find(({ origin }) => origin === 'command');
+      const planned = run === undefined ? null : await planUndo(index, run, work.signal);
+      if (planned === null || planned.actions.length === 0) return true;
+      const { errors } = await executeUndo({ index, now: Date.now, ...work }, randomUUID(), planned);
+      return errors.length === 0;
+    }),
+  delete: async () =>
+    await withIndex(async (index, project) => {
+      const parser = createParser();
+      const context = { index, parser, project, stateDir, maxFileBytes, now: Date.now, signal: work.signal };
+      // As a daemon does when it starts: what was taken aside by one that was killed is put back.
+      await reconcileProject(context, 'unseen');
+      let isWhole = true;
+      for (const path of paths)
+        if (existsSync(join(project.rootDir, path)))
+          await deleteFile(context, path).catch(() => (isWhole = false));
+      parser.close();
+      return isWhole;
+    }),
+  backup: async () =>
+    await withIndex(async (index) => (await backup(index, Date.now())).problems.length === 0),
+  rebuild: async () => {
+    await replaceIndex(indexPath, Date.now(), async (path) => {
+      const salvaged = await salvage(indexPath, path, work);
+      const index = IndexDatabase.open(path);
+      try {
+        const backups = await backupsBeside(indexPath);
+        const log = (): undefined => undefined;
+        await fill({ index, stateDir, backups, maxFileBytes, now: Date.now, log, ...work }, salvaged);
+      } finally {
+        index.close();
+      }
+    });
+    return true;
+  },
+  restore: async () => {
+    const [copy = ''] = paths;
+    await replaceIndex(
+      indexPath,
+      Date.now(),
+      async (path) => await copySound(copy, path, (check) => check()),
+    );
+    return true;
+  },
+};
+
+const run = operations[operation];
+if (run === undefined) throw new Error(`no operation ${operation}`);
+process.exitCode = (await run()) ? 0 : 1;
