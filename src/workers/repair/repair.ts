@@ -57,7 +57,6 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
     state.rounds += 1;
     state.lastRound = tally;
     state.haltedReason = halted.length > 0 ? halted.join('; ') : null;
-    host.send({ type: 'repair_round', round: state });
   };
 
   /** Damage that nothing mends is told to people. */
