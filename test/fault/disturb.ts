@@ -10,10 +10,10 @@ import { type Ending, type OperationName, type World, worlds } from './operation
 const child = join(import.meta.dirname, 'operation-child.js');
 
 /** How much was tried, for who runs all of it. */
-export const tried = { kills: 0, pairs: 0, failures: 0 };
+export const tried = { kills: 0, pairs: 0, failures: 0, powerLosses: 0 };
 
 /** @param injection what strace is to do; null: nothing */
-async function runIn(name: OperationName, world: World, injection: string | null): Promise<Ending> {
+export async function runIn(name: OperationName, world: World, injection: string | null): Promise<Ending> {
   const command = [process.execPath, child, name, world.indexPath, ...world.parameters];
   const strace = injection === null ? [] : ['strace', '-qq', ...injecting(injection)];
   const [program = '', ...parameters] = [...strace, ...command];
@@ -25,11 +25,11 @@ async function runIn(name: OperationName, world: World, injection: string | null
   return { code, signal };
 }
 
-function wasKilled({ code, signal }: Ending): boolean {
+export function wasKilled({ code, signal }: Ending): boolean {
   return signal === 'SIGKILL' || code === 137;
 }
 
-async function prepared(t: TestContext, name: OperationName): Promise<World> {
+export async function prepared(t: TestContext, name: OperationName): Promise<World> {
   return await worlds[name](t, async (world) => await runIn(name, world, null));
 }
 

@@ -49,7 +49,7 @@ export class TestProject {
   readonly folder: string;
   readonly root: string;
   readonly stateDir: string;
-  readonly index: IndexDatabase;
+  #index: IndexDatabase;
   readonly projectId: string;
   /** What repairs have told of their progress. */
   readonly told: Parameters<ProgressListener>[] = [];
@@ -65,8 +65,8 @@ export class TestProject {
     this.stateDir = join(this.folder, 'state');
     mkdirSync(this.root);
     mkdirSync(this.stateDir);
-    this.index = IndexDatabase.open(join(this.stateDir, 'index.db'));
-    t.after(() => this.index.close());
+    this.#index = IndexDatabase.open(join(this.stateDir, 'index.db'));
+    t.after(() => this.#index.close());
     this.projectId = given.id ?? randomUUID();
     const mark = rootMarkOf(this.root);
     assert.ok(mark !== null);
@@ -84,6 +84,19 @@ export class TestProject {
       },
       1,
     );
+  }
+
+  get index(): IndexDatabase {
+    return this.#index;
+  }
+
+  /** For who does something to the file while nobody has it open. */
+  close(): void {
+    this.#index.close();
+  }
+
+  reopen(): void {
+    this.#index = IndexDatabase.open(join(this.stateDir, 'index.db'));
   }
 
   /** As the index has it now. */

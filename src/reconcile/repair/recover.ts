@@ -8,7 +8,7 @@ import { relativePathProblem, splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { TreePresence } from '../../base/presence.js';
 import { stampOf } from '../../base/stamp.js';
-import { removeIfSame } from '../../base/taken-file.js';
+import { putBackLeftOver, removeIfSame } from '../../base/taken-file.js';
 import { isTornCopyOf } from '../../base/torn-file.js';
 import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -75,6 +75,7 @@ async function finishRun(
 ): Promise<RunOutcome<NewAction>> {
   const { index } = options;
   const rows = openIntents(index, run).filter(({ path }) => relativePathProblem(path) === null);
+  await putBackTaken(project, rows, options.now());
   for (const row of rows) {
     removeTemporaries(project, row.path, temporaryToken(run, row.id));
     if (row.targets !== '') await removeTorn(options, project, row);
@@ -105,6 +106,18 @@ async function finishRun(
     );
   } finally {
     await closed.close(project.rootDir);
+  }
+}
+
+/** What was taken aside to be removed is not gone yet: a comparison would bring it back after all. */
+async function putBackTaken(project: Project, rows: readonly ActionRow[], now: number): Promise<void> {
+  const tree = new TreePresence(project.rootDir);
+  const root = await PinnedFolder.open(project.rootDir);
+  try {
+    for (const folder of new Set(rows.map(({ path }) => splitPath(path).folder)))
+      if (folder === '' || tree.at(folder) === 'directory') await putBackLeftOver(root, folder, now);
+  } finally {
+    await root.close();
   }
 }
 
