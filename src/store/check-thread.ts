@@ -42,7 +42,7 @@ async function check({ path, isDeep }: Task): Promise<CheckResult> {
   try {
     const index = IndexDatabase.openReadOnly(path);
     try {
-      const structure = checkStructure(index);
+      const structure = checkStructure(index, isDeep);
       const contents = isDeep ? await checkContents(index) : { problems: [], checked: 0 };
       return { problems: [...structure, ...contents.problems], contentsChecked: contents.checked };
     } finally {

@@ -19,14 +19,16 @@ export function checkStepMs(index: IndexDatabase): number {
 
 /**
  * SQLite's own check, which sees structure but hardly ever content. Blocks while it reads the file.
+ * @param isDeep compares each index of a table with its rows, too
  * @returns problems, none for a sound database
  */
-export function checkStructure(index: IndexDatabase): string[] {
+export function checkStructure(index: IndexDatabase, isDeep = false): string[] {
   try {
-    const rows = index.db.pragma(`quick_check(${problemsMax})`) as { quick_check: string }[];
+    const check = isDeep ? 'integrity_check' : 'quick_check';
+    const rows = index.db.pragma(`${check}(${problemsMax})`) as Record<string, string>[];
     const broken = index.db.pragma('foreign_key_check') as { table: string; rowid: number | null }[];
     return [
-      ...rows.map((row) => row.quick_check).filter((line) => line !== 'ok'),
+      ...rows.map((row) => row[check] ?? '').filter((line) => line !== 'ok'),
       ...broken
         .slice(0, problemsMax)
         .map((row) => `${row.table} row ${row.rowid ?? '?'} refers to a row that is not there`),

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { residentMb } from '../harness/processes.js';
+import { measureDatabase } from './database.js';
 import { copySources, measureHealth, measureIndexing } from './index-rate.js';
 import { measureLimits } from './limits.js';
 import { measurePeer } from './peer.js';
@@ -14,9 +15,9 @@ import { measureStop } from './stop.js';
  * `npm run bench`: the figures of test/README.md. Each is set against a floor or a peer in the same run, because
  * the ratio is what holds on another machine. CODEKEEP_BENCH=start,peer,stop and the like chooses parts.
  */
-const chosen = (process.env['CODEKEEP_BENCH'] ?? 'start,memory,peer,limits,index,stop,restore,dry_run').split(
-  ',',
-);
+const chosen = (
+  process.env['CODEKEEP_BENCH'] ?? 'start,memory,peer,limits,index,stop,database,restore,dry_run'
+).split(',');
 const requests = 10_000;
 const folder = mkdtempSync(join(tmpdir(), 'codekeep-bench-data-'));
 
@@ -98,6 +99,8 @@ try {
     ]);
     print('indexing a real tree', figures);
   }
+  if (chosen.includes('database'))
+    print('the index', await withService((service) => measureDatabase(service, newFolder('database'))));
   if (chosen.includes('restore')) {
     print('restore', await withService((service) => measureRestore(service, newFolder('restore'))));
   }

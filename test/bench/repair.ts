@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Figure, inMs, inTurn, median, type Service } from './service.js';
+import Database from 'better-sqlite3';
+import { childrenOf, residentMb } from '../harness/processes.js';
+import { type Figure, inMb, inMs, inTurn, median, type Service } from './service.js';
 
 const folders = 1_000;
 const filesPerFolder = 100;
@@ -60,7 +62,24 @@ export async function measureDryRun(service: Service, root: string): Promise<Fig
     { name: 'dry run over 100,000 unchanged files', value: inMs(ours) },
     { name: 'git status on the same tree', value: inMs(theirs) },
     { name: 'dry run / git status', value: `${(ours / theirs).toFixed(2)} x` },
+    await measureMemory(service, root, indexed.files_added),
   ];
+}
+
+/** What the repair's process holds at most, where it has something to do for every row. */
+async function measureMemory(service: Service, root: string, rows: number): Promise<Figure> {
+  const db = new Database(join(service.folder, 'index.db'));
+  db.exec("UPDATE files SET deleted = 1, deleted_at = 1, cause = 'unseen'");
+  db.close();
+  let peakMb = 0;
+  const timer = setInterval(() => {
+    for (const { pid, commandLine } of childrenOf(service.pid))
+      if (commandLine.includes('repair')) peakMb = Math.max(peakMb, residentMb(pid) || 0);
+  }, 20);
+  const report = await service.client.call('repair_database', { root_dir: root });
+  clearInterval(timer);
+  if (!('totals' in report) || report.totals['clear_deleted'] !== rows) throw new Error('not all was mended');
+  return { name: `memory of a repair of ${rows} rows`, value: inMb(peakMb) };
 }
 
 /** The floor of a restore: temp file, write, fsync, link to its name, unlink the temp, one after the other. */
@@ -94,6 +113,7 @@ export async function measureRestore(service: Service, root: string): Promise<Fi
     rmSync(join(version_dir, project_id), { recursive: true, force: true });
   };
   const repairs: number[] = [];
+  const undos: number[] = [];
   const restore = async (): Promise<void> => {
     lose();
     const startedAt = performance.now();
@@ -102,6 +122,13 @@ export async function measureRestore(service: Service, root: string): Promise<Fi
     if (!('totals' in report) || report.totals['restore_from_cst'] !== restoredFiles) {
       throw new Error(`not all files were restored: ${JSON.stringify(report)}`);
     }
+    const begun = performance.now();
+    const undone = await service.client.call('undo_repair', { run_id: report.run_id });
+    undos.push(performance.now() - begun);
+    if (!('totals' in undone) || undone.totals.undone !== restoredFiles)
+      throw new Error('not all was undone');
+    // What an undo took away is deleted on request: it is to be lost once more.
+    await service.client.call('restore_deleted_files', { project_id, path_prefix: 'src' });
   };
   let round = 0;
   // Each file goes to two places, so the floor writes twice as many.
@@ -116,5 +143,6 @@ export async function measureRestore(service: Service, root: string): Promise<Fi
     { name: 'restore of 1,400 files into versions and project', value: inMs(ours) },
     { name: 'bare loop over the same 2,800 placements', value: inMs(floor) },
     { name: 'restore / bare loop', value: `${(ours / floor).toFixed(2)} x` },
+    { name: 'undo of it / repair', value: `${inMs(median(undos))}, ${(median(undos) / ours).toFixed(2)} x` },
   ];
 }

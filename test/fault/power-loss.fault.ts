@@ -9,6 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { atEnd, temporaryFolder } from '../harness/folder.js';
+import { TestProject } from '../reconcile/project-fixture.js';
 import { hasStrace } from '../harness/strace.js';
 import { prepared, runIn, tried, wasKilled } from './disturb.js';
 import { type OperationName, operationNames, type World } from './operations.js';
@@ -60,10 +61,21 @@ class Disk {
   }
 }
 
-/** A world on a disk that is about to lose its power; nobody has its index open. */
-async function worldOn(t: TestContext, name: OperationName): Promise<{ disk: Disk; world: World }> {
+/**
+ * A world on a disk that is about to lose its power; nobody has its index open.
+ * @param isSplit the index is on another disk, so that what is written to it makes nothing durable here
+ */
+async function worldOn(
+  t: TestContext,
+  name: OperationName,
+  isSplit = false,
+): Promise<{ disk: Disk; world: World }> {
+  // What an undisturbed one comes to is found out where nothing is lost.
+  await prepared(t, name);
   const disk = new Disk(t);
+  TestProject.stateRoot = isSplit ? temporaryFolder(t) : null;
   const world = await disk.hold(async () => await prepared(t, name));
+  TestProject.stateRoot = null;
   world.project.close();
   disk.sync();
   return { disk, world };
@@ -85,6 +97,15 @@ async function looked(name: OperationName, world: World, look: () => Promise<voi
 for (const name of operationNames)
   test(`what a ${name} has acknowledged is there after a power loss`, async (t) => {
     const { disk, world } = await worldOn(t, name);
+    assert.equal((await runIn(name, world, null)).code, 0);
+    disk.losePower();
+    tried.powerLosses += 1;
+    await looked(name, world, async () => await world.assertDone(t));
+  });
+
+for (const name of ['repair', 'undo', 'delete'] as const)
+  test(`what a ${name} has acknowledged is there after a power loss of the project's disk alone`, async (t) => {
+    const { disk, world } = await worldOn(t, name, true);
     assert.equal((await runIn(name, world, null)).code, 0);
     disk.losePower();
     tried.powerLosses += 1;

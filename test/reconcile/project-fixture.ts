@@ -45,6 +45,8 @@ const parser = createParser();
 const neverAborts = new AbortController().signal;
 
 export class TestProject {
+  /** Set where state directories are to be made on another disk than their projects. */
+  static stateRoot: string | null = null;
   /** Holds the project, the state directory and whatever a test puts beside them. */
   readonly folder: string;
   readonly root: string;
@@ -62,7 +64,7 @@ export class TestProject {
   constructor(t: Pick<TestContext, 'after'>, given: { id?: string; versionDir?: string } = {}) {
     this.folder = temporaryFolder(t);
     this.root = join(this.folder, 'project');
-    this.stateDir = join(this.folder, 'state');
+    this.stateDir = join(TestProject.stateRoot ?? this.folder, 'state');
     mkdirSync(this.root);
     mkdirSync(this.stateDir);
     this.#index = IndexDatabase.open(join(this.stateDir, 'index.db'));

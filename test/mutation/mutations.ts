@@ -1,0 +1,188 @@
+/** What each protects is taken out of the program, one at a time: some test has to fail for it. */
+export interface Mutation {
+  /** What the program would do. */
+  what: string;
+  /** Relative to src. */
+  file: string;
+  /** Stands exactly once in the file. */
+  find: string;
+  replace: string;
+  /** The tests that are to see it, relative to dist-test. */
+  tests: readonly string[];
+}
+
+export const mutations: readonly Mutation[] = [
+  {
+    what: 'a placed file is not made durable',
+    file: 'base/place-exclusively.ts',
+    find: `    await giveAttributes(file, attributes);
+    await file.sync();
+    const stats`,
+    replace: `    await giveAttributes(file, attributes);
+    const stats`,
+    tests: ['fault/power-loss.fault.js'],
+  },
+  {
+    what: 'the names of placed files are not made durable',
+    file: 'base/file-placer.ts',
+    find: 'await Promise.all(touched.map((folder) => folder.sync()));',
+    replace: 'await Promise.resolve(touched);',
+    tests: ['fault/power-loss.fault.js'],
+  },
+  {
+    what: 'a commit does not survive a power loss',
+    file: 'store/index-database.ts',
+    find: "db.pragma('synchronous = FULL')",
+    replace: "db.pragma('synchronous = OFF')",
+    tests: ['fault/power-loss.fault.js'],
+  },
+  {
+    what: 'a file takes the place of whatever is there',
+    file: 'base/place-exclusively.ts',
+    find: '    linkSync(from, to);\n    return true;',
+    replace: '    unlinkIfThere(to);\n    linkSync(from, to);\n    return true;',
+    tests: ['base/place-exclusively.test.js', 'base/file-placer.test.js'],
+  },
+  {
+    what: 'what cannot be looked at counts as absent',
+    file: 'reconcile/repair/plan.ts',
+    find: `      return judgeAbsent(fact, context);
+    default:`,
+    replace: `      return judgeAbsent(fact, context);
+    default:
+      if (context.rootDoubt === null) return judgeAbsent(fact, context);`,
+    tests: ['reconcile/repair-plan.test.js'],
+  },
+  {
+    what: 'a stored tree is believed without its hash',
+    file: 'store/contents.ts',
+    find: 'if (sha256(bytes) !== hash)',
+    replace: 'if (hash.length !== 64)',
+    tests: ['store/contents.test.js'],
+  },
+  {
+    what: 'bytes are placed without their hash',
+    file: 'base/place-exclusively.ts',
+    find: "if (sha256(bytes) !== hash) throw new Error('the bytes",
+    replace: "if (hash.length !== 64) throw new Error('the bytes",
+    tests: ['base/file-placer.test.js', 'base/place-exclusively.test.js'],
+  },
+  {
+    what: 'a dry run is not handed down, and repairs',
+    file: 'supervisor/repair-command.ts',
+    find: 'if (params.dry_run) return await this.#dryRun(scope, work);',
+    replace: 'if (params.dry_run && params.force) return await this.#dryRun(scope, work);',
+    tests: ['acceptance/repair.test.js'],
+  },
+  {
+    what: 'a recovery plans anew',
+    file: 'workers/repair/task.ts',
+    find: "if (request.origin === 'recovery') return",
+    replace: "if (request.origin === 'recovery' && request.force) return",
+    tests: ['acceptance/repair-cut-off.test.js'],
+  },
+  {
+    what: 'a kept plan is executed although it is not what there is to do any more',
+    file: 'workers/repair/task.ts',
+    find: 'if (changed.length === 0) return plan;',
+    replace: 'if (changed.length >= 0) return plan;',
+    tests: ['acceptance/kept-plan.test.js'],
+  },
+  {
+    what: 'an undo takes away what was changed since',
+    file: 'reconcile/repair/undo-plan.ts',
+    find: "      return keep('it was changed since');",
+    replace: "      return { verdict: 'remove' };",
+    tests: ['reconcile/undo-plan.test.js', 'reconcile/undo.test.js'],
+  },
+  {
+    what: 'an undo that was cut off leaves aside what it had taken',
+    file: 'reconcile/repair/recover.ts',
+    find: '  await putBackTaken(project, rows, options.now());\n',
+    replace: '',
+    tests: ['reconcile/kill-points.test.js'],
+  },
+  {
+    what: 'a change that keeps size and time is not seen',
+    file: 'base/stamp.ts',
+    find: '    a.ctimeNs === b.ctimeNs &&\n',
+    replace: '',
+    tests: ['acceptance/stamps.test.js', 'reconcile/reconcile-project.test.js', 'reconcile/restore.test.js'],
+  },
+  {
+    what: 'a root that is another folder is believed',
+    file: 'reconcile/project-root.ts',
+    find: '  const isMass = missing > brakeFilesMin && missing > active * brakeShare;',
+    replace: '  const isMass = missing > brakeFilesMin && missing > active;',
+    tests: [
+      'acceptance/accept-deletions.test.js',
+      'reconcile/losses.test.js',
+      'acceptance/repair-worker.test.js',
+    ],
+  },
+  {
+    what: 'contents of a damaged index are carried over without proof',
+    file: 'store/salvage/salvage.ts',
+    find: "return typeof hash === 'string' && Buffer.isBuffer(tree) && isProven(tree, hash);",
+    replace:
+      "return typeof hash === 'string' && Buffer.isBuffer(tree) && isProven(tree, hash) === isProven(tree, hash);",
+    tests: ['store/salvage.test.js'],
+  },
+  {
+    what: 'pages that nothing leads to are not looked at',
+    file: 'store/salvage/salvage.ts',
+    find: '      this.#takeOrphans(file, type, number, orphans);',
+    replace: '      orphans.splice(0);',
+    tests: ['store/salvage.test.js'],
+  },
+  {
+    what: 'the log is believed up to its first damaged frame only',
+    file: 'store/salvage/log-frames.ts',
+    find: '      if (!isUnproven) found.damaged += 1;\n      continue;',
+    replace: '      if (!isUnproven) found.damaged += 1;\n      break;',
+    tests: ['store/salvage.test.js'],
+  },
+  {
+    what: 'a damaged index is thrown away when a new one takes its place',
+    file: 'store/replace-index.ts',
+    find: '  if (isThere) await link(indexPath, kept);\n',
+    replace: '',
+    tests: ['acceptance/rebuild.test.js'],
+  },
+  {
+    what: 'a new index that was whole when its maker was killed is thrown away with the log of the old one',
+    file: 'store/replace-index.ts',
+    find: 'if (existsSync(readyOf(indexPath))) await takePlace(indexPath, Date.now());',
+    replace: 'if (existsSync(readyOf(indexPath))) await unlink(readyOf(indexPath));',
+    tests: ['reconcile/kill-points.test.js'],
+  },
+  {
+    what: 'a full disk is taken for damage',
+    file: 'store/index-database.ts',
+    find: "sqliteCode(error).startsWith('SQLITE_CORRUPT') ||",
+    replace: "sqliteCode(error).startsWith('SQLITE_CORRUPT') || sqliteCode(error) === 'SQLITE_FULL' ||",
+    tests: ['store/index-database.test.js', 'acceptance/disk-trouble.test.js'],
+  },
+  {
+    what: 'a content that the scrub finds damaged is left so',
+    file: 'workers/repair/scrub.ts',
+    find: '        healContent(index, content, Date.now());\n',
+    replace: '',
+    tests: ['workers/repair/scrub.test.js'],
+  },
+  {
+    what: 'a backup is not checked before it has its name',
+    file: 'store/backups.ts',
+    find: '    const { problems } = await checkFile(partial, false, signal);',
+    replace:
+      '    const problems: string[] = signal === undefined ? [] : [String(await checkFile(partial, false, signal))];',
+    tests: ['store/backup.test.js'],
+  },
+  {
+    what: 'a project is moved to a folder that has nothing of it',
+    file: 'reconcile/move-project.ts',
+    find: '  if (present < total * presentShareMin)\n    throw',
+    replace: '  if (present > total)\n    throw',
+    tests: ['acceptance/move-project.test.js'],
+  },
+];
