@@ -57,10 +57,10 @@ function makeTree(root: string): void {
 /** Health, and how soon a save is found, while the index is backed up all the time. */
 async function measureBackup(service: Service, root: string, project_id: string): Promise<Figure[]> {
   const { client } = service;
-  let isOver = false;
+  const over = new AbortController();
   const backups: number[] = [];
   const backingUp = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const startedAt = performance.now();
       const { path } = await client.call('backup_database', { path: join(service.folder, 'bench.db') });
       backups.push(performance.now() - startedAt);
@@ -83,7 +83,7 @@ async function measureBackup(service: Service, root: string, project_id: string)
     );
     found.push(performance.now() - startedAt);
   }
-  isOver = true;
+  over.abort();
   await backingUp;
   const times = await health.stop();
   return [
