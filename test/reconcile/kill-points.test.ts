@@ -15,8 +15,8 @@ const points: [operation: OperationName, syscall: string, nth: number][] = [
   ['undo', 'pwrite64', 8],
   ['delete', 'rename', 2],
   ['backup', 'rename', 1],
-  ['rebuild', 'rename', 2],
-  ['restore', 'rename', 2],
+  ['rebuild', 'rename', 3],
+  ['restore', 'rename', 3],
 ];
 
 for (const [operation, syscall, nth] of points) {
