@@ -96,6 +96,12 @@ export interface UndoRequest {
   undoes: string;
 }
 
+export interface RebuildRequest {
+  dry_run: boolean;
+  /** Where the index was saved that was open when somebody removed its file: the best of all backups. */
+  saved_path: string | null;
+}
+
 export type UndoReport = Undone & { backup_path: string | null };
 
 interface Exchange<P = unknown, R = unknown> {
@@ -144,7 +150,7 @@ interface WorkerExchanges {
     undo_repair: Exchange<UndoRequest, UndoReport>;
     /** Where the index was is in the result; null: there was none. */
     restore_backup: Exchange<{ path: string }, { original_path: string | null }>;
-    rebuild_database: Exchange<{ dry_run: boolean }, Rebuilt>;
+    rebuild_database: Exchange<RebuildRequest, Rebuilt>;
   };
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CodekeepError, messageOf } from '../base/errors.js';
-import type { RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
+import type { RebuildRequest, RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
 import type { RebuildResult, RepairResult, RestoredBackup, UndoResult } from '../contract/database.js';
 import { pointInTime } from '../contract/fields.js';
@@ -83,7 +83,7 @@ export class RepairCommand {
     const task = { method: 'restore_backup', params: { path } } as const;
     return await this.#whileReplaced(
       work,
-      async (replacement, following) => await replacement.run(task, following),
+      async (replacement, following) => await replacement.run(() => task, following),
       (answer, frame) => ({ path, ...answer, ...frame }),
     );
   }
@@ -94,10 +94,9 @@ export class RepairCommand {
    * @throws as `run`
    */
   async rebuild(isDry: boolean, work: Work): Promise<RebuildResult> {
-    const task = { method: 'rebuild_database', params: { dry_run: isDry } } as const;
     return await this.#whileReplaced(
       work,
-      async (replacement, following) => await replacement.run(task, following, !isDry),
+      async (replacement, following) => await replacement.run(rebuildTask(isDry), following, !isDry),
       (rebuilt, frame) => ({ ...rebuilt, ...frame, dry_run: isDry }),
     );
   }
@@ -170,8 +169,7 @@ export class RepairCommand {
         };
         const report = await once('stop').catch(ifDamaged);
         if (report !== null && report.damage.length === 0) return { ...report, rebuilt: null };
-        const task = { method: 'rebuild_database', params: { dry_run: false } } as const;
-        const rebuilt = await replacement.run(task, following);
+        const rebuilt = await replacement.run(rebuildTask(false), following);
         return { ...(await once('go_on')), rebuilt };
       },
       (report, frame, resumed) => repairResultOf(report, frame, resumed, report.rebuilt),
@@ -255,4 +253,13 @@ export class RepairCommand {
 function ifDamaged(error: unknown): null {
   if (error instanceof CodekeepError && error.code === 'DATABASE_CORRUPT') return null;
   throw error;
+}
+
+interface RebuildTask {
+  method: 'rebuild_database';
+  params: RebuildRequest;
+}
+
+function rebuildTask(dry_run: boolean): (savedPath: string | null) => RebuildTask {
+  return (saved_path) => ({ method: 'rebuild_database', params: { dry_run, saved_path } });
 }

@@ -23,9 +23,12 @@ export class Replacement {
     this.#supervisor = supervisor;
   }
 
-  /** @param replaces false: the index stays as it is */
+  /**
+   * @param taskFor is told where the index was saved that is open although somebody removed its file
+   * @param replaces false: the index stays as it is
+   */
   async run<N extends ReplacingTask & RequestName<'repair'>>(
-    task: { method: N; params: RequestParams<'repair', N> },
+    taskFor: (savedPath: string | null) => { method: N; params: RequestParams<'repair', N> },
     work: Work,
     replaces = true,
   ): Promise<RequestResult<'repair', N>> {
@@ -35,7 +38,7 @@ export class Replacement {
     const saved = isOpen ? (await supervisor.askIndex('save_open', {}, work)).path : null;
     this.#isStopped = true;
     assertStopped(await supervisor.stopWorkers(['index_service'], supervisor.stopTimeoutMs));
-    const answer = await supervisor.tasks.run('repair', task, work);
+    const answer = await supervisor.tasks.run('repair', taskFor(saved), work);
     this.#isNew = replaces;
     return saved === null ? answer : { ...answer, original_path: saved };
   }

@@ -221,3 +221,45 @@ test('an index that was removed from beside its log is made anew from the log an
   assert.ok('original_path' in rebuilt && rebuilt.original_path !== null);
   assert.ok(existsSync(rebuilt.original_path));
 });
+
+test('an index that was removed under the daemon is made anew from what is still open of it', async (t) => {
+  const state = await kept(t, { hasBackup: true });
+  const daemon = await started(state);
+  await daemon.call('list_projects');
+  writeFileSync(join(state.root, 'late.py'), 'late = "precious"\n');
+  await daemon.call('update_indexes', { project_id: state.projectId });
+  unlinkSync(join(state.root, 'late.py'));
+  for (const end of ['', '-wal', '-shm']) unlinkSync(`${state.indexPath}${end}`);
+  const rebuilt = await daemon.call('rebuild_database');
+  assert.ok('lost' in rebuilt);
+  assert.deepEqual(rebuilt.lost, []);
+  const { content } = await daemon.call('get_file', { project_id: state.projectId, path: 'late.py' });
+  assert.equal(content, 'late = "precious"\n');
+});
+
+test('a project that was removed does not come back with a backup', async (t) => {
+  const state = await kept(t);
+  const first = await started(state);
+  const other = await state.sandbox.project({ 'other.py': 'o = 1\n' });
+  const { project_id } = await first.addProject(other);
+  await first.call('backup_database');
+  await first.call('remove_project', { project_id });
+  await first.stop();
+  const bytes = readFileSync(state.indexPath);
+  // A page of files, and of nothing else.
+  const page = Array.from({ length: bytes.length / pageBytes }, (_, at) => at).find(
+    (at) =>
+      at > 2 &&
+      bytes[at * pageBytes] === 13 &&
+      bytes.subarray(at * pageBytes, (at + 1) * pageBytes).includes('src/file-20.py'),
+  );
+  overwrite(state.indexPath, (page ?? 0) + 1, Buffer.alloc(pageBytes));
+  const daemon = await started(state);
+  await daemon.call('rebuild_database');
+  const { projects } = await daemon.call('list_projects');
+  assert.deepEqual(
+    projects.map(({ root_dir }) => root_dir),
+    [state.root],
+  );
+  await assertWhole(daemon, state);
+});

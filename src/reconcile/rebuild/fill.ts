@@ -47,7 +47,7 @@ export interface FillOptions extends Work {
 export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Loss[]> {
   const { index, stateDir, now } = options;
   const isIncomplete = Object.keys(salvaged.unreadable).length > 0 || salvaged.named.length > 0;
-  const isFilled = fromBackups(options, isIncomplete);
+  const isFilled = fromBackups(options, salvaged, isIncomplete);
   await index.write(() => {
     for (const trace of salvaged.traces) addTraced(index, trace, stateDir, now());
     forgetForeign(index);
@@ -58,14 +58,19 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
 }
 
 /** @returns whether rows of a backup were added */
-function fromBackups({ index, backups, log, now }: FillOptions, isIncomplete: boolean): boolean {
+function fromBackups(
+  { index, backups, log, now }: FillOptions,
+  { unreadable, traces }: Salvaged,
+  isIncomplete: boolean,
+): boolean {
+  const mayLackProjects = 'projects' in unreadable || '' in unreadable || traces.length > 0;
   let needsRows = isIncomplete;
   for (const path of backups) {
     const missing = missingContents(index);
     if (!needsRows && missing.length === 0) break;
     try {
       AttachedBackup.use(index, path, (backup) => {
-        if (needsRows) backup.addRows();
+        if (needsRows) backup.addRows(mayLackProjects);
         for (const { sha256: hash, size } of missingContents(index)) {
           const tree = backup.treeOf(hash);
           if (tree !== null) putContent(index, { sha256: hash, size, tree, extractor: null }, now());

@@ -22,8 +22,11 @@ export class AttachedBackup {
     }
   }
 
-  /** Projects that are missing, and files of projects that are there. */
-  addRows(): void {
+  /**
+   * Files of projects that are there.
+   * @param withProjects adds those that are missing, too: one that was removed since must not come back for nothing
+   */
+  addRows(withProjects: boolean): void {
     const { db } = this.#index;
     const add = (table: string, given: Readonly<Record<string, string>> = {}): void => {
       const columns = this.#sharedColumns(table).filter((name) => given[name] !== '');
@@ -34,7 +37,7 @@ export class AttachedBackup {
       );
     };
     db.transaction(() => {
-      add('projects');
+      if (withProjects) add('projects');
       // Their ids may be others' by now.
       if (this.#sharedColumns('devices').length > 0) add('devices', { id: '' });
       const device = `(SELECT d.id FROM main.devices d JOIN backup.devices o USING (project_id, identity)

@@ -1,4 +1,5 @@
 import type { Rebuilt } from '../../contract/database.js';
+import type { RebuildRequest } from '../../base/ipc.js';
 import { CodekeepError } from '../../base/errors.js';
 import { repairListMax } from '../../contract/database.js';
 import { fill, type Loss } from '../../reconcile/rebuild/fill.js';
@@ -14,7 +15,11 @@ import type { RequestCall, WorkerHost } from '../host.js';
  * Makes a new index of what can be read of the one that is there, and puts it in its place. A dry run makes it, too, and
  * removes it again: there is no other way to know what is lost.
  */
-export async function rebuildIndex(host: WorkerHost, isDry: boolean, call: RequestCall): Promise<Rebuilt> {
+export async function rebuildIndex(
+  host: WorkerHost,
+  { dry_run: isDry, saved_path }: RebuildRequest,
+  call: RequestCall,
+): Promise<Rebuilt> {
   let kept: Rebuilt['kept'] = {};
   let lost: Loss[] = [];
   const make = async (path: string): Promise<void> => {
@@ -25,7 +30,7 @@ export async function rebuildIndex(host: WorkerHost, isDry: boolean, call: Reque
         {
           index,
           stateDir: host.start.stateDir,
-          backups: await backupsBeside(host.indexPath),
+          backups: [...(saved_path === null ? [] : [saved_path]), ...(await backupsBeside(host.indexPath))],
           maxFileBytes: host.start.config.max_file_bytes,
           now: Date.now,
           log: (message) => host.log('warn', message),

@@ -84,7 +84,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
           async (to) => await copySound(path, to, (work) => call.longStep(checkMaxMs, work)),
         ),
       }),
-      rebuild_database: async ({ dry_run }, call) => await rebuildIndex(host, dry_run, call),
+      rebuild_database: async (request, call) => await rebuildIndex(host, request, call),
     },
     onWatcherRunning: (running) => {
       watcherRunning = running;
