@@ -8,6 +8,7 @@ import { checkout, commitAll, type GitFolder } from './git-commands.js';
 import { Model } from './model.js';
 import { bringBack, bringMountBack, takeMount } from './mount-commands.js';
 import { assertPromises } from './reachability.js';
+import { rebuild } from './rebuild-command.js';
 import * as repairs from './repair-commands.js';
 import { undoLast } from './undo-command.js';
 import { mountPoint, mountRefusal, scan, Service, World } from './world.js';
@@ -91,6 +92,7 @@ const everyCommand: fc.Arbitrary<ModelCommand>[] = [
   since.map(repairs.cutOffRepair),
   always(undoLast),
   always(undoLast),
+  fc.tuple(fc.nat(200), fc.constantFrom(0, 1, 3, 20)).map((args) => rebuild(...args)),
   always(asked.stopWatcher),
   always(asked.startWatcher),
   always(asked.killWatcher),

@@ -172,7 +172,7 @@ export async function startDaemon(model: Model, world: World): Promise<void> {
   model.isWatched = true;
 }
 
-async function watcherIsReady(world: World): Promise<void> {
+export async function watcherIsReady(world: World): Promise<void> {
   const isReady = async (): Promise<boolean> =>
     (await world.daemon.call('health')).workers['file_watcher'] === 'ready';
   await waitFor('the watcher is ready', isReady, patienceMs);

@@ -2,7 +2,7 @@ import { messageOf } from '../../base/errors.js';
 import { presenceAt } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
-import { putContent } from '../../store/contents.js';
+import { hasContent, putContent } from '../../store/contents.js';
 import type { FileKind } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
@@ -46,7 +46,8 @@ export interface FillOptions extends Work {
  */
 export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Loss[]> {
   const { index, stateDir, now } = options;
-  const isIncomplete = Object.keys(salvaged.unreadable).length > 0 || salvaged.named.length > 0;
+  const { unreadable, named, namedContents } = salvaged;
+  const isIncomplete = Object.keys(unreadable).length + named.length + namedContents.length > 0;
   const isFilled = fromBackups(options, salvaged, isIncomplete);
   await index.write(() => {
     for (const trace of salvaged.traces) addTraced(index, trace, stateDir, now());
@@ -54,27 +55,28 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   });
   await fromDisk(options);
   if (isIncomplete) for (const project of listProjects(index)) await adoptVersions({ ...options, project });
-  return [...lostContents(index), ...lostRows(index, salvaged), ...(isFilled ? [] : lostRecords(salvaged))];
+  return [
+    ...lostContents(index),
+    ...lostRows(index, salvaged),
+    ...lostEarlier(index, salvaged),
+    ...(isFilled ? [] : lostRecords(salvaged)),
+  ];
 }
 
 /** @returns whether rows of a backup were added */
 function fromBackups(
   { index, backups, log, now }: FillOptions,
-  { unreadable, traces }: Salvaged,
+  { unreadable, traces, namedContents }: Salvaged,
   isIncomplete: boolean,
 ): boolean {
   const mayLackProjects = 'projects' in unreadable || '' in unreadable || traces.length > 0;
   let needsRows = isIncomplete;
   for (const path of backups) {
-    const missing = missingContents(index);
-    if (!needsRows && missing.length === 0) break;
+    if (!needsRows && absent(index, namedContents).length === 0) break;
     try {
       AttachedBackup.use(index, path, (backup) => {
         if (needsRows) backup.addRows(mayLackProjects);
-        for (const { sha256: hash, size } of missingContents(index)) {
-          const tree = backup.treeOf(hash);
-          if (tree !== null) putContent(index, { sha256: hash, size, tree, extractor: null }, now());
-        }
+        for (const hash of absent(index, namedContents)) backup.addContent(hash, now());
       });
       needsRows = false;
     } catch (error) {
@@ -82,6 +84,12 @@ function fromBackups(
     }
   }
   return isIncomplete && !needsRows;
+}
+
+/** Contents that a file has, or that were there, and are not. */
+function absent(index: IndexDatabase, named: readonly string[]): string[] {
+  const wanted = new Set([...named, ...missingContents(index).map(({ sha256 }) => sha256)]);
+  return [...wanted].filter((hash) => !hasContent(index, hash));
 }
 
 interface MissingContent {
@@ -171,6 +179,18 @@ function lostRows(index: IndexDatabase, { named }: Salvaged): Loss[] {
     const reason = 'its row was in a damaged page of the index; neither the disk nor a backup has the file';
     return [{ projectId, rootDir, path, reason }];
   });
+}
+
+/** What files were before they were what they are. */
+function lostEarlier(index: IndexDatabase, { namedContents }: Salvaged): Loss[] {
+  const hasFile = (hash: string): boolean =>
+    index.sql('SELECT 1 FROM files WHERE sha256 = ? LIMIT 1').get(hash) !== undefined;
+  return namedContents
+    .filter((hash) => !hasContent(index, hash) && !hasFile(hash))
+    .map((hash) => {
+      const reason = `an earlier content that no file has any more (${hash}) was in a damaged page`;
+      return { projectId: null, rootDir: null, path: '', reason };
+    });
 }
 
 function isAt(rootDir: string, path: string): boolean {

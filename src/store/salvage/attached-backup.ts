@@ -1,4 +1,4 @@
-import { isProven } from '../contents.js';
+import { isProven, putContent } from '../contents.js';
 import type { IndexDatabase } from '../index-database.js';
 
 /** What a damaged index cannot give any more is taken from a backup, which stays as it is. */
@@ -64,5 +64,16 @@ export class AttachedBackup {
     const row = this.#index.db.prepare('SELECT tree FROM backup.contents WHERE sha256 = ?').get(hash) as
       { tree: Buffer } | undefined;
     return row !== undefined && isProven(row.tree, hash) ? row.tree : null;
+  }
+
+  /** Adds a content where the backup has it whole. */
+  addContent(hash: string, now: number): void {
+    const size = this.#index.db
+      .prepare('SELECT size FROM backup.contents WHERE sha256 = ?')
+      .pluck()
+      .get(hash);
+    const tree = typeof size === 'number' ? this.treeOf(hash) : null;
+    if (tree !== null)
+      putContent(this.#index, { sha256: hash, size: size as number, tree, extractor: null }, now);
   }
 }

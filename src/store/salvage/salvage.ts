@@ -22,13 +22,19 @@ export interface Salvaged {
   unreadable: Record<string, number>;
   /** Paths that an index of the database names, and that have no row. */
   named: { projectId: string; path: string }[];
+  /** Contents that an index of the database names, and that are not there. */
+  namedContents: string[];
   traces: ProjectTrace[];
 }
 
 /** Indexes that SQLite made for what is unique: what they name was there. */
 const pathsIndex = 'sqlite_autoindex_files_1';
+const contentsIndex = 'sqlite_autoindex_contents_1';
 const projectsIndex = 'sqlite_autoindex_projects_1';
 const rootsIndex = 'sqlite_autoindex_projects_2';
+
+const namingIndexes: ReadonlySet<string> = new Set([pathsIndex, contentsIndex, projectsIndex, rootsIndex]);
+const hash = /^[\da-f]{64}$/u;
 
 /**
  * Carries every row that can be read, and that nothing else could give back, from a damaged index into a new one, page by
@@ -111,6 +117,7 @@ class Rescue {
     this.#db.exec(
       'CREATE TEMP TABLE named (project_id TEXT, path TEXT, PRIMARY KEY (project_id, path)) WITHOUT ROWID',
     );
+    this.#db.exec('CREATE TEMP TABLE named_contents (sha256 TEXT PRIMARY KEY) WITHOUT ROWID');
     this.#shapes = tableShapes(this.#db);
     this.#byName = new Map(this.#shapes.map((shape) => [shape.name, shape]));
     this.#db.exec('BEGIN');
@@ -118,7 +125,7 @@ class Rescue {
 
   /** Something that is wanted could not be read, or something that is named is not there. */
   get isIncomplete(): boolean {
-    return this.#unreadable.size > 0 || this.#named().length > 0 || this.#missingContents() > 0;
+    return this.#unreadable.size > 0 || this.#named().length > 0 || this.#namedContents().length > 0;
   }
 
   /** All that is there, first what it is known of where it belongs. */
@@ -160,7 +167,7 @@ class Rescue {
 
   #takePage(file: PageFile, owners: PageOwners, number: number, orphans: StoredRecord[]): void {
     const owner = owners.ownerOf(number);
-    if (owner === pathsIndex || owner === projectsIndex || owner === rootsIndex)
+    if (owner !== null && namingIndexes.has(owner))
       return this.#takeEntries(file, owners.typeOf(number), number, owner);
     const shape = owner === null ? undefined : this.#byName.get(owner);
     const type = owners.typeOf(number);
@@ -199,7 +206,8 @@ class Rescue {
       const shape = shapes.find((one) => fits(one, record));
       if (shape?.name === 'files') files.push(record);
       else if (shape !== undefined) this.#insert(shape, record);
-      else if (isWithoutRowId) this.#takeEntry(pathsIndex, record);
+      else if (isWithoutRowId)
+        this.#takeEntry(record.values.length === 2 ? contentsIndex : pathsIndex, record);
     }
   }
 
@@ -216,6 +224,8 @@ class Rescue {
     if (typeof first !== 'string') return;
     if (owner === projectsIndex && values.length === 2) this.#projectIds.set(rowId, first);
     if (owner === rootsIndex && values.length === 2) this.#roots.set(rowId, first);
+    if (owner === contentsIndex && values.length === 2 && hash.test(first))
+      this.#statement('INSERT OR IGNORE INTO temp.named_contents VALUES (?)').run(first);
     const isPath = typeof path === 'string' && relativePathProblem(path) === null;
     if (owner === pathsIndex && values.length === 3 && isPath && first.length === 36)
       this.#statement('INSERT OR IGNORE INTO temp.named VALUES (?, ?)').run(first, path);
@@ -262,13 +272,15 @@ class Rescue {
       .all() as Salvaged['named'];
   }
 
-  #missingContents(): number {
+  /** Also what a file refers to. */
+  #namedContents(): string[] {
     return this.#db
       .prepare(
-        'SELECT count(*) FROM files WHERE sha256 IS NOT NULL AND sha256 NOT IN (SELECT sha256 FROM contents)',
+        `SELECT sha256 FROM temp.named_contents UNION SELECT sha256 FROM files WHERE sha256 IS NOT NULL
+         EXCEPT SELECT sha256 FROM contents ORDER BY sha256`,
       )
       .pluck()
-      .get() as number;
+      .all() as string[];
   }
 
   /** Projects without a row that an index or the journal still knows. */
@@ -294,6 +306,7 @@ class Rescue {
     return {
       unreadable: Object.fromEntries(this.#unreadable),
       named: this.#named(),
+      namedContents: this.#namedContents(),
       traces: this.#traces(),
     };
   }
