@@ -70,7 +70,8 @@ export async function moveProject(context: MoveContext, newRootDir: string): Pro
     noteVersionDir(index, versionDir);
     if (presenceAt(join(versionDir, versionsMarker)) === 'file') noteFurnished(index, versionDir);
     // What is missing was on the old file system, and is to be judged on the new one.
-    rehouse(index, project.id, deviceIdOf(index, project.id, { identity: identityOf(rootDir), folder: '' }));
+    const deviceId = deviceIdOf(index, project.id, { identity: identityOf(rootDir), folder: '' });
+    rehouse(index, project.id, project.rootIdentity, deviceId);
   });
 }
 

@@ -31,12 +31,17 @@ export function deviceIdOf(
   return row.id;
 }
 
-/** What lay on the file system of the root lies on this one by now. */
-export function rehouse(index: IndexDatabase, projectId: string, deviceId: number): void {
+/** What lay on the file system that the root was on lies on this one by now. */
+export function rehouse(
+  index: IndexDatabase,
+  projectId: string,
+  before: string | null,
+  deviceId: number,
+): void {
   index
     .sql(
       `UPDATE files SET device_id = @deviceId WHERE project_id = @projectId AND device_id IN
-         (SELECT id FROM devices WHERE project_id = @projectId AND folder = '' AND id <> @deviceId)`,
+         (SELECT id FROM devices WHERE project_id = @projectId AND identity = @before AND id <> @deviceId)`,
     )
-    .run({ projectId, deviceId });
+    .run({ projectId, before, deviceId });
 }

@@ -267,6 +267,18 @@ export function undoOf(index: IndexDatabase, { runId, projectId }: RunKey): stri
   return undos.find((undo) => undoOf(index, { runId: undo.runId, projectId }) === null)?.runId ?? null;
 }
 
+/** The actions of a run that an undo has failed to take back, and none has since. */
+export function failedInverses(index: IndexDatabase, { runId, projectId }: RunKey): ReadonlySet<number> {
+  const rows = index
+    .sql<[string, string], { inverseOf: number }>(
+      `SELECT a.inverse_of AS inverseOf FROM repair_actions a JOIN repair_runs r USING (run_id, project_id)
+       WHERE r.undoes = ? AND project_id = ? GROUP BY a.inverse_of
+       HAVING max(a.state = 'done') = 0 AND max(a.state = 'failed') = 1`,
+    )
+    .all(runId, projectId);
+  return new Set(rows.map(({ inverseOf }) => inverseOf));
+}
+
 /**
  * Files that the project's last repair had to bring back into the project and has not: it was cancelled, its process
  * ended, or it failed for them. As long as that is so their absence is a loss and no deletion. A row that was written

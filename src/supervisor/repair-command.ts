@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import type { RebuildRequest, RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
-import type { RebuildResult, RepairResult, RestoredBackup, UndoResult } from '../contract/database.js';
+import type {
+  Rebuilt,
+  RebuildResult,
+  RepairResult,
+  RestoredBackup,
+  UndoResult,
+} from '../contract/database.js';
 import { pointInTime } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
 import { Alone } from './alone.js';
@@ -38,12 +44,32 @@ export class RepairCommand {
     const scope = this.#scopeOf(params);
     if (params.dry_run) return await this.#dryRun(scope, work);
     return await this.alone.take(async () => {
-      // Where the index cannot even be opened, it is made anew first.
-      await this.#supervisor.whenStarted(work.signal).catch(ifDamaged);
-      await this.#compare(await this.#resolve(scope, false, work.signal), work);
+      const replacement = new Replacement(this.#supervisor);
+      let rebuilt: Rebuilt | null = null;
+      try {
+        await this.#prepare(scope, work);
+      } catch (error) {
+        ifDamaged(error);
+        // What is damaged cannot be compared: it is made anew first. Without a watcher it is compared after the repair only,
+        // for which what is missing is lost.
+        const options = { isResumed: true, isAfterStart: this.#supervisor.isStarted, force: false };
+        rebuilt = await this.alone.run(
+          { ...options, onEnd: async () => await replacement.serve() },
+          work,
+          async (_track, following) => await replacement.run(rebuildTask(false), following),
+          (answer) => answer,
+        );
+        await this.#prepare(scope, work);
+      }
       work.signal.throwIfAborted();
-      return await this.#realRun(scope, params.resume_workers, work, 'command');
+      return await this.#realRun(scope, params.resume_workers, work, 'command', { replacement, rebuilt });
     });
+  }
+
+  /** @throws CodekeepError DATABASE_CORRUPT, and why it cannot begin */
+  async #prepare(scope: RepairScope, work: Work): Promise<void> {
+    await this.#supervisor.whenStarted(work.signal);
+    await this.#compare(await this.#resolve(scope, false, work.signal), work);
   }
 
   /**
@@ -150,8 +176,9 @@ export class RepairCommand {
     resumes: boolean,
     work: Work,
     origin: 'command' | 'recovery',
+    before: { replacement: Replacement; rebuilt: Rebuilt | null } | null = null,
   ): Promise<RepairResult> {
-    const replacement = new Replacement(this.#supervisor);
+    const replacement = before?.replacement ?? new Replacement(this.#supervisor);
     const onEnd = async (): Promise<void> => void (await replacement.end(work));
     return await this.alone.run(
       {
@@ -168,7 +195,8 @@ export class RepairCommand {
           return await this.#supervisor.tasks.run('repair', task, following, onDeath);
         };
         const report = await once('stop').catch(ifDamaged);
-        if (report !== null && report.damage.length === 0) return { ...report, rebuilt: null };
+        if (report !== null && report.damage.length === 0)
+          return { ...report, rebuilt: before?.rebuilt ?? null };
         const rebuilt = await replacement.run(rebuildTask(false), following);
         return { ...(await once('go_on')), rebuilt };
       },
@@ -196,7 +224,7 @@ export class RepairCommand {
       const code = error instanceof CodekeepError ? error.code : null;
       const isFinal =
         code === 'PROJECT_NOT_FOUND' || code === 'INVALID_PARAMS' || code === 'INDEX_UNAVAILABLE';
-      if (isDry || isFinal) throw error;
+      if (isDry || isFinal || code === 'DATABASE_CORRUPT') throw error;
       return [];
     }
   }
@@ -221,7 +249,7 @@ export class RepairCommand {
         const code = error instanceof CodekeepError ? error.code : null;
         // The root is away or in doubt: the repair says what that means.
         if (code === 'ROOT_UNAVAILABLE') continue;
-        if (code === 'REPAIR_IN_PROGRESS' || code === 'CANCELLED') throw error;
+        if (code === 'REPAIR_IN_PROGRESS' || code === 'CANCELLED' || code === 'DATABASE_CORRUPT') throw error;
         throw new CodekeepError(
           'INDEX_STALE',
           `${rootDir} could not be compared with its index: ${messageOf(error)}`,

@@ -43,17 +43,19 @@ export class Replacement {
     return saved === null ? answer : { ...answer, original_path: saved };
   }
 
+  /** Requests are answered again. */
+  async serve(): Promise<void> {
+    if (!this.#isStopped) return;
+    this.#isStopped = false;
+    const starting = this.#supervisor.slots.index_service.start({});
+    // A damaged one that stays in its place may not be opened; health says so.
+    await (this.#isNew ? starting : starting.catch(() => undefined));
+  }
+
   /** Requests are answered again, and what is newer on disk than a new index is indexed again. */
   async end(work: Work): Promise<RestoredBackup['projects']> {
-    if (!this.#isStopped) return [];
-    const starting = this.#supervisor.slots.index_service.start({});
-    if (this.#isNew) {
-      await starting;
-      return await this.#compareAll(work);
-    }
-    // A damaged one that stays in its place may not be opened; health says so.
-    await starting.catch(() => undefined);
-    return [];
+    await this.serve();
+    return this.#isNew ? await this.#compareAll(work) : [];
   }
 
   async #compareAll(work: Work): Promise<RestoredBackup['projects']> {

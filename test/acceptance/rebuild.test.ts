@@ -182,6 +182,28 @@ test('a repair makes a damaged index anew by itself, and then mends the project'
   assert.equal(second.rebuilt, null);
 });
 
+test('beside a watcher, too, and what somebody deleted stays deleted', async (t) => {
+  const state = await kept(t, { hasBackup: true });
+  const bytes = readFileSync(state.indexPath);
+  for (let page = 1; page < bytes.length / pageBytes; page += 1)
+    if (
+      bytes[page * pageBytes] === 13 &&
+      bytes.subarray(page * pageBytes, (page + 1) * pageBytes).includes('src/file-2')
+    )
+      overwrite(state.indexPath, page + 1, Buffer.alloc(pageBytes));
+  const daemon = await state.sandbox.startDaemon({ stateDir: state.stateDir });
+  daemon.mayLogErrors = true;
+  unlinkSync(join(state.root, 'src/file-44.py'));
+  assert.equal((await daemon.refusal('repair_database', { dry_run: true })).code, 'DATABASE_CORRUPT');
+  const repaired = await daemon.repair({});
+  assert.equal(repaired.rebuilt?.lost_count, 0);
+  assert.deepEqual(repaired.files_restored_from_cst, []);
+  assert.equal(existsSync(join(state.root, 'src/file-44.py')), false);
+  assert.equal((await daemon.paths(state.projectId)).length, 49);
+  assert.equal((await daemon.paths(state.projectId, true)).length, 11);
+  await waitFor('all is well', async () => (await daemon.call('health')).status === 'ok');
+});
+
 test('the log of another index beside it is noticed by the check, and no file is lost by it', async (t) => {
   const state = await kept(t, { hasBackup: true });
   const other = await kept(t, { count: 90 });

@@ -103,13 +103,6 @@ export const mutations: readonly Mutation[] = [
     tests: ['reconcile/kill-points.test.js'],
   },
   {
-    what: 'a row that was written within the tick of its file is believed',
-    file: 'store/compared-rows.ts',
-    find: 'ctime_ns / 1000000 > updated_at - @doubtMs AS is_doubtful',
-    replace: 'ctime_ns / 1000000 > updated_at - @doubtMs + 1e15 AS is_doubtful',
-    tests: ['reconcile/reconcile-project.test.js', 'reconcile/restore.test.js'],
-  },
-  {
     what: 'a root that is another folder is believed',
     file: 'reconcile/project-root.ts',
     find: '  const isMass = missing > brakeFilesMin && missing > active * brakeShare;',

@@ -11,7 +11,7 @@ const points: [operation: OperationName, syscall: string, nth: number][] = [
   ['repair', 'fsync', 4],
   ['repair', 'fchmod', 9],
   ['repair', 'pwrite64', 8],
-  ['undo', 'unlink', 3],
+  ['undo', 'unlink', 5],
   ['undo', 'pwrite64', 8],
   ['delete', 'rename', 2],
   ['backup', 'rename', 1],

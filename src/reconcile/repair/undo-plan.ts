@@ -100,3 +100,9 @@ const inverses: Record<JournalVerdict, (fact: UndoFact, row: Row) => Inverse> = 
   restore_from_cst: remove,
   remove: restore,
 };
+
+/** Taken out of the project by an undo that failed afterwards: only the mark is missing. */
+export function isHalfRemoved({ verdict, inProject, placeDoubt, row }: UndoFact): boolean {
+  const isGone = inProject === 'absent' && placeDoubt === null;
+  return verdict === 'restore_from_cst' && isGone && row?.deleted === false;
+}

@@ -18,6 +18,7 @@ import {
   type ActionRow,
   beginRun,
   doneActions,
+  failedInverses,
   endRun,
   foldersMade,
   type NewAction,
@@ -42,7 +43,7 @@ import {
   type RunOutcome,
 } from './batches.js';
 import type { Refusal } from './plan.js';
-import { inverseOf, type JournalVerdict, type UndoFact } from './undo-plan.js';
+import { inverseOf, isHalfRemoved, type JournalVerdict, type UndoFact } from './undo-plan.js';
 
 /** What takes back one action of a run. */
 export interface UndoAction extends NewAction {
@@ -79,13 +80,19 @@ export async function planUndo(
     actions: [],
     kept: [],
   };
-  if (planned.undoneBy !== null) return planned;
+  // Of one that is undone already only what failed is left.
+  const left = planned.undoneBy === null ? null : failedInverses(index, run);
+  if (left?.size === 0) return planned;
+  planned.undoneBy = null;
   const observer = new UndoObserver(index, project);
   const slicer = new Slicer(signal);
   for (const done of doneActions(index, run).reverse()) {
+    if (left?.has(done.id) === false) continue;
     // Of an older version, which did not write down what an undo needs.
-    const inverse = done.doneAt === null ? tooOld : inverseOf(observer.fact(done));
-    if ('keep' in inverse) planned.kept.push({ id: done.fileId, path: done.path, reason: inverse.keep });
+    const fact = observer.fact(done);
+    const inverse = done.doneAt === null ? tooOld : inverseOf(fact);
+    if (left !== null && isHalfRemoved(fact)) planned.actions.push(undoActionOf(done, 'remove'));
+    else if ('keep' in inverse) planned.kept.push({ id: done.fileId, path: done.path, reason: inverse.keep });
     else planned.actions.push(undoActionOf(done, inverse.verdict));
     await slicer.breathe();
   }

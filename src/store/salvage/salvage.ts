@@ -34,7 +34,7 @@ const projectsIndex = 'sqlite_autoindex_projects_1';
 const rootsIndex = 'sqlite_autoindex_projects_2';
 
 const namingIndexes: ReadonlySet<string> = new Set([pathsIndex, contentsIndex, projectsIndex, rootsIndex]);
-const hash = /^[\da-f]{64}$/u;
+const contentHash = /^[\da-f]{64}$/u;
 
 /**
  * Carries every row that can be read, and that nothing else could give back, from a damaged index into a new one, page by
@@ -224,7 +224,7 @@ class Rescue {
     if (typeof first !== 'string') return;
     if (owner === projectsIndex && values.length === 2) this.#projectIds.set(rowId, first);
     if (owner === rootsIndex && values.length === 2) this.#roots.set(rowId, first);
-    if (owner === contentsIndex && values.length === 2 && hash.test(first))
+    if (owner === contentsIndex && values.length === 2 && contentHash.test(first))
       this.#statement('INSERT OR IGNORE INTO temp.named_contents VALUES (?)').run(first);
     const isPath = typeof path === 'string' && relativePathProblem(path) === null;
     if (owner === pathsIndex && values.length === 3 && isPath && first.length === 36)
