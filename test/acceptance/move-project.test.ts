@@ -66,7 +66,7 @@ for (const versions of ['elsewhere', 'below the root'] as const)
       assert.deepEqual(await daemon.paths(project_id, true), ['new.py', 'old.py']);
       // What went while nobody watched is judged on the new disk, whatever folder was last seen on the old one.
       await daemon.stopWorkers('file_watcher');
-      const [lost = ''] = (await daemon.paths(project_id)).filter((path) => path.includes('/'));
+      const lost = (await daemon.paths(project_id)).find((path) => path.includes('/')) ?? '';
       unlinkSync(join(moved, lost));
       assert.deepEqual(pathsOf((await daemon.repair({ project_id })).files_restored_from_cst), [lost]);
       await daemon.call('restore_deleted_files', { project_id, paths: ['old.py'] });
