@@ -103,6 +103,11 @@ test('a lost project comes back with modes, owners, times, links and empty folde
 test('what a watcher saw deleted comes back the same by restore_deleted_files', async (t) => {
   const { daemon, root } = await started(t);
   const { project_id } = await daemon.addProject(root);
+  // Until a watcher has compared the project, what goes goes unseen.
+  await waitFor('it is watched', async () => {
+    const { freshness } = await daemon.call('get_project_status', { project_id });
+    return freshness === 'fresh';
+  });
   const before = looksOf(root);
   loseAllBut(root, 'kept.py');
   await daemon.call('wait_until_fresh', { project_id });
@@ -120,7 +125,8 @@ test('what a watcher saw deleted comes back the same by restore_deleted_files', 
 test('extended attributes come back', async (t) => {
   const { daemon, root } = await started(t);
   const path = join(root, 'secret/s.py');
-  const python = `import os, sys; os.setxattr(sys.argv[1], 'user.note', b'\\x00binary')`;
+  const python = `import { waitFor } from '../harness/waiting.js';
+import os, sys; os.setxattr(sys.argv[1], 'user.note', b'\\x00binary')`;
   if (spawnSync('python3', ['-c', python, path]).status !== 0)
     return t.skip('extended attributes cannot be set here (python3, file system)');
   const { project_id } = await daemon.addProject(root);
