@@ -18,6 +18,7 @@ import { codekeep } from '../harness/command.js';
 import { type Daemon, versionPath } from '../harness/daemon.js';
 import { pathsBelow } from '../harness/folder.js';
 import { Sandbox } from '../harness/sandbox.js';
+import { waitFor } from '../harness/waiting.js';
 
 const isRoot = process.getuid?.() === 0;
 
