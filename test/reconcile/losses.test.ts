@@ -7,7 +7,6 @@ import { sha256 } from '#src/base/hash.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import { executeRepair } from '#src/reconcile/repair/repair-project.js';
 import { chooseDeleted, restoreDeleted } from '#src/reconcile/restore.js';
-import { IndexDatabase } from '#src/store/index-database.js';
 import { beginRun, listRuns, recordIntent } from '#src/store/journal.js';
 import { checkContents } from '#src/store/maintenance.js';
 import { TestProject } from './project-fixture.js';
@@ -142,7 +141,7 @@ function damagePage(project: TestProject): void {
   const file = openSync(index.path, 'r+');
   writeSync(file, Buffer.alloc(pageSize, 0xa5), 0, pageSize, (page - 1) * pageSize);
   closeSync(file);
-  Object.assign(project, { index: IndexDatabase.open(index.path) });
+  project.reopen();
 }
 
 test('a damaged page of the index costs the files on it: all others come back, and a check names every one', async (t) => {
