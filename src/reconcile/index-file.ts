@@ -154,8 +154,8 @@ export async function prepareFile(
   const parse = async (): Promise<GreenTree> =>
     await parseProven(parser, reading.bytes, hash, language, slicer);
   const tree = isUsable ? stored.tree : await parseGuarded(inHand, reading.bytes, hash, parse);
-  // A tree of another language's serves the other path that has the same bytes.
-  const isTaken = stored !== null && 'tree' in stored && stored.tree.language !== language;
+  // A tree of another language's serves the other path that has the same bytes; one that nobody has parsed serves none.
+  const isTaken = stored !== null && 'tree' in stored && stored.tree.language !== language && madeBy !== null;
   return {
     file: {
       ...reading.stamp,

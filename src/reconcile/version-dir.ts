@@ -91,24 +91,30 @@ export function projectNote({ id, rootDir }: Pick<Project, 'id' | 'rootDir'>): s
   return `${JSON.stringify({ project_id: id, root_dir: rootDir })}\n`;
 }
 
-/**
- * The project whose copies a versions directory has, and that was at this root; the last of several. Null where there is
- * none that nobody knows any more.
- */
+/** The projects whose copies a versions directory has; of several at one root the last. */
+export function notedProjects(versionDir: string): Pick<Project, 'id' | 'rootDir'>[] {
+  const found: { id: string; rootDir: string; at: number }[] = [];
+  for (const name of namesIn(versionDir)) {
+    const id = /^(?<id>[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\.json$/u.exec(name)?.groups?.['id'];
+    if (id === undefined) continue;
+    const path = join(versionDir, name);
+    const text = textAt(path) ?? '';
+    const rootDir = /"root_dir":(?<root>"(?:[^"\\]|\\.)*")/u.exec(text)?.groups?.['root'];
+    const root = rootDir === undefined ? null : (JSON.parse(rootDir) as string);
+    if (root !== null && text === projectNote({ id, rootDir: root }))
+      found.push({ id, rootDir: root, at: lstatSync(path).mtimeMs });
+  }
+  return found.sort((a, b) => b.at - a.at);
+}
+
+/** The project that was at this root and that nobody knows any more; null where there is none. */
 export function abandonedProject(
   versionDir: string,
   rootDir: string,
   isKnown: (id: string) => boolean,
 ): string | null {
-  const found: { id: string; at: number }[] = [];
-  for (const name of namesIn(versionDir)) {
-    const id = /^(?<id>[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\.json$/u.exec(name)?.groups?.['id'];
-    if (id === undefined || isKnown(id)) continue;
-    const path = join(versionDir, name);
-    if (textAt(path) === projectNote({ id, rootDir })) found.push({ id, at: lstatSync(path).mtimeMs });
-  }
-  found.sort((a, b) => b.at - a.at);
-  return found[0]?.id ?? null;
+  const noted = notedProjects(versionDir).filter((project) => project.rootDir === rootDir);
+  return noted.find(({ id }) => !isKnown(id))?.id ?? null;
 }
 
 function namesIn(folder: string): string[] {

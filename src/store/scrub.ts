@@ -67,3 +67,8 @@ export function placesOf(
     )
     .all(hash);
 }
+
+/** What is there of it is parsed again by the next comparison: it may be kept as one token only. */
+export function reparse(index: IndexDatabase, hash: string): void {
+  index.sql("UPDATE files SET extractor = NULL WHERE sha256 = ? AND kind = 'file' AND deleted = 0").run(hash);
+}

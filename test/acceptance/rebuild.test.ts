@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import Database from 'better-sqlite3';
 import { codekeep } from '../harness/command.js';
 import type { Daemon } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
@@ -284,4 +285,41 @@ test('a project that was removed does not come back with a backup', async (t) =>
     [state.root],
   );
   await assertWhole(daemon, state);
+});
+
+for (const hasBackup of [true, false])
+  test(`an index that is gone ${hasBackup ? 'from beside its backups' : 'with its backups, and another database in its place,'} is not called empty`, async (t) => {
+    const state = await kept(t, { hasBackup });
+    unlinkSync(state.indexPath);
+    if (!hasBackup) {
+      const db = new Database(state.indexPath);
+      db.exec('CREATE TABLE notes (text TEXT)');
+      db.close();
+    }
+    const daemon = await started(state);
+    await waitFor('health says so', async () =>
+      (await daemon.call('health')).problems.some(({ reason }) => /damaged/u.test(reason)),
+    );
+    await daemon.call('rebuild_database');
+    await assertWhole(daemon, state);
+  });
+
+test('a file whose row is lost comes back as the versions have it, and not as an older backup', async (t) => {
+  const state = await kept(t, { hasBackup: true });
+  const first = await started(state);
+  const path = 'src/file-25.py';
+  writeFileSync(join(state.root, path), 'edited = 25\n');
+  await first.call('delete_file', { project_id: state.projectId, path });
+  await first.stop();
+  const bytes = readFileSync(state.indexPath);
+  for (let page = 1; page < bytes.length / pageBytes; page += 1)
+    if (
+      bytes[page * pageBytes] === 13 &&
+      bytes.subarray(page * pageBytes, (page + 1) * pageBytes).includes('src/file-2')
+    )
+      overwrite(state.indexPath, page + 1, Buffer.alloc(pageBytes));
+  const daemon = await started(state);
+  await daemon.call('rebuild_database');
+  const { content } = await daemon.call('get_file', { project_id: state.projectId, path });
+  assert.equal(content, 'edited = 25\n');
 });

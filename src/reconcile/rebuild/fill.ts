@@ -16,7 +16,7 @@ import { AttachedBackup } from '../../store/salvage/attached-backup.js';
 import type { ProjectTrace, Salvaged } from '../../store/salvage/salvage.js';
 import { adoptVersions } from '../adopt-versions.js';
 import { rootMarkOf } from '../project-root.js';
-import { defaultVersionDir } from '../version-dir.js';
+import { defaultVersionDir, notedProjects } from '../version-dir.js';
 import { contentOnDisk } from './sources.js';
 
 /** What nothing could bring back. */
@@ -48,19 +48,36 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   const { index, stateDir, now } = options;
   const { unreadable, named, namedContents } = salvaged;
   const isIncomplete = Object.keys(unreadable).length + named.length + namedContents.length > 0;
+  // A copy in versions is newer than what a backup has of its file.
+  if (isIncomplete) await fromVersions(options);
   const isFilled = fromBackups(options, salvaged, isIncomplete);
   await index.write(() => {
     for (const trace of salvaged.traces) addTraced(index, trace, stateDir, now());
+    if (isIncomplete && listProjects(index).length === 0) addNoted(options);
     forgetForeign(index);
   });
   await fromDisk(options);
-  if (isIncomplete) for (const project of listProjects(index)) await adoptVersions({ ...options, project });
+  if (isIncomplete) await fromVersions(options);
   return [
     ...lostContents(index),
     ...lostRows(index, salvaged),
     ...lostEarlier(index, salvaged),
     ...(isFilled ? [] : lostRecords(salvaged)),
   ];
+}
+
+async function fromVersions(options: FillOptions): Promise<void> {
+  for (const project of listProjects(options.index)) await adoptVersions({ ...options, project });
+}
+
+/** Where nothing else knows of any project: those whose copies the versions have. */
+function addNoted({ index, stateDir, now }: FillOptions): void {
+  const versionDir = defaultVersionDir(stateDir);
+  for (const { id, rootDir } of notedProjects(versionDir)) {
+    const name = rootDir.slice(rootDir.lastIndexOf('/') + 1);
+    const isTaken = listProjects(index).some((project) => project.rootDir === rootDir);
+    if (!isTaken) insertProject(index, { id, rootDir, versionDir, name, ...markNow(rootDir) }, now());
+  }
 }
 
 /** @returns whether rows of a backup were added */

@@ -135,7 +135,8 @@ class Rescue {
     slicer: Slicer,
     progress: ProgressListener,
   ): Promise<void> {
-    if (owners.userVersion === null) this.#note('', 1);
+    // Nothing at all, another program's database, or a first page that is not what was written.
+    if (owners.userVersion === null || !owners.declarations.has('contents')) this.#note('', 1);
     if (file.damaged > 0) this.#note('', file.damaged);
     const orphans: StoredRecord[] = [];
     for (let number = 1; number <= file.pageCount; number += 1) {

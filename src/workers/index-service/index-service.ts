@@ -1,10 +1,12 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { CodekeepError } from '../../base/errors.js';
 import type { IndexQuestion } from '../../base/ipc.js';
 import type { IndexMethod } from '../../contract/index.js';
 import { sleep } from '../../base/waiting.js';
 import { InHand } from '../../reconcile/in-hand.js';
-import { backup, backupBeforeMigration } from '../../store/backups.js';
+import { backup, backupBeforeMigration, backupsBeside } from '../../store/backups.js';
 import { IndexDatabase, isCorrupt, isOlder } from '../../store/index-database.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
@@ -39,6 +41,7 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
     );
     host.log('info', `the index is of an older version, and is backed up before it is changed: ${path}`);
   }
+  await assertNotGone(host.indexPath);
   const index = IndexDatabase.open(host.indexPath);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
   const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
@@ -89,6 +92,16 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       index.close();
     },
   };
+}
+
+/** A new index beside backups of one would be empty, and called true. */
+async function assertNotGone(indexPath: string): Promise<void> {
+  if (existsSync(indexPath) || (await backupsBeside(indexPath)).length === 0) return;
+  throw new CodekeepError(
+    'DATABASE_CORRUPT',
+    `${indexPath} is damaged: it is gone, and its backups are there.`,
+    '"codekeep rebuild" makes a new one of them. To begin anew, remove the folder backups, too.',
+  );
 }
 
 /** A file that somebody removed lives on as long as it is open here: it is the last copy of all that is newer than a backup. */

@@ -10,6 +10,7 @@ import {
   forgetDamaged,
   noteDamaged,
   placesOf,
+  reparse,
   type ScrubState,
   scrubState,
   setScrubState,
@@ -87,6 +88,7 @@ export class Scrub {
     try {
       await index.write(() => {
         healContent(index, content, Date.now());
+        reparse(index, hash);
         forgetDamaged(index, hash);
       });
       this.#host.log('warn', `content ${hash}: ${rendering.problem}; it is mended`);

@@ -77,6 +77,9 @@ test('damaged contents are found and mended from the disk, the versions or a bac
     const { content } = await daemon.call('get_file', { project_id, path });
     assert.equal(content, `name = '${path}'\n`);
   }
+  await daemon.call('update_indexes', { project_id });
+  const { not_parsed } = await daemon.call('get_ast', { project_id, path: 'disk.py' });
+  assert.equal(not_parsed, null, 'it has its syntax tree again');
   await waitFor('health says what is damaged', async () =>
     (await daemon.call('health')).problems.some(({ reason }) =>
       reason.startsWith('1 contents of the index are damaged'),
