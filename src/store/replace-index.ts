@@ -5,6 +5,7 @@ import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno, messageOf } from '../base/errors.js';
 import { timeStamp } from '../base/paths.js';
 import { syncPath } from '../base/sync-path.js';
+import { forgetIdentity } from './index-identity.js';
 import { migrations } from './schema.js';
 
 /** Pages copied at once: nobody else is served by the process that does this. */
@@ -59,6 +60,7 @@ async function removeIncoming(indexPath: string): Promise<void> {
 
 async function takePlace(indexPath: string, now: number): Promise<string | null> {
   const kept = await keepOriginal(indexPath, now);
+  await forgetIdentity(indexPath);
   await rename(readyOf(indexPath), indexPath);
   await syncPath(dirname(indexPath));
   return kept;

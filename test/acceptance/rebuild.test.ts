@@ -323,3 +323,31 @@ test('a file whose row is lost comes back as the versions have it, and not as an
   const { content } = await daemon.call('get_file', { project_id: state.projectId, path });
   assert.equal(content, 'edited = 25\n');
 });
+
+test('the whole log of another index does not take the place of the index', async (t) => {
+  const state = await kept(t, { hasBackup: true });
+  const other = await kept(t, { count: 30 });
+  // All that the other has is in its log, as with a young index that was killed.
+  const young = await other.sandbox.startDaemon({
+    stateDir: other.sandbox.path('young'),
+    config: { autostart: [] },
+  });
+  young.mayLogErrors = true;
+  await young.addProject(other.root);
+  copyFileSync(join(young.stateDir, 'index.db-wal'), `${state.indexPath}-wal`);
+  await young.stop();
+  const before = readFileSync(state.indexPath);
+  const daemon = await started(state);
+  await waitFor('health says so', async () =>
+    (await daemon.call('health')).problems.some(({ reason }) => /that of another index/u.test(reason)),
+  );
+  assert.ok(readFileSync(state.indexPath).equals(before), 'nothing was written over it');
+  const { status, stdout } = await codekeep(state.sandbox, 'rebuild', '--socket', daemon.socket);
+  assert.equal(status, 0, stdout);
+  const { projects } = await daemon.call('list_projects');
+  assert.deepEqual(
+    projects.map(({ root_dir }) => root_dir),
+    [state.root],
+  );
+  await assertWhole(daemon, state);
+});

@@ -19,6 +19,8 @@ export const pageType = {
 
 export interface DatabaseHeader {
   userVersion: number;
+  /** See store/index-identity.ts. */
+  identity: number;
   /** First page of the list of free ones; 0: none. */
   freeList: number;
 }
@@ -26,7 +28,11 @@ export interface DatabaseHeader {
 /** Null where it is not one. */
 export function databaseHeader(page: Buffer): DatabaseHeader | null {
   if (!page.subarray(0, magic.length).equals(magic)) return null;
-  return { userVersion: page.readUInt32BE(60), freeList: page.readUInt32BE(32) };
+  return {
+    userVersion: page.readUInt32BE(60),
+    identity: page.readUInt32BE(68),
+    freeList: page.readUInt32BE(32),
+  };
 }
 
 export function headerStart(page: number): number {

@@ -5,7 +5,8 @@ import type { ProgressListener, Work } from '../../base/progress.js';
 import { isProven } from '../contents.js';
 import { schemaMismatch } from '../index-database.js';
 import { migrations } from '../schema.js';
-import { pageType, type Value } from './format.js';
+import { notedIdentity } from '../index-identity.js';
+import { databaseHeader, pageType, type Value } from './format.js';
 import { PageFile, type StoredRecord } from './page-file.js';
 import { PageOwners, schemaTable } from './page-owners.js';
 import { fits, type TableShape, tableShapes } from './shapes.js';
@@ -46,11 +47,14 @@ const contentHash = /^[\da-f]{64}$/u;
  */
 export async function salvage(indexPath: string, target: string, work: Work): Promise<Salvaged> {
   const slicer = new Slicer(work.signal);
-  const file = new PageFile(indexPath, true);
+  const noted = notedIdentity(indexPath);
+  const isForeign = isLogForeign(indexPath, noted);
+  const file = new PageFile(indexPath, !isForeign);
   try {
     const owners = await PageOwners.of(file, slicer);
     const rescue = new Rescue(target, schemaVersionOf(owners, indexPath));
     try {
+      if (isForeign || isOther(file, noted)) rescue.noteForeign();
       await rescue.takeAll(file, owners, slicer, work.progress);
       if (rescue.isIncomplete) await rescue.takeContents(file, owners, slicer);
       if (rescue.isIncomplete && file.hasLog) await takeWithoutLog(rescue, indexPath, slicer);
@@ -61,6 +65,30 @@ export async function salvage(indexPath: string, target: string, work: Work): Pr
   } finally {
     file.close();
   }
+}
+
+function identityOf(file: PageFile): number {
+  const first = file.page(1);
+  return (first === null ? null : databaseHeader(first))?.identity ?? 0;
+}
+
+/** It says of itself that it is another index than the one that was here. */
+function isOther(file: PageFile, noted: number | null): boolean {
+  const identity = identityOf(file);
+  return noted !== null && identity !== 0 && identity !== noted;
+}
+
+/** With its log the file is another index, and without it the one that was here. */
+function isLogForeign(indexPath: string, noted: number | null): boolean {
+  const [withLog, alone] = [true, false].map((isWithLog) => {
+    const file = new PageFile(indexPath, isWithLog);
+    try {
+      return isOther(file, noted);
+    } finally {
+      file.close();
+    }
+  });
+  return withLog === true && alone === false;
 }
 
 /** A log that is another's hides what the file has. */
@@ -121,6 +149,11 @@ class Rescue {
     this.#shapes = tableShapes(this.#db);
     this.#byName = new Map(this.#shapes.map((shape) => [shape.name, shape]));
     this.#db.exec('BEGIN');
+  }
+
+  /** What is here is not all that there was. */
+  noteForeign(): void {
+    this.#note('', 1);
   }
 
   /** Something that is wanted could not be read, or something that is named is not there. */

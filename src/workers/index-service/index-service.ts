@@ -8,6 +8,7 @@ import { sleep } from '../../base/waiting.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import { backup, backupBeforeMigration, backupsBeside } from '../../store/backups.js';
 import { IndexDatabase, isCorrupt, isOlder } from '../../store/index-database.js';
+import { assertSameIndex, noteIdentity } from '../../store/index-identity.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
 import { replacedPath, settleReplacing } from '../../store/replace-index.js';
@@ -34,6 +35,8 @@ const placeCheckMs = 2_000;
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
 export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
   await settleReplacing(host.indexPath);
+  await assertNotGone(host.indexPath);
+  await assertSameIndex(host.indexPath);
   if (isOlder(host.indexPath)) {
     const path = await host.longStart(
       startMaxMs,
@@ -41,8 +44,8 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
     );
     host.log('info', `the index is of an older version, and is backed up before it is changed: ${path}`);
   }
-  await assertNotGone(host.indexPath);
   const index = IndexDatabase.open(host.indexPath);
+  await noteIdentity(index);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
   const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
   const inHand = await InHand.open(index, host.start.stateDir, Date.now());

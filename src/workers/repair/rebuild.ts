@@ -6,6 +6,7 @@ import { fill, type Loss } from '../../reconcile/rebuild/fill.js';
 import { backupsBeside } from '../../store/backups.js';
 import { checkFile } from '../../store/check-thread.js';
 import { IndexDatabase } from '../../store/index-database.js';
+import { giveIdentity, notedIdentity } from '../../store/index-identity.js';
 import { countRows, recordMaintenance } from '../../store/maintenance.js';
 import { replaceIndex } from '../../store/replace-index.js';
 import { salvage } from '../../store/salvage/salvage.js';
@@ -25,6 +26,8 @@ export async function rebuildIndex(
   const make = async (path: string): Promise<void> => {
     const salvaged = await salvage(host.indexPath, path, call);
     const index = IndexDatabase.open(path);
+    const identity = notedIdentity(host.indexPath);
+    if (identity !== null) giveIdentity(index, identity);
     try {
       lost = await fill(
         {
