@@ -133,6 +133,7 @@ export class RepairCommand {
     shaped: (answer: R, frame: ReplacedFrame) => T,
   ): Promise<T> {
     return await this.alone.take(async () => {
+      await this.#supervisor.whenTried(work.signal);
       const replacement = new Replacement(this.#supervisor);
       let projects: RestoredBackup['projects'] = [];
       const onEnd = async (): Promise<void> => {

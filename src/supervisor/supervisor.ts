@@ -59,6 +59,7 @@ export class Supervisor {
   readonly #change = new Change();
   readonly #toStart: Set<WorkerType>;
   #isStarted = false;
+  #isTried = false;
   #startFailure: string | null = null;
 
   constructor({ stateDir, logsDir, config, events }: SupervisorOptions) {
@@ -110,7 +111,13 @@ export class Supervisor {
     await this.#fleet.begin();
     this.hold.assertNotEnding();
     const slot = this.slots.index_service;
-    const starting = slot.start({}).catch((error: unknown) => this.#logStartFailure(error));
+    const starting = slot
+      .start({})
+      .catch((error: unknown) => this.#logStartFailure(error))
+      .finally(() => {
+        this.#isTried = true;
+        this.#change.notify();
+      });
     // A backup before a new schema may take longer.
     await within(this.config.worker_start_timeout * 1_000, starting);
     onUseful();
@@ -129,6 +136,14 @@ export class Supervisor {
   started(): void {
     this.#isStarted = true;
     this.#change.notify();
+  }
+
+  /** Waits until index_service was started or could not be: whoever stops it before would have it started behind him. */
+  async whenTried(signal?: AbortSignal): Promise<void> {
+    while (!this.#isTried && this.#startFailure === null) {
+      this.hold.assertNotEnding();
+      await this.#change.next(60_000, signal);
+    }
   }
 
   get isStarted(): boolean {
