@@ -42,8 +42,11 @@ export class Daemon {
   /** Set where the test makes workers crash or rows fail: their log may say so. */
   mayLogErrors = false;
   #client: Client | null = null;
+  /** A watcher is about to start with it. */
+  #isWatchDue: boolean;
 
-  constructor(child: ChildProcess, stateDir: string) {
+  constructor(child: ChildProcess, stateDir: string, isWatchDue: boolean) {
+    this.#isWatchDue = isWatchDue;
     this.child = child;
     this.stateDir = stateDir;
     this.socket = join(stateDir, 'codekeep.sock');
@@ -100,8 +103,15 @@ export class Daemon {
     return await within(`the supervisor ends after ${signal}`, this.exited, 20_000);
   }
 
-  /** Registers a folder and waits until it is indexed whole. */
+  /** Registers a folder and waits until it is indexed whole; by the watcher, where one starts with the daemon. */
   async addProject(root: string, options: Omit<Input<'add_project'>, 'root_dir'> = {}): Promise<Project> {
+    // What goes before it has compared the project goes unseen.
+    if (this.#isWatchDue)
+      await waitFor(
+        'the watcher is ready',
+        async () => (await this.call('health')).workers['file_watcher'] === 'ready',
+      );
+    this.#isWatchDue = false;
     const project = await this.call('add_project', { root_dir: root, ...options });
     await this.call('update_indexes', { project_id: project.project_id });
     return project;
@@ -114,6 +124,7 @@ export class Daemon {
   }
 
   async stopWorkers(...types: WorkerType[]): Promise<void> {
+    if (types.includes('file_watcher')) this.#isWatchDue = false;
     for (const worker_type of types) {
       const { success } = await this.call('stop_worker', { worker_type });
       assert.equal(success, true);

@@ -87,7 +87,8 @@ export class Sandbox {
     await writeFile(configPath, JSON.stringify(config));
     const flags = ['serve', '--state-dir', stateDir, '--config', configPath, ...args];
     const [command = '', ...words] = [...under, process.execPath, program, ...flags];
-    const daemon = new Daemon(this.spawn(command, words), stateDir);
+    const { autostart = ['file_watcher'] } = config as { autostart?: readonly string[] };
+    const daemon = new Daemon(this.spawn(command, words), stateDir, autostart.includes('file_watcher'));
     this.#daemons.push(daemon);
     await daemon.open();
     return daemon;
