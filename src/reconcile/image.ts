@@ -1,15 +1,15 @@
 import type { Attributes } from '../base/attributes.js';
 import type { EntryImage } from '../base/entry-image.js';
 import type { Xattrs } from '../base/xattrs.js';
-import { renderContent } from '../store/contents.js';
 import type { FileRow } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
+import { keptContent } from '../store/kept-content.js';
 
 type ImagedRow = Pick<FileRow, 'kind' | 'sha256' | 'mode' | 'mtimeNs' | 'uid' | 'gid' | 'xattrs'>;
 
-/** What a row is made of, rendered and proven; or why the index cannot give it. */
+/** What a row is made of, rendered and proven; or why neither the index nor a backup can give it. */
 export function imageOf(index: IndexDatabase, row: ImagedRow): EntryImage | { problem: string } {
-  const rendering = renderContent(index, row.sha256);
+  const rendering = keptContent(index, row.sha256);
   if ('problem' in rendering) return rendering;
   return imageWith(row, rendering.bytes, rendering.sha256);
 }

@@ -1,4 +1,4 @@
-import { type Stats, statSync } from 'node:fs';
+import { readdirSync, type Stats, statSync } from 'node:fs';
 import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
@@ -129,14 +129,21 @@ function statOf(path: string): Stats | null {
 }
 
 /** Those that are kept in the state directory, the newest first; whether they are sound, nobody has looked. */
-export async function backupsBeside(indexPath: string): Promise<string[]> {
+export function backupsBeside(indexPath: string): string[] {
   const folder = join(dirname(indexPath), 'backups');
-  const names = await readdir(folder).catch(ignoreErrno('ENOENT', 'ENOTDIR'));
-  const ours = (names ?? []).filter((name) => backupName.test(name));
-  return ours
+  return namesIn(folder)
+    .filter((name) => backupName.test(name))
     .sort()
     .reverse()
     .map((name) => join(folder, name));
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    return ignoreErrno('ENOENT', 'ENOTDIR')(error) ?? [];
+  }
 }
 
 /** What processes left that were killed: nobody takes so long (ms) for a step of a copy. */

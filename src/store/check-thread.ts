@@ -4,6 +4,7 @@ import { packagePath } from '../base/package.js';
 import { unlessAborted } from '../base/waiting.js';
 import { IndexDatabase, isCorrupt } from './index-database.js';
 import { checkContents, checkStructure } from './maintenance.js';
+import type { DamagedContent } from './scrub.js';
 
 /** Checks in a thread of their own, over a connection that cannot write: they read the whole file, and nobody waits. */
 
@@ -13,7 +14,12 @@ interface Task {
 }
 
 export interface CheckResult {
+  /** Of the structure and of contents, in words. */
   problems: string[];
+  /** Contents that cannot be given out; nothing is known of them without a deep check. */
+  damaged: DamagedContent[];
+  /** The structure is sound, whatever contents are. */
+  isSound: boolean;
   /** Contents that were rendered and hashed; 0 where that was not asked for. */
   contentsChecked: number;
 }
@@ -43,8 +49,13 @@ async function check({ path, isDeep }: Task): Promise<CheckResult> {
     const index = IndexDatabase.openReadOnly(path);
     try {
       const structure = checkStructure(index, isDeep);
-      const contents = isDeep ? await checkContents(index) : { problems: [], checked: 0 };
-      return { problems: [...structure, ...contents.problems], contentsChecked: contents.checked };
+      const contents = isDeep ? await checkContents(index) : { problems: [], damaged: [], checked: 0 };
+      return {
+        problems: [...structure, ...contents.problems],
+        damaged: contents.damaged,
+        isSound: structure.length === 0,
+        contentsChecked: contents.checked,
+      };
     } finally {
       index.close();
     }
@@ -54,7 +65,7 @@ async function check({ path, isDeep }: Task): Promise<CheckResult> {
       !(error instanceof Error && 'code' in error && error.code === 'DATABASE_CORRUPT')
     )
       throw error;
-    return { problems: [messageOf(error)], contentsChecked: 0 };
+    return { problems: [messageOf(error)], damaged: [], isSound: false, contentsChecked: 0 };
   }
 }
 

@@ -2,6 +2,7 @@ import { sha256 } from '../base/hash.js';
 import { type GreenTree, render } from '../syntax/green-tree.js';
 import { decodeTree, TreeFormatError } from '../syntax/tree-codec.js';
 import { type IndexDatabase, isCorrupt } from './index-database.js';
+import { forgetDamaged } from './scrub.js';
 
 /** A content as it is stored: the encoded lossless tree and the size of the raw bytes. */
 export interface StoredContent {
@@ -25,12 +26,13 @@ export function extractorOfContent(index: IndexDatabase, hash: string): string |
 
 /** Adds a content; one that is there already stays as it is. */
 export function putContent(index: IndexDatabase, content: StoredContent, now: number): void {
-  index
+  const { changes } = index
     .sql(
       `INSERT INTO contents (sha256, size, tree, extractor, added_at) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
     )
     .run(content.sha256, content.size, content.tree, content.extractor, now);
+  if (changes > 0) forgetDamaged(index, content.sha256);
 }
 
 /** Replaces a stored tree that no longer renders to its hash, or that is made anew, once the bytes are at hand. */
@@ -41,6 +43,7 @@ export function healContent(index: IndexDatabase, content: StoredContent, now: n
        ON CONFLICT DO UPDATE SET size = excluded.size, tree = excluded.tree, extractor = excluded.extractor`,
     )
     .run(content.sha256, content.size, content.tree, content.extractor, now);
+  forgetDamaged(index, content.sha256);
 }
 
 /** Bytes that were rendered from the stored tree and have the hash asked for, or why there are none. */
@@ -67,7 +70,8 @@ export function isProven(tree: Buffer, hash: string): boolean {
   return 'bytes' in renderStored(tree, hash);
 }
 
-function renderStored(stored: Buffer, hash: string): Rendering {
+/** Renders an encoded tree, and proves that it gives the bytes of that hash. */
+export function renderStored(stored: Buffer, hash: string): Rendering {
   try {
     const tree = decodeTree(stored);
     const bytes = render(tree);

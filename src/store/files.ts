@@ -67,7 +67,8 @@ export function requireFile(index: IndexDatabase, projectId: string, path: strin
 }
 
 /** A file that was too large or could not be read when it was there has no content, unless it was moved into versions. */
-const keptClause = "(sha256 IS NOT NULL OR moved_sha256 IS NOT NULL OR kind = 'folder')";
+const lostClause = 'sha256 IN (SELECT sha256 FROM damaged_contents)';
+const keptClause = `(sha256 IS NOT NULL AND NOT ${lostClause} OR moved_sha256 IS NOT NULL OR kind = 'folder')`;
 
 /** Whether to look at all rows, or only at those with or without the deleted mark. */
 export type DeletedFilter = 'all' | 'active' | 'deleted';
@@ -332,7 +333,7 @@ export function countFiles(index: IndexDatabase, projectId: string): FileCounts 
     .sql<[string], FileCounts>(
       `SELECT count(*) AS total, count(*) FILTER (WHERE deleted = 0 AND ignored = 0) AS active,
          count(*) FILTER (WHERE deleted = 1) AS deleted, count(*) FILTER (WHERE ignored = 1) AS ignored,
-         count(*) FILTER (WHERE sha256 IS NULL AND kind <> 'folder') AS notRestorable,
+         count(*) FILTER (WHERE sha256 IS NULL AND kind <> 'folder' OR ${lostClause}) AS notRestorable,
          count(*) FILTER (WHERE deleted = 1 AND copy_problem IS NOT NULL) AS withoutCopy,
          count(*) FILTER (WHERE nlink > 1 AND deleted = 0 AND ignored = 0 AND kind = 'file') AS linked
        FROM files WHERE project_id = ?`,

@@ -3,10 +3,12 @@ import { messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import { hashesAfter, renderContent } from './contents.js';
 import { type IndexDatabase, isCorrupt } from './index-database.js';
-import { placesOf } from './scrub.js';
+import { type DamagedContent, missingContents, placesOf } from './scrub.js';
 import { tableShapes } from './salvage/shapes.js';
 
 const problemsMax = 100;
+/** Damaged contents that a check gives. */
+const damagedMax = 10_000;
 /** A check reads the whole file; the slowest disk in use, busy with other things, gives so much (bytes per ms). */
 const slowestReadBytesPerMs = 5_000;
 /** What a check takes beside reading (ms). */
@@ -43,22 +45,31 @@ export function checkStructure(index: IndexDatabase, isDeep = false): string[] {
 export async function checkContents(
   index: IndexDatabase,
   signal?: AbortSignal,
-): Promise<{ problems: string[]; checked: number }> {
+): Promise<{ problems: string[]; damaged: DamagedContent[]; checked: number }> {
   const slicer = new Slicer(signal);
-  const problems: string[] = [];
+  const damaged = missingContents(index, damagedMax).map((sha256) => ({
+    sha256,
+    problem: 'its content is not in the index',
+  }));
   let checked = 0;
   for (let after = ''; ;) {
     const page = hashesAfter(index, after, 20);
     for (const sha256 of page) {
       const rendering = renderContent(index, sha256);
-      if ('problem' in rendering && problems.length < problemsMax)
-        problems.push(`content ${sha256}${pathWith(index, sha256)}: ${rendering.problem}`);
+      if ('problem' in rendering && damaged.length < damagedMax)
+        damaged.push({ sha256, problem: rendering.problem });
       checked += 1;
       after = sha256;
       await slicer.breathe();
     }
-    if (page.length < 20) return { problems, checked };
+    if (page.length < 20) break;
   }
+  const problems = damaged.slice(0, problemsMax).map((content) => inWords(index, content));
+  return { problems, damaged, checked };
+}
+
+function inWords(index: IndexDatabase, { sha256, problem }: DamagedContent): string {
+  return `content ${sha256}${pathWith(index, sha256)}: ${problem}`;
 }
 
 /** People know a file by its path: of several with this content the first. */

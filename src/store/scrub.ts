@@ -36,14 +36,46 @@ export interface DamagedContent {
   problem: string;
 }
 
+/** What is known of contents that cannot be given out any more, whoever found it. */
 export function noteDamaged(index: IndexDatabase, { sha256, problem }: DamagedContent, now: number): void {
   index
     .sql('INSERT INTO damaged_contents (sha256, problem, found_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
     .run(sha256, problem, now);
 }
 
+/** All of them were looked at, and these are the damaged ones. */
+export function replaceDamaged(index: IndexDatabase, found: readonly DamagedContent[], now: number): void {
+  index.sql('DELETE FROM damaged_contents').run();
+  for (const content of found) noteDamaged(index, content, now);
+}
+
 export function forgetDamaged(index: IndexDatabase, hash: string): void {
   index.sql('DELETE FROM damaged_contents WHERE sha256 = ?').run(hash);
+}
+
+export function isKnownDamaged(index: IndexDatabase, hash: string): boolean {
+  return index.sql('SELECT 1 FROM damaged_contents WHERE sha256 = ?').get(hash) !== undefined;
+}
+
+/** Damaged ones without those that are not there at all: those are lost, and nothing is damaged any more. */
+export function countDamaged(index: IndexDatabase): number {
+  const row = index
+    .sql<[], { count: number }>(
+      'SELECT count(*) AS count FROM damaged_contents WHERE sha256 IN (SELECT sha256 FROM contents)',
+    )
+    .get();
+  return row?.count ?? 0;
+}
+
+/** Contents that files have, and that are not in the index. */
+export function missingContents(index: IndexDatabase, limit: number): string[] {
+  return index
+    .sql<[number], { sha256: string }>(
+      `SELECT DISTINCT sha256 FROM files
+       WHERE sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM contents c WHERE c.sha256 = files.sha256) LIMIT ?`,
+    )
+    .all(limit)
+    .map(({ sha256 }) => sha256);
 }
 
 export function damagedContents(index: IndexDatabase, limit: number): DamagedContent[] {

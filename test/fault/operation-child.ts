@@ -76,7 +76,7 @@ const operations: Record<string, () => Promise<boolean>> = {
       const salvaged = await salvage(indexPath, path, work);
       const index = IndexDatabase.open(path);
       try {
-        const backups = await backupsBeside(indexPath);
+        const backups = backupsBeside(indexPath);
         const log = (): undefined => undefined;
         await fill({ index, stateDir, backups, maxFileBytes, now: Date.now, log, ...work }, salvaged);
       } finally {

@@ -12,6 +12,7 @@ import {
   type Project,
   projectById,
 } from '../../store/projects.js';
+import { noteDamaged } from '../../store/scrub.js';
 import { AttachedBackup } from '../../store/salvage/attached-backup.js';
 import type { ProjectTrace, Salvaged } from '../../store/salvage/salvage.js';
 import { adoptVersions } from '../adopt-versions.js';
@@ -58,6 +59,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   });
   await fromDisk(options);
   if (isIncomplete) await fromVersions(options);
+  await index.write(() => noteLost(index, now()));
   return [
     ...lostContents(index),
     ...lostRows(index, salvaged),
@@ -107,6 +109,12 @@ function fromBackups(
 function absent(index: IndexDatabase, named: readonly string[]): string[] {
   const wanted = new Set([...named, ...missingContents(index).map(({ sha256 }) => sha256)]);
   return [...wanted].filter((hash) => !hasContent(index, hash));
+}
+
+/** The rest of what is lost: known from now on not to be restorable. */
+function noteLost(index: IndexDatabase, now: number): void {
+  const problem = 'it was in a damaged page of the index';
+  for (const { sha256 } of missingContents(index)) noteDamaged(index, { sha256, problem }, now);
 }
 
 interface MissingContent {

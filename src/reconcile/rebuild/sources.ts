@@ -1,9 +1,7 @@
-import { messageOf } from '../../base/errors.js';
 import { sha256 } from '../../base/hash.js';
 import type { StoredContent } from '../../store/contents.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { projectById } from '../../store/projects.js';
-import { AttachedBackup } from '../../store/salvage/attached-backup.js';
 import { oneTokenTree } from '../../syntax/green-tree.js';
 import { decodeSource } from '../../syntax/source.js';
 import { encodeTree } from '../../syntax/tree-codec.js';
@@ -25,28 +23,6 @@ export function contentOnDisk(
     if (reading.kind !== 'content' || sha256(reading.bytes) !== hash) continue;
     const tree = encodeTree(oneTokenTree(decodeSource(reading.bytes), 'no_grammar'));
     return { sha256: hash, size: reading.bytes.length, tree, extractor: null };
-  }
-  return null;
-}
-
-/**
- * In one of the backups.
- * @param backups the newest first
- */
-export function contentInBackups(
-  index: IndexDatabase,
-  hash: string,
-  size: number,
-  backups: readonly string[],
-  log: (message: string) => void,
-): StoredContent | null {
-  for (const path of backups) {
-    try {
-      const tree = AttachedBackup.use(index, path, (backup) => backup.treeOf(hash));
-      if (tree !== null) return { sha256: hash, size, tree, extractor: null };
-    } catch (error) {
-      log(`${path} could not be used: ${messageOf(error)}`);
-    }
   }
   return null;
 }

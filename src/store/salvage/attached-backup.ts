@@ -59,21 +59,17 @@ export class AttachedBackup {
       .all({ table }) as string[];
   }
 
-  /** The stored tree of a content, where the backup has it whole. */
-  treeOf(hash: string): Buffer | null {
-    const row = this.#index.db.prepare('SELECT tree FROM backup.contents WHERE sha256 = ?').get(hash) as
-      { tree: Buffer } | undefined;
-    return row !== undefined && isProven(row.tree, hash) ? row.tree : null;
+  /** A content, where the backup has it whole. */
+  contentOf(hash: string): { sha256: string; size: number; tree: Buffer } | null {
+    const row = this.#index.db
+      .prepare('SELECT size, tree FROM backup.contents WHERE sha256 = ?')
+      .get(hash) as { size: number; tree: Buffer } | undefined;
+    return row !== undefined && isProven(row.tree, hash) ? { sha256: hash, ...row } : null;
   }
 
   /** Adds a content where the backup has it whole. */
   addContent(hash: string, now: number): void {
-    const size = this.#index.db
-      .prepare('SELECT size FROM backup.contents WHERE sha256 = ?')
-      .pluck()
-      .get(hash);
-    const tree = typeof size === 'number' ? this.treeOf(hash) : null;
-    if (tree !== null)
-      putContent(this.#index, { sha256: hash, size: size as number, tree, extractor: null }, now);
+    const content = this.contentOf(hash);
+    if (content !== null) putContent(this.#index, { ...content, extractor: null }, now);
   }
 }

@@ -1,11 +1,11 @@
 import { CodekeepError } from '../../base/errors.js';
 import { assertRelativePath } from '../../base/paths.js';
 import { search } from '../../search/search.js';
-import { renderContent } from '../../store/contents.js';
 import { indexVersion } from '../../store/chunk-search.js';
 import { type ChunkCounts, countChunks, listEntities } from '../../store/derived.js';
 import { type FileRow, requireFile } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
+import { keptContent } from '../../store/kept-content.js';
 import { namedProjects, type Project, requireProject } from '../../store/projects.js';
 import type { GreenTree } from '../../syntax/green-tree.js';
 import { outline } from '../../syntax/outline.js';
@@ -106,7 +106,7 @@ export interface RenderedFile {
 export function renderFile(index: IndexDatabase, project: Project, path: string): RenderedFile {
   assertRelativePath(path);
   const row = requireFile(index, project.id, path);
-  const rendering = renderContent(index, row.sha256);
+  const rendering = keptContent(index, row.sha256);
   if ('problem' in rendering) {
     throw new CodekeepError(
       'FILE_NOT_FOUND',

@@ -6,6 +6,7 @@ import { actionsOfRun, listRuns, requireRuns, type RunRow, undoOf } from '../../
 import { countAll, lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
 import { causeInWords, type IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
+import { countDamaged, replaceDamaged } from '../../store/scrub.js';
 import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
 
 type DatabaseMethods = Pick<
@@ -20,9 +21,12 @@ export function databaseMethods({ index, host }: IndexContext): DatabaseMethods 
     async check_database({ deep }, call) {
       const startedAt = performance.now();
       if (index.placeProblem !== null) throw index.placeProblem;
-      const { problems, contentsChecked } = await checkFile(index.path, deep, call.signal);
+      const { problems, damaged, isSound, contentsChecked } = await checkFile(index.path, deep, call.signal);
       const ok = problems.length === 0;
-      await index.write(() => recordMaintenance(index, 'check', ok ? 'ok' : 'damaged', Date.now()));
+      await index.write(() => {
+        recordMaintenance(index, 'check', isSound ? 'ok' : 'damaged', Date.now());
+        if (deep && isSound) replaceDamaged(index, damaged, Date.now());
+      });
       const duration_ms = Math.round(performance.now() - startedAt);
       return { ok, problems, contents_checked: contentsChecked, duration_ms };
     },
@@ -43,7 +47,12 @@ export function databaseMethods({ index, host }: IndexContext): DatabaseMethods 
         wal_size_mb: sizeInMb(`${index.path}-wal`),
         ...countAll(index),
         last_backup_at: isoOrNull(lastMaintenance(index, 'backup')?.at ?? null),
-        integrity: check === undefined ? 'unchecked' : check.outcome === 'ok' ? 'ok' : 'damaged',
+        integrity:
+          check?.outcome === 'damaged' || countDamaged(index) > 0
+            ? 'damaged'
+            : check === undefined
+              ? 'unchecked'
+              : 'ok',
       };
     },
     list_repairs({ limit, ...reference }) {

@@ -6,7 +6,10 @@ import { chooseDeleted, ignoreAgain, rehearseRestore, restoreDeleted } from '../
 import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import { keptContent } from '../../store/kept-content.js';
 import { requireProject } from '../../store/projects.js';
+import { isKnownDamaged } from '../../store/scrub.js';
 import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
 import { renderFile } from './code-methods.js';
 
@@ -60,7 +63,7 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
         deleted_at: isoOrNull(row.deletedAt),
         cause: row.cause,
         size: row.size,
-        restorable: row.sha256 === null ? row.movedSha256 !== null : hasContent(index, row.sha256),
+        restorable: isRestorable(index, row),
       }));
       return { files, next_cursor: nextCursor(rows, limit) };
     },
@@ -77,6 +80,14 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
       return { restored: rows.map(({ path }) => ({ path })), dry_run };
     },
   };
+}
+
+function isRestorable(index: IndexDatabase, { sha256, kind, movedSha256 }: FileRow): boolean {
+  if (sha256 === null) return movedSha256 !== null || kind === 'folder';
+  // To render each one would take long: only what is known to be damaged is tried.
+  return (
+    (hasContent(index, sha256) && !isKnownDamaged(index, sha256)) || 'bytes' in keptContent(index, sha256)
+  );
 }
 
 function wireFile(row: FileRow): Result<'list_files'>['files'][number] {

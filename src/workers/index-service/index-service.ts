@@ -35,7 +35,7 @@ const placeCheckMs = 2_000;
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
 export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
   await settleReplacing(host.indexPath);
-  await assertNotGone(host.indexPath);
+  assertNotGone(host.indexPath);
   await assertSameIndex(host.indexPath);
   if (isOlder(host.indexPath)) {
     const path = await host.longStart(
@@ -98,8 +98,8 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
 }
 
 /** A new index beside backups of one would be empty, and called true. */
-async function assertNotGone(indexPath: string): Promise<void> {
-  if (existsSync(indexPath) || (await backupsBeside(indexPath)).length === 0) return;
+function assertNotGone(indexPath: string): void {
+  if (existsSync(indexPath) || backupsBeside(indexPath).length === 0) return;
   throw new CodekeepError(
     'DATABASE_CORRUPT',
     `${indexPath} is damaged: it is gone, and its backups are there.`,

@@ -5,6 +5,7 @@ import { checkFile } from '../../store/check-thread.js';
 import { causeInWords, type IndexDatabase } from '../../store/index-database.js';
 import { lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
 import { listProjects } from '../../store/projects.js';
+import { countDamaged } from '../../store/scrub.js';
 import type { WorkerHost } from '../host.js';
 
 /** Pauses (ms) between two looks whether something is due; and after a failure, until it is tried again. */
@@ -30,20 +31,28 @@ export class Upkeep {
 
   /** What is wrong with the index as a whole, whoever found it; nothing: it is well, as far as anybody knows. */
   get troubles(): string[] {
-    const isDamaged = this.#isKnownDamaged || this.#wasFoundDamaged();
-    const damage = isDamaged
-      ? ['the index is damaged: "codekeep check" says where, "codekeep rebuild" or a repair mends it']
-      : [];
-    return [...damage, ...this.#failures.values()];
+    return [...this.#damage(), ...this.#failures.values()];
   }
 
-  #wasFoundDamaged(): boolean {
+  #damage(): string[] {
+    const whole = [
+      'the index is damaged: "codekeep check" says where, "codekeep rebuild" or a repair mends it',
+    ];
     try {
-      return lastMaintenance(this.#index, 'check')?.outcome === 'damaged';
+      const isDamaged = this.#isKnownDamaged || lastMaintenance(this.#index, 'check')?.outcome === 'damaged';
+      return isDamaged ? whole : this.#damagedContents();
     } catch {
       // Where even that cannot be read.
-      return true;
+      return whole;
     }
+  }
+
+  #damagedContents(): string[] {
+    const count = countDamaged(this.#index);
+    const what = count === 1 ? '1 content of the index is' : `${count} contents of the index are`;
+    const todo =
+      '"codekeep check --deep" names the files; the repair worker ("codekeep worker start repair") mends what the disk, the versions or a backup still has';
+    return count === 0 ? [] : [`${what} damaged: ${todo}`];
   }
 
   /** Somebody was answered that it is damaged. */

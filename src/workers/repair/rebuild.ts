@@ -33,7 +33,7 @@ export async function rebuildIndex(
         {
           index,
           stateDir: host.start.stateDir,
-          backups: [...(saved_path === null ? [] : [saved_path]), ...(await backupsBeside(host.indexPath))],
+          backups: [...(saved_path === null ? [] : [saved_path]), ...backupsBeside(host.indexPath)],
           maxFileBytes: host.start.config.max_file_bytes,
           now: Date.now,
           log: (message) => host.log('warn', message),

@@ -34,7 +34,6 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
   const scrub = new Scrub(host);
   const memory = new RoundMemory();
   let watcherRunning = start.watcherRunning;
-  let told: string | null = null;
 
   const round = async (): Promise<void> => {
     const tally = { checked: 0, repaired: 0, skipped: 0 };
@@ -59,18 +58,11 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
     state.haltedReason = halted.length > 0 ? halted.join('; ') : null;
   };
 
-  /** Damage that nothing mends is told to people. */
   const tellScrub = (index: IndexDatabase): void => {
     const { checked, mended, endedAt } = scrubState(index, Date.now());
     const damaged = damagedContents(index, damagedShownMax).length;
     state.scrub = { checked, total: countContents(index), mended, damaged, endedAt };
     host.send({ type: 'repair_round', round: state });
-    const reason =
-      damaged === 0
-        ? null
-        : `${damaged} contents of the index are damaged, and nothing else has them: "codekeep check --deep" names them`;
-    if (reason !== told) host.send({ type: 'trouble', reason });
-    told = reason;
   };
 
   return {

@@ -1,13 +1,14 @@
 import { messageOf } from '../../base/errors.js';
 import { Slicer } from '../../base/waiting.js';
-import { contentInBackups, contentOnDisk } from '../../reconcile/rebuild/sources.js';
-import { backupsBeside } from '../../store/backups.js';
+import { contentOnDisk } from '../../reconcile/rebuild/sources.js';
 import { hashesAfter, healContent, renderContent, type StoredContent } from '../../store/contents.js';
 import type { IndexDatabase } from '../../store/index-database.js';
+import { contentInBackups } from '../../store/kept-content.js';
 import {
   countContents,
   damagedContents,
   forgetDamaged,
+  missingContents,
   noteDamaged,
   placesOf,
   reparse,
@@ -44,15 +45,18 @@ export class Scrub {
   /** @param pauseMs between two steps, for the first one, which knows of none before it */
   async step(index: IndexDatabase, pauseMs: number): Promise<void> {
     if (this.#periodMs === 0) return;
+    const isFirst = this.#lastAt === null;
     const elapsedMs = this.#lastAt === null ? pauseMs : performance.now() - this.#lastAt;
     this.#lastAt = performance.now();
     const total = countContents(index);
     const state = scrubState(index, Date.now());
     const hashes = hashesAfter(index, state.after, scrubCount(total, elapsedMs, this.#periodMs));
     const known = damagedContents(index, damagedMax).map(({ sha256 }) => sha256);
+    // They are in no list of contents.
+    const missing = isFirst || state.after === '' ? missingContents(index, damagedMax) : [];
     const slicer = new Slicer(this.#host.signal);
     let mended = 0;
-    for (const hash of new Set([...known, ...hashes])) {
+    for (const hash of new Set([...known, ...missing, ...hashes])) {
       if (await this.#prove(index, hash, known.includes(hash))) mended += 1;
       await slicer.breathe();
     }
@@ -79,7 +83,7 @@ export class Scrub {
       if (isKnown) await index.write(() => forgetDamaged(index, hash));
       return false;
     }
-    const content = await this.#elsewhere(index, hash);
+    const content = this.#elsewhere(index, hash);
     if (content === null) {
       await index.write(() => noteDamaged(index, { sha256: hash, problem: rendering.problem }, Date.now()));
       if (!isKnown) this.#host.log('error', `content ${hash}: ${rendering.problem}, and nothing else has it`);
@@ -89,7 +93,6 @@ export class Scrub {
       await index.write(() => {
         healContent(index, content, Date.now());
         reparse(index, hash);
-        forgetDamaged(index, hash);
       });
       this.#host.log('warn', `content ${hash}: ${rendering.problem}; it is mended`);
       return true;
@@ -100,14 +103,12 @@ export class Scrub {
     }
   }
 
-  async #elsewhere(index: IndexDatabase, hash: string): Promise<StoredContent | null> {
-    const places = placesOf(index, hash);
-    for (const place of places) {
+  #elsewhere(index: IndexDatabase, hash: string): StoredContent | null {
+    for (const place of placesOf(index, hash)) {
       const content = contentOnDisk(index, hash, place);
       if (content !== null) return content;
     }
-    const size = places[0]?.size ?? 0;
-    const backups = await backupsBeside(index.path);
-    return contentInBackups(index, hash, size, backups, (message) => this.#host.log('warn', message));
+    const content = contentInBackups(index, hash, (message) => this.#host.log('warn', message));
+    return content === null ? null : { ...content, extractor: null };
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -82,13 +82,88 @@ test('damaged contents are found and mended from the disk, the versions or a bac
   assert.equal(not_parsed, null, 'it has its syntax tree again');
   await waitFor('health says what is damaged', async () =>
     (await daemon.call('health')).problems.some(({ reason }) =>
-      reason.startsWith('1 contents of the index are damaged'),
+      reason.startsWith('1 content of the index is damaged'),
     ),
   );
+  const { files } = await daemon.call('list_deleted_files', { project_id });
+  assert.deepEqual(Object.fromEntries(files.map(({ path, restorable }) => [path, restorable])), {
+    'backup.py': true,
+    'lost.py': false,
+    'version.py': true,
+  });
+  assert.equal((await daemon.call('get_project_status', { project_id })).files.not_restorable, 1);
   // It is back: somebody had it elsewhere.
   writeFileSync(join(root, 'lost.py'), "name = 'lost.py'\n");
   await waitFor('it is mended', async () => (await status(daemon)).damaged === 0);
   assert.equal((await daemon.call('check_database', { deep: true })).ok, true);
+});
+
+test('contents that are not in the index any more are found and mended, and until then not called restorable', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'disk.py': 'disk = 1\n', 'lost.py': 'lost = 1\n' });
+  const daemon = await sandbox.startDaemon({
+    config: { autostart: [], scrub_period: 1, backup_interval: 0 },
+  });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  await daemon.call('delete_file', { project_id, path: 'lost.py' });
+  unlinkSync(join(daemon.stateDir, 'versions', project_id, 'lost.py'));
+  daemon.sql((db) => db.prepare('DELETE FROM contents').run());
+  const { ok, problems } = await daemon.call('check_database', { deep: true });
+  assert.equal(ok, false);
+  assert.equal(problems.filter((problem) => problem.endsWith('its content is not in the index')).length, 2);
+  assert.equal((await daemon.call('get_project_status', { project_id })).files.not_restorable, 2);
+  assert.equal((await daemon.call('list_deleted_files', { project_id })).files[0]?.restorable, false);
+  await daemon.call('start_repair_worker', { poll_interval: 1 });
+  await waitFor(
+    'what the disk has is mended',
+    async () => (await daemon.call('get_project_status', { project_id })).files.not_restorable === 1,
+  );
+  const { content } = await daemon.call('get_file', { project_id, path: 'disk.py' });
+  assert.equal(content, 'disk = 1\n');
+});
+
+test('health calls the index damaged for as long as one of its contents is', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [], scrub_period: 1 } });
+  daemon.mayLogErrors = true;
+  await daemon.addProject(root);
+  damage(daemon, 'a.py');
+  assert.equal((await daemon.call('check_database', { deep: true })).ok, false);
+  const isSaid = async (): Promise<boolean> =>
+    (await daemon.call('health')).problems.some(({ reason }) => reason.includes('damaged'));
+  await waitFor('health says it', isSaid);
+  assert.equal((await daemon.call('get_database_status')).integrity, 'damaged');
+  await daemon.call('start_repair_worker', { poll_interval: 1 });
+  await waitFor('it is mended', async () => !(await isSaid()));
+  assert.equal((await daemon.call('get_database_status')).integrity, 'ok');
+});
+
+test('what only a backup has whole comes back by a repair, whose dry run says so, and by a restore', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'asked.py': 'asked = 1\n', 'lost.py': 'lost = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [], backup_interval: 0 } });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  await daemon.call('delete_file', { project_id, path: 'asked.py' });
+  unlinkSync(join(daemon.stateDir, 'versions', project_id, 'asked.py'));
+  await daemon.call('backup_database');
+  unlinkSync(join(root, 'lost.py'));
+  damage(daemon, 'lost.py');
+  damage(daemon, 'asked.py');
+  assert.equal((await daemon.call('check_database', { deep: true })).ok, false);
+  const dry = await daemon.call('repair_database', { project_id, dry_run: true });
+  const run = await daemon.call('repair_database', { project_id });
+  for (const report of [dry, run]) {
+    assert.ok('totals' in report);
+    assert.equal(report.totals['restore_from_cst'], 2, JSON.stringify(report.totals));
+    assert.equal(report.totals['unrestorable'], 0);
+  }
+  assert.equal(readFileSync(join(root, 'lost.py'), 'utf8'), 'lost = 1\n');
+  assert.equal((await daemon.call('list_deleted_files', { project_id })).files[0]?.restorable, true);
+  await daemon.call('restore_deleted_files', { project_id, paths: ['asked.py'] });
+  assert.equal(readFileSync(join(root, 'asked.py'), 'utf8'), 'asked = 1\n');
 });
 
 test('a pass goes on where it was when the worker is started again', async (t) => {
