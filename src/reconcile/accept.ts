@@ -5,7 +5,7 @@ import { activeRows, type FileRow } from '../store/files.js';
 import { setRoot } from '../store/projects.js';
 import { isGone, retireMissing } from './deletion.js';
 import type { IndexingContext } from './index-paths.js';
-import { inspectRoot, isStillRoot, rootUnavailable } from './project-root.js';
+import { inspectRootOf, isStillRoot, rootUnavailable } from './project-root.js';
 
 /**
  * accept_deletions: somebody says that the root folder is the right one and that what is missing in it is deleted. Gives
@@ -14,7 +14,7 @@ import { inspectRoot, isStillRoot, rootUnavailable } from './project-root.js';
  */
 export async function acceptDeletions(context: IndexingContext, isDry: boolean): Promise<FileRow[]> {
   const { index, project, signal } = context;
-  const root = inspectRoot(project);
+  const root = inspectRootOf(index, project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const missing = await missingRows(context);
   if (!isStillRoot(root, project)) return await acceptDeletions(context, isDry);

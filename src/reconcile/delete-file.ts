@@ -12,7 +12,7 @@ import { imageOf } from './image.js';
 import { indexPaths, type IndexingContext } from './index-paths.js';
 import { OwnFiles } from './own-files.js';
 import { readProjectGit } from './project-git.js';
-import { assertRegisteredRoot, inspectRoot } from './project-root.js';
+import { assertRegisteredRoot, inspectRootOf } from './project-root.js';
 import { VersionStore } from './version-store.js';
 
 /**
@@ -23,7 +23,7 @@ import { VersionStore } from './version-store.js';
  */
 export async function deleteFile(context: IndexingContext, path: string): Promise<string> {
   const { index, project, signal, now } = context;
-  assertRegisteredRoot(inspectRoot(project));
+  assertRegisteredRoot(inspectRootOf(index, project));
   assertDeletable(context, path);
   await indexPaths(context, await readProjectGit(index, project, signal), [path]);
   const row = requireFile(index, project.id, path);

@@ -17,7 +17,7 @@ import { DeviceDoubts } from './devices.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { imageOf } from './image.js';
 import type { IndexingContext } from './index-paths.js';
-import { inspectRoot } from './project-root.js';
+import { inspectRootOf } from './project-root.js';
 import { VersionStore } from './version-store.js';
 
 /** What became of rows whose files a walk did not find. */
@@ -116,7 +116,7 @@ async function retireBatch(
   const copyProblems = await keepAll(context, rows);
   for (const [row, problem] of copyProblems) problems.push(`${row.path}: it is not in versions: ${problem}`);
   return await index.write(() => {
-    const root = inspectRoot(project).kind;
+    const root = inspectRootOf(index, project).kind;
     if (root === 'unavailable' || (root === 'replaced' && retirement.rules !== null)) return 0;
     const observed = new TreePresence(project.rootDir);
     // What delete_file has marked meanwhile was asked for, and not seen.

@@ -3,8 +3,10 @@ import { isEmptyFolder } from '../base/empty-folder.js';
 import { CodekeepError, errnoOf } from '../base/errors.js';
 import { identityOf } from '../base/mounts.js';
 import { shellWord } from '../base/shell-word.js';
+import { isSameStamp, stampOf } from '../base/stamp.js';
 import type { IndexDatabase } from '../store/index-database.js';
-import { type Project, requireProject, type RootMark } from '../store/projects.js';
+import { pageOfFiles } from '../store/files.js';
+import { listProjects, type Project, requireProject, type RootMark } from '../store/projects.js';
 
 /**
  * What is known of a project's root folder: the one that was registered, another one under its name (as the bare place
@@ -28,6 +30,30 @@ export function inspectRoot(project: Pick<Project, 'rootDir'> & RootMark): RootS
     const errno = errnoOf(error) ?? 'unknown error';
     return { kind: 'unavailable', reason: `${project.rootDir} cannot be read (${errno})` };
   }
+}
+
+/** As inspectRoot; the folder of another project that was renamed into this one's place is not taken for this one's. */
+export function inspectRootOf(index: IndexDatabase, project: Project): RootState {
+  const root = inspectRoot(project);
+  if (root.kind !== 'replaced') return root;
+  const owner = listProjects(index).find(
+    (other) =>
+      other.id !== project.id && isSameRoot(other, root.mark) && hasFilesOf(index, other, project.rootDir),
+  );
+  if (owner === undefined) return root;
+  const reason = `${project.rootDir} is the folder that was at ${owner.rootDir}, another project: put each back in its place; if this one is to be here now, "codekeep remove ${shellWord(owner.rootDir)}" first`;
+  return { kind: 'unavailable', reason };
+}
+
+/** Files by which a folder is told. */
+const ownerRows = 100;
+
+/** A new folder may have the number of one that is gone; its files have none of the old ones' stamps. */
+function hasFilesOf(index: IndexDatabase, { id }: Project, rootDir: string): boolean {
+  return pageOfFiles(index, id, { filter: 'active', prefix: '', after: '', limit: ownerRows }).some((row) => {
+    const stamp = stampOf(`${rootDir}/${row.path}`);
+    return stamp !== null && isSameStamp(stamp, row);
+  });
 }
 
 /** Null for what is no folder. Throws where it cannot be looked at. */

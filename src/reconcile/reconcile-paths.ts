@@ -9,7 +9,7 @@ import { retireMissing } from './deletion.js';
 import { type IgnoreRules, isRuling } from './ignore-rules.js';
 import { type IndexingContext, indexSettling } from './index-paths.js';
 import { hasHeadMoved, nestedIn, readGitBelow } from './project-git.js';
-import { inspectRoot, judgeRoot, projectAtItsPlace, rootUnavailable } from './project-root.js';
+import { inspectRootOf, judgeRoot, projectAtItsPlace, rootUnavailable } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
 import { walkTree } from './walk.js';
 
@@ -29,7 +29,7 @@ export async function reconcilePaths(
   const { index, signal } = context;
   const project = projectAtItsPlace(context);
   if (paths.some(isRuling)) return { ...nothing(), needsReconcile: true };
-  const root = inspectRoot(project);
+  const root = inspectRootOf(index, project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const heads = headMarks(index, project.id);
   const git = await readGitBelow(project.rootDir, nestedIn(heads), signal);

@@ -29,7 +29,7 @@ import {
   readGitBelow,
 } from './project-git.js';
 import {
-  inspectRoot,
+  inspectRootOf,
   isStillRoot,
   judgeRoot,
   projectAtItsPlace,
@@ -51,7 +51,7 @@ export async function reconcileProject(
 ): Promise<ReconcileOutcome> {
   const { index, signal, now } = context;
   const project = projectAtItsPlace(context);
-  const root = inspectRoot(project);
+  const root = inspectRootOf(index, project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const heads = headMarks(index, project.id);
   const { git, rules, walk } = await lookAtTree(context, heads);

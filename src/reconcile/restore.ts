@@ -28,7 +28,7 @@ import type { IndexingContext } from './index-paths.js';
 import { moveBack } from './move-back.js';
 import { openProjectPlacer } from './project-placer.js';
 import { readProjectGit } from './project-git.js';
-import { assertRegisteredRoot, inspectRoot, rootUnavailable } from './project-root.js';
+import { assertRegisteredRoot, inspectRootOf, rootUnavailable } from './project-root.js';
 import { provenStamps } from './proven-stamp.js';
 import { VersionStore } from './version-store.js';
 
@@ -80,7 +80,7 @@ export function chooseDeleted(index: IndexDatabase, project: Project, choice: Re
 
 /** Everything that would make the restore fail, found out before the first byte is written. */
 export function checkRestorable(index: IndexDatabase, project: Project, rows: readonly FileRow[]): void {
-  assertRegisteredRoot(inspectRoot(project));
+  assertRegisteredRoot(inspectRootOf(index, project));
   const devices = new DeviceDoubts(index, project);
   const observed = new TreePresence(project.rootDir);
   const places = new PlacingProblems(project.rootDir);

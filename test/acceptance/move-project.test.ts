@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -146,4 +147,71 @@ test('after the state directory was lost, a versions directory gives its deleted
   assert.equal(readFileSync(join(root, 'back.py'), 'utf8'), 'b = 2\n');
   const { totals } = await daemon.repair({ project_id });
   assert.equal(totals['restore_from_cst'], 0);
+});
+
+for (const isWatched of [true, false])
+  test(`two projects whose folders were swapped are not taken for each other, ${isWatched ? 'watched' : 'unwatched'}`, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const one = await sandbox.project({ 'a.py': 'one = 1\n', 'b.py': 'b = 1\n', 'gone.py': 'g = 1\n' });
+    const other = await sandbox.project({ 'a.py': 'other = 2\n', 'b.py': 'b = 2\n', 'gone.py': 'g = 2\n' });
+    const daemon = await sandbox.startDaemon(isWatched ? {} : { config: { autostart: [] } });
+    const { project_id } = await daemon.addProject(one);
+    const { project_id: otherId } = await daemon.addProject(other);
+    for (const id of [project_id, otherId])
+      await daemon.call('delete_file', { project_id: id, path: 'gone.py' });
+    const swap = (): void => {
+      renameSync(one, `${one}.aside`);
+      renameSync(other, one);
+      renameSync(`${one}.aside`, other);
+    };
+    swap();
+    for (const id of [project_id, otherId]) {
+      const { message } = await daemon.refusal('update_indexes', { project_id: id });
+      assert.match(message, /another project: put each back/u);
+      assert.notEqual((await daemon.call('get_project_status', { project_id: id })).freshness, 'fresh');
+      const report = await daemon.call('repair_database', { project_id: id });
+      assert.ok('unknown' in report);
+      assert.match(report.unknown[0]?.reason ?? '', /another project: put each back/u);
+      assert.equal((await daemon.call('list_deleted_files', { project_id: id })).files[0]?.path, 'gone.py');
+    }
+    swap();
+    for (const id of [project_id, otherId]) {
+      await daemon.call('update_indexes', { project_id: id });
+      const { content } = await daemon.call('get_file', { project_id: id, path: 'a.py' });
+      assert.equal(content, id === project_id ? 'one = 1\n' : 'other = 2\n');
+      assert.equal((await daemon.call('list_deleted_files', { project_id: id })).files[0]?.path, 'gone.py');
+    }
+  });
+
+test('a folder that took the place of another project on purpose is taken for it once that one is removed', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const one = await sandbox.project({ 'a.py': 'one = 1\n' });
+  const other = await sandbox.project({ 'a.py': 'other = 2\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(one);
+  const { project_id: otherId } = await daemon.addProject(other);
+  rmSync(one, { recursive: true });
+  renameSync(other, one);
+  const { message } = await daemon.refusal('update_indexes', { project_id });
+  assert.match(message, new RegExp(`"codekeep remove ${other}" first`, 'u'));
+  await daemon.call('remove_project', { project_id: otherId });
+  await daemon.call('update_indexes', { project_id });
+  const { content } = await daemon.call('get_file', { project_id, path: 'a.py' });
+  assert.equal(content, 'other = 2\n');
+});
+
+test('a new folder that has the number of a project that is gone is no other project', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const one = await sandbox.project({ 'a.py': 'one = 1\n' });
+  const other = await sandbox.project({ 'a.py': 'other = 2\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(one);
+  const { project_id: otherId } = await daemon.addProject(other);
+  const { ino } = statSync(one, { bigint: true });
+  daemon.sql((db) => db.prepare('UPDATE projects SET root_ino = ? WHERE id = ?').run(ino, otherId));
+  daemon.sql((db) => db.prepare('UPDATE projects SET root_ino = 1 WHERE id = ?').run(project_id));
+  writeFileSync(join(one, 'a.py'), 'one = 3\n');
+  await daemon.call('update_indexes', { project_id });
+  const { content } = await daemon.call('get_file', { project_id, path: 'a.py' });
+  assert.equal(content, 'one = 3\n');
 });

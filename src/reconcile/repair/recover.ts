@@ -22,7 +22,7 @@ import {
 } from '../../store/journal.js';
 import { type Project, projectById } from '../../store/projects.js';
 import { imageOf } from '../image.js';
-import { inspectRoot } from '../project-root.js';
+import { inspectRoot, inspectRootOf } from '../project-root.js';
 import { versionsRoot } from '../version-store.js';
 import { askGitAbout } from './repair-project.js';
 import { applyIntents } from './apply.js';
@@ -82,7 +82,7 @@ async function finishRun(
   }
   if (run.undoes !== null) return await finishUndo(options, project, { ...run, undoes: run.undoes }, rows);
   const planned = new Map(rows.map((row) => [row.fileId, row]));
-  const { isLeftByGit } = await askGitAbout(index, project, inspectRoot(project), options.signal);
+  const { isLeftByGit } = await askGitAbout(index, project, inspectRootOf(index, project), options.signal);
   const closed = new ClosedFolders();
   try {
     return await applyIntents(

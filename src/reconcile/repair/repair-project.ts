@@ -17,7 +17,7 @@ import { rulesOf } from '../bounds.js';
 import { type IsLeftByGit, leftByGit } from '../git-left.js';
 import type { IgnoreRules } from '../ignore-rules.js';
 import { nestedIn, type ProjectGit, readGitBelow } from '../project-git.js';
-import { inspectRoot, isStillRoot, judgeRoot, type RootState } from '../project-root.js';
+import { inspectRootOf, isStillRoot, judgeRoot, type RootState } from '../project-root.js';
 import { applyIntents, type ApplyOutcome, verifyActions } from './apply.js';
 import { endEarly, type Intent } from './batches.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
@@ -50,7 +50,7 @@ export interface PlannedRepair {
 /** observe → plan. Writes nothing. */
 export async function planRepair(options: PlanOptions, project: Project): Promise<PlannedRepair> {
   const { index, signal, force, deletedSince } = options;
-  const root = inspectRoot(project);
+  const root = inspectRootOf(index, project);
   const { git, isLeftByGit } = await askGitAbout(index, project, root, signal);
   // A copy that the last repair placed before it failed is no sign of a deletion either.
   const owed = owedFiles(index, project.id);

@@ -30,7 +30,7 @@ import {
 import { type Project, projectById } from '../../store/projects.js';
 import { DeviceDoubts } from '../devices.js';
 import { imageOf } from '../image.js';
-import { inspectRoot } from '../project-root.js';
+import { inspectRootOf } from '../project-root.js';
 import { isMoved, markRevived, moveIntoVersions, placeBack } from '../restore.js';
 import { contentHashAt, VersionStore } from '../version-store.js';
 import { conflict, hasImage, Placers, stampIfThere } from './apply.js';
@@ -125,7 +125,7 @@ class UndoObserver {
   constructor(index: IndexDatabase, project: Project) {
     this.#index = index;
     this.#tree = new TreePresence(project.rootDir);
-    const root = inspectRoot(project);
+    const root = inspectRootOf(index, project);
     this.#rootDoubt =
       root.kind === 'verified'
         ? null

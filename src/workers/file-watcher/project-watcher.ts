@@ -6,7 +6,7 @@ import type { Serial } from '../../base/serial.js';
 import { sleep, turn } from '../../base/waiting.js';
 import type { IndexingContext, IndexProgress } from '../../reconcile/index-paths.js';
 import { lookAtGit } from '../../reconcile/git-look.js';
-import { inspectRoot } from '../../reconcile/project-root.js';
+import { inspectRootOf } from '../../reconcile/project-root.js';
 import type { ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
 import { reconcilePaths } from '../../reconcile/reconcile-paths.js';
 import { reconcileProject } from '../../reconcile/reconcile-project.js';
@@ -206,11 +206,11 @@ export class ProjectWatcher {
     const wakeAt =
       Date.now() +
       (isWell && this.#doubt === null ? reconcileIntervalMs : Math.min(reconcileIntervalMs, this.#retryMs()));
-    const rootAtRest = inspectRoot(this.#context.project).kind;
+    const rootAtRest = inspectRootOf(this.#context.index, this.#context.project).kind;
     while (!wake.aborted && Date.now() < wakeAt) {
       await sleep(Math.min(rootCheckMs, wakeAt - Date.now()), wake);
       // A root that was moved away sends no event, and must not be called fresh; one that came back is looked at soon.
-      const root = inspectRoot(this.#context.project).kind;
+      const root = inspectRootOf(this.#context.index, this.#context.project).kind;
       if (root !== rootAtRest || (isWell && root !== 'verified')) break;
       if (isWell) for (const path of this.#linked.changed()) this.#note(path);
     }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ClosedFolders } from '../../base/closed-folders.js';
 import { Slicer } from '../../base/waiting.js';
-import { inspectRoot, judgeRoot } from '../../reconcile/project-root.js';
+import { inspectRootOf, judgeRoot } from '../../reconcile/project-root.js';
 import { applyIntents } from '../../reconcile/repair/apply.js';
 import { type Circumstances, Observer, plainCircumstances } from '../../reconcile/repair/observe.js';
 import { type Action, type Fact, planOf } from '../../reconcile/repair/plan.js';
@@ -42,7 +42,7 @@ export async function repairRound(context: RoundContext): Promise<RoundOutcome> 
   const outcome: RoundOutcome = { checked: 0, repaired: 0, skipped: 0, halted: null };
   const counts = countFiles(index, project.id);
   const owed = owedFiles(index, project.id);
-  const { isLeftByGit } = await askGitAbout(index, project, inspectRoot(project), host.signal);
+  const { isLeftByGit } = await askGitAbout(index, project, inspectRootOf(index, project), host.signal);
   const circumstances: Circumstances = {
     ...plainCircumstances,
     isLeftByGit,
@@ -60,7 +60,7 @@ export async function repairRound(context: RoundContext): Promise<RoundOutcome> 
     await slicer.breathe();
     if (rows.length < batchSize) break;
   }
-  const judgement = judgeRoot(inspectRoot(project), found.missing, counts.active);
+  const judgement = judgeRoot(inspectRootOf(index, project), found.missing, counts.active);
   outcome.halted = judgement.kind === 'sound' ? null : judgement.reason;
   if (outcome.halted !== null) outcome.skipped += found.wanted.length;
   else if (found.wanted.length > 0) await act(context, circumstances, found.wanted, outcome);
