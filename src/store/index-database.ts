@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { CodekeepError, errnoOf, reasonOf, systemErrorText } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
+import { CommitNote } from './index-identity.js';
 import { migrations } from './schema.js';
 
 /** A statement may block this process's event loop for a lock so long (ms), no longer; `write` waits asynchronously. */
@@ -20,6 +21,7 @@ export class IndexDatabase {
   readonly path: string;
   /** Which file was opened. */
   readonly #file: string | null;
+  readonly #note: CommitNote;
   readonly #statements = new Map<string, Database.Statement>();
 
   /** It was opened with a log beside it, as where somebody else has it open, or ended without closing it. */
@@ -30,6 +32,7 @@ export class IndexDatabase {
     this.path = path;
     this.hadLog = hadLog;
     this.#file = fileAt(path);
+    this.#note = new CommitNote(path);
   }
 
   /**
@@ -99,12 +102,18 @@ export class IndexDatabase {
    * @throws CodekeepError TIMEOUT when the lock cannot be had in 30 s
    */
   async write<T>(work: () => T, signal?: AbortSignal): Promise<T> {
-    const transaction = this.db.transaction(work);
+    const transaction = this.db.transaction((): { result: T; number: number | null } => {
+      const before = this.#changes();
+      const result = work();
+      return { result, number: this.#changes() === before ? null : this.#count() };
+    });
     const giveUpAt = performance.now() + writePatienceMs;
     for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, 50)) {
       signal?.throwIfAborted();
       try {
-        return transaction.immediate();
+        const { result, number } = transaction.immediate();
+        if (number !== null) this.#note.write(number);
+        return result;
       } catch (error) {
         if (!isBusy(error)) throw error;
         if (performance.now() > giveUpAt) {
@@ -119,7 +128,20 @@ export class IndexDatabase {
     }
   }
 
+  /** Rows that this connection has changed. */
+  #changes(): number {
+    return this.sql<[], { changes: number }>('SELECT total_changes() AS changes').get()?.changes ?? 0;
+  }
+
+  #count(): number | null {
+    const row = this.sql<[], { number: number }>(
+      'UPDATE commits SET number = number + 1 RETURNING number',
+    ).get();
+    return row?.number ?? null;
+  }
+
   close(): void {
+    this.#note.close();
     this.#statements.clear();
     this.db.close();
   }

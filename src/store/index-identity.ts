@@ -1,52 +1,127 @@
 import { randomInt } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { syncPath } from '../base/sync-path.js';
 import type { IndexDatabase } from './index-database.js';
 
 /**
- * Which index a state directory has: a number in its first page (application_id), and in a file beside it. SQLite takes any
- * log that is whole for a database's own, and writes it over the database when it is closed.
+ * Which index a state directory has, and how far it is: a number in its first page (application_id) and the number of its
+ * last transaction, both also in a file beside it. SQLite takes any log that is whole for a database's own, and writes it
+ * over the database when it is closed; and a log that is gone, or cut off, for one that has nothing more to say.
  */
 
+/** The file is two decimal numbers of so many digits, a line each, so that the second can be written over. */
+const identityDigits = 10;
+const commitDigits = 16;
+const noteFormat = /^(?<identity>\d{10})\n(?<commit>\d{16})\n$/u;
+
+/** An index that is only being made has none: it is at a path of its own. */
 function notePath(indexPath: string): string {
-  return join(dirname(indexPath), 'index.id');
+  return `${indexPath.replace(/\.db$/u, '')}.id`;
+}
+
+function noteText(identity: number, commit: number): string {
+  return `${String(identity).padStart(identityDigits, '0')}\n${String(commit).padStart(commitDigits, '0')}\n`;
+}
+
+interface Noted {
+  identity: number | null;
+  commit: number;
+}
+
+function noted(indexPath: string): Noted {
+  try {
+    const text = readFileSync(notePath(indexPath), 'utf8');
+    const groups = noteFormat.exec(text)?.groups;
+    return {
+      identity: Number.parseInt(text, 10) || null,
+      commit: Number.parseInt(groups?.['commit'] ?? '0', 10),
+    };
+  } catch {
+    return { identity: null, commit: 0 };
+  }
 }
 
 /** The number that was noted; null: none was. */
 export function notedIdentity(indexPath: string): number | null {
-  try {
-    return Number.parseInt(readFileSync(notePath(indexPath), 'utf8'), 10) || null;
-  } catch {
-    return null;
+  return noted(indexPath).identity;
+}
+
+/**
+ * Says beside the index which transaction was its last. It is not made durable: after a power loss it may be of an earlier
+ * one, never of a later one than the index has.
+ */
+export class CommitNote {
+  readonly #path: string;
+  #fd: number | null = null;
+
+  constructor(indexPath: string) {
+    this.#path = notePath(indexPath);
+  }
+
+  write(commit: number): void {
+    try {
+      this.#fd ??= openSync(this.#path, 'r+');
+      writeSync(this.#fd, String(commit).padStart(commitDigits, '0'), identityDigits + 1);
+    } catch {
+      // Without a note nothing is noticed; what was written is written.
+    }
+  }
+
+  close(): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
   }
 }
 
 /**
  * Looks by a connection that writes nothing.
- * @throws CodekeepError DATABASE_CORRUPT where it is another index than was noted, or has another one's log
+ * @throws CodekeepError DATABASE_CORRUPT where it is another index than was noted, has another one's log, or lacks its last
+ *   changes
  */
 export async function assertSameIndex(indexPath: string): Promise<void> {
   if (!existsSync(indexPath)) return await forgetIdentity(indexPath);
-  const noted = notedIdentity(indexPath);
-  const found = noted === null ? null : identityIn(indexPath);
-  if (found === null || found === 0 || found === noted) return;
-  throw new CodekeepError(
-    'DATABASE_CORRUPT',
-    `${indexPath} is damaged: it, or its log, is that of another index.`,
-    '"codekeep rebuild" makes a new one of what is its own. If you put another index there, remove index.id beside it.',
-  );
+  const found = stateOf(indexPath);
+  const { identity } = noted(indexPath);
+  if (identity !== null && found !== null && found.identity !== 0 && found.identity !== identity)
+    throw new CodekeepError(
+      'DATABASE_CORRUPT',
+      `${indexPath} is damaged: it, or its log, is that of another index.`,
+      '"codekeep rebuild" makes a new one of what is its own. If you put another index there, remove index.id beside it.',
+    );
+  // Twice: a note may be read while it is written.
+  const missing = Math.min(missingChanges(indexPath), missingChanges(indexPath));
+  if (missing > 0)
+    throw new CodekeepError(
+      'DATABASE_CORRUPT',
+      `${indexPath} is damaged: its last ${missing} changes are missing, because its log was removed, cut off or overwritten.`,
+      '"codekeep rebuild" makes a new one of what is there, of the versions, the backups and the disk. If you put an older copy there, remove index.id beside it.',
+    );
 }
 
-/** Null where it cannot be read, which is for who opens it to say. */
-function identityIn(indexPath: string): number | null {
+/** How many transactions it had that it has no more. */
+export function missingChanges(indexPath: string): number {
+  // The note first: a transaction may end in between.
+  const { identity, commit } = noted(indexPath);
+  const found = stateOf(indexPath);
+  return found === null || found.commit === null || found.identity !== identity
+    ? 0
+    : Math.max(commit - found.commit, 0);
+}
+
+/** What an index says of itself; null where it cannot be read, which is for who opens it to say. */
+function stateOf(indexPath: string): { identity: number; commit: number | null } | null {
   try {
     const db = new Database(indexPath, { readonly: true, fileMustExist: true });
     try {
-      return Number(db.pragma('application_id', { simple: true }));
+      const identity = Number(db.pragma('application_id', { simple: true }));
+      // An older version did not count.
+      const counts = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'commits'").get() !== undefined;
+      const commit = counts ? db.prepare('SELECT number FROM commits').pluck().get() : null;
+      return { identity, commit: typeof commit === 'number' ? commit : null };
     } finally {
       db.close();
     }
@@ -60,17 +135,26 @@ export async function noteIdentity(index: IndexDatabase): Promise<void> {
   const given = Number(index.db.pragma('application_id', { simple: true }));
   const identity = given === 0 ? randomInt(1, 2 ** 31 - 1) : given;
   if (given === 0) giveIdentity(index, identity);
-  if (notedIdentity(index.path) === identity) return;
   const path = notePath(index.path);
+  const commit = Number(index.sql('SELECT number FROM commits').pluck().get());
+  if (isNoted(path, identity)) return;
   const file = await open(`${path}.new`, 'w', 0o600);
   try {
-    await file.writeFile(`${identity}\n`);
+    await file.writeFile(noteText(identity, commit));
     await file.sync();
   } finally {
     await file.close();
   }
   await rename(`${path}.new`, path);
   await syncPath(dirname(path));
+}
+
+function isNoted(path: string, identity: number): boolean {
+  try {
+    return Number(noteFormat.exec(readFileSync(path, 'utf8'))?.groups?.['identity']) === identity;
+  } catch {
+    return false;
+  }
 }
 
 export function giveIdentity(index: IndexDatabase, identity: number): void {

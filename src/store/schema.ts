@@ -278,4 +278,12 @@ export const migrations: readonly string[] = [
     found_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  // By which it is known that the last changes are missing, see store/index-identity.ts.
+  `
+  CREATE TABLE commits (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    number INTEGER NOT NULL                               -- transactions that changed something, since the index was made
+  ) STRICT;
+  INSERT INTO commits VALUES (1, 0);
+  `,
 ];

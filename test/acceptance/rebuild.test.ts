@@ -351,3 +351,71 @@ test('the whole log of another index does not take the place of the index', asyn
   );
   await assertWhole(daemon, state);
 });
+
+const losses: Record<string, (log: string) => void> = {
+  gone: unlinkSync,
+  emptied: (log) => truncateSync(log, 0),
+  'cut off': (log) => truncateSync(log, statSync(log).size - 2 * pageBytes),
+  'flipped in the middle': (log) =>
+    overwrite(log, Math.floor(statSync(log).size / pageBytes / 2), Buffer.from('flip')),
+};
+
+for (const [how, lose] of Object.entries(losses))
+  test(`a log that is ${how} after a crash is missed, and what only it had is named or brought from elsewhere`, async (t) => {
+    const state = await kept(t, { hasBackup: true });
+    const daemon = await started(state);
+    // Back to its first state on disk, and then one that is in the log only.
+    writeFileSync(join(state.root, 'new.py'), 'new = 1\n');
+    await daemon.call('update_indexes', { project_id: state.projectId });
+    await daemon.call('delete_file', { project_id: state.projectId, path: 'new.py' });
+    await daemon.stop('SIGKILL');
+    lose(`${state.indexPath}-wal`);
+    const again = await started(state);
+    await waitFor('health says so', async () =>
+      (await again.call('health')).problems.some(({ reason }) =>
+        /last \d+ changes are missing/u.test(reason),
+      ),
+    );
+    const { status, stdout } = await codekeep(
+      state.sandbox,
+      'rebuild',
+      '--dry-run',
+      '--socket',
+      again.socket,
+    );
+    assert.equal(status, 4, stdout);
+    assert.match(stdout, /its last \d+ changes were in its log/u);
+    const rebuilt = await again.call('rebuild_database');
+    assert.ok('lost' in rebuilt);
+    assert.equal(rebuilt.lost.length, 1);
+    assert.match(rebuilt.lost[0]?.reason ?? '', /its last \d+ changes were in its log/u);
+    // Its copy in versions is still there.
+    const { content } = await again.call('get_file', { project_id: state.projectId, path: 'new.py' });
+    assert.equal(content, 'new = 1\n');
+    await again.stop();
+    const third = await started(state);
+    assert.equal((await third.call('list_projects')).projects.length, 1);
+  });
+
+test('a daemon that is killed misses nothing, and an older copy of the index is told from the index', async (t) => {
+  const state = await kept(t);
+  const daemon = await started(state);
+  writeFileSync(join(state.root, 'new.py'), 'new = 1\n');
+  await daemon.call('update_indexes', { project_id: state.projectId });
+  const older = readFileSync(state.indexPath);
+  const paths = await daemon.paths(state.projectId);
+  await daemon.stop('SIGKILL');
+  const again = await started(state);
+  assert.deepEqual(await again.paths(state.projectId), paths);
+  await again.stop();
+  writeFileSync(state.indexPath, older);
+  const third = await started(state);
+  const { code, message } = await third.refusal('list_projects');
+  assert.equal(code, 'DATABASE_CORRUPT');
+  assert.match(message, /last \d+ changes are missing/u);
+  await third.stop();
+  // Somebody who wanted that says so.
+  unlinkSync(join(state.stateDir, 'index.id'));
+  const fourth = await started(state);
+  assert.equal((await fourth.call('list_projects')).projects.length, 1);
+});

@@ -65,6 +65,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
     ...lostRows(index, salvaged),
     ...lostEarlier(index, salvaged),
     ...(isFilled ? [] : lostRecords(salvaged)),
+    ...lostChanges(salvaged),
   ];
 }
 
@@ -221,6 +222,12 @@ function lostEarlier(index: IndexDatabase, { namedContents }: Salvaged): Loss[] 
 function isAt(rootDir: string, path: string): boolean {
   const presence = presenceAt(`${rootDir}/${path}`);
   return presence === 'file' || presence === 'symlink' || presence === 'directory';
+}
+
+/** What they were, nobody knows; what came of them on disk and in versions is taken from there. */
+function lostChanges({ missingChanges }: Salvaged): Loss[] {
+  const reason = `its last ${missingChanges} changes were in its log, which was removed, cut off or overwritten: a file that changed and went in them may be as it was before`;
+  return missingChanges === 0 ? [] : [{ projectId: null, rootDir: null, path: '', reason }];
 }
 
 const told: Readonly<Record<string, string>> = {

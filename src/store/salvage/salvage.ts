@@ -5,7 +5,7 @@ import type { ProgressListener, Work } from '../../base/progress.js';
 import { isProven } from '../contents.js';
 import { schemaMismatch } from '../index-database.js';
 import { migrations } from '../schema.js';
-import { notedIdentity } from '../index-identity.js';
+import { missingChanges, notedIdentity } from '../index-identity.js';
 import { databaseHeader, pageType, type Value } from './format.js';
 import { PageFile, type StoredRecord } from './page-file.js';
 import { PageOwners, schemaTable } from './page-owners.js';
@@ -26,6 +26,8 @@ export interface Salvaged {
   /** Contents that an index of the database names, and that are not there. */
   namedContents: string[];
   traces: ProjectTrace[];
+  /** Transactions that were in its log, and that nothing has any more. */
+  missingChanges: number;
 }
 
 /** Indexes that SQLite made for what is unique: what they name was there. */
@@ -49,16 +51,17 @@ export async function salvage(indexPath: string, target: string, work: Work): Pr
   const slicer = new Slicer(work.signal);
   const noted = notedIdentity(indexPath);
   const isForeign = isLogForeign(indexPath, noted);
+  const missing = missingChanges(indexPath);
   const file = new PageFile(indexPath, !isForeign);
   try {
     const owners = await PageOwners.of(file, slicer);
     const rescue = new Rescue(target, schemaVersionOf(owners, indexPath));
     try {
-      if (isForeign || isOther(file, noted)) rescue.noteForeign();
+      if (isForeign || isOther(file, noted) || missing > 0) rescue.noteForeign();
       await rescue.takeAll(file, owners, slicer, work.progress);
       if (rescue.isIncomplete) await rescue.takeContents(file, owners, slicer);
       if (rescue.isIncomplete && file.hasLog) await takeWithoutLog(rescue, indexPath, slicer);
-      return rescue.finish();
+      return { ...rescue.finish(), missingChanges: missing };
     } finally {
       rescue.close();
     }
@@ -335,7 +338,7 @@ class Rescue {
     return [...traces.values()].filter(({ id }) => hasRow.get(id) === undefined);
   }
 
-  finish(): Salvaged {
+  finish(): Omit<Salvaged, 'missingChanges'> {
     this.#db.exec('COMMIT');
     return {
       unreadable: Object.fromEntries(this.#unreadable),

@@ -3,7 +3,15 @@ import type { Value } from './format.js';
 import type { StoredRecord } from './page-file.js';
 
 /** Made of contents, and made of them again: not carried over. */
-const derived = new Set(['entities', 'chunks', 'embedding_models', 'vectors', 'scrub', 'damaged_contents']);
+const derived = new Set([
+  'entities',
+  'chunks',
+  'embedding_models',
+  'vectors',
+  'scrub',
+  'damaged_contents',
+  'commits',
+]);
 /** Their rows look like entries of several indexes: believed only where the schema says what they are. */
 const vague = new Set(['version_dirs', 'unprotected', 'repair_folders']);
 

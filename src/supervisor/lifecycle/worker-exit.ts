@@ -26,7 +26,8 @@ const fatalLine = /^(?:FATAL ERROR|Error \[\w+\]|\w*Error)\b[^:]*: /;
 export function reasonOf(exit: WorkerExit): string {
   const lines = exit.stderr.filter((line) => line.trim() !== '');
   const said = lines.findLast((line) => fatalLine.test(line)) ?? lines.at(-1);
-  return said === undefined ? describeExit(exit) : `${describeExit(exit)}: ${said}`;
+  const words = said?.replace(/^\w*CodekeepError: /u, '').replace(/\.$/u, '');
+  return words === undefined ? describeExit(exit) : `${describeExit(exit)}: ${words}`;
 }
 
 /** What a process says that cannot open the index (guardOpening in store/index-database.ts). */
