@@ -33,7 +33,7 @@ export function addRebuild(program: Command): void {
 export function printRebuilt({ kept, lost, lost_count, original_path }: Rebuilt): void {
   const { projects = 0, files = 0, contents = 0 } = kept;
   print`the index was made anew: ${projects} projects, ${files} files, ${contents} contents kept`;
-  if (original_path !== null) print`the damaged one is kept: ${original_path}`;
+  if (original_path !== null) print`the one that was there is kept: ${original_path}`;
   if (lost_count === 0) return print`nothing is lost`;
   print`lost: ${lost_count}`;
   printTable(

@@ -135,7 +135,7 @@ function markdownOf(report: RepairReport, actions: readonly RepairAction[]): str
 }
 
 function rebuiltLines({ lost, lost_count, original_path }: NonNullable<RepairReport['rebuilt']>): string[] {
-  const kept = original_path === null ? [] : [`The damaged one is kept: ${code(original_path)}`];
+  const kept = original_path === null ? [] : [`The one that was there is kept: ${code(original_path)}`];
   const losses = lost.map(({ root_dir, path, reason }) => ({
     path: root_dir === null ? path : `${root_dir}/${path}`,
     reason,

@@ -249,11 +249,18 @@ export function schemaMismatch(path: string, version: number): CodekeepError {
   );
 }
 
+/** @throws CodekeepError INDEX_UNAVAILABLE */
+export function assertNoFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  throw new CodekeepError('INDEX_UNAVAILABLE', `${path} is a folder.`, 'Move it away, then call again.');
+}
+
 /** Opens a database; what is wrong with its place is said in words. */
 export function guardOpening<T>(path: string, open: () => T): T {
   try {
     return open();
   } catch (error) {
+    assertNoFolder(path);
     if (/^SQLITE_(?:CANTOPEN|READONLY)/u.test(sqliteCode(error))) {
       throw new CodekeepError(
         'INDEX_UNAVAILABLE',

@@ -5,6 +5,7 @@ import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno, messageOf } from '../base/errors.js';
 import { timeStamp } from '../base/paths.js';
 import { syncPath } from '../base/sync-path.js';
+import { assertNoFolder } from './index-database.js';
 import { forgetIdentity } from './index-identity.js';
 import { migrations } from './schema.js';
 
@@ -24,6 +25,7 @@ export async function replaceIndex(
   make: (path: string) => Promise<void>,
   isTried = false,
 ): Promise<string | null> {
+  assertNoFolder(indexPath);
   await settleReplacing(indexPath);
   const incoming = incomingOf(indexPath);
   try {

@@ -100,7 +100,7 @@ for (const [how, damage] of Object.entries(damages))
     const { status, stdout, stderr } = await codekeep(state.sandbox, 'rebuild', '--socket', daemon.socket);
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /^nothing is lost$/m);
-    const original = /the damaged one is kept: (\S+)/.exec(stdout)?.[1] ?? '';
+    const original = /the one that was there is kept: (\S+)/.exec(stdout)?.[1] ?? '';
     assert.ok(readFileSync(original).equals(damaged), 'what was there is kept as it was');
     await assertWhole(daemon, state);
     const { ok } = await daemon.call('check_database', { deep: true });
@@ -322,6 +322,27 @@ test('a file whose row is lost comes back as the versions have it, and not as an
   await daemon.call('rebuild_database');
   const { content } = await daemon.call('get_file', { project_id: state.projectId, path });
   assert.equal(content, 'edited = 25\n');
+});
+
+test('a file that only a backup still has is named: it may be as it was before its last change', async (t) => {
+  const state = await kept(t, { hasBackup: true });
+  const first = await started(state);
+  const path = 'src/file-25.py';
+  await first.stop();
+  unlinkSync(join(state.root, path));
+  for (const end of ['', '-wal', '-shm']) rmSync(`${state.indexPath}${end}`, { force: true });
+  const daemon = await started(state);
+  const rebuilt = await daemon.call('rebuild_database');
+  assert.ok('lost' in rebuilt);
+  assert.deepEqual(
+    rebuilt.lost.map((loss) => loss.path),
+    [path],
+  );
+  assert.match(
+    rebuilt.lost[0]?.reason ?? '',
+    /it is kept as index-\S+\.db has it, and what it became after that is lost/u,
+  );
+  assert.equal((await daemon.call('get_file', { project_id: state.projectId, path })).content, fileText(25));
 });
 
 test('the whole log of another index does not take the place of the index', async (t) => {

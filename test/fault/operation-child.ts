@@ -78,7 +78,10 @@ const operations: Record<string, () => Promise<boolean>> = {
       try {
         const backups = backupsBeside(indexPath);
         const log = (): undefined => undefined;
-        await fill({ index, stateDir, backups, maxFileBytes, now: Date.now, log, ...work }, salvaged);
+        await fill(
+          { index, stateDir, saved: null, backups, maxFileBytes, now: Date.now, log, ...work },
+          salvaged,
+        );
       } finally {
         index.close();
       }

@@ -65,7 +65,7 @@ test('a tree of another content is refused', (t) => {
 test('the deep check names exactly the damaged contents', async (t) => {
   const index = openIndex(t);
   const hashes = Array.from({ length: 45 }, (_, number) => addContent(index, `content ${number}`));
-  assert.deepEqual(await checkContents(index), { problems: [], checked: 45 });
+  assert.deepEqual(await checkContents(index), { problems: [], damaged: [], checked: 45 });
   const [first = '', , third = ''] = hashes;
   damageContent(index, first, 100);
   damageContent(index, third, 100);

@@ -1,9 +1,10 @@
+import { basename } from 'node:path';
 import { messageOf } from '../../base/errors.js';
 import { presenceAt } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
 import { hasContent, putContent } from '../../store/contents.js';
-import type { FileKind } from '../../store/files.js';
+import { fileByPath, type FileKind } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
   insertProject,
@@ -18,6 +19,7 @@ import type { ProjectTrace, Salvaged } from '../../store/salvage/salvage.js';
 import { adoptVersions } from '../adopt-versions.js';
 import { rootMarkOf } from '../project-root.js';
 import { defaultVersionDir, notedProjects } from '../version-dir.js';
+import { contentHashAt, VersionStore } from '../version-store.js';
 import { contentOnDisk } from './sources.js';
 
 /** What nothing could bring back. */
@@ -33,6 +35,8 @@ export interface FillOptions extends Work {
   /** The new index, with what could be read of the damaged one. */
   index: IndexDatabase;
   stateDir: string;
+  /** What was still open of an index that was removed: as good as the index itself. */
+  saved: string | null;
   /** The newest first. */
   backups: readonly string[];
   maxFileBytes: number;
@@ -51,7 +55,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   const isIncomplete = Object.keys(unreadable).length + named.length + namedContents.length > 0;
   // A copy in versions is newer than what a backup has of its file.
   if (isIncomplete) await fromVersions(options);
-  const isFilled = fromBackups(options, salvaged, isIncomplete);
+  const { isFilled, earlier } = fromBackups(options, salvaged, isIncomplete);
   await index.write(() => {
     for (const trace of salvaged.traces) addTraced(index, trace, stateDir, now());
     if (isIncomplete && listProjects(index).length === 0) addNoted(options);
@@ -64,6 +68,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
     ...lostContents(index),
     ...lostRows(index, salvaged),
     ...lostEarlier(index, salvaged),
+    ...perhapsOlder(index, earlier),
     ...(isFilled ? [] : lostRecords(salvaged)),
     ...lostChanges(salvaged),
   ];
@@ -83,19 +88,27 @@ function addNoted({ index, stateDir, now }: FillOptions): void {
   }
 }
 
-/** @returns whether rows of a backup were added */
+interface FromBackups {
+  /** Rows of a backup were added. */
+  isFilled: boolean;
+  /** Files whose rows they are, and which backup has them so. */
+  earlier: { projectId: string; path: string; backup: string }[];
+}
+
 function fromBackups(
-  { index, backups, log, now }: FillOptions,
+  { index, saved, backups, log, now }: FillOptions,
   { unreadable, traces, namedContents }: Salvaged,
   isIncomplete: boolean,
-): boolean {
+): FromBackups {
+  const earlier: FromBackups['earlier'] = [];
   const mayLackProjects = 'projects' in unreadable || '' in unreadable || traces.length > 0;
   let needsRows = isIncomplete;
-  for (const path of backups) {
+  for (const path of saved === null ? backups : [saved, ...backups]) {
     if (!needsRows && absent(index, namedContents).length === 0) break;
     try {
       AttachedBackup.use(index, path, (backup) => {
-        if (needsRows) backup.addRows(mayLackProjects);
+        const added = needsRows ? backup.addRows(mayLackProjects) : [];
+        if (path !== saved) earlier.push(...added.map((file) => ({ ...file, backup: basename(path) })));
         for (const hash of absent(index, namedContents)) backup.addContent(hash, now());
       });
       needsRows = false;
@@ -103,7 +116,7 @@ function fromBackups(
       log(`${path} could not be used: ${messageOf(error)}`);
     }
   }
-  return isIncomplete && !needsRows;
+  return { isFilled: isIncomplete && !needsRows, earlier };
 }
 
 /** Contents that a file has, or that were there, and are not. */
@@ -207,6 +220,18 @@ function lostRows(index: IndexDatabase, { named }: Salvaged): Loss[] {
   });
 }
 
+/** What is on disk is indexed again from there, and a copy in versions is the last state; of the rest nobody knows. */
+function perhapsOlder(index: IndexDatabase, earlier: FromBackups['earlier']): Loss[] {
+  return earlier.flatMap(({ projectId, path, backup }) => {
+    const project = projectById(index, projectId);
+    const rootDir = project?.rootDir ?? null;
+    const isCurrent =
+      project === undefined || isAt(project.rootDir, path) || isInVersions(index, project, path);
+    const reason = `its row was in a damaged page: it is kept as ${backup} has it, and what it became after that is lost`;
+    return isCurrent ? [] : [{ projectId, rootDir, path, reason }];
+  });
+}
+
 /** What files were before they were what they are. */
 function lostEarlier(index: IndexDatabase, { namedContents }: Salvaged): Loss[] {
   const hasFile = (hash: string): boolean =>
@@ -217,6 +242,16 @@ function lostEarlier(index: IndexDatabase, { namedContents }: Salvaged): Loss[] 
       const reason = `an earlier content that no file has any more (${hash}) was in a damaged page`;
       return { projectId: null, rootDir: null, path: '', reason };
     });
+}
+
+function isInVersions(index: IndexDatabase, project: Project, path: string): boolean {
+  const hash = fileByPath(index, project.id, path)?.sha256;
+  const place = new VersionStore(index, project).pathOf(path);
+  try {
+    return hash !== undefined && contentHashAt(place, presenceAt(place)) === hash;
+  } catch {
+    return false;
+  }
 }
 
 function isAt(rootDir: string, path: string): boolean {

@@ -25,9 +25,11 @@ export class AttachedBackup {
   /**
    * Files of projects that are there.
    * @param withProjects adds those that are missing, too: one that was removed since must not come back for nothing
+   * @returns the files that were added, as they were when the backup was made
    */
-  addRows(withProjects: boolean): void {
+  addRows(withProjects: boolean): { projectId: string; path: string }[] {
     const { db } = this.#index;
+    const last = db.prepare('SELECT coalesce(max(id), 0) FROM files').pluck().get();
     const add = (table: string, given: Readonly<Record<string, string>> = {}): void => {
       const columns = this.#sharedColumns(table).filter((name) => given[name] !== '');
       const values = columns.map((name) => given[name] ?? `b.${name}`);
@@ -46,6 +48,9 @@ export class AttachedBackup {
       for (const table of ['folders', 'version_dirs', 'repositories', 'repair_runs', 'repair_folders'])
         if (this.#sharedColumns(table).length > 0) add(table);
     }).immediate();
+    return db
+      .prepare('SELECT project_id AS projectId, path FROM main.files WHERE id > ? ORDER BY projectId, path')
+      .all(last) as { projectId: string; path: string }[];
   }
 
   /** Columns that the backup's table has, too; none where it has no such table. */

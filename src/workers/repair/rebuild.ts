@@ -33,7 +33,8 @@ export async function rebuildIndex(
         {
           index,
           stateDir: host.start.stateDir,
-          backups: [...(saved_path === null ? [] : [saved_path]), ...backupsBeside(host.indexPath)],
+          saved: saved_path,
+          backups: backupsBeside(host.indexPath),
           maxFileBytes: host.start.config.max_file_bytes,
           now: Date.now,
           log: (message) => host.log('warn', message),
