@@ -30,7 +30,7 @@ import { type FileStamp, stampOfAny } from './stamp.js';
 export type Fill = (file: FileHandle) => Promise<BigIntStats>;
 
 /** What link() says on file systems without links; EMLINK: of one that has its one name already. */
-const noLinks: ReadonlySet<string> = new Set([
+export const noLinks: ReadonlySet<string> = new Set([
   'EPERM',
   'ENOTSUP',
   'EOPNOTSUPP',

@@ -12,7 +12,16 @@ export function isTemporaryName(name: string): boolean {
 
 /** The private folder of a file that was taken aside (taken-file.ts). It says who took it, pid and start time. */
 export function takenName(token: string): string {
-  return `.codekeep-${process.pid}-${identify(process.pid)?.startTime ?? 0}-${token}.taken`;
+  return `.codekeep-${self()}-${token}.taken`;
+}
+
+/** The private folder of a database that is being made (store/place-copy.ts). It says who makes it. */
+export function copyName(token: string): string {
+  return `.codekeep-${self()}-copy-${token}.tmp`;
+}
+
+function self(): string {
+  return `${process.pid}-${identify(process.pid)?.startTime ?? 0}`;
 }
 
 const taken = /^\.codekeep-(?<pid>\d+)-(?<start>\d+)-.*\.taken$/s;
@@ -21,8 +30,19 @@ export function isTakenName(name: string): boolean {
   return taken.test(name);
 }
 
+const copy = /^\.codekeep-(?<pid>\d+)-(?<start>\d+)-copy-.*\.tmp$/s;
+
+/** Its maker was killed. */
+export function isDeadCopy(name: string): boolean {
+  return copy.test(name) && !isByLiving(copy, name);
+}
+
 /** Whether the process that took it aside is still there to put it back. */
 export function isTakenByLiving(name: string): boolean {
-  const { pid, start } = taken.exec(name)?.groups ?? {};
+  return isByLiving(taken, name);
+}
+
+function isByLiving(format: RegExp, name: string): boolean {
+  const { pid, start } = format.exec(name)?.groups ?? {};
   return pid !== undefined && start !== undefined && isAlive({ pid: Number(pid), startTime: start });
 }

@@ -1,9 +1,11 @@
 import * as z from 'zod';
 import {
+  absolutePath,
   cause,
   count,
   dryRun,
   durationMs,
+  folderPath,
   limit,
   projectFields,
   sha256,
@@ -106,9 +108,7 @@ export const repairDatabase = defineMethod({
   summary: 'Stop every worker, then mend the index and the project until they agree.',
   params: z.strictObject({
     ...projectFields,
-    version_dir: z
-      .string()
-      .min(1)
+    version_dir: folderPath
       .optional()
       .describe("Look for versions here, relative to root_dir, instead of in the project's own folder"),
     dry_run: dryRun,
@@ -232,9 +232,7 @@ export const backupDatabase = defineMethod({
   owner: 'index',
   summary: 'Write a consistent copy of the index, and check it.',
   params: z.strictObject({
-    path: z
-      .string()
-      .startsWith('/', 'is not absolute')
+    path: absolutePath
       .optional()
       .describe("A file that does not exist yet; without it one in the state directory's backups folder"),
   }),
@@ -294,7 +292,7 @@ export const restoreBackup = defineMethod({
   owner: 'supervisor',
   summary: 'Put a backup in the place of the index, which is kept, and index again what is newer on disk.',
   params: z.strictObject({
-    path: z.string().startsWith('/', 'is not absolute').describe('Of a backup, as backup_database gives it'),
+    path: absolutePath.describe('Of a backup, as backup_database gives it'),
     wait: z.boolean().default(true).describe('false: give a job_id at once'),
   }),
   result: z.union([restoredBackup, z.object({ job_id: z.string() })]),

@@ -2,8 +2,15 @@ import * as z from 'zod';
 
 /** Fields that several methods share, so that each is described and bounded in one place. */
 
+/** For `refine`: no system call takes it. */
+const hasNoNul = (text: string): boolean => !text.includes('\0');
+const nul = { message: 'contains a NUL character' };
+
+export const folderPath = z.string().min(1).refine(hasNoNul, nul);
+export const absolutePath = z.string().startsWith('/', 'is not absolute').refine(hasNoNul, nul);
+
 export const projectFields = {
-  root_dir: z.string().min(1).optional().describe("The project's root folder, absolute"),
+  root_dir: folderPath.optional().describe("The project's root folder, absolute"),
   project_id: z.uuid().optional().describe('The id that add_project gave'),
 };
 

@@ -1,9 +1,11 @@
 import * as z from 'zod';
 import {
+  absolutePath,
   count,
   cursor,
   dryRun,
   durationMs,
+  folderPath,
   freshness,
   limit,
   namesProject,
@@ -13,7 +15,7 @@ import {
 } from './fields.js';
 import { defineMethod } from './method.js';
 
-const rootDir = z.string().min(1).describe("The project's root folder");
+const rootDir = folderPath.describe("The project's root folder");
 const project = z.object({
   project_id: z.string(),
   root_dir: z.string(),
@@ -27,9 +29,7 @@ export const addProject = defineMethod({
   summary: 'Register a folder as a project; it is indexed from then on.',
   params: z.strictObject({
     root_dir: rootDir,
-    version_dir: z
-      .string()
-      .min(1)
+    version_dir: folderPath
       .optional()
       .describe('Where deleted files go, relative to root_dir; in the state directory by default'),
     name: z.string().min(1).max(200).optional().describe("For people; the folder's name by default"),
@@ -62,7 +62,7 @@ export const moveProject = defineMethod({
   params: z
     .strictObject({
       ...projectFields,
-      new_root_dir: z.string().startsWith('/', 'is not absolute').describe('The folder that it is in now'),
+      new_root_dir: absolutePath.describe('The folder that it is in now'),
     })
     .refine(namesProject, projectRequired),
   result: project,

@@ -1,15 +1,19 @@
 import * as z from 'zod';
-import { count, projectFields, stopTimeout, timestamp, workerState, workerType } from './fields.js';
+import {
+  count,
+  folderPath,
+  projectFields,
+  stopTimeout,
+  timestamp,
+  workerState,
+  workerType,
+} from './fields.js';
 import { defineMethod } from './method.js';
 
 /** Options of the background repair worker. */
 const repairOptions = {
   ...projectFields,
-  version_dir: z
-    .string()
-    .min(1)
-    .optional()
-    .describe("Look for versions here instead of the project's own folder"),
+  version_dir: folderPath.optional().describe("Look for versions here instead of the project's own folder"),
   batch_size: z.int().min(1).max(10_000).default(10).describe('Rows looked at in one step'),
   poll_interval: z.number().positive().max(86_400).default(30).describe('Seconds between two rounds'),
 };

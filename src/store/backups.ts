@@ -1,10 +1,13 @@
-import { readdirSync, type Stats, statSync } from 'node:fs';
-import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { lstatSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
-import { syncPath } from '../base/sync-path.js';
+import { isWithin } from '../base/paths.js';
 import { checkFile } from './check-thread.js';
-import { causeInWords, IndexDatabase } from './index-database.js';
+import { causeInWords, IndexDatabase, isCorrupt, isOlder, outsideCause } from './index-database.js';
+import { isTaken, placeCopy } from './place-copy.js';
+import { versionDirs } from './projects.js';
 import { copySound } from './replace-index.js';
 
 /** Backups that are kept in the state directory. */
@@ -19,15 +22,18 @@ export interface Backup {
   problems: string[];
 }
 
-export function backupFolder(index: IndexDatabase): string {
-  return join(dirname(index.path), 'backups');
+export function backupFolder(indexPath: string): string {
+  return join(dirname(indexPath), 'backups');
 }
 
+/** Backups that are made in one millisecond have the next ones' names. */
+const namesMax = 100;
+
 /**
- * Copies the live database page by page (SQLite's online backup: never a file copy), under a temporary name until it is
- * whole, durable and checked.
+ * Copies the live database page by page (SQLite's online backup: never a file copy); it gets its name once it is whole,
+ * durable and checked.
  * @param to a file that does not exist yet; without it one in backups/ beside the index, of which the newest seven are kept
- * @throws CodekeepError TARGET_FILE_EXISTS; system errors as they come
+ * @throws CodekeepError TARGET_FILE_EXISTS, INVALID_PARAMS; INDEX_UNAVAILABLE where `to` cannot be written; the signal's reason
  */
 export async function backup(
   index: IndexDatabase,
@@ -35,46 +41,64 @@ export async function backup(
   to: string | null = null,
   signal?: AbortSignal,
 ): Promise<Backup> {
-  const folder = to === null ? backupFolder(index) : dirname(to);
-  if (to === null) await mkdir(folder, { recursive: true, mode: 0o700 });
-  const path = to ?? join(folder, nameOf(now));
-  assertFree(path);
-  await removeLeftOvers(folder);
-  const partial = `${path}.partial`;
-  try {
-    await copyStill(index, partial, signal);
-    await syncPath(partial);
-    const { problems } = await checkFile(partial, false, signal);
-    await rename(partial, path);
-    await syncPath(folder);
-    // A copy of what is damaged must not push out one that is sound.
-    if (to === null && problems.length === 0) await dropSurplus(folder);
-    return { path, bytes: (await stat(path)).size, problems };
-  } finally {
-    await removeCopy(partial);
+  const make = async (copy: string): Promise<string[]> => {
+    await copyStill(index, copy, signal);
+    closeCopy(copy);
+    return (await checkFile(copy, false, signal)).problems;
+  };
+  if (to !== null) {
+    const { made } = await placeCopy([to], make).catch((error: unknown) => {
+      throw cannotWrite(to, error);
+    });
+    return { path: to, bytes: (await stat(to)).size, problems: made };
   }
+  const folder = backupFolder(index.path);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const { path, made: problems } = await placeCopy(namesFrom(folder, now), make);
+  // A copy of what is damaged must not push out one that is sound.
+  if (problems.length === 0) await dropSurplus(folder);
+  return { path, bytes: (await stat(path)).size, problems };
+}
+
+/** Read alone it needs no log then, so that nothing has to be written beside it: it may lie on a read-only disk. */
+function closeCopy(path: string): void {
+  const db = new Database(path);
+  try {
+    db.pragma('journal_mode = DELETE');
+  } catch (error) {
+    // A copy of what is damaged stays what it is.
+    if (!isCorrupt(error)) throw error;
+  } finally {
+    db.close();
+  }
+}
+
+function cannotWrite(to: string, error: unknown): unknown {
+  if (error instanceof CodekeepError || isCorrupt(error) || outsideCause(error) === null) return error;
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `${to} cannot be written: ${causeInWords(error)}.`,
+    'Nothing is left there. Give another path, or mend that, then call again.',
+  );
 }
 
 /**
  * Backs up an index that an older version wrote, before its schema is changed. No process may have it open.
  * @param longStep runs what holds the event loop for as long as the file takes to be read
+ * @returns null where the newest backup is of this very state: a start that fails is tried again and again
  * @throws CodekeepError INDEX_UNAVAILABLE where it cannot be backed up: then it must not be changed
  */
 export async function backupBeforeMigration(
   indexPath: string,
   now: number,
   longStep: <T>(work: () => T) => T,
-): Promise<string> {
-  const folder = join(dirname(indexPath), 'backups');
-  const path = join(folder, nameOf(now));
-  const partial = `${path}.partial`;
+): Promise<string | null> {
+  const folder = backupFolder(indexPath);
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await removeLeftOvers(folder);
-    await copySound(indexPath, partial, longStep);
-    await syncPath(partial);
-    await rename(partial, path);
-    await syncPath(folder);
+    if (isBackedUp(indexPath)) return null;
+    const make = async (copy: string): Promise<void> => await copySound(indexPath, copy, longStep);
+    const { path } = await placeCopy(namesFrom(folder, now), make);
     await dropSurplus(folder);
     return path;
   } catch (error) {
@@ -83,41 +107,52 @@ export async function backupBeforeMigration(
       `The index is of an older version, and could not be backed up before it is brought up to date: ${causeInWords(error)}.`,
       'Nothing was changed. Free some space in the state directory; it is tried again by itself.',
     );
-  } finally {
-    await removeCopy(partial);
   }
 }
 
-/** What is left of one that failed, and what reading it has made. */
-async function removeCopy(path: string): Promise<void> {
-  for (const end of ['', '-wal', '-shm'])
-    await unlink(`${path}${end}`).catch(ignoreErrno('ENOENT', 'ENOTDIR'));
+function isBackedUp(indexPath: string): boolean {
+  const [newest] = backupsBeside(indexPath);
+  const madeAt = newest === undefined ? undefined : statOf(newest)?.mtimeMs;
+  const changedAt = Math.max(statOf(indexPath)?.mtimeMs ?? 0, statOf(`${indexPath}-wal`)?.mtimeMs ?? 0);
+  return newest !== undefined && madeAt !== undefined && madeAt > changedAt && isOlder(newest);
+}
+
+function* namesFrom(folder: string, now: number): Generator<string> {
+  for (let at = now; at < now + namesMax; at += 1) yield join(folder, nameOf(at));
 }
 
 function nameOf(now: number): string {
   return `index-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}.db`;
 }
 
-/** @throws CodekeepError INVALID_PARAMS where there is no such folder, TARGET_FILE_EXISTS */
-function assertFree(path: string): void {
-  if (statOf(dirname(path))?.isDirectory() !== true)
-    throw new CodekeepError(
-      'INVALID_PARAMS',
-      `There is no folder ${dirname(path)}.`,
-      'Make it, or give another path.',
-      {
-        issues: [{ param: 'path', message: `there is no folder ${dirname(path)}` }],
-      },
+/**
+ * For a path that somebody gives.
+ * @throws CodekeepError INVALID_PARAMS where it cannot be a backup's place, TARGET_FILE_EXISTS
+ */
+export function assertBackupPlace(index: IndexDatabase, path: string): void {
+  const folder = dirname(path);
+  if (statOf(folder)?.isDirectory() !== true)
+    throw badPlace(`there is no folder ${folder}`, 'Make it, or give another path.');
+  const real = realpathSync(folder);
+  const ours = [realpathSync(dirname(index.path)), ...versionDirs(index)];
+  if (ours.some((one) => isWithin(one, real)))
+    throw badPlace(
+      `${folder} is codekeep's own`,
+      'Give a folder elsewhere, or no path for one of its backups.',
     );
-  if (statOf(path) === null) return;
-  throw new CodekeepError(
-    'TARGET_FILE_EXISTS',
-    `There is already something at ${path}.`,
-    'Give another path.',
-    {
-      path,
-    },
-  );
+  // SQLite takes it for the log of another database, and writes it over that one.
+  if (/-(?:journal|wal|shm)$/u.test(path))
+    throw badPlace('it ends like the log of a database', 'Give another name, such as index-copy.db.');
+  if (lstatOf(path) !== null) throw isTaken(path);
+}
+
+function badPlace(problem: string, hint: string): CodekeepError {
+  const words = `No backup can be written there: ${problem}.`;
+  return new CodekeepError('INVALID_PARAMS', words, hint, { issues: [{ param: 'path', message: problem }] });
+}
+
+function lstatOf(path: string): Stats | null {
+  return lstatSync(path, { throwIfNoEntry: false }) ?? null;
 }
 
 function statOf(path: string): Stats | null {
@@ -130,7 +165,7 @@ function statOf(path: string): Stats | null {
 
 /** Those that are kept in the state directory, the newest first; whether they are sound, nobody has looked. */
 export function backupsBeside(indexPath: string): string[] {
-  const folder = join(dirname(indexPath), 'backups');
+  const folder = backupFolder(indexPath);
   return namesIn(folder)
     .filter((name) => backupName.test(name))
     .sort()
@@ -143,18 +178,6 @@ function namesIn(folder: string): string[] {
     return readdirSync(folder);
   } catch (error) {
     return ignoreErrno('ENOENT', 'ENOTDIR')(error) ?? [];
-  }
-}
-
-/** What processes left that were killed: nobody takes so long (ms) for a step of a copy. */
-const leftOverMs = 3_600_000;
-
-async function removeLeftOvers(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    const stats = /^index-.*\.db\.partial/u.test(name) ? statOf(path) : null;
-    if (stats !== null && Date.now() - stats.mtimeMs > leftOverMs)
-      await unlink(path).catch(ignoreErrno('ENOENT'));
   }
 }
 

@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { CodekeepError, errnoOf, reasonOf, systemErrorText } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
 import { CommitNote } from './index-identity.js';
+import { isIndexSchema } from './schema-check.js';
 import { migrations } from './schema.js';
 
 /** A statement may block this process's event loop for a lock so long (ms), no longer; `write` waits asynchronously. */
@@ -221,12 +222,8 @@ function migrate(db: Database.Database): void {
 /** A database of another program, or one whose header is damaged, is neither filled nor believed. */
 function assertOurs(db: Database.Database): void {
   const version = Number(db.pragma('user_version', { simple: true }));
-  const tables = db
-    .prepare(
-      "SELECT count(*) AS count, sum(name = 'contents') AS ours FROM sqlite_schema WHERE type = 'table'",
-    )
-    .get() as { count: number; ours: number | null };
-  if (version === 0 ? tables.count === 0 : tables.ours === 1) return;
+  const isEmpty = db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined;
+  if (version > migrations.length || (version === 0 ? isEmpty : isIndexSchema(db, version))) return;
   throw notOurs(db);
 }
 

@@ -86,7 +86,7 @@ export async function assertSameIndex(indexPath: string): Promise<void> {
   if (!existsSync(indexPath)) return await forgetIdentity(indexPath);
   const found = stateOf(indexPath);
   const { identity } = noted(indexPath);
-  if (identity !== null && found !== null && found.identity !== 0 && found.identity !== identity)
+  if (identity !== null && found !== null && found.identity !== identity)
     throw new CodekeepError(
       'DATABASE_CORRUPT',
       `${indexPath} is damaged: it, or its log, is that of another index.`,

@@ -189,6 +189,13 @@ export function dropFailedAlike(index: IndexDatabase, run: RunKey): void {
 }
 
 /** Ends what a run has not come to: until a later repair has done it, the absence of its files is no deletion. */
+/** Nothing of it was begun. */
+export function dropIntents(index: IndexDatabase, run: RunKey): void {
+  index
+    .sql(`DELETE FROM repair_actions WHERE run_id = ? AND project_id = ? AND state = 'intent'`)
+    .run(run.runId, run.projectId);
+}
+
 export function endIntents(index: IndexDatabase, run: RunKey, detail: string): void {
   index
     .sql(

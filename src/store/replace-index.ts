@@ -1,13 +1,17 @@
-import { existsSync, statSync } from 'node:fs';
-import { link, mkdir, rename, unlink } from 'node:fs/promises';
+import { closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { copyFile, link, mkdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno, messageOf } from '../base/errors.js';
 import { timeStamp } from '../base/paths.js';
 import { syncPath } from '../base/sync-path.js';
-import { assertNoFolder } from './index-database.js';
+import { assertNoFolder, isDiskFull } from './index-database.js';
+import { isIndexSchema } from './schema-check.js';
 import { forgetIdentity } from './index-identity.js';
 import { migrations } from './schema.js';
+
+/** How a database file begins. */
+const databaseMagic = 'SQLite format 3\0';
 
 /** Pages copied at once: nobody else is served by the process that does this. */
 const copyPages = 16_000;
@@ -69,38 +73,82 @@ async function takePlace(indexPath: string, now: number): Promise<string | null>
 }
 
 /**
- * Writes a copy of an index, once it was found to be sound.
+ * Writes a copy of an index, once it was found to be sound. Where it lies alone nothing is made beside it: it may be on a
+ * read-only disk.
  * @param longStep runs what holds the event loop for as long as the file takes to be read
- * @throws CodekeepError INVALID_PARAMS where it is none, damaged, or of a newer version
+ * @throws CodekeepError INVALID_PARAMS where it is none, damaged, or of a newer version; system errors of the copy
  */
 export async function copySound(from: string, to: string, longStep: <T>(work: () => T) => T): Promise<void> {
   if (statSync(from, { throwIfNoEntry: false })?.isFile() !== true) throw unusable(from, 'is no file');
-  let source: Database.Database;
+  if (!isDatabase(from)) throw unusable(from, 'is no database');
+  if (isAlone(from)) await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  else await copyWithLog(from, to);
+  const copy = new Database(to);
   try {
-    source = new Database(from, { readonly: true, fileMustExist: true });
-  } catch (error) {
-    throw unusable(from, `cannot be opened: ${messageOf(error)}`);
-  }
-  try {
-    const problem = longStep(() => problemOf(source));
+    const problem = longStep(() => problemOf(copy));
     if (problem !== null) throw unusable(from, problem);
-    await source.backup(to, { progress: () => copyPages });
+    copy.pragma('journal_mode = DELETE');
   } finally {
-    source.close();
+    copy.close();
   }
 }
 
-function problemOf(source: Database.Database): string | null {
+function isDatabase(path: string): boolean {
+  const head = Buffer.alloc(databaseMagic.length);
+  const fd = openSync(path, 'r');
   try {
-    const version = Number(source.pragma('user_version', { simple: true }));
-    const isIndex = source.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'contents'").get() !== undefined;
-    if (!isIndex || version < 1) return 'is no index of codekeep';
+    readSync(fd, head, 0, head.length, 0);
+  } finally {
+    closeSync(fd);
+  }
+  return head.toString('latin1') === databaseMagic;
+}
+
+/** No log says anything that the file does not. */
+function isAlone(path: string): boolean {
+  return ['-wal', '-journal'].every(
+    (end) => (statSync(`${path}${end}`, { throwIfNoEntry: false })?.size ?? 0) === 0,
+  );
+}
+
+async function copyWithLog(from: string, to: string): Promise<void> {
+  try {
+    const source = new Database(from, { readonly: true, fileMustExist: true });
+    try {
+      await source.backup(to, { progress: () => copyPages });
+    } finally {
+      source.close();
+    }
+  } catch (error) {
+    if (isDiskFull(error)) throw error;
+    throw unusable(from, `cannot be read: ${messageOf(error)}`);
+  }
+}
+
+function problemOf(copy: Database.Database): string | null {
+  try {
+    const version = Number(copy.pragma('user_version', { simple: true }));
     if (version > migrations.length)
       return `has schema version ${version}, this program knows ${migrations.length}`;
-    const [first] = source.pragma('quick_check(1)') as { quick_check: string }[];
+    if (!isIndexSchema(copy, version)) return 'is no index of codekeep';
+    const [first] = copy.pragma('quick_check(1)') as { quick_check: string }[];
     return first?.quick_check === 'ok' ? null : `is damaged: ${first?.quick_check ?? ''}`;
   } catch (error) {
     return `cannot be read: ${messageOf(error)}`;
+  }
+}
+
+/** What ran when the copy was made is of another time: it is not finished in this one. */
+export function endRuns(path: string, now: number): void {
+  const db = new Database(path);
+  try {
+    const detail = 'it ran when the backup was made that was restored since';
+    db.prepare("UPDATE repair_actions SET state = 'failed', detail = ? WHERE state = 'intent'").run(detail);
+    db.prepare(
+      "UPDATE repair_runs SET state = 'interrupted', message = ?, finished_at = ? WHERE state = 'running'",
+    ).run(detail, now);
+  } finally {
+    db.close();
   }
 }
 

@@ -73,6 +73,7 @@ export class Supervisor {
       stateDir,
       config,
       program: workerProgram,
+      assertMayFork: () => this.hold.assertNotEnding(),
       log: (source, level, message) => this.logs.write(source, level, message),
       onLook: (worker, { silentMs }) => {
         if (worker === this.slots.file_watcher.process) this.freshness.noteSilence(silentMs);
@@ -89,8 +90,8 @@ export class Supervisor {
       startTimeoutMs: owner.startTimeoutMs,
       stopTimeoutMs: this.stopTimeoutMs,
       fork: (kind, task) => {
-        this.hold.assertNotEnding();
         const start = { options: {}, watcherRunning: this.#isWatching, task };
+        this.hold.assertNotEnding();
         return this.#fleet.fork(kind, start, (message) => this.#onMessage(kind, message));
       },
     });

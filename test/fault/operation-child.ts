@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { deleteFile } from '#src/reconcile/delete-file.js';
 import { fill } from '#src/reconcile/rebuild/fill.js';
 import { reconcileProject } from '#src/reconcile/reconcile-project.js';
-import { executeRepair, planRepair } from '#src/reconcile/repair/repair-project.js';
+import { executeRepair, openRepair, planRepair } from '#src/reconcile/repair/repair-project.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import { executeUndo, planUndo } from '#src/reconcile/repair/undo.js';
 import { backup, backupsBeside } from '#src/store/backups.js';
@@ -45,7 +45,9 @@ const operations: Record<string, () => Promise<boolean>> = {
     await withIndex(async (index, project) => {
       const choice = { runId: randomUUID(), origin: 'command', force: false, deletedSince: null } as const;
       const options = { index, ...choice, now: Date.now, ...work };
-      const { errors } = await executeRepair(options, await planRepair(options, project));
+      const [opened] = await openRepair(options, [await planRepair(options, project)]);
+      if (opened === undefined) throw new Error('nothing was opened');
+      const { errors } = await executeRepair(options, opened);
       return errors.length === 0;
     }),
   undo: async () =>

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { ProgressListener } from '#src/base/progress.js';
 import { sha256 } from '#src/base/hash.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
-import { executeRepair } from '#src/reconcile/repair/repair-project.js';
+import { executeRepair, openRepair } from '#src/reconcile/repair/repair-project.js';
 import { chooseDeleted, restoreDeleted } from '#src/reconcile/restore.js';
 import { beginRun, listRuns, recordIntent } from '#src/store/journal.js';
 import { checkContents } from '#src/store/maintenance.js';
@@ -59,7 +59,9 @@ async function repairWith(project: TestProject, progress: ProgressListener): Pro
   const { index, now } = project;
   const signal = new AbortController().signal;
   const fixed = { origin: 'command', force: false, deletedSince: null } as const;
-  await executeRepair({ ...fixed, index, runId: randomUUID(), now, signal, progress }, await project.plan());
+  const options = { ...fixed, index, runId: randomUUID(), now, signal, progress };
+  const [opened] = await openRepair(options, [await project.plan()]);
+  await executeRepair(options, opened ?? assert.fail('nothing was opened'));
 }
 
 test('an edit right after a file was brought back is not taken for what was brought back', async (t) => {

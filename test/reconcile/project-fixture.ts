@@ -22,6 +22,7 @@ import { type PathsOutcome, reconcilePaths } from '#src/reconcile/reconcile-path
 import { reconcileProject } from '#src/reconcile/reconcile-project.js';
 import {
   executeRepair,
+  openRepair,
   type PlannedRepair,
   planRepair,
   type RepairOptions,
@@ -185,7 +186,9 @@ export class TestProject {
   }
 
   async execute(planned: PlannedRepair): Promise<ApplyOutcome> {
-    return await executeRepair(this.#options({}), planned);
+    const options = this.#options({});
+    const [opened] = await openRepair(options, [planned]);
+    return await executeRepair(options, opened ?? assert.fail('nothing was opened'));
   }
 
   /** What repair_database does: recover → plan → execute. */

@@ -5,6 +5,7 @@ import type { FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
   beginRun,
+  dropIntents,
   endRun,
   owedFiles,
   recordIntent,
@@ -124,16 +125,46 @@ export function openRun(
   return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
 }
 
-/** apply → verify, under the journal, which has the whole plan before the first action. */
-export async function executeRepair(options: RepairOptions, planned: PlannedRepair): Promise<ApplyOutcome> {
+/** A plan that is in the journal: from now on a run that is cut off is finished at the next start. */
+export interface OpenedRepair extends PlannedRepair {
+  intents: Intent<Action>[];
+}
+
+/** Writes the plans of all projects into the journal at once. */
+export async function openRepair(
+  options: RepairOptions,
+  planned: readonly PlannedRepair[],
+): Promise<OpenedRepair[]> {
   const { index, now } = options;
-  const { project, plan, root, context, circumstances } = planned;
+  return await index.write(() =>
+    planned.map((one) => {
+      const { project, plan, root, context } = one;
+      if (root.kind === 'replaced' && context.rootDoubt === null && isStillRoot(root, project))
+        setRoot(index, project, root.mark);
+      const run = { runId: options.runId, projectId: project.id, origin: options.origin };
+      return { ...one, intents: openRun(index, run, project, plan.actions, now()) };
+    }),
+  );
+}
+
+/** Nothing of it is done. */
+export async function abandonRepair(
+  options: RepairOptions,
+  opened: readonly OpenedRepair[],
+  error: unknown,
+): Promise<void> {
+  for (const { project } of opened) {
+    const run = { runId: options.runId, projectId: project.id };
+    await options.index.write(() => dropIntents(options.index, run));
+    await endEarly(options, run, error);
+  }
+}
+
+/** apply → verify, under the journal, which has the whole plan before the first action. */
+export async function executeRepair(options: RepairOptions, opened: OpenedRepair): Promise<ApplyOutcome> {
+  const { index, now } = options;
+  const { project, plan, context, circumstances, intents } = opened;
   const run = { runId: options.runId, projectId: project.id };
-  const intents = await index.write(() => {
-    if (root.kind === 'replaced' && context.rootDoubt === null && isStillRoot(root, project))
-      setRoot(index, project, root.mark);
-    return openRun(index, { ...run, origin: options.origin }, project, plan.actions, now());
-  });
   const closed = new ClosedFolders();
   try {
     const progress = (done: number, total: number): void => options.progress('apply', done, total);

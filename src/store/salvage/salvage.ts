@@ -55,9 +55,10 @@ export async function salvage(indexPath: string, target: string, work: Work): Pr
   const file = new PageFile(indexPath, !isForeign);
   try {
     const owners = await PageOwners.of(file, slicer);
-    const rescue = new Rescue(target, schemaVersionOf(owners, indexPath));
+    const { version, isOurs } = schemaOf(owners, indexPath);
+    const rescue = new Rescue(target, version);
     try {
-      if (isForeign || isOther(file, noted) || missing > 0) rescue.noteForeign();
+      if (!isOurs || isForeign || isOther(file, noted) || missing > 0) rescue.noteForeign();
       await rescue.takeAll(file, owners, slicer, work.progress);
       if (rescue.isIncomplete) await rescue.takeContents(file, owners, slicer);
       if (rescue.isIncomplete && file.hasLog) await takeWithoutLog(rescue, indexPath, slicer);
@@ -78,7 +79,7 @@ function identityOf(file: PageFile): number {
 /** It says of itself that it is another index than the one that was here. */
 function isOther(file: PageFile, noted: number | null): boolean {
   const identity = identityOf(file);
-  return noted !== null && identity !== 0 && identity !== noted;
+  return noted !== null && identity !== noted;
 }
 
 /** With its log the file is another index, and without it the one that was here. */
@@ -107,7 +108,10 @@ async function takeWithoutLog(rescue: Rescue, indexPath: string, slicer: Slicer)
 }
 
 /** The version whose tables they are, whatever the header says, which may be damaged. */
-function schemaVersionOf({ userVersion, declarations }: PageOwners, path: string): number {
+function schemaOf(
+  { userVersion, declarations }: PageOwners,
+  path: string,
+): { version: number; isOurs: boolean } {
   const db = new Database(':memory:');
   try {
     const schema = db.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL");
@@ -117,13 +121,14 @@ function schemaVersionOf({ userVersion, declarations }: PageOwners, path: string
       const tables = schema.all() as { name: string; sql: string }[];
       if (tables.every(({ name, sql }) => declarations.get(name) === sql)) found = position + 1;
     });
-    if (found !== null) return found;
+    if (found !== null) return { version: found, isOurs: true };
   } finally {
     db.close();
   }
   const isNewer = userVersion !== null && userVersion > migrations.length;
   if (isNewer && declarations.has('contents')) throw schemaMismatch(path, userVersion);
-  return userVersion !== null && userVersion >= 1 && !isNewer ? userVersion : migrations.length;
+  const isPlausible = userVersion !== null && userVersion >= 1 && !isNewer;
+  return { version: isPlausible ? userVersion : migrations.length, isOurs: false };
 }
 
 /** The new index while it is filled. */

@@ -13,6 +13,8 @@ export interface FleetOptions {
   config: Config;
   /** What each process runs. */
   program: string;
+  /** Throws once the daemon ends: nobody would stop what is started then, or hold the lock for it. */
+  assertMayFork: () => void;
   log: (source: WorkerKind | 'supervisor', level: LogLevel, message: string) => void;
   /** Hears of each look at each process; see liveness.ts. */
   onLook: (worker: WorkerProcess, vitals: Vitals) => void;
@@ -61,7 +63,8 @@ export class Fleet {
     start: Omit<WorkerStart, 'stateDir' | 'config'>,
     onMessage: (message: FromWorker) => void,
   ): WorkerProcess<K> {
-    const { stateDir, config, log } = this.#options;
+    const { stateDir, config, log, assertMayFork } = this.#options;
+    assertMayFork();
     const worker = new WorkerProcess({
       kind,
       start: { stateDir, config, ...start },

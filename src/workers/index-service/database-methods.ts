@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { backup } from '../../store/backups.js';
+import { assertBackupPlace, backup } from '../../store/backups.js';
 import { checkFile } from '../../store/check-thread.js';
 import type { Result } from '../../contract/index.js';
 import { actionsOfRun, listRuns, requireRuns, type RunRow, undoOf } from '../../store/journal.js';
@@ -8,6 +8,7 @@ import { causeInWords, type IndexDatabase } from '../../store/index-database.js'
 import { requireProject } from '../../store/projects.js';
 import { countDamaged, replaceDamaged } from '../../store/scrub.js';
 import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
+import type { Upkeep } from './upkeep.js';
 
 type DatabaseMethods = Pick<
   IndexMethods,
@@ -16,13 +17,17 @@ type DatabaseMethods = Pick<
 
 const bytesPerMb = 1024 * 1024;
 
-export function databaseMethods({ index, host }: IndexContext): DatabaseMethods {
+export function databaseMethods(
+  { index, host }: IndexContext,
+  upkeep: Pick<Upkeep, 'noteSound'>,
+): DatabaseMethods {
   return {
     async check_database({ deep }, call) {
       const startedAt = performance.now();
       if (index.placeProblem !== null) throw index.placeProblem;
       const { problems, damaged, isSound, contentsChecked } = await checkFile(index.path, deep, call.signal);
       const ok = problems.length === 0;
+      if (isSound) upkeep.noteSound();
       await index.write(() => {
         recordMaintenance(index, 'check', isSound ? 'ok' : 'damaged', Date.now());
         if (deep && isSound) replaceDamaged(index, damaged, Date.now());
@@ -31,6 +36,7 @@ export function databaseMethods({ index, host }: IndexContext): DatabaseMethods 
       return { ok, problems, contents_checked: contentsChecked, duration_ms };
     },
     async backup_database({ path }, call) {
+      if (path !== undefined) assertBackupPlace(index, path);
       const made = await backup(index, Date.now(), path ?? null, call.signal);
       // It is made, also where the disk of the index is full.
       await index

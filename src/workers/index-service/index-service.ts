@@ -42,7 +42,8 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
       startMaxMs,
       async () => await backupBeforeMigration(host.indexPath, Date.now(), (work) => work()),
     );
-    host.log('info', `the index is of an older version, and is backed up before it is changed: ${path}`);
+    if (path !== null)
+      host.log('info', `the index is of an older version, and is backed up before it is changed: ${path}`);
   }
   const index = IndexDatabase.open(host.indexPath);
   await noteIdentity(index);
@@ -56,7 +57,7 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
     ...projectMethods(context, parsing),
     ...fileMethods(context, parsing),
     ...codeMethods(context),
-    ...databaseMethods(context),
+    ...databaseMethods(context, upkeep),
   };
   return {
     info: { unfinishedRepairs: unfinishedRuns(index).length },

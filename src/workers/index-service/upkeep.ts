@@ -57,7 +57,14 @@ export class Upkeep {
 
   /** Somebody was answered that it is damaged. */
   noteDamage(): void {
+    // A check says whether it is the index that is.
+    if (!this.#isKnownDamaged) this.#isDoubtful = true;
     this.#isKnownDamaged = true;
+  }
+
+  /** A check found nothing. */
+  noteSound(): void {
+    this.#isKnownDamaged = false;
   }
 
   async run(): Promise<void> {
@@ -99,6 +106,7 @@ export class Upkeep {
     const { problems } = await checkFile(index.path, false, this.#host.signal);
     const outcome = problems.length === 0 ? 'ok' : 'damaged';
     this.#isDoubtful = false;
+    if (problems.length === 0) this.noteSound();
     await index.write(() => recordMaintenance(index, 'check', outcome, Date.now()));
     for (const problem of problems) this.#host.log('error', `the index is damaged: ${problem}`);
   }

@@ -2,7 +2,7 @@ import type { RepairRound } from '../../base/ipc.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { causeInWords, IndexDatabase } from '../../store/index-database.js';
-import { copySound, replaceIndex } from '../../store/replace-index.js';
+import { copySound, endRuns, replaceIndex } from '../../store/replace-index.js';
 import { countContents, damagedContents, scrubState } from '../../store/scrub.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
 import { rebuildIndex } from './rebuild.js';
@@ -70,11 +70,10 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
       repair_database: async (request, call) => await repairDatabase(indexOf(), request, call),
       undo_repair: async (request, call) => await undoRepair(indexOf(), request, call),
       restore_backup: async ({ path }, call) => ({
-        original_path: await replaceIndex(
-          host.indexPath,
-          Date.now(),
-          async (to) => await copySound(path, to, (work) => call.longStep(checkMaxMs, work)),
-        ),
+        original_path: await replaceIndex(host.indexPath, Date.now(), async (to) => {
+          await copySound(path, to, (work) => call.longStep(checkMaxMs, work));
+          endRuns(to, Date.now());
+        }),
       }),
       rebuild_database: async (request, call) => await rebuildIndex(host, request, call),
     },

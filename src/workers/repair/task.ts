@@ -4,7 +4,10 @@ import { repairListMax } from '../../contract/database.js';
 import { changesOf, keptPlan } from '../../reconcile/repair/kept-plan.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import {
+  abandonRepair,
   executeRepair,
+  type OpenedRepair,
+  openRepair,
   type PlannedRepair,
   planRepair,
   type PlanOptions,
@@ -69,17 +72,32 @@ export async function repairDatabase(
   const planned = await planAll(options, projectsInScope(index, request));
   assertExpected(request, planned);
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
-  const backupPath = hasActions && !options.signal.aborted ? await secure(options, damage) : null;
-  return { backup_path: backupPath, damage, projects: await executeAll(options, planned) };
+  // Before the backup, which takes its time: cut off then, it is finished, and nobody takes what is missing for a deletion.
+  const opened = await openRepair(options, planned);
+  const backupPath = hasActions && !options.signal.aborted ? await backUp(options, opened, damage) : null;
+  return { backup_path: backupPath, damage, projects: await executeAll(options, opened) };
+}
+
+async function backUp(
+  options: RepairOptions,
+  opened: readonly OpenedRepair[],
+  damage: readonly string[],
+): Promise<string> {
+  try {
+    return await secure(options, damage);
+  } catch (error) {
+    await abandonRepair(options, opened, error);
+    throw error;
+  }
 }
 
 /** One that is cancelled is cancelled for each project: all of them have to know what was left undone. */
 async function executeAll(
   options: RepairOptions,
-  planned: readonly PlannedRepair[],
+  opened: readonly OpenedRepair[],
 ): Promise<RepairReport['projects']> {
   const reports: RepairReport['projects'] = [];
-  for (const one of planned) {
+  for (const one of opened) {
     try {
       const outcome = await executeRepair(options, one);
       reports.push(reportOf(options.index, one, outcome, options.now()));
@@ -88,7 +106,7 @@ async function executeAll(
     }
   }
   // A cancellation that came when all was done was too late.
-  if (reports.length < planned.length) options.signal.throwIfAborted();
+  if (reports.length < opened.length) options.signal.throwIfAborted();
   return reports;
 }
 

@@ -54,6 +54,7 @@ async function watched(
   const fleet = new Fleet({
     stateDir,
     program: fixtureProgram(name),
+    assertMayFork: () => undefined,
     config: { ...configSchema.parse({}), ...config },
     log: (_, __, message) => log.push(message),
     onLook: () => undefined,
