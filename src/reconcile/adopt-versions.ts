@@ -7,7 +7,7 @@ import type { FileStamp } from '../base/stamp.js';
 import { sha256 } from '../base/hash.js';
 import { Slicer } from '../base/waiting.js';
 import { putContent } from '../store/contents.js';
-import { fileByPath, setMarks, setMoved, upsertFile } from '../store/files.js';
+import { fileByPath, type FileRow, setMarks, setMoved, upsertFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import { languageOf } from '../syntax/language.js';
@@ -22,6 +22,8 @@ interface AdoptContext {
   project: Project;
   /** Bytes of the largest file that is kept with its content. */
   maxFileBytes: number;
+  /** The rows are of an earlier time: a copy that came there later is what its file was at last. */
+  areRowsOlder?: boolean;
   signal: AbortSignal;
 }
 
@@ -34,6 +36,7 @@ export async function adoptVersions({
   index,
   project,
   maxFileBytes,
+  areRowsOlder = false,
   signal,
 }: AdoptContext): Promise<string[]> {
   const slicer = new Slicer(signal);
@@ -42,11 +45,13 @@ export async function adoptVersions({
   const adopted: string[] = [];
   for (const path of copiesBelow(versions.root, '')) {
     await slicer.breathe();
-    if (fileByPath(index, project.id, path) !== undefined) continue;
+    const row = fileByPath(index, project.id, path);
+    if (row !== undefined && !areRowsOlder) continue;
     if (presenceAt(`${project.rootDir}/${path}`) !== 'absent') continue;
     const absolute = versions.pathOf(path);
     const reading = readWhole(absolute, maxFileBytes);
     if (reading.kind !== 'content' && reading.kind !== 'too_large') continue;
+    if (row !== undefined && !isLater(reading, row)) continue;
     const moved = reading.kind === 'too_large' ? contentHashAt(absolute, presenceAt(absolute)) : null;
     await index.write(() => adopt(index, project, path, reading, moved));
     adopted.push(path);
@@ -55,6 +60,12 @@ export async function adoptVersions({
 }
 
 type Copy = Extract<Reading, { kind: 'content' | 'too_large' }>;
+
+/** It has another content than the row, and came there after that was written. */
+function isLater(copy: Copy, row: FileRow): boolean {
+  if (Number(BigInt(copy.stamp.ctimeNs) / 1_000_000n) <= row.updatedAt) return false;
+  return copy.kind === 'content' ? sha256(copy.bytes) !== row.sha256 : row.size !== copy.stamp.size;
+}
 
 function adopt(
   index: IndexDatabase,

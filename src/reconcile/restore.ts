@@ -23,14 +23,13 @@ import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import { rulesOf } from './bounds.js';
 import { DeviceDoubts } from './devices.js';
-import { imageOf } from './image.js';
 import type { IndexingContext } from './index-paths.js';
 import { moveBack } from './move-back.js';
 import { openProjectPlacer } from './project-placer.js';
 import { readProjectGit } from './project-git.js';
 import { assertRegisteredRoot, inspectRootOf, rootUnavailable } from './project-root.js';
 import { provenStamps } from './proven-stamp.js';
-import { VersionStore } from './version-store.js';
+import { keptImage, VersionStore } from './version-store.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
 export const restoreFilesMax = 10_000;
@@ -97,7 +96,7 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
     if (isMoved(row) && copies.look(row.path).stats?.size === row.size) continue;
     const bare = isMoved(row) ? versions.bareReason() : null;
     if (bare !== null) throw cannotPlace(row.path, bare);
-    const image = imageOf(index, row);
+    const image = keptImage(index, versions, row);
     if ('problem' in image) {
       throw new CodekeepError(
         'FILE_NOT_FOUND',
@@ -213,8 +212,9 @@ export async function placeBack(
   now: number,
   token: string = randomUUID(),
 ): Promise<FileStamp> {
-  if (isMoved(row)) return await moveBack(new VersionStore(index, project), placer, row, now);
-  const image = imageOf(index, row);
+  const versions = new VersionStore(index, project);
+  if (isMoved(row)) return await moveBack(versions, placer, row, now);
+  const image = keptImage(index, versions, row);
   if ('problem' in image) throw new Error(`${row.path} no longer renders: ${image.problem}`);
   return await placer.place(row.path, image, token);
 }

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
@@ -112,8 +112,14 @@ export function missingChanges(indexPath: string): number {
     : Math.max(commit - found.commit, 0);
 }
 
+function isEmptied(indexPath: string): boolean {
+  return statSync(indexPath, { throwIfNoEntry: false })?.size === 0;
+}
+
 /** What an index says of itself; null where it cannot be read, which is for who opens it to say. */
 function stateOf(indexPath: string): { identity: number; commit: number | null } | null {
+  // SQLite removes the log of an empty file that it opens, however it opens it.
+  if (isEmptied(indexPath)) return null;
   try {
     const db = new Database(indexPath, { readonly: true, fileMustExist: true });
     try {

@@ -204,6 +204,15 @@ export function endIntents(index: IndexDatabase, run: RunKey, detail: string): v
     .run(detail, run.runId, run.projectId);
 }
 
+/** What ran when the backup was made is of another time: it is not gone on with in this one. */
+export function endRuns(index: IndexDatabase, now: number): void {
+  const detail = 'it ran when the backup was made that was restored since';
+  index.sql("UPDATE repair_actions SET state = 'failed', detail = ? WHERE state = 'intent'").run(detail);
+  index
+    .sql("UPDATE repair_runs SET state = 'interrupted', message = ?, finished_at = ? WHERE state = 'running'")
+    .run(detail, now);
+}
+
 export function actionsOfRun(index: IndexDatabase, runId: string, after: number, limit: number): ActionRow[] {
   return index
     .sql<[string, number, number], ActionRow>(

@@ -138,20 +138,6 @@ function problemOf(copy: Database.Database): string | null {
   }
 }
 
-/** What ran when the copy was made is of another time: it is not finished in this one. */
-export function endRuns(path: string, now: number): void {
-  const db = new Database(path);
-  try {
-    const detail = 'it ran when the backup was made that was restored since';
-    db.prepare("UPDATE repair_actions SET state = 'failed', detail = ? WHERE state = 'intent'").run(detail);
-    db.prepare(
-      "UPDATE repair_runs SET state = 'interrupted', message = ?, finished_at = ? WHERE state = 'running'",
-    ).run(detail, now);
-  } finally {
-    db.close();
-  }
-}
-
 function unusable(path: string, problem: string): CodekeepError {
   return new CodekeepError(
     'INVALID_PARAMS',

@@ -138,3 +138,21 @@ test('where the index cannot be opened, every answer names the way out', async (
   assert.match(hint, /rebuild_database/u);
   assert.match((await daemon.refusal('list_projects')).hint, /rebuild_database/u);
 });
+
+test('what was deleted after a backup was made is still known after it was restored, as it was at last', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'edited.py': 'e = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(root);
+  const { path } = await daemon.call('backup_database');
+  writeFileSync(join(root, 'edited.py'), 'e = 2\n');
+  writeFileSync(join(root, 'new.py'), 'n = 1\n');
+  await daemon.call('update_indexes', { project_id });
+  for (const gone of ['edited.py', 'new.py']) await daemon.call('delete_file', { project_id, path: gone });
+  await daemon.call('restore_backup', { path });
+  assert.deepEqual(await daemon.paths(project_id), ['a.py']);
+  assert.deepEqual(await daemon.paths(project_id, true), ['edited.py', 'new.py']);
+  await daemon.call('restore_deleted_files', { project_id, paths: ['edited.py', 'new.py'] });
+  assert.equal(readFileSync(join(root, 'edited.py'), 'utf8'), 'e = 2\n');
+  assert.equal(readFileSync(join(root, 'new.py'), 'utf8'), 'n = 1\n');
+});

@@ -105,7 +105,14 @@ test('of a sound index every row is carried over, exactly, and nothing is said t
   const before = readFileSync(path);
   const { rows, report } = await salvaged(t, path);
   assert.deepEqual(rows, rowsOf(path));
-  assert.deepEqual(report, { unreadable: {}, named: [], namedContents: [], traces: [], missingChanges: 0 });
+  assert.deepEqual(report, {
+    unreadable: {},
+    named: [],
+    namedContents: [],
+    traces: [],
+    isBlind: false,
+    missingChanges: 0,
+  });
   assert.ok(readFileSync(path).equals(before));
 });
 

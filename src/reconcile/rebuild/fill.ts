@@ -53,9 +53,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   const { index, stateDir, now } = options;
   const { unreadable, named, namedContents } = salvaged;
   const isIncomplete = Object.keys(unreadable).length + named.length + namedContents.length > 0;
-  // A copy in versions is newer than what a backup has of its file.
-  if (isIncomplete) await fromVersions(options);
-  const { isFilled, earlier } = fromBackups(options, salvaged, isIncomplete);
+  const { isFilled, used, earlier } = fromBackups(options, salvaged, isIncomplete);
   await index.write(() => {
     for (const trace of salvaged.traces) addTraced(index, trace, stateDir, now());
     if (isIncomplete && listProjects(index).length === 0) addNoted(options);
@@ -71,11 +69,14 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
     ...perhapsOlder(index, earlier),
     ...(isFilled ? [] : lostRecords(salvaged)),
     ...lostChanges(salvaged),
+    ...lostUnnamed(salvaged, used),
+    ...perhapsStale(index, salvaged),
   ];
 }
 
 async function fromVersions(options: FillOptions): Promise<void> {
-  for (const project of listProjects(options.index)) await adoptVersions({ ...options, project });
+  for (const project of listProjects(options.index))
+    await adoptVersions({ ...options, project, areRowsOlder: true });
 }
 
 /** Where nothing else knows of any project: those whose copies the versions have. */
@@ -91,6 +92,8 @@ function addNoted({ index, stateDir, now }: FillOptions): void {
 interface FromBackups {
   /** Rows of a backup were added. */
   isFilled: boolean;
+  /** Which backup. */
+  used: string | null;
   /** Files whose rows they are, and which backup has them so. */
   earlier: { projectId: string; path: string; backup: string }[];
 }
@@ -101,6 +104,7 @@ function fromBackups(
   isIncomplete: boolean,
 ): FromBackups {
   const earlier: FromBackups['earlier'] = [];
+  let used: string | null = null;
   const mayLackProjects = 'projects' in unreadable || '' in unreadable || traces.length > 0;
   let needsRows = isIncomplete;
   for (const path of saved === null ? backups : [saved, ...backups]) {
@@ -111,12 +115,13 @@ function fromBackups(
         if (path !== saved) earlier.push(...added.map((file) => ({ ...file, backup: basename(path) })));
         for (const hash of absent(index, namedContents)) backup.addContent(hash, now());
       });
+      if (needsRows) used = basename(path);
       needsRows = false;
     } catch (error) {
       log(`${path} could not be used: ${messageOf(error)}`);
     }
   }
-  return { isFilled: isIncomplete && !needsRows, earlier };
+  return { isFilled: isIncomplete && !needsRows, used, earlier };
 }
 
 /** Contents that a file has, or that were there, and are not. */
@@ -263,6 +268,33 @@ function isAt(rootDir: string, path: string): boolean {
 function lostChanges({ missingChanges }: Salvaged): Loss[] {
   const reason = `its last ${missingChanges} changes were in its log, which was removed, cut off or overwritten: a file that changed and went in them may be as it was before`;
   return missingChanges === 0 ? [] : [{ projectId: null, rootDir: null, path: '', reason }];
+}
+
+/** Pages that said what there was cannot be read either. */
+function lostUnnamed({ isBlind }: Salvaged, backup: string | null): Loss[] {
+  const since = backup === null ? 'what' : `it is as ${backup} has it, and what came after that and`;
+  const reason = `pages that name files cannot be read: ${since} neither the disk nor the versions have is lost, and cannot be named`;
+  return isBlind ? [{ projectId: null, rootDir: null, path: '', reason }] : [];
+}
+
+/** A copy in versions is what its file was at last, unless that came back and changed: then a later content has no file now. */
+function perhapsStale(index: IndexDatabase, { named }: Salvaged): Loss[] {
+  const { latest } = index
+    .sql<[], { latest: number | null }>(
+      `SELECT max(added_at) AS latest FROM contents
+       WHERE sha256 NOT IN (SELECT sha256 FROM files WHERE sha256 IS NOT NULL)`,
+    )
+    .get() ?? { latest: null };
+  return named.flatMap(({ projectId, path }) => {
+    const project = projectById(index, projectId);
+    const row = fileByPath(index, projectId, path);
+    if (project === undefined || row === undefined || isAt(project.rootDir, path)) return [];
+    const isLast = latest === null || row.deletedAt === null || row.deletedAt >= latest;
+    if (isLast || !isInVersions(index, project, path)) return [];
+    const reason =
+      'its row was in a damaged page: it is kept as its copy in versions has it, which may not be its last state';
+    return [{ projectId, rootDir: project.rootDir, path, reason }];
+  });
 }
 
 const told: Readonly<Record<string, string>> = {

@@ -26,6 +26,8 @@ export interface Salvaged {
   /** Contents that an index of the database names, and that are not there. */
   namedContents: string[];
   traces: ProjectTrace[];
+  /** There may have been files that neither a row nor the index of paths names any more. */
+  isBlind: boolean;
   /** Transactions that were in its log, and that nothing has any more. */
   missingChanges: number;
 }
@@ -138,6 +140,9 @@ class Rescue {
   readonly #byName: Map<string, TableShape>;
   readonly #inserts = new Map<string, Database.Statement>();
   readonly #unreadable = new Map<string, number>();
+  /** Pages of which nobody knows what they were, and of the index of paths, that cannot be read. */
+  #unknownPages = 0;
+  #pathPages = 0;
   readonly #projectIds = new Map<number | bigint, string>();
   readonly #roots = new Map<number | bigint, string>();
 
@@ -178,7 +183,7 @@ class Rescue {
   ): Promise<void> {
     // Nothing at all, another program's database, or a first page that is not what was written.
     if (owners.userVersion === null || !owners.declarations.has('contents')) this.#note('', 1);
-    if (file.damaged > 0) this.#note('', file.damaged);
+    if (file.damaged > 0) this.#noteUnknown(file.damaged);
     const orphans: StoredRecord[] = [];
     for (let number = 1; number <= file.pageCount; number += 1) {
       progress('salvage', number, file.pageCount);
@@ -209,14 +214,16 @@ class Rescue {
 
   #takePage(file: PageFile, owners: PageOwners, number: number, orphans: StoredRecord[]): void {
     const owner = owners.ownerOf(number);
-    if (owner !== null && namingIndexes.has(owner))
-      return this.#takeEntries(file, owners.typeOf(number), number, owner);
+    if (owner !== null && namingIndexes.has(owner)) return this.#takeEntries(file, owners, number, owner);
     const shape = owner === null ? undefined : this.#byName.get(owner);
     const type = owners.typeOf(number);
     if (owner === schemaTable && type !== pageType.tableLeaf && type !== pageType.tableInterior)
       return this.#note('', 1);
     if (owner !== null && shape === undefined) return;
-    if (owners.isBrokenInterior(number)) this.#note(shape?.name ?? '', 1);
+    if (owners.isBrokenInterior(number)) {
+      if (shape === undefined) this.#noteUnknown(1);
+      else this.#note(shape.name, 1);
+    }
     if (shape !== undefined) return this.#takeRows(file, type, number, shape);
     if (type === pageType.tableLeaf || type === pageType.indexLeaf || type === pageType.indexInterior)
       this.#takeOrphans(file, type, number, orphans);
@@ -253,9 +260,12 @@ class Rescue {
     }
   }
 
-  #takeEntries(file: PageFile, type: number, number: number, owner: string): void {
+  #takeEntries(file: PageFile, owners: PageOwners, number: number, owner: string): void {
+    const type = owners.typeOf(number);
     const isInterior = type === pageType.indexInterior;
-    const { records } = file.records(number, isInterior ? type : pageType.indexLeaf);
+    const { records, unreadable } = file.records(number, isInterior ? type : pageType.indexLeaf);
+    const isWhole = unreadable === 0 && (isInterior || type === pageType.indexLeaf);
+    if (owner === pathsIndex && (!isWhole || owners.isBrokenInterior(number))) this.#pathPages += 1;
     for (const record of records) this.#takeEntry(owner, record);
   }
 
@@ -305,6 +315,19 @@ class Rescue {
     this.#unreadable.set(table, (this.#unreadable.get(table) ?? 0) + count);
   }
 
+  #noteUnknown(count: number): void {
+    this.#unknownPages += count;
+    this.#note('', count);
+  }
+
+  /** A row and its entry in the index of paths are both gone, or nothing is there at all. */
+  get #isBlind(): boolean {
+    const rows = this.#db.prepare('SELECT 1 FROM files UNION SELECT 1 FROM projects').get();
+    if (rows === undefined && this.#unreadable.size > 0) return true;
+    const mayLackRows = this.#unknownPages > 0 || this.#unreadable.has('files');
+    return mayLackRows && (this.#unknownPages > 0 || this.#pathPages > 0);
+  }
+
   #named(): Salvaged['named'] {
     return this.#db
       .prepare(
@@ -350,6 +373,7 @@ class Rescue {
       named: this.#named(),
       namedContents: this.#namedContents(),
       traces: this.#traces(),
+      isBlind: this.#isBlind,
     };
   }
 

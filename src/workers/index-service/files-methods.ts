@@ -3,11 +3,10 @@ import { pointInTime } from '../../contract/fields.js';
 import type { Result } from '../../contract/index.js';
 import { deleteFile } from '../../reconcile/delete-file.js';
 import { chooseDeleted, ignoreAgain, rehearseRestore, restoreDeleted } from '../../reconcile/restore.js';
-import { VersionStore } from '../../reconcile/version-store.js';
+import { keptImage, VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { keptContent } from '../../store/kept-content.js';
 import { requireProject } from '../../store/projects.js';
 import { isKnownDamaged } from '../../store/scrub.js';
 import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
@@ -63,7 +62,7 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
         deleted_at: isoOrNull(row.deletedAt),
         cause: row.cause,
         size: row.size,
-        restorable: isRestorable(index, row),
+        restorable: isRestorable(index, versions, row),
       }));
       return { files, next_cursor: nextCursor(rows, limit) };
     },
@@ -82,11 +81,13 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
   };
 }
 
-function isRestorable(index: IndexDatabase, { sha256, kind, movedSha256 }: FileRow): boolean {
+function isRestorable(index: IndexDatabase, versions: VersionStore, row: FileRow): boolean {
+  const { sha256, kind, movedSha256 } = row;
   if (sha256 === null) return movedSha256 !== null || kind === 'folder';
   // To render each one would take long: only what is known to be damaged is tried.
   return (
-    (hasContent(index, sha256) && !isKnownDamaged(index, sha256)) || 'bytes' in keptContent(index, sha256)
+    (hasContent(index, sha256) && !isKnownDamaged(index, sha256)) ||
+    !('problem' in keptImage(index, versions, row))
   );
 }
 

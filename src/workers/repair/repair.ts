@@ -2,19 +2,16 @@ import type { RepairRound } from '../../base/ipc.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { causeInWords, IndexDatabase } from '../../store/index-database.js';
-import { copySound, endRuns, replaceIndex } from '../../store/replace-index.js';
 import { countContents, damagedContents, scrubState } from '../../store/scrub.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
 import { rebuildIndex } from './rebuild.js';
+import { restoreBackup } from './restore-backup.js';
 import { repairRound } from './round.js';
 import { RoundMemory } from './round-memory.js';
 import { projectsInScope } from './scope.js';
 import { Scrub } from './scrub.js';
 import { repairDatabase } from './task.js';
 import { undoRepair } from './undo.js';
-
-/** A check of a copy reads all of it: an hour (ms) is for hundreds of gigabytes. */
-const checkMaxMs = 3_600_000;
 
 /** Tasks that put another index in the place of the one that is there. */
 const replacing: ReadonlySet<string> = new Set(['restore_backup', 'rebuild_database']);
@@ -69,12 +66,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
     requests: {
       repair_database: async (request, call) => await repairDatabase(indexOf(), request, call),
       undo_repair: async (request, call) => await undoRepair(indexOf(), request, call),
-      restore_backup: async ({ path }, call) => ({
-        original_path: await replaceIndex(host.indexPath, Date.now(), async (to) => {
-          await copySound(path, to, (work) => call.longStep(checkMaxMs, work));
-          endRuns(to, Date.now());
-        }),
-      }),
+      restore_backup: async ({ path }, call) => ({ original_path: await restoreBackup(host, path, call) }),
       rebuild_database: async (request, call) => await rebuildIndex(host, request, call),
     },
     onWatcherRunning: (running) => {

@@ -166,6 +166,20 @@ test('what only a backup has whole comes back by a repair, whose dry run says so
   assert.equal(readFileSync(join(root, 'asked.py'), 'utf8'), 'asked = 1\n');
 });
 
+test('a deleted file whose content is damaged comes back from its copy in versions', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [], backup_interval: 0 } });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  await daemon.call('delete_file', { project_id, path: 'a.py' });
+  damage(daemon, 'a.py');
+  assert.equal((await daemon.call('check_database', { deep: true })).ok, false);
+  assert.equal((await daemon.call('list_deleted_files', { project_id })).files[0]?.restorable, true);
+  await daemon.call('restore_deleted_files', { project_id, paths: ['a.py'] });
+  assert.equal(readFileSync(join(root, 'a.py'), 'utf8'), 'a = 1\n');
+});
+
 test('a pass goes on where it was when the worker is started again', async (t) => {
   const sandbox = await Sandbox.create(t);
   const files = Object.fromEntries(
