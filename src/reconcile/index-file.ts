@@ -85,7 +85,12 @@ function readLink(absolutePath: string): Reading {
 }
 
 function xattrsOf(fd: number): string | null {
-  const xattrs = readXattrs(`/proc/self/fd/${fd}`);
+  return xattrsAt(`/proc/self/fd/${fd}`);
+}
+
+/** As the index has them. */
+export function xattrsAt(path: string): string | null {
+  const xattrs = readXattrs(path);
   return xattrs === null ? null : JSON.stringify(xattrs);
 }
 

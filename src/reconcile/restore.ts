@@ -29,7 +29,8 @@ import { openProjectPlacer } from './project-placer.js';
 import { readProjectGit } from './project-git.js';
 import { assertRegisteredRoot, inspectRootOf, rootUnavailable } from './project-root.js';
 import { provenStamps } from './proven-stamp.js';
-import { keptImage, VersionStore } from './version-store.js';
+import { findImage } from './heal.js';
+import { VersionStore } from './version-store.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
 export const restoreFilesMax = 10_000;
@@ -96,7 +97,7 @@ export function checkRestorable(index: IndexDatabase, project: Project, rows: re
     if (isMoved(row) && copies.look(row.path).stats?.size === row.size) continue;
     const bare = isMoved(row) ? versions.bareReason() : null;
     if (bare !== null) throw cannotPlace(row.path, bare);
-    const image = keptImage(index, versions, row);
+    const image = findImage(index, row);
     if ('problem' in image) {
       throw new CodekeepError(
         'FILE_NOT_FOUND',
@@ -214,7 +215,7 @@ export async function placeBack(
 ): Promise<FileStamp> {
   const versions = new VersionStore(index, project);
   if (isMoved(row)) return await moveBack(versions, placer, row, now);
-  const image = keptImage(index, versions, row);
+  const image = findImage(index, row);
   if ('problem' in image) throw new Error(`${row.path} no longer renders: ${image.problem}`);
   return await placer.place(row.path, image, token);
 }

@@ -16,7 +16,7 @@ import { folderAttributes } from '../store/folders.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { isFurnished, noteFurnished, type Project } from '../store/projects.js';
 import type { FileRow } from '../store/files.js';
-import { imageOf, imageWith } from './image.js';
+import { imageWith } from './image.js';
 import { projectNote, projectNoteName, textAt, versionsMarker } from './version-dir.js';
 
 /** The part of a project that its versions need. */
@@ -179,22 +179,6 @@ export function imageInVersions(versions: VersionStore, row: FileRow): EntryImag
   if (row.sha256 === null || sha256(bytes) !== row.sha256)
     return { problem: 'its copy in versions has other bytes than were indexed' };
   return imageWith(row, bytes, row.sha256);
-}
-
-/** As imageOf; what neither the index nor a backup can give, its copy in versions may. */
-export function keptImage(
-  index: IndexDatabase,
-  versions: VersionStore,
-  row: FileRow,
-): EntryImage | { problem: string } {
-  const image = imageOf(index, row);
-  if (!('problem' in image) || row.sha256 === null) return image;
-  try {
-    const copy = imageInVersions(versions, row);
-    return 'problem' in copy ? image : copy;
-  } catch {
-    return image;
-  }
 }
 
 /** The SHA-256 of a file's bytes or of a symlink's target, as the index has it; null for anything else. */

@@ -8,6 +8,8 @@ import { checkFile } from './check-thread.js';
 import { causeInWords, IndexDatabase, isCorrupt, isOlder, outsideCause } from './index-database.js';
 import { isTaken, placeCopy } from './place-copy.js';
 import { versionDirs } from './projects.js';
+import { AttachedBackup } from './salvage/attached-backup.js';
+import { damagedContents } from './scrub.js';
 import { copySound } from './replace-index.js';
 
 /** Backups that are kept in the state directory. */
@@ -25,6 +27,9 @@ export interface Backup {
 export function backupFolder(indexPath: string): string {
   return join(dirname(indexPath), 'backups');
 }
+
+/** Damaged contents that an old backup is searched for before it goes. */
+const damagedMax = 1_000;
 
 /** Backups that are made in one millisecond have the next ones' names. */
 const namesMax = 100;
@@ -56,8 +61,21 @@ export async function backup(
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const { path, made: problems } = await placeCopy(namesFrom(folder, now), make);
   // A copy of what is damaged must not push out one that is sound.
-  if (problems.length === 0) await dropSurplus(folder);
+  if (problems.length === 0) await dropSurplus(folder, (surplus) => hasDamaged(index, surplus));
   return { path, bytes: (await stat(path)).size, problems };
+}
+
+/** It has a content whole that is damaged in the index: it may be the last copy. */
+function hasDamaged(index: IndexDatabase, path: string): boolean {
+  const damaged = damagedContents(index, damagedMax);
+  if (damaged.length === 0) return false;
+  try {
+    return AttachedBackup.use(index, path, (backup) =>
+      damaged.some(({ sha256 }) => backup.contentOf(sha256) !== null),
+    );
+  } catch {
+    return false;
+  }
 }
 
 /** Read alone it needs no log then, so that nothing has to be written beside it: it may lie on a read-only disk. */
@@ -99,7 +117,7 @@ export async function backupBeforeMigration(
     if (isBackedUp(indexPath)) return null;
     const make = async (copy: string): Promise<void> => await copySound(indexPath, copy, longStep);
     const { path } = await placeCopy(namesFrom(folder, now), make);
-    await dropSurplus(folder);
+    await dropSurplus(folder, () => false);
     return path;
   } catch (error) {
     throw new CodekeepError(
@@ -199,10 +217,12 @@ async function copyStill(index: IndexDatabase, target: string, signal?: AbortSig
   }
 }
 
-async function dropSurplus(folder: string): Promise<void> {
+async function dropSurplus(folder: string, isNeeded: (path: string) => boolean): Promise<void> {
   const names = (await readdir(folder)).filter((name) => backupName.test(name));
-  for (const name of surplusOf(names, backupsKept))
-    await unlink(join(folder, name)).catch(ignoreErrno('ENOENT'));
+  for (const name of surplusOf(names, backupsKept)) {
+    const path = join(folder, name);
+    if (!isNeeded(path)) await unlink(path).catch(ignoreErrno('ENOENT'));
+  }
 }
 
 const backupName = /^index-(?<day>\d{4}-\d\d-\d\d)T[\d-]+Z\.db$/u;

@@ -22,6 +22,8 @@ export class IndexDatabase {
   readonly path: string;
   /** Which file was opened. */
   readonly #file: string | null;
+  /** Which log it was first seen with. */
+  #log: string | null = null;
   readonly #note: CommitNote;
   readonly #statements = new Map<string, Database.Statement>();
 
@@ -34,6 +36,7 @@ export class IndexDatabase {
     this.hadLog = hadLog;
     this.#file = fileAt(path);
     this.#note = new CommitNote(path);
+    this.#log = inodeAt(`${path}-wal`);
   }
 
   /**
@@ -69,7 +72,14 @@ export class IndexDatabase {
 
   /** False where the file that was opened is not at its path any more: what is written now ends with this process. */
   get isInPlace(): boolean {
-    return this.#file !== null && fileAt(this.path) === this.#file;
+    return this.#file !== null && fileAt(this.path) === this.#file && this.#isLogInPlace();
+  }
+
+  /** It stays as long as anybody has the index open; other processes would begin another one. */
+  #isLogInPlace(): boolean {
+    const log = inodeAt(`${this.path}-wal`);
+    this.#log ??= log;
+    return this.#log === log;
   }
 
   /** INDEX_UNAVAILABLE with what to do, to be thrown or told; null while it is in its place. */
@@ -113,7 +123,8 @@ export class IndexDatabase {
       signal?.throwIfAborted();
       try {
         const { result, number } = transaction.immediate();
-        if (number !== null) this.#note.write(number);
+        // What is written to a file that somebody removed ends with it, and the copy that is saved of it is not to be called old.
+        if (number !== null && this.isInPlace) this.#note.write(number);
         return result;
       } catch (error) {
         if (!isBusy(error)) throw error;
@@ -148,6 +159,11 @@ export class IndexDatabase {
   }
 }
 
+function inodeAt(path: string): string | null {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? null : `${stats.dev} ${stats.ino}`;
+}
+
 function fileAt(path: string): string | null {
   const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
   // One that is emptied is as good as removed: even a new index has its first page.
@@ -157,7 +173,7 @@ function fileAt(path: string): string | null {
 function isGone(path: string): CodekeepError {
   return new CodekeepError(
     'INDEX_UNAVAILABLE',
-    `${path} was removed, emptied or replaced while codekeep runs.`,
+    `${path} or its log was removed, emptied or replaced while codekeep runs.`,
     'Do not stop codekeep yet: "codekeep backup" saves what it still has open. Then stop it, put that copy there, and start again.',
   );
 }
@@ -175,7 +191,7 @@ function robbed(path: string): CodekeepError {
   return new CodekeepError(
     'DATABASE_CORRUPT',
     `${path} is damaged: it is empty, or gone from beside its log.`,
-    'Start the daemon: "codekeep rebuild" makes a new one of its log, the backups and the disk. To begin anew, remove index.db, index.db-wal and index.db-shm.',
+    'Start the daemon: "codekeep rebuild" makes a new one of its log, the backups and the disk. To begin anew, remove index.db, index.db-wal, index.db-shm and index.id.',
   );
 }
 
@@ -246,6 +262,10 @@ export function schemaMismatch(path: string, version: number): CodekeepError {
   );
 }
 
+export function damaged(path: string, error: unknown): CodekeepError {
+  return new CodekeepError('DATABASE_CORRUPT', `${path} is damaged: ${String(error)}`, damageHint);
+}
+
 /** @throws CodekeepError INDEX_UNAVAILABLE */
 export function assertNoFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
@@ -265,10 +285,7 @@ export function guardOpening<T>(path: string, open: () => T): T {
         'Mend that, then start again; a daemon that runs also tries it again by itself.',
       );
     }
-    if (isCorrupt(error)) {
-      throw new CodekeepError('DATABASE_CORRUPT', `${path} is damaged: ${String(error)}`, damageHint);
-    }
-    throw error;
+    throw isCorrupt(error) ? damaged(path, error) : error;
   }
 }
 

@@ -41,6 +41,9 @@ export function endRun(
     .run(state, message, now, run.runId, run.projectId);
 }
 
+/** What a file was when it was placed; an older version did not keep its attributes. */
+export type PlacedStamp = FileStamp & { xattrs?: string | null };
+
 export interface NewAction {
   id: number;
   path: string;
@@ -80,7 +83,7 @@ export interface ActionOutcome {
   /** Of the row before it; null where it did not come to that. */
   marks: Marks | null;
   /** Of what was placed in the project. */
-  placed: FileStamp | null;
+  placed: PlacedStamp | null;
 }
 
 export function recordOutcome(

@@ -57,13 +57,9 @@ export function isKnownDamaged(index: IndexDatabase, hash: string): boolean {
   return index.sql('SELECT 1 FROM damaged_contents WHERE sha256 = ?').get(hash) !== undefined;
 }
 
-/** Damaged ones without those that are not there at all: those are lost, and nothing is damaged any more. */
+/** Damaged or missing ones that are known. */
 export function countDamaged(index: IndexDatabase): number {
-  const row = index
-    .sql<[], { count: number }>(
-      'SELECT count(*) AS count FROM damaged_contents WHERE sha256 IN (SELECT sha256 FROM contents)',
-    )
-    .get();
+  const row = index.sql<[], { count: number }>('SELECT count(*) AS count FROM damaged_contents').get();
   return row?.count ?? 0;
 }
 

@@ -182,7 +182,7 @@ test('an index that is removed while it is open is missed, saved by a backup, an
   });
   assert.match(
     problems[0]?.reason ?? '',
-    /index\.db was removed, emptied or replaced .*"codekeep backup" saves/,
+    /index\.db or its log was removed, emptied or replaced .*"codekeep backup" saves/,
   );
   for (const dry_run of [true, false]) {
     const { code } = await daemon.refusal('repair_database', { project_id, dry_run });
@@ -251,7 +251,14 @@ for (const [how, damage] of Object.entries<(path: string) => void>({
     // What was emptied is still open: to save that comes first.
     if (how === 'emptied')
       assert.ok((await daemon.failure('repair_database', { project_id })) instanceof Error);
-    else assert.deepEqual((await daemon.repair({ project_id })).rebuilt?.lost, []);
+    else {
+      // Where pages that name files are gone nobody can know that there were no more.
+      const { rebuilt } = await daemon.repair({ project_id });
+      assert.deepEqual(
+        rebuilt?.lost.filter((loss) => loss.path !== ''),
+        [],
+      );
+    }
     assert.deepEqual(
       await daemon.paths(project_id).catch(() => []),
       how === 'emptied' ? [] : ['a.py', 'b.py'],

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+  unlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
@@ -67,7 +75,10 @@ const failures: Record<string, { put: (project: TestProject) => void; code: stri
     code: 'PATH_OUTSIDE_ROOT',
   },
   'a damaged tree': {
-    put: (project) => damageContent(project.index, project.row('m').sha256 ?? '', 90),
+    put: (project) => {
+      damageContent(project.index, project.row('m').sha256 ?? '', 90);
+      unlinkSync(project.versions.pathOf('m'));
+    },
     code: 'FILE_NOT_FOUND',
   },
   'a root that is away': {

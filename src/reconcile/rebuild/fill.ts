@@ -69,7 +69,8 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
     ...perhapsOlder(index, earlier),
     ...(isFilled ? [] : lostRecords(salvaged)),
     ...lostChanges(salvaged),
-    ...lostUnnamed(salvaged, used),
+    // What was saved of an index that was still open is all of it.
+    ...(used !== null && used === options.saved ? [] : lostUnnamed(salvaged, used)),
     ...perhapsStale(index, salvaged),
   ];
 }
@@ -115,7 +116,7 @@ function fromBackups(
         if (path !== saved) earlier.push(...added.map((file) => ({ ...file, backup: basename(path) })));
         for (const hash of absent(index, namedContents)) backup.addContent(hash, now());
       });
-      if (needsRows) used = basename(path);
+      if (needsRows) used = path;
       needsRows = false;
     } catch (error) {
       log(`${path} could not be used: ${messageOf(error)}`);
@@ -238,15 +239,31 @@ function perhapsOlder(index: IndexDatabase, earlier: FromBackups['earlier']): Lo
 }
 
 /** What files were before they were what they are. */
-function lostEarlier(index: IndexDatabase, { namedContents }: Salvaged): Loss[] {
+function lostEarlier(index: IndexDatabase, { named, namedContents }: Salvaged): Loss[] {
   const hasFile = (hash: string): boolean =>
     index.sql('SELECT 1 FROM files WHERE sha256 = ? LIMIT 1').get(hash) !== undefined;
-  return namedContents
-    .filter((hash) => !hasContent(index, hash) && !hasFile(hash))
+  const missing = namedContents.filter((hash) => !hasContent(index, hash) && !hasFile(hash));
+  // A file whose row is lost, too, is indexed again from the disk.
+  const onDisk = new Set(missing.length === 0 ? [] : hashesOnDisk(index, named));
+  return missing
+    .filter((hash) => !onDisk.has(hash))
     .map((hash) => {
       const reason = `an earlier content that no file has any more (${hash}) was in a damaged page`;
       return { projectId: null, rootDir: null, path: '', reason };
     });
+}
+
+function hashesOnDisk(index: IndexDatabase, named: Salvaged['named']): string[] {
+  return named.flatMap(({ projectId, path }) => {
+    const rootDir = projectById(index, projectId)?.rootDir;
+    if (rootDir === undefined) return [];
+    try {
+      const absolute = `${rootDir}/${path}`;
+      return contentHashAt(absolute, presenceAt(absolute)) ?? [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 function isInVersions(index: IndexDatabase, project: Project, path: string): boolean {
@@ -272,7 +289,8 @@ function lostChanges({ missingChanges }: Salvaged): Loss[] {
 
 /** Pages that said what there was cannot be read either. */
 function lostUnnamed({ isBlind }: Salvaged, backup: string | null): Loss[] {
-  const since = backup === null ? 'what' : `it is as ${backup} has it, and what came after that and`;
+  const since =
+    backup === null ? 'what' : `it is as ${basename(backup)} has it, and what came after that and`;
   const reason = `pages that name files cannot be read: ${since} neither the disk nor the versions have is lost, and cannot be named`;
   return isBlind ? [{ projectId: null, rootDir: null, path: '', reason }] : [];
 }

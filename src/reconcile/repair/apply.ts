@@ -16,7 +16,7 @@ import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import type { ActionOutcome } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
 import { traceOf } from '../../store/traces.js';
-import { imageOf } from '../image.js';
+import { findImage } from '../heal.js';
 import { moveBack } from '../move-back.js';
 import { readWhole } from '../index-file.js';
 import { openProjectPlacer } from '../project-placer.js';
@@ -38,6 +38,8 @@ export type ApplyOutcome = RunOutcome<Action>;
 export interface ApplyContext extends PlanContext, BatchContext {
   project: Project;
   circumstances: Circumstances;
+  /** It goes on with a run that was cut off: what is there may be what that has placed. */
+  isRecovery: boolean;
   /** Folders of the project that get their mode after the last batch, and when all was read back. */
   closed: ClosedFolders;
 }
@@ -112,8 +114,9 @@ async function act(
   if (row === undefined) return conflict('its row is gone');
   const { verdict, reason, how } = judge(observer.fact(traceOf(row)), context);
   if (verdict !== action.verdict) {
-    const stamp = action.targets.includes('project') ? stampIfThere(context.project, row) : null;
-    if (stamp !== null || (action.verdict === 'restore_from_cst' && verdict === 'ok'))
+    const isOurs = context.isRecovery && action.targets.includes('project');
+    const stamp = isOurs ? stampIfThere(context.project, row) : null;
+    if (stamp !== null || (context.isRecovery && action.verdict === 'restore_from_cst' && verdict === 'ok'))
       return { state: 'done', detail: wasThere, stamp };
     return conflict(`it changed meanwhile: ${reason || verdict}`);
   }
@@ -149,7 +152,7 @@ async function placeAll(
   const { versions } = placers;
   if (action.source === 'versions' && row.sha256 === null && row.kind === 'file')
     return await moveBack(versions, await placers.to('project'), row, now());
-  const image = action.source === 'tree' ? imageOf(index, row) : imageInVersions(versions, row);
+  const image = action.source === 'tree' ? findImage(index, row) : imageInVersions(versions, row);
   if ('problem' in image) throw new Error(image.problem);
   let stamp: FileStamp | null = null;
   let kept: FileStamp | null = null;
@@ -198,7 +201,12 @@ function settle(
   else setCopyProblem(index, row.id, null);
   // What a run that was cut off has placed has the times of the row; anybody else's is not its own to take away.
   const isOurs = detail === null || stamp?.mtimeNs === row.mtimeNs;
-  return { state: 'done', detail, marks: marksOf(row), placed: isOurs ? stamp : null };
+  return {
+    state: 'done',
+    detail,
+    marks: marksOf(row),
+    placed: isOurs && stamp !== null ? { ...stamp, xattrs: row.xattrs } : null,
+  };
 }
 
 /**

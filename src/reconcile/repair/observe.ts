@@ -7,7 +7,7 @@ import { Slicer, unlessAborted } from '../../base/waiting.js';
 import { fileById, type FileRow } from '../../store/files.js';
 import { type FileTrace, rangesOf } from '../../store/traces.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { keptContent } from '../../store/kept-content.js';
+import { findContent } from '../heal.js';
 import { DeviceDoubts } from '../devices.js';
 import type { IsLeftByGit } from '../git-left.js';
 import { isChanged, lookAtRanges, type Looked, newRanges, type Ranges, rangesTaken } from './look-at-rows.js';
@@ -149,7 +149,7 @@ export class Observer {
 
   #treeOf({ id, sha256, skipReason }: FileRow): Fact['tree'] {
     const known = this.#circumstances.knownProblem(id, sha256);
-    const rendering = known === null ? keptContent(this.#index, sha256) : { problem: known };
+    const rendering = known === null ? findContent(this.#index, sha256) : { problem: known };
     return 'problem' in rendering ? { problem: skipReason ?? rendering.problem } : 'renders';
   }
 }

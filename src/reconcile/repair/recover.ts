@@ -91,6 +91,7 @@ async function finishRun(
         project,
         run,
         closed,
+        isRecovery: true,
         rootDoubt: null,
         force: false,
         circumstances: {

@@ -168,7 +168,16 @@ export async function executeRepair(options: RepairOptions, opened: OpenedRepair
   const closed = new ClosedFolders();
   try {
     const progress = (done: number, total: number): void => options.progress('apply', done, total);
-    const applying = { ...options, ...context, project, run, circumstances, closed, progress };
+    const applying = {
+      ...options,
+      ...context,
+      project,
+      run,
+      circumstances,
+      closed,
+      isRecovery: false,
+      progress,
+    };
     const outcome = await applyIntents(applying, intents);
     options.progress('verify', 0, outcome.done.length);
     outcome.errors.push(...verifyActions(applying, outcome.done));

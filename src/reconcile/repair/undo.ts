@@ -1,13 +1,12 @@
 import { lstatSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import { ClosedFolders } from '../../base/closed-folders.js';
-import { isEmptyFolder } from '../../base/empty-folder.js';
 import { relativePathProblem, splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
-import { isUnknown, type Presence, TreePresence } from '../../base/presence.js';
+import { isUnknown, TreePresence } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
-import { type FileStamp, stampOfAny } from '../../base/stamp.js';
+import { stampOfAny } from '../../base/stamp.js';
 import { removeIfSame } from '../../base/taken-file.js';
 import { Slicer } from '../../base/waiting.js';
 import { fileById, type FileRow, markDeleted, type Marks, marksOf, setMarks } from '../../store/files.js';
@@ -22,6 +21,7 @@ import {
   endRun,
   foldersMade,
   type NewAction,
+  type PlacedStamp,
   recordIntent,
   type RunKey,
   type RunRow,
@@ -32,7 +32,7 @@ import { DeviceDoubts } from '../devices.js';
 import { imageOf } from '../image.js';
 import { inspectRootOf } from '../project-root.js';
 import { isMoved, markRevived, moveIntoVersions, placeBack } from '../restore.js';
-import { contentHashAt, VersionStore } from '../version-store.js';
+import { VersionStore } from '../version-store.js';
 import { conflict, hasImage, Placers, stampIfThere } from './apply.js';
 import {
   type Acted,
@@ -43,6 +43,7 @@ import {
   type RunOutcome,
 } from './batches.js';
 import type { Refusal } from './plan.js';
+import { isStillPlaced } from './still-placed.js';
 import { inverseOf, isHalfRemoved, type JournalVerdict, type UndoFact } from './undo-plan.js';
 
 /** What takes back one action of a run. */
@@ -163,27 +164,15 @@ class UndoObserver {
     return fact;
   }
 
-  #presenceOf(row: FileRow, placed: FileStamp | null, sha256: string | null): UndoFact['inProject'] {
+  #presenceOf(row: FileRow, placed: PlacedStamp | null, sha256: string | null): UndoFact['inProject'] {
     const presence = this.#tree.at(row.path);
     if (presence === 'absent') return 'absent';
     if (isUnknown(presence)) return presence as `unknown:${string}`;
-    const isSame = placed !== null && row.sha256 === sha256 && this.#isStill(row, placed, presence);
+    const isSame =
+      placed !== null &&
+      row.sha256 === sha256 &&
+      isStillPlaced(this.#tree.pathOf(row.path), row, placed, presence);
     return isSame ? 'placed' : 'other';
-  }
-
-  /** What has its ctime is untouched; what has everything else, as after a restart, has to have its bytes. */
-  #isStill(row: FileRow, placed: FileStamp, presence: Presence): boolean {
-    const absolute = this.#tree.pathOf(row.path);
-    try {
-      if (row.kind === 'folder') return presence === 'directory' && isEmptyFolder(absolute);
-      const now = stampOfAny(lstatSync(absolute, { bigint: true }));
-      const isAlike = now.size === placed.size && now.mtimeNs === placed.mtimeNs && now.mode === placed.mode;
-      if (!isAlike) return false;
-      const isSameFile = now.ino === placed.ino && (now.ctimeNs === placed.ctimeNs || row.sha256 === null);
-      return isSameFile || (row.sha256 !== null && contentHashAt(absolute, presence) === row.sha256);
-    } catch {
-      return false;
-    }
   }
 
   /** Why its bytes could not be had again. */
@@ -200,8 +189,8 @@ class UndoObserver {
   }
 }
 
-function stampIn(json: string | null): FileStamp | null {
-  return json === null ? null : (JSON.parse(json) as FileStamp);
+function stampIn(json: string | null): PlacedStamp | null {
+  return json === null ? null : (JSON.parse(json) as PlacedStamp);
 }
 
 export interface UndoContext extends Work {

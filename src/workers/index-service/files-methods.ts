@@ -1,9 +1,10 @@
 import { assertRelativePath } from '../../base/paths.js';
 import { pointInTime } from '../../contract/fields.js';
 import type { Result } from '../../contract/index.js';
+import { findContent } from '../../reconcile/heal.js';
 import { deleteFile } from '../../reconcile/delete-file.js';
 import { chooseDeleted, ignoreAgain, rehearseRestore, restoreDeleted } from '../../reconcile/restore.js';
-import { keptImage, VersionStore } from '../../reconcile/version-store.js';
+import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -62,7 +63,7 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
         deleted_at: isoOrNull(row.deletedAt),
         cause: row.cause,
         size: row.size,
-        restorable: isRestorable(index, versions, row),
+        restorable: isRestorable(index, row),
       }));
       return { files, next_cursor: nextCursor(rows, limit) };
     },
@@ -81,13 +82,13 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
   };
 }
 
-function isRestorable(index: IndexDatabase, versions: VersionStore, row: FileRow): boolean {
+function isRestorable(index: IndexDatabase, row: FileRow): boolean {
   const { sha256, kind, movedSha256 } = row;
   if (sha256 === null) return movedSha256 !== null || kind === 'folder';
   // To render each one would take long: only what is known to be damaged is tried.
   return (
     (hasContent(index, sha256) && !isKnownDamaged(index, sha256)) ||
-    !('problem' in keptImage(index, versions, row))
+    !('problem' in findContent(index, sha256))
   );
 }
 

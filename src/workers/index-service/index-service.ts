@@ -7,8 +7,8 @@ import type { IndexMethod } from '../../contract/index.js';
 import { sleep } from '../../base/waiting.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import { backup, backupBeforeMigration, backupsBeside } from '../../store/backups.js';
-import { IndexDatabase, isCorrupt, isOlder } from '../../store/index-database.js';
-import { assertSameIndex, noteIdentity } from '../../store/index-identity.js';
+import { damaged, IndexDatabase, isCorrupt, isOlder } from '../../store/index-database.js';
+import { assertSameIndex, noteIdentity, notedIdentity } from '../../store/index-identity.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
 import { replacedPath, settleReplacing } from '../../store/replace-index.js';
@@ -34,6 +34,15 @@ const placeCheckMs = 2_000;
 
 /** Answers every request that reads the index, and the small writes, so that the supervisor never blocks. */
 export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
+  try {
+    return await openService(host);
+  } catch (error) {
+    // Whichever page it is: a start that meets it says so, and is not tried again and again.
+    throw isCorrupt(error) ? damaged(host.indexPath, error) : error;
+  }
+}
+
+async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
   await settleReplacing(host.indexPath);
   assertNotGone(host.indexPath);
   await assertSameIndex(host.indexPath);
@@ -98,13 +107,15 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
   };
 }
 
-/** A new index beside backups of one would be empty, and called true. */
+/** A new index where one was would be empty, and called true. */
 function assertNotGone(indexPath: string): void {
-  if (existsSync(indexPath) || backupsBeside(indexPath).length === 0) return;
+  if (existsSync(indexPath)) return;
+  const isKnown = notedIdentity(indexPath) !== null;
+  if (!isKnown && backupsBeside(indexPath).length === 0) return;
   throw new CodekeepError(
     'DATABASE_CORRUPT',
-    `${indexPath} is damaged: it is gone, and its backups are there.`,
-    '"codekeep rebuild" makes a new one of them. To begin anew, remove the folder backups, too.',
+    `${indexPath} is damaged: it is gone, and ${isKnown ? 'index.id, which says that there was one, is' : 'its backups are'} there.`,
+    '"codekeep rebuild" makes a new one of the backups, the versions and the disk. To begin anew, remove index.id and the folder backups, too.',
   );
 }
 

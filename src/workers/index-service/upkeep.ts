@@ -51,8 +51,8 @@ export class Upkeep {
     const count = countDamaged(this.#index);
     const what = count === 1 ? '1 content of the index is' : `${count} contents of the index are`;
     const todo =
-      '"codekeep check --deep" names the files; the repair worker ("codekeep worker start repair") mends what the disk, the versions or a backup still has';
-    return count === 0 ? [] : [`${what} damaged: ${todo}`];
+      '"codekeep check --deep" names the files, "codekeep repair" mends what the disk, the versions or a backup still has';
+    return count === 0 ? [] : [`${what} damaged or missing: ${todo}`];
   }
 
   /** Somebody was answered that it is damaged. */

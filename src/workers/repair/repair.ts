@@ -2,7 +2,7 @@ import type { RepairRound } from '../../base/ipc.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { causeInWords, IndexDatabase } from '../../store/index-database.js';
-import { countContents, damagedContents, scrubState } from '../../store/scrub.js';
+import { countContents, countDamaged, scrubState } from '../../store/scrub.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
 import { rebuildIndex } from './rebuild.js';
 import { restoreBackup } from './restore-backup.js';
@@ -15,9 +15,6 @@ import { undoRepair } from './undo.js';
 
 /** Tasks that put another index in the place of the one that is there. */
 const replacing: ReadonlySet<string> = new Set(['restore_backup', 'rebuild_database']);
-
-/** Damaged contents that are counted. */
-const damagedShownMax = 1_000;
 
 /** The background repair loop; started with a task, the same code repairs once and ends. */
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
@@ -57,14 +54,15 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
 
   const tellScrub = (index: IndexDatabase): void => {
     const { checked, mended, endedAt } = scrubState(index, Date.now());
-    const damaged = damagedContents(index, damagedShownMax).length;
+    const damaged = countDamaged(index);
     state.scrub = { checked, total: countContents(index), mended, damaged, endedAt };
     host.send({ type: 'repair_round', round: state });
   };
 
   return {
     requests: {
-      repair_database: async (request, call) => await repairDatabase(indexOf(), request, call),
+      repair_database: async (request, call) =>
+        await repairDatabase(indexOf(), request, call, (level, message) => host.log(level, message)),
       undo_repair: async (request, call) => await undoRepair(indexOf(), request, call),
       restore_backup: async ({ path }, call) => ({ original_path: await restoreBackup(host, path, call) }),
       rebuild_database: async (request, call) => await rebuildIndex(host, request, call),

@@ -120,6 +120,7 @@ async function act(
     project,
     run,
     closed,
+    isRecovery: false,
     circumstances,
     now,
     signal: host.signal,

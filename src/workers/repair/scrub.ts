@@ -1,17 +1,11 @@
-import { messageOf } from '../../base/errors.js';
 import { Slicer } from '../../base/waiting.js';
-import { contentOnDisk } from '../../reconcile/rebuild/sources.js';
-import { hashesAfter, healContent, renderContent, type StoredContent } from '../../store/contents.js';
+import { heal, type Log } from '../../reconcile/heal.js';
+import { hashesAfter } from '../../store/contents.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { contentInBackups } from '../../store/kept-content.js';
 import {
   countContents,
   damagedContents,
-  forgetDamaged,
   missingContents,
-  noteDamaged,
-  placesOf,
-  reparse,
   type ScrubState,
   scrubState,
   setScrubState,
@@ -55,9 +49,10 @@ export class Scrub {
     // They are in no list of contents.
     const missing = isFirst || state.after === '' ? missingContents(index, damagedMax) : [];
     const slicer = new Slicer(this.#host.signal);
+    const log: Log = (level, message) => this.#host.log(level, message);
     let mended = 0;
     for (const hash of new Set([...known, ...missing, ...hashes])) {
-      if (await this.#prove(index, hash, known.includes(hash))) mended += 1;
+      if (await heal(index, hash, known.includes(hash), log)) mended += 1;
       await slicer.breathe();
     }
     const last = hashes.at(-1);
@@ -74,41 +69,5 @@ export class Scrub {
     await index.write(() => setScrubState(index, isOver ? ended : next));
     if (isOver)
       this.#host.log('info', `all contents are looked at: ${next.checked}, ${next.mended} of them mended`);
-  }
-
-  /** @returns whether it was mended */
-  async #prove(index: IndexDatabase, hash: string, isKnown: boolean): Promise<boolean> {
-    const rendering = renderContent(index, hash);
-    if (!('problem' in rendering)) {
-      if (isKnown) await index.write(() => forgetDamaged(index, hash));
-      return false;
-    }
-    const content = this.#elsewhere(index, hash);
-    if (content === null) {
-      await index.write(() => noteDamaged(index, { sha256: hash, problem: rendering.problem }, Date.now()));
-      if (!isKnown) this.#host.log('error', `content ${hash}: ${rendering.problem}, and nothing else has it`);
-      return false;
-    }
-    try {
-      await index.write(() => {
-        healContent(index, content, Date.now());
-        reparse(index, hash);
-      });
-      this.#host.log('warn', `content ${hash}: ${rendering.problem}; it is mended`);
-      return true;
-    } catch (error) {
-      // The page itself is damaged: a rebuild takes what is found here.
-      await index.write(() => noteDamaged(index, { sha256: hash, problem: messageOf(error) }, Date.now()));
-      return false;
-    }
-  }
-
-  #elsewhere(index: IndexDatabase, hash: string): StoredContent | null {
-    for (const place of placesOf(index, hash)) {
-      const content = contentOnDisk(index, hash, place);
-      if (content !== null) return content;
-    }
-    const content = contentInBackups(index, hash, (message) => this.#host.log('warn', message));
-    return content === null ? null : { ...content, extractor: null };
   }
 }

@@ -2,6 +2,7 @@ import { cancelled, CodekeepError, messageOf } from '../../base/errors.js';
 import type { KeptPlan, RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
 import { repairListMax } from '../../contract/database.js';
 import { changesOf, keptPlan } from '../../reconcile/repair/kept-plan.js';
+import { heal, type Log } from '../../reconcile/heal.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import {
   abandonRepair,
@@ -13,6 +14,8 @@ import {
   type PlanOptions,
   type RepairOptions,
 } from '../../reconcile/repair/repair-project.js';
+import { damagedContents } from '../../store/scrub.js';
+import { Slicer } from '../../base/waiting.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { backup } from '../../store/backups.js';
 import { checkStepMs, checkStructure, recordMaintenance } from '../../store/maintenance.js';
@@ -20,6 +23,9 @@ import type { Project } from '../../store/projects.js';
 import type { RequestCall } from '../host.js';
 import { reportOf } from './report.js';
 import { projectsInScope } from './scope.js';
+
+/** Damaged contents that one repair looks at. */
+const healedMax = 10_000;
 
 /** The dry run: observe and plan over a connection that cannot write. */
 export async function planDatabase(
@@ -53,6 +59,7 @@ export async function repairDatabase(
   index: IndexDatabase,
   request: RepairRequest,
   call: RequestCall,
+  log: Log,
 ): Promise<RepairReport> {
   const options: RepairOptions = {
     index,
@@ -69,6 +76,7 @@ export async function repairDatabase(
   if (request.origin === 'recovery') return { backup_path: null, damage: [], projects: [] };
   const damage = await check(options, call);
   if (damage.length > 0 && request.on_damage === 'stop') return { backup_path: null, damage, projects: [] };
+  if (damage.length === 0) await healKnown(options, log);
   const planned = await planAll(options, projectsInScope(index, request));
   assertExpected(request, planned);
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
@@ -76,6 +84,15 @@ export async function repairDatabase(
   const opened = await openRepair(options, planned);
   const backupPath = hasActions && !options.signal.aborted ? await backUp(options, opened, damage) : null;
   return { backup_path: backupPath, damage, projects: await executeAll(options, opened) };
+}
+
+/** What is known to be damaged; a plan is the same before and after, since it looks into the backups as well. */
+async function healKnown({ index, signal }: RepairOptions, log: Log): Promise<void> {
+  const slicer = new Slicer(signal);
+  for (const { sha256 } of damagedContents(index, healedMax)) {
+    await heal(index, sha256, true, log);
+    await slicer.breathe();
+  }
 }
 
 async function backUp(

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
@@ -198,4 +198,25 @@ test('a pass goes on where it was when the worker is started again', async (t) =
   await daemon.call('start_repair_worker', { poll_interval: 1 });
   await waitFor('it goes on', async () => (await checked()) > before);
   assert.ok((await checked()) >= before);
+});
+
+test('a repair mends contents that are known to be damaged, and no backup that has them whole is dropped before', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'disk.py': 'disk = 1\n', 'lost.py': 'lost = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [], backup_interval: 0 } });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  const { path: good } = await daemon.call('backup_database');
+  unlinkSync(join(root, 'lost.py'));
+  damage(daemon, 'lost.py');
+  damage(daemon, 'disk.py');
+  assert.equal((await daemon.call('check_database', { deep: true })).ok, false);
+  for (let turn = 0; turn < 8; turn += 1) await daemon.call('backup_database');
+  assert.ok(existsSync(good));
+  const dry = await daemon.call('repair_database', { project_id, dry_run: true });
+  const run = await daemon.call('repair_database', { project_id });
+  assert.ok('message' in dry && 'message' in run);
+  assert.equal(run.message.replace('restored', 'to be restored'), dry.message);
+  assert.equal(readFileSync(join(root, 'lost.py'), 'utf8'), 'lost = 1\n');
+  assert.equal((await daemon.call('check_database', { deep: true })).ok, true);
 });

@@ -35,7 +35,7 @@ for (const [phase, isDone] of [
     for (const path of ['kept', 'lost']) project.write(path);
     await project.reconcile();
     project.remove('lost');
-    const repairing = repairDatabase(project.index, request, cancelledAt(phase));
+    const repairing = repairDatabase(project.index, request, cancelledAt(phase), () => undefined);
     if (isDone) assert.equal((await repairing).projects[0]?.totals['restore_from_cst'], 1);
     else await assert.rejects(repairing, { code: 'CANCELLED' });
     assert.equal(project.has('lost'), isDone);
