@@ -70,8 +70,8 @@ function hasDamaged(index: IndexDatabase, path: string): boolean {
   const damaged = damagedContents(index, damagedMax);
   if (damaged.length === 0) return false;
   try {
-    return AttachedBackup.use(index, path, (backup) =>
-      damaged.some(({ sha256 }) => backup.contentOf(sha256) !== null),
+    return AttachedBackup.use(index, path, (old) =>
+      damaged.some(({ sha256 }) => old.contentOf(sha256) !== null),
     );
   } catch {
     return false;
