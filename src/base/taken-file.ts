@@ -6,7 +6,7 @@ import { splitPath, stampedPath, timeStamp } from './paths.js';
 import type { PinnedFolder } from './pinned-folder.js';
 import { moveExclusively } from './place-exclusively.js';
 import { type FileStamp, stampOfAny } from './stamp.js';
-import { isTakenByLiving, isTakenName, takenName } from './temporary-names.js';
+import { isDeadTemporary, isTakenByLiving, isTakenName, takenName } from './temporary-names.js';
 
 /** Where a file went that was put back: to its own name, or beside what stands there by now. */
 export type PutBack = { kind: 'back' } | { kind: 'beside'; path: string };
@@ -102,7 +102,8 @@ async function moveBack(at: string, parent: PinnedFolder, name: string, now: num
 }
 
 /**
- * Puts back what dead processes had taken aside in a folder, and leaves alone what belongs to one that lives.
+ * Puts back what dead processes had taken aside in a folder, removes their temporary files, and leaves alone what belongs to
+ * one that lives.
  * Gives the paths of what could only be put beside its place, relative to the root.
  */
 export async function putBackLeftOver(root: PinnedFolder, folder: string, now: number): Promise<string[]> {
@@ -110,6 +111,7 @@ export async function putBackLeftOver(root: PinnedFolder, folder: string, now: n
   const beside: string[] = [];
   try {
     for (const privateName of await parent.list()) {
+      if (isDeadTemporary(privateName)) await unlinkFile(parent.at(privateName));
       if (!isTakenName(privateName) || isTakenByLiving(privateName)) continue;
       for (const newName of await emptyLeftOver(parent, privateName, now))
         beside.push(folder === '' ? newName : `${folder}/${newName}`);
@@ -120,6 +122,10 @@ export async function putBackLeftOver(root: PinnedFolder, folder: string, now: n
   return beside;
 }
 
+async function unlinkFile(path: string): Promise<void> {
+  if (!(await lstat(path)).isDirectory()) await unlink(path);
+}
+
 /** Gives the names of what has another one now. */
 async function emptyLeftOver(parent: PinnedFolder, privateName: string, now: number): Promise<string[]> {
   // Only a folder is ours.
@@ -128,6 +134,11 @@ async function emptyLeftOver(parent: PinnedFolder, privateName: string, now: num
   const renamed: string[] = [];
   try {
     for (const name of await aside.list()) {
+      // It has come back from the index meanwhile.
+      if (await isSameFile(aside.at(name), parent.at(name))) {
+        await unlink(aside.at(name));
+        continue;
+      }
       const newName = await moveBack(aside.at(name), parent, name, now);
       if (newName !== name) renamed.push(newName);
     }
@@ -137,6 +148,23 @@ async function emptyLeftOver(parent: PinnedFolder, privateName: string, now: num
   await rmdir(parent.at(privateName));
   await parent.sync();
   return renamed;
+}
+
+/** Bytes, mode and owner of a regular file are those of the other one. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  try {
+    const [a, b] = await Promise.all([lstat(one), lstat(other)]);
+    const isAlike =
+      a.isFile() &&
+      b.isFile() &&
+      a.size === b.size &&
+      a.mode === b.mode &&
+      a.uid === b.uid &&
+      a.gid === b.gid;
+    return isAlike && (await hashFile(one)) === (await hashFile(other));
+  } catch {
+    return false;
+  }
 }
 
 /** Whether a file is what it was before it was taken aside, as far as a rename leaves that to be seen. */

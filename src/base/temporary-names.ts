@@ -5,6 +5,11 @@ export function temporaryName(token: string): string {
   return `.codekeep-${token}.tmp`;
 }
 
+/** For temporaryName: says who makes it, so that another process can tell that it is left over. */
+export function ownToken(token: string): string {
+  return `${self()}-${token}`;
+}
+
 /** Names that are never content, whatever made them: every walker passes over them. */
 export function isTemporaryName(name: string): boolean {
   return name.startsWith('.codekeep-') && (name.endsWith('.tmp') || name.endsWith('.taken'));
@@ -31,6 +36,13 @@ export function isTakenName(name: string): boolean {
 }
 
 const copy = /^\.codekeep-(?<pid>\d+)-(?<start>\d+)-copy-.*\.tmp$/s;
+
+const owned = /^\.codekeep-(?<pid>\d+)-(?<start>\d+)-.*\.tmp$/s;
+
+/** A temporary file whose maker says who it was, and was killed. */
+export function isDeadTemporary(name: string): boolean {
+  return owned.test(name) && !isByLiving(owned, name);
+}
 
 /** Its maker was killed. */
 export function isDeadCopy(name: string): boolean {

@@ -15,7 +15,7 @@ export function addRebuild(program: Command): void {
         flags,
         (client) => callWithProgress(client, 'rebuild_database', { dry_run: flags.dryRun ?? false }),
         (result) => {
-          printRebuilt(result);
+          printRebuilt(result, result.dry_run);
           for (const { root_dir, error } of result.projects)
             print`${root_dir}: ${error ?? 'compared with what is on disk'}`;
           for (const { type, error } of result.workers_not_resumed)
@@ -30,9 +30,9 @@ export function addRebuild(program: Command): void {
     });
 }
 
-export function printRebuilt({ kept, lost, lost_count, original_path }: Rebuilt): void {
+export function printRebuilt({ kept, lost, lost_count, original_path }: Rebuilt, isDry = false): void {
   const { projects = 0, files = 0, contents = 0 } = kept;
-  print`the index was made anew: ${projects} projects, ${files} files, ${contents} contents kept`;
+  print`the index ${isDry ? 'would be' : 'was'} made anew: ${projects} projects, ${files} files, ${contents} contents kept`;
   if (original_path !== null) print`the one that was there is kept: ${original_path}`;
   if (lost_count === 0) return print`nothing is lost`;
   print`lost: ${lost_count}`;

@@ -49,6 +49,8 @@ export class ReportFile {
 
   /** @throws CommandError where something is there already, or it cannot be made */
   constructor(path: string) {
+    if (path === '')
+      throw new CommandError('--report names no file.', 'Nothing was repaired. Give a file for the report.');
     this.#path = path;
     try {
       this.#fd = openSync(path, 'wx');

@@ -2,6 +2,7 @@ import { messageOf } from '../base/errors.js';
 import type { EntryImage } from '../base/entry-image.js';
 import {
   healContent,
+  problemOfContent,
   renderContent,
   type Rendering,
   renderStored,
@@ -23,15 +24,15 @@ export type Log = (level: 'warn' | 'error', message: string) => void;
  * @returns whether it was mended
  */
 export async function heal(index: IndexDatabase, hash: string, isKnown: boolean, log: Log): Promise<boolean> {
-  const rendering = renderContent(index, hash);
-  if (!('problem' in rendering)) {
+  const problem = problemOfContent(index, hash);
+  if (problem === null) {
     if (isKnown) await index.write(() => forgetDamaged(index, hash));
     return false;
   }
   const content = elsewhere(index, hash, log);
   if (content === null) {
-    await index.write(() => noteDamaged(index, { sha256: hash, problem: rendering.problem }, Date.now()));
-    if (!isKnown) log('error', `content ${hash}: ${rendering.problem}, and nothing else has it`);
+    await index.write(() => noteDamaged(index, { sha256: hash, problem }, Date.now()));
+    if (!isKnown) log('error', `content ${hash}: ${problem}, and nothing else has it`);
     return false;
   }
   try {
@@ -39,7 +40,7 @@ export async function heal(index: IndexDatabase, hash: string, isKnown: boolean,
       healContent(index, content, Date.now());
       reparse(index, hash);
     });
-    log('warn', `content ${hash}: ${rendering.problem}; it is mended`);
+    log('warn', `content ${hash}: ${problem}; it is mended`);
     return true;
   } catch (error) {
     // The page itself is damaged: a rebuild takes what is found here.

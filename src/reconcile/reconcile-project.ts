@@ -117,16 +117,16 @@ async function lookAtTree(context: IndexingContext, heads: HeadMarks): Promise<S
   return repositories.some((folder) => !heads.has(folder)) ? await look(repositories) : first;
 }
 
-/** What a process that died had taken aside is put back first. */
+/** What a process that died had taken aside is put back first, and what it had half made goes. */
 async function walkWhole(context: IndexingContext, rules: IgnoreRules): Promise<WalkResult> {
   const { project, signal, now } = context;
   const walk = async (): Promise<WalkResult> =>
     await walkTree(project.rootDir, '', rules, signal, (folder) => context.cover?.cover(folder, false));
   const first = await walk();
-  if (first.withTaken.length === 0) return first;
+  if (first.withLeftOvers.length === 0) return first;
   const root = await PinnedFolder.open(project.rootDir);
   try {
-    for (const folder of new Set(first.withTaken)) await putBackLeftOver(root, folder, now());
+    for (const folder of new Set(first.withLeftOvers)) await putBackLeftOver(root, folder, now());
   } finally {
     await root.close();
   }

@@ -5,6 +5,7 @@ import type { FilePlacer } from '../base/file-placer.js';
 import { assertRelativePath } from '../base/paths.js';
 import { removeIfSame } from '../base/taken-file.js';
 import { changedSince, moveFile } from '../base/move-file.js';
+import { ownToken } from '../base/temporary-names.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { PlacingProblems } from '../base/placing-problem.js';
 import { errnoIn, isUnknown, type Presence, TreePresence } from '../base/presence.js';
@@ -211,7 +212,7 @@ export async function placeBack(
   placer: FilePlacer,
   row: FileRow,
   now: number,
-  token: string = randomUUID(),
+  token: string = ownToken(randomUUID()),
 ): Promise<FileStamp> {
   const versions = new VersionStore(index, project);
   if (isMoved(row)) return await moveBack(versions, placer, row, now);

@@ -3,7 +3,7 @@ import { errnoOf } from '../base/errors.js';
 import { identityOf, type Mount, readMounts } from '../base/mounts.js';
 import { isWithin, relativePathProblem } from '../base/paths.js';
 import { printOf, stampOfAny } from '../base/stamp.js';
-import { isTakenName } from '../base/temporary-names.js';
+import { isDeadTemporary, isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileKind } from '../store/files.js';
 import { repositoryAt } from './git-program.js';
@@ -48,8 +48,8 @@ export interface WalkResult {
   /** Content that cannot be kept, with the reason; bounded, see `skippedCount`. */
   skipped: { path: string; reason: string }[];
   skippedCount: number;
-  /** Folders in which something was taken aside (base/taken-file.ts). */
-  withTaken: string[];
+  /** Folders in which a process that died has left something (base/taken-file.ts). */
+  withLeftOvers: string[];
   /** Folders below the root that a repository begins with (see project-git.ts). */
   repositories: string[];
   /** Folders with a .git that is no repository yet: git makes it before what is in it. */
@@ -127,7 +127,7 @@ class Walk {
     devices: new Map(),
     skipped: [],
     skippedCount: 0,
-    withTaken: [],
+    withLeftOvers: [],
     repositories: [],
     unborn: [],
     ignored: new Map(),
@@ -190,7 +190,8 @@ class Walk {
     const path = folder.path === '' ? entry.name : `${folder.path}/${entry.name}`;
     const isDirectory = entry.isDirectory();
     if (entry.name === '.git') this.#noteRepository(folder.path, isDirectory);
-    if (isDirectory && isTakenName(entry.name)) this.result.withTaken.push(folder.path);
+    if (isDirectory ? isTakenName(entry.name) : isDeadTemporary(entry.name))
+      this.result.withLeftOvers.push(folder.path);
     const source = this.#rules.ignoredBy(path, isDirectory, folder.within);
     if (source !== null && !(isDirectory && this.#rules.isEntered(path, source))) {
       this.#ignore(source);

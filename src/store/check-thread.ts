@@ -10,7 +10,7 @@ import type { DamagedContent } from './scrub.js';
 
 interface Task {
   path: string;
-  isDeep: boolean;
+  part: 'quick' | 'structure' | 'contents';
 }
 
 export interface CheckResult {
@@ -29,7 +29,21 @@ export interface CheckResult {
  * @throws what keeps it from being looked at (not damage: that is its result), and the signal's reason
  */
 export async function checkFile(path: string, isDeep: boolean, signal?: AbortSignal): Promise<CheckResult> {
-  const task: Task = { path, isDeep };
+  if (!isDeep) return await inThread({ path, part: 'quick' }, signal);
+  // One compares indexes with their rows, the other renders: neither needs what the other reads.
+  const [structure, contents] = await Promise.all([
+    inThread({ path, part: 'structure' }, signal),
+    inThread({ path, part: 'contents' }, signal),
+  ]);
+  return {
+    problems: [...new Set([...structure.problems, ...contents.problems])],
+    damaged: contents.damaged,
+    isSound: structure.isSound && contents.isSound,
+    contentsChecked: contents.contentsChecked,
+  };
+}
+
+async function inThread(task: Task, signal?: AbortSignal): Promise<CheckResult> {
   const thread = new Worker(packagePath('dist', 'store', 'check-thread.js'), { workerData: task });
   const result = new Promise<CheckResult>((resolve, reject) => {
     thread.once('message', resolve);
@@ -44,18 +58,16 @@ export async function checkFile(path: string, isDeep: boolean, signal?: AbortSig
   }
 }
 
-async function check({ path, isDeep }: Task): Promise<CheckResult> {
+async function check({ path, part }: Task): Promise<CheckResult> {
   try {
     const index = IndexDatabase.openReadOnly(path);
     try {
-      const structure = checkStructure(index, isDeep);
-      const contents = isDeep ? await checkContents(index) : { problems: [], damaged: [], checked: 0 };
-      return {
-        problems: [...structure, ...contents.problems],
-        damaged: contents.damaged,
-        isSound: structure.length === 0,
-        contentsChecked: contents.checked,
-      };
+      if (part !== 'contents') {
+        const problems = checkStructure(index, part === 'structure');
+        return { problems, damaged: [], isSound: problems.length === 0, contentsChecked: 0 };
+      }
+      const { problems, damaged, checked } = await checkContents(index);
+      return { problems, damaged, isSound: true, contentsChecked: checked };
     } finally {
       index.close();
     }
@@ -69,5 +81,5 @@ async function check({ path, isDeep }: Task): Promise<CheckResult> {
   }
 }
 
-if (!isMainThread && (workerData as Partial<Task> | null)?.isDeep !== undefined)
+if (!isMainThread && (workerData as Partial<Task> | null)?.part !== undefined)
   parentPort?.postMessage(await check(workerData as Task));

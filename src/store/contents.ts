@@ -1,6 +1,6 @@
 import { sha256 } from '../base/hash.js';
 import { type GreenTree, render } from '../syntax/green-tree.js';
-import { decodeTree, TreeFormatError } from '../syntax/tree-codec.js';
+import { decodeTree, sourceIn, TreeFormatError } from '../syntax/tree-codec.js';
 import { type IndexDatabase, isCorrupt } from './index-database.js';
 import { forgetDamaged } from './scrub.js';
 
@@ -63,6 +63,24 @@ export function renderContent(index: IndexDatabase, hash: string | null): Render
     if (isCorrupt(error)) return { problem: 'the page of the index that holds it is damaged' };
     throw error;
   }
+}
+
+/**
+ * Why a content cannot be given, found out without building its tree; null: it can. What is compressed proves itself by
+ * its checksum, and the text by its hash.
+ */
+export function problemOfContent(index: IndexDatabase, hash: string): string | null {
+  try {
+    const row = index
+      .sql<[string], { tree: Buffer; size: number }>('SELECT tree, size FROM contents WHERE sha256 = ?')
+      .get(hash);
+    if (row !== undefined && sha256(sourceIn(row.tree, row.size)) === hash) return null;
+  } catch (error) {
+    if (!(error instanceof TreeFormatError) && !isCorrupt(error)) throw error;
+  }
+  // It says what is wrong; and an older version may have written another size.
+  const rendering = renderContent(index, hash);
+  return 'problem' in rendering ? rendering.problem : null;
 }
 
 /** Whether a stored tree renders to the bytes of that hash. */

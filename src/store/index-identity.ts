@@ -89,7 +89,9 @@ export async function assertSameIndex(indexPath: string): Promise<void> {
   if (identity !== null && found !== null && found.identity !== identity)
     throw new CodekeepError(
       'DATABASE_CORRUPT',
-      `${indexPath} is damaged: it, or its log, is that of another index.`,
+      found.identity === 0
+        ? `${indexPath} is damaged: it is not the index that was here, or its log, which had all of it, is gone.`
+        : `${indexPath} is damaged: it, or its log, is that of another index.`,
       '"codekeep rebuild" makes a new one of what is its own. If you put another index there, remove index.id beside it.',
     );
   // Twice: a note may be read while it is written.

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
-import { hashesAfter, renderContent } from './contents.js';
+import { hashesAfter, problemOfContent } from './contents.js';
 import { type IndexDatabase, isCorrupt } from './index-database.js';
 import { type DamagedContent, missingContents, placesOf } from './scrub.js';
 import { tableShapes } from './salvage/shapes.js';
@@ -55,9 +55,8 @@ export async function checkContents(
   for (let after = ''; ;) {
     const page = hashesAfter(index, after, 20);
     for (const sha256 of page) {
-      const rendering = renderContent(index, sha256);
-      if ('problem' in rendering && damaged.length < damagedMax)
-        damaged.push({ sha256, problem: rendering.problem });
+      const problem = problemOfContent(index, sha256);
+      if (problem !== null && damaged.length < damagedMax) damaged.push({ sha256, problem });
       checked += 1;
       after = sha256;
       await slicer.breathe();

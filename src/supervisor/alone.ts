@@ -30,6 +30,8 @@ export class Alone {
   readonly #supervisor: Supervisor;
   readonly #events: EventSink;
   #track: RepairTrack | null = null;
+  /** What ran before and could not be started again, as where the index was no better then: the next run does that. */
+  #unresumed: { type: WorkerType; options: WorkerOptions }[] = [];
   /** Some client's runs, or waits for its turn. */
   #isTaken = false;
   readonly #change = new Change();
@@ -116,7 +118,12 @@ export class Alone {
 
   /** What runs, and what was about to be started with the daemon. */
   #running(): { type: WorkerType; options: WorkerOptions }[] {
-    const due = this.#supervisor.takeAutostart().map((type) => ({ type, options: {} }));
+    const autostart = this.#supervisor.takeAutostart().map((type) => ({ type, options: {} }));
+    const due = [
+      ...autostart,
+      ...this.#unresumed.filter(({ type }) => !this.#supervisor.slots[type].isWanted),
+    ];
+    this.#unresumed = [];
     const slots = workerType.options.map((type) => ({ type, slot: this.#supervisor.slots[type] }));
     const wanted = slots.filter(({ slot }) => slot.isWanted);
     return [...due, ...wanted.map(({ type, slot }) => ({ type, options: slot.options }))];
@@ -188,6 +195,7 @@ export class Alone {
         const level = this.#supervisor.hold.isFree ? 'error' : 'info';
         this.#supervisor.log(level, `${type} was not resumed: ${messageOf(error)}`);
         resumed.workers_not_resumed.push({ type, error: messageOf(error) });
+        this.#unresumed.push({ type, options });
       }
     });
     await Promise.all(resuming);

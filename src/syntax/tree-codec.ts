@@ -54,6 +54,22 @@ export function encodeTree(tree: GreenTree): Buffer {
 
 /** Throws TreeFormatError for any bytes that `encodeTree` did not make. */
 export function decodeTree(bytes: Buffer): GreenTree {
+  return readPayload(new ByteReader(payloadOf(bytes)));
+}
+
+/**
+ * The source that a stored tree renders to, without the tree: the text is what a payload ends with. zlib's Adler-32 has
+ * checked the whole payload.
+ * @param size of the source, bytes
+ * @throws TreeFormatError
+ */
+export function sourceIn(bytes: Buffer, size: number): Buffer {
+  const payload = payloadOf(bytes);
+  if (size > payload.length) throw new TreeFormatError('the text is not in the payload');
+  return payload.subarray(payload.length - size);
+}
+
+function payloadOf(bytes: Buffer): Buffer {
   const reader = new ByteReader(bytes);
   for (const byte of magic) {
     if (reader.byte() !== byte) throw new TreeFormatError('not a stored tree: wrong magic');
@@ -66,7 +82,7 @@ export function decodeTree(bytes: Buffer): GreenTree {
   const bound = Math.min(payloadBytesMax, compressed.length * deflateRatioMax);
   if (payloadLength > bound)
     throw new TreeFormatError(`a declared payload of ${payloadLength} bytes is too large`);
-  return readPayload(new ByteReader(inflate(compressed, payloadLength)));
+  return inflate(compressed, payloadLength);
 }
 
 function inflate(compressed: Buffer, payloadLength: number): Buffer {

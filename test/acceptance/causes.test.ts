@@ -162,12 +162,12 @@ test('the command that the status names works although a file among them was too
     return notices[0] ?? '';
   };
   const notice = await lose('a.py', 'b.py', 'large.bin');
-  assert.match(notice, /^3 files .* brings them back, but for 1 whose contents were never kept$/);
+  assert.match(notice, /^3 files .* brings them back, but for 1 whose contents are not kept$/);
   const { stdout } = await followCommand(sandbox, daemon, notice, /^codekeep restore/);
   assert.match(stdout, /2 restored/);
   assert.deepEqual([...filesOf(root).keys()].sort(), ['a.py', 'b.py']);
   const last = (await daemon.call('get_project_status', { project_id: project.project_id })).notices[0] ?? '';
-  assert.match(last, /^1 files went while nobody watched; their contents were never kept/);
+  assert.match(last, /^1 files went while nobody watched; their contents are not kept/);
   const named = { project_id: project.project_id, paths: ['large.bin'] };
   assert.match(
     (await daemon.refusal('restore_deleted_files', named)).message,

@@ -95,6 +95,7 @@ test('a restore is all or nothing', async (t) => {
       .run(),
   );
   await rm(join(root, 'folder/c.py'));
+  await rm(join(versionPath(project), 'run.sh'));
   const damaged = await daemon.refusal('restore_deleted_files', { project_id, paths: deletable });
   assert.match(damaged.message, /run\.sh/);
   assert.deepEqual([...filesOf(root, ['data']).keys()], ['kept.py']);

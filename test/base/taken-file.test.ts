@@ -104,26 +104,30 @@ test('what cannot be taken stays in its place, and no folder is left', async (t)
   assert.deepEqual(pathsBelow(root), ['closed', 'closed/a', 'folder', 'folder/b']);
 });
 
-test('what a killed process had taken aside is put back, and never over anything', async (t) => {
-  const { root, pinned } = await folderWith(t, { 'd/a': 'a', 'd/b': 'older' });
+test('what a killed process had taken aside is put back, and never over anything; what it had half made goes', async (t) => {
+  const { root, pinned } = await folderWith(t, { 'd/a': 'a', 'd/b': 'older', 'd/c': 'same' });
   const child = await startScript(
     t,
     `import { PinnedFolder } from '#src/base/pinned-folder.js';
     import { takeAside } from '#src/base/taken-file.js';
+    import { ownToken, temporaryName } from '#src/base/temporary-names.js';
+    import { writeFileSync } from 'node:fs';
     const root = await PinnedFolder.open(process.argv[1]);
-    for (const name of ['a', 'b']) await takeAside(root, 'd/' + name, name);
+    writeFileSync(process.argv[1] + '/d/' + temporaryName(ownToken('half')), 'ha');
+    for (const name of ['a', 'b', 'c']) await takeAside(root, 'd/' + name, name);
     console.log('taken');
     setInterval(() => {}, 1_000);`,
     root,
   );
   writeFileSync(join(root, 'd/b'), 'newer');
+  writeFileSync(join(root, 'd/c'), 'same');
   symlinkSync('/tmp', join(root, 'd/.codekeep-1-1-t.taken'));
   assert.deepEqual(await putBackLeftOver(pinned, 'd', now), []);
   rmSync(join(root, 'd/.codekeep-1-1-t.taken'));
   assert.ok(!existsSync(join(root, 'd/a')), 'what a living process has taken is its own');
   await killed(child);
   assert.deepEqual(await putBackLeftOver(pinned, 'd', now), ['d/b.20260102T030405.000Z']);
-  assert.deepEqual(pathsBelow(root), ['d', 'd/a', 'd/b', 'd/b.20260102T030405.000Z']);
+  assert.deepEqual(pathsBelow(root), ['d', 'd/a', 'd/b', 'd/b.20260102T030405.000Z', 'd/c']);
   assert.deepEqual([textOf(root, 'd/b'), textOf(root, 'd/b.20260102T030405.000Z')], ['newer', 'older']);
   assert.deepEqual(await putBackLeftOver(pinned, 'd', now), []);
 });

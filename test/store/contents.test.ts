@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
-import { healContent, putContent, renderContent } from '#src/store/contents.js';
+import { healContent, problemOfContent, putContent, renderContent } from '#src/store/contents.js';
 import { replaceDerived } from '#src/store/derived.js';
 import { markDeleted } from '#src/store/files.js';
 import { beginRun, recordIntent } from '#src/store/journal.js';
@@ -25,6 +25,7 @@ test('a content is given out as it was stored', (t) => {
   for (const content of contents) {
     const rendering = renderContent(index, addContent(index, content));
     assert.ok('bytes' in rendering && rendering.bytes.equals(Buffer.from(content)));
+    assert.equal(problemOfContent(index, rendering.sha256), null);
   }
 });
 
@@ -46,6 +47,8 @@ test('with any one bit flipped a content is rendered rightly or not at all', asy
   for (let bit = 0; bit < tree.length * 8; bit += 3) {
     damageContent(index, hash, bit);
     const rendering = renderContent(index, hash);
+    // The proof without a tree says the same.
+    assert.equal(problemOfContent(index, hash) === null, 'bytes' in rendering, `bit ${bit}`);
     if ('problem' in rendering) refused += 1;
     else assert.ok(rendering.bytes.equals(bytes), `bit ${bit}`);
     damageContent(index, hash, bit);

@@ -51,14 +51,14 @@ function wayBack(project: Project, rows: readonly DeletedRow[], cause: Cause): s
   const kept = rows.filter(({ isKept }) => isKept === 1).length;
   const lost = rows.length - kept;
   if (kept === 0)
-    return '; their contents were never kept ("codekeep unprotected" says why of what is there now)';
+    return '; their contents are not kept ("codekeep unprotected" says why of what is there now)';
   const at = new Date(rows.at(-1)?.deletedAt ?? 0).toISOString();
   const root = shellWord(project.rootDir);
   const command =
     kept > restoreFilesMax
       ? `codekeep repair ${root} --deleted-since ${at}`
       : `codekeep restore --project ${root} --deleted-after ${at} --cause ${cause}`;
-  const except = lost === 0 ? '' : `, but for ${lost} whose contents were never kept`;
+  const except = lost === 0 ? '' : `, but for ${lost} whose contents are not kept`;
   return `; "${command}" brings them back${except}`;
 }
 

@@ -23,6 +23,7 @@ export function reportOf(
       .filter((action) => action.verdict === verdict)
       .slice(0, repairListMax)
       .map(({ id, path }) => ({ id, path }));
+  const lost = new Set(plan.unrestorable.map(({ path }) => path));
   const restored = acted.filter((action) => action.verdict === 'restore_from_cst').slice(0, repairListMax);
   return {
     project_id: project.id,
@@ -36,7 +37,9 @@ export function reportOf(
       targets,
       sha256,
     })),
-    recently_deleted: recentlyDeleted(index, project.id, now, outcome === null ? acted : []),
+    recently_deleted: recentlyDeleted(index, project.id, now, outcome === null ? acted : []).filter(
+      ({ path }) => !lost.has(path),
+    ),
     unrestorable: plan.unrestorable.slice(0, repairListMax),
     conflicts: [...plan.conflicts, ...(outcome?.conflicts ?? [])].slice(0, repairListMax),
     unknown: plan.unknown.slice(0, repairListMax),
