@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import {
 import { dirname } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { readXattrs, writeXattrs } from '#src/base/xattrs.js';
 import { deleteFile } from '#src/reconcile/delete-file.js';
 import { renderContent } from '#src/store/contents.js';
 import { requireRuns } from '#src/store/journal.js';
@@ -220,4 +222,47 @@ test('an undo that was cut off is finished by the next start', async (t) => {
   assert.deepEqual(project.marks(), { active: ['stays'], deleted: ['a', 'b', 'c'] });
   assert.equal(requireRuns(project.index, planned.undoes).length, 1);
   assert.deepEqual(Object.keys(snapshot(project.root)), ['stays']);
+});
+
+test('what somebody put back while a repair ran is not called restored, and no undo takes it away', async (t) => {
+  const project = new TestProject(t);
+  for (const path of ['a', 'b']) project.write(path);
+  await project.reconcile();
+  // With its time and all, as mv and cp -a do it.
+  renameSync(project.at('a'), `${project.folder}/kept`);
+  project.remove('b');
+  const planned = await project.plan();
+  renameSync(`${project.folder}/kept`, project.at('a'));
+  const { done, conflicts, errors } = await project.execute(planned);
+  assert.deepEqual(
+    [done.map(({ path }) => path), conflicts.map(({ path }) => path), errors],
+    [['b'], ['a'], []],
+  );
+  const { outcome } = await project.undo(project.lastRun);
+  assert.deepEqual(
+    outcome.done.map(({ path }) => path),
+    ['b'],
+  );
+  assert.deepEqual([project.has('a'), project.has('b')], [true, false]);
+});
+
+test('an undo keeps files whose owner or attributes somebody changed since', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root gives files away');
+  const project = new TestProject(t);
+  for (const path of ['owner', 'group', 'note', 'plain']) project.write(path);
+  await project.reconcile();
+  for (const path of ['owner', 'group', 'note', 'plain']) project.remove(path);
+  await project.repair();
+  const run = project.lastRun;
+  chownSync(project.at('owner'), 1, 0);
+  chownSync(project.at('group'), 0, 1);
+  writeXattrs(project.at('note'), { 'user.note': Buffer.from('x').toString('base64') });
+  const hasXattrs = readXattrs(project.at('note')) !== null;
+  const { kept, actions } = await project.planUndo(run);
+  assert.deepEqual(
+    kept.map(({ path }) => path).sort(),
+    hasXattrs ? ['group', 'note', 'owner'] : ['group', 'owner'],
+  );
+  assert.deepEqual(actions.map(({ path }) => path).sort(), hasXattrs ? ['plain'] : ['note', 'plain']);
+  return undefined;
 });

@@ -64,7 +64,7 @@ export interface Batch<A> {
 /**
  * Executes intents of the journal, batch by batch: look again → act → outcomes and marks in one transaction. Killed
  * at any instant, what is on disk is whole files, and the intents that are left say what is still to be done.
- * A cancel takes effect between two batches.
+ * A batch is settled while the next one is acted on. A cancel takes effect between two batches.
  */
 export async function inBatches<A extends NewAction>(
   context: BatchContext,
@@ -73,15 +73,24 @@ export async function inBatches<A extends NewAction>(
 ): Promise<RunOutcome<A>> {
   const outcome: RunOutcome<A> = { done: [], conflicts: [], errors: [], failed: [] };
   context.progress(0, intents.length);
+  let settling = Promise.resolve();
   try {
     for (let next = 0; next < intents.length; next += batchActions) {
       context.signal.throwIfAborted();
       const before = next;
-      await executeBatch(context, open(), intents.slice(next, next + batchActions), outcome, (tried) =>
+      const batch = open();
+      const some = intents.slice(next, next + batchActions);
+      const acted = await actAll(context, batch, some, (tried) =>
         context.progress(before + tried, intents.length),
       );
+      await settling;
+      // A proof waits for the kernel's clock: meanwhile the next batch is placed.
+      settling = settle(context, batch, some, acted, outcome);
+      settling.catch(() => undefined);
     }
+    await settling;
   } catch (error) {
+    await settling.catch(() => undefined);
     const { aborted, reason } = context.signal;
     // Without a canceller the whole process has to end: the next start goes on.
     if (!aborted || reason instanceof CodekeepError)
@@ -93,13 +102,18 @@ export async function inBatches<A extends NewAction>(
 
 const notTried = 'it was not tried';
 
-async function executeBatch<A extends NewAction>(
-  { index, run, now }: BatchContext,
+/** What was done for each, and the folders that were made for them. */
+interface ActedBatch<A> {
+  acted: Map<Intent<A>, Acted>;
+  folders: readonly string[];
+}
+
+async function actAll<A extends NewAction>(
+  { run }: BatchContext,
   batch: Batch<A>,
   intents: readonly Intent<A>[],
-  total: RunOutcome<A>,
   onTried: (count: number) => void,
-): Promise<void> {
+): Promise<ActedBatch<A>> {
   const acted = new Map<Intent<A>, Acted>();
   let folders: readonly string[] = [];
   try {
@@ -117,6 +131,16 @@ async function executeBatch<A extends NewAction>(
     // Folders are durable before the journal says that their files are.
     folders = await batch.finish().catch(notDurable);
   }
+  return { acted, folders };
+}
+
+async function settle<A extends NewAction>(
+  { index, run, now }: BatchContext,
+  batch: Batch<A>,
+  intents: readonly Intent<A>[],
+  { acted, folders }: ActedBatch<A>,
+  total: RunOutcome<A>,
+): Promise<void> {
   await prove(batch, acted);
   await index.write(() => {
     // The journal and the rows have the same time: so an undo sees whether anybody has written a row since.
