@@ -1,10 +1,9 @@
 import { lstatSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { isWithin } from '../base/paths.js';
-import { checkFile } from './check-thread.js';
+import { checkFile, type CheckResult, closeCopy, copyAndCheck } from './check-thread.js';
 import { causeInWords, IndexDatabase, isCorrupt, isOlder, outsideCause } from './index-database.js';
 import { isTaken, placeCopy } from './place-copy.js';
 import { versionDirs } from './projects.js';
@@ -47,9 +46,8 @@ export async function backup(
   signal?: AbortSignal,
 ): Promise<Backup> {
   const make = async (copy: string): Promise<string[]> => {
-    await copyStill(index, copy, signal);
-    closeCopy(copy);
-    return (await checkFile(copy, false, signal)).problems;
+    const copied = index.isInPlace ? copyAndCheck(index.path, copy, signal) : copyOpen(index, copy, signal);
+    return (await copied).problems;
   };
   if (to !== null) {
     const { made } = await placeCopy([to], make).catch((error: unknown) => {
@@ -75,19 +73,6 @@ function hasDamaged(index: IndexDatabase, path: string): boolean {
     );
   } catch {
     return false;
-  }
-}
-
-/** Read alone it needs no log then, so that nothing has to be written beside it: it may lie on a read-only disk. */
-function closeCopy(path: string): void {
-  const db = new Database(path);
-  try {
-    db.pragma('journal_mode = DELETE');
-  } catch (error) {
-    // A copy of what is damaged stays what it is.
-    if (!isCorrupt(error)) throw error;
-  } finally {
-    db.close();
   }
 }
 
@@ -199,22 +184,15 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** Copies one state of the index: without a read transaction SQLite begins anew after each commit of another process. */
-async function copyStill(index: IndexDatabase, target: string, signal?: AbortSignal): Promise<void> {
+/** A file that somebody removed lives on in the connection that has it open. */
+async function copyOpen(index: IndexDatabase, to: string, signal?: AbortSignal): Promise<CheckResult> {
   const progress = (): number => {
     signal?.throwIfAborted();
     return backupPages;
   };
-  // A file that somebody removed lives on in the connection that has it open.
-  if (!index.isInPlace) return void (await index.db.backup(target, { progress }));
-  const source = IndexDatabase.openReadOnly(index.path);
-  try {
-    source.db.exec('BEGIN');
-    source.sql('SELECT count(*) FROM sqlite_schema').get();
-    await source.db.backup(target, { progress });
-  } finally {
-    source.close();
-  }
+  await index.db.backup(to, { progress });
+  closeCopy(to);
+  return await checkFile(to, false, signal);
 }
 
 async function dropSurplus(folder: string, isNeeded: (path: string) => boolean): Promise<void> {

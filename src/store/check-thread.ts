@@ -1,4 +1,8 @@
+import { closeSync, fdatasyncSync, openSync, readlinkSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import { basename } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import Database from 'better-sqlite3';
 import { messageOf } from '../base/errors.js';
 import { packagePath } from '../base/package.js';
 import { unlessAborted } from '../base/waiting.js';
@@ -6,11 +10,19 @@ import { IndexDatabase, isCorrupt } from './index-database.js';
 import { checkContents, checkStructure } from './maintenance.js';
 import type { DamagedContent } from './scrub.js';
 
-/** Checks in a thread of their own, over a connection that cannot write: they read the whole file, and nobody waits. */
+/** Pages (4 KiB) that a copy writes before it makes them durable. */
+const copiedPages = 1_000;
+
+/**
+ * Checks and copies in a thread of their own, over a connection that cannot write: they read the whole file, and nobody
+ * waits.
+ */
 
 interface Task {
   path: string;
   part: 'quick' | 'structure' | 'contents';
+  /** Checked is a copy that is made of it first. */
+  copyTo?: string;
 }
 
 export interface CheckResult {
@@ -43,10 +55,21 @@ export async function checkFile(path: string, isDeep: boolean, signal?: AbortSig
   };
 }
 
+/**
+ * Copies one state of an index page by page, and checks the copy. It needs no log then, so that nothing has to be written
+ * beside it to read it.
+ * @throws as checkFile
+ */
+export async function copyAndCheck(path: string, to: string, signal?: AbortSignal): Promise<CheckResult> {
+  return await inThread({ path, part: 'quick', copyTo: to }, signal);
+}
+
 async function inThread(task: Task, signal?: AbortSignal): Promise<CheckResult> {
   const thread = new Worker(packagePath('dist', 'store', 'check-thread.js'), { workerData: task });
   const result = new Promise<CheckResult>((resolve, reject) => {
-    thread.once('message', resolve);
+    thread.once('message', (said: CheckResult | Failure) =>
+      'failed' in said ? reject(errorOf(said)) : resolve(said),
+    );
     thread.once('error', reject);
     thread.once('exit', () => reject(new Error('the check ended without a result')));
   });
@@ -58,9 +81,10 @@ async function inThread(task: Task, signal?: AbortSignal): Promise<CheckResult> 
   }
 }
 
-async function check({ path, part }: Task): Promise<CheckResult> {
+async function check({ path, part, copyTo }: Task): Promise<CheckResult> {
+  if (copyTo !== undefined) await copyStill(path, copyTo);
   try {
-    const index = IndexDatabase.openReadOnly(path);
+    const index = IndexDatabase.openReadOnly(copyTo ?? path);
     try {
       if (part !== 'contents') {
         const problems = checkStructure(index, part === 'structure');
@@ -81,5 +105,85 @@ async function check({ path, part }: Task): Promise<CheckResult> {
   }
 }
 
-if (!isMainThread && (workerData as Partial<Task> | null)?.part !== undefined)
-  parentPort?.postMessage(await check(workerData as Task));
+/** An error loses its class on the way out of a thread, and SQLite's are known by theirs. */
+interface Failure {
+  failed: string;
+  code: string;
+}
+
+function failureOf(error: unknown): Failure {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return { failed: messageOf(error), code };
+}
+
+function errorOf({ failed, code }: Failure): Error {
+  if (code.startsWith('SQLITE_')) return new Database.SqliteError(failed, code);
+  return Object.assign(new Error(failed), code === '' ? {} : { code });
+}
+
+/** Without a read transaction SQLite begins anew after each commit of another process. */
+async function copyStill(from: string, to: string): Promise<void> {
+  const source = IndexDatabase.openReadOnly(from);
+  try {
+    source.db.exec('BEGIN');
+    source.sql('SELECT count(*) FROM sqlite_schema').get();
+    let startedAt = performance.now();
+    await source.db.backup(to, {
+      progress: () => {
+        syncNow(to);
+        // As long again the disk is everybody else's: their commits wait for nothing that is written here.
+        pause(performance.now() - startedAt);
+        startedAt = performance.now();
+        return copiedPages;
+      },
+    });
+  } finally {
+    source.close();
+  }
+  closeCopy(to);
+}
+
+/** Whoever is waited for by people goes first. The kernel has a priority for each thread. */
+function giveWay(): void {
+  try {
+    setPriority(
+      Number(basename(readlinkSync('/proc/thread-self'))),
+      constants.priority.PRIORITY_BELOW_NORMAL,
+    );
+  } catch {
+    // Then it is as quick as everybody else.
+  }
+}
+
+/** This thread has nothing else to do. */
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+/** What is written bit by bit keeps no commit of another process waiting for all of it. */
+function syncNow(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fdatasyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Read alone it needs no log then. */
+export function closeCopy(path: string): void {
+  const db = new Database(path);
+  try {
+    db.pragma('journal_mode = DELETE');
+  } catch (error) {
+    // A copy of what is damaged stays what it is.
+    if (!isCorrupt(error)) throw error;
+  } finally {
+    db.close();
+  }
+}
+
+if (!isMainThread && (workerData as Partial<Task> | null)?.part !== undefined) {
+  giveWay();
+  parentPort?.postMessage(await check(workerData as Task).catch(failureOf));
+}

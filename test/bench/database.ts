@@ -54,38 +54,25 @@ function makeTree(root: string): void {
     }
 }
 
-/** Health, and how soon a save is found, while the index is backed up all the time. */
+/** Health, and how soon a save is found, while the index is backed up all the time, and before that. */
 async function measureBackup(service: Service, root: string, project_id: string): Promise<Figure[]> {
   const { client } = service;
+  const alone = await measureSaves(service, root, project_id, 'alone');
   const over = new AbortController();
   const backups: number[] = [];
   const backingUp = (async () => {
     while (!over.signal.aborted) {
       const startedAt = performance.now();
-      const { path } = await client.call('backup_database', { path: join(service.folder, 'bench.db') });
+      const { path } = await client.call('backup_database', { path: join(root, '..', 'bench.db') });
       backups.push(performance.now() - startedAt);
       rmSync(path);
     }
   })();
   const health = measureHealth(service, 500);
-  const found: number[] = [];
-  for (let save = 0; save < 7; save += 1) {
-    const word = `benchword${save}x${process.pid}`;
-    writeFileSync(join(root, `saved${save}.py`), `def ${word}():\n    return ${save}\n`);
-    const startedAt = performance.now();
-    await waitFor(
-      'the save is found',
-      async () => {
-        const { results } = await client.call('search', { query: word, project_id, mode: 'fulltext' });
-        return results.length > 0;
-      },
-      60_000,
-    );
-    found.push(performance.now() - startedAt);
-  }
+  const found = await measureSaves(service, root, project_id, 'beside');
+  const times = await health.stop();
   over.abort();
   await backingUp;
-  const times = await health.stop();
   return [
     { name: 'backup, checked', value: inMs(median(backups)) },
     {
@@ -93,10 +80,43 @@ async function measureBackup(service: Service, root: string, project_id: string)
       value: `${inMs(percentile(times, 0.5))}, ${inMs(percentile(times, 0.99))}`,
     },
     {
-      name: 'a save is found while backing up, p50, worst of 7',
+      name: 'a save is found, p50, worst of 7',
+      value: `${inMs(median(alone))}, ${inMs(Math.max(...alone))}`,
+    },
+    {
+      name: 'while backing up',
       value: `${inMs(median(found))}, ${inMs(Math.max(...found))}`,
     },
   ];
+}
+
+/** How long until seven saves, one after the other, are found (ms). */
+async function measureSaves(
+  service: Service,
+  root: string,
+  project_id: string,
+  name: string,
+): Promise<number[]> {
+  const found: number[] = [];
+  for (let save = 0; save < 7; save += 1) {
+    const word = `benchword${name}${save}x${process.pid}`;
+    writeFileSync(join(root, `${name}${save}.py`), `def ${word}():\n    return ${save}\n`);
+    const startedAt = performance.now();
+    await waitFor(
+      'the save is found',
+      async () => {
+        const { results } = await service.client.call('search', {
+          query: word,
+          project_id,
+          mode: 'fulltext',
+        });
+        return results.length > 0;
+      },
+      60_000,
+    );
+    found.push(performance.now() - startedAt);
+  }
+  return found;
 }
 
 async function measureRebuild(service: Service): Promise<Figure[]> {
