@@ -10,8 +10,16 @@ import {
 } from '../store/contents.js';
 import type { FileRow } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
-import { contentInBackups } from '../store/kept-content.js';
-import { forgetDamaged, noteDamaged, placesOf, reparse } from '../store/scrub.js';
+import { backupsBeside } from '../store/backups.js';
+import { AttachedBackup } from '../store/salvage/attached-backup.js';
+import {
+  forgetDamaged,
+  noteDamaged,
+  type Place,
+  placesOf,
+  placesOfDamaged,
+  reparse,
+} from '../store/scrub.js';
 import { imageWith } from './image.js';
 import { contentOnDisk } from './rebuild/sources.js';
 
@@ -23,13 +31,19 @@ export type Log = (level: 'warn' | 'error', message: string) => void;
  * @param isKnown whether it was noted before
  * @returns whether it was mended
  */
-export async function heal(index: IndexDatabase, hash: string, isKnown: boolean, log: Log): Promise<boolean> {
+export async function heal(
+  index: IndexDatabase,
+  hash: string,
+  isKnown: boolean,
+  log: Log,
+  sources: ContentSources,
+): Promise<boolean> {
   const problem = problemOfContent(index, hash);
   if (problem === null) {
     if (isKnown) await index.write(() => forgetDamaged(index, hash));
     return false;
   }
-  const content = elsewhere(index, hash, log);
+  const content = sources.find(hash);
   if (content === null) {
     await index.write(() => noteDamaged(index, { sha256: hash, problem }, Date.now()));
     if (!isKnown) log('error', `content ${hash}: ${problem}, and nothing else has it`);
@@ -50,10 +64,14 @@ export async function heal(index: IndexDatabase, hash: string, isKnown: boolean,
 }
 
 /** As keptContent; also from what has it in a project, or as a copy in versions. Not in a transaction. */
-export function findContent(index: IndexDatabase, hash: string | null): Rendering {
+export function findContent(
+  index: IndexDatabase,
+  hash: string | null,
+  sources = new ContentSources(index),
+): Rendering {
   const rendering = renderContent(index, hash);
   if (!('problem' in rendering) || hash === null) return rendering;
-  const content = elsewhere(index, hash, () => undefined);
+  const content = sources.find(hash);
   return content === null ? rendering : renderStored(Buffer.from(content.tree), hash);
 }
 
@@ -63,11 +81,58 @@ export function findImage(index: IndexDatabase, row: FileRow): EntryImage | { pr
   return 'problem' in rendering ? rendering : imageWith(row, rendering.bytes, rendering.sha256);
 }
 
-function elsewhere(index: IndexDatabase, hash: string, log: Log): StoredContent | null {
-  for (const place of placesOf(index, hash)) {
-    const content = contentOnDisk(index, hash, place);
-    if (content !== null) return content;
+interface Known {
+  /** The files that have a content that is known to be damaged, or is missing; by its hash. */
+  places: ReadonlyMap<string, Place[]>;
+  /** Which of them each backup has, the newest first. */
+  backups: { path: string; hashes: ReadonlySet<string> }[];
+}
+
+/** Where contents may be that the index cannot give; looked up at once, since there may be thousands. */
+export class ContentSources {
+  readonly #index: IndexDatabase;
+  readonly #log: Log;
+  #known: Known | null = null;
+
+  constructor(index: IndexDatabase, log: Log = () => undefined) {
+    this.#index = index;
+    this.#log = log;
   }
-  const content = contentInBackups(index, hash, (message) => log('warn', message));
-  return content === null ? null : { ...content, extractor: null };
+
+  /** What is found is proven by its hash. */
+  find(hash: string): StoredContent | null {
+    this.#known ??= this.#lookUp();
+    const { places, backups } = this.#known;
+    const isKnown = places.has(hash);
+    for (const place of places.get(hash) ?? placesOf(this.#index, hash)) {
+      const content = contentOnDisk(this.#index, hash, place);
+      if (content !== null) return content;
+    }
+    for (const { path, hashes } of backups) {
+      if (isKnown && !hashes.has(hash)) continue;
+      const content = this.#inBackup(path, (backup) => backup.contentOf(hash));
+      if (content !== null) return { ...content, extractor: null };
+    }
+    return null;
+  }
+
+  #lookUp(): Known {
+    const places = new Map<string, Place[]>();
+    for (const { sha256: hash, ...place } of placesOfDamaged(this.#index))
+      places.set(hash, [...(places.get(hash) ?? []), place]);
+    const backups = backupsBeside(this.#index.path).map((path) => {
+      const hashes = this.#inBackup(path, (backup) => backup.hashesAmong([...places.keys()]));
+      return { path, hashes: new Set(hashes) };
+    });
+    return { places, backups };
+  }
+
+  #inBackup<T>(path: string, work: (backup: AttachedBackup) => T): T | null {
+    try {
+      return AttachedBackup.use(this.#index, path, work);
+    } catch (error) {
+      this.#log('warn', `${path} could not be used: ${messageOf(error)}`);
+      return null;
+    }
+  }
 }

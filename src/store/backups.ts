@@ -37,6 +37,7 @@ const namesMax = 100;
  * Copies the live database page by page (SQLite's online backup: never a file copy); it gets its name once it is whole,
  * durable and checked.
  * @param to a file that does not exist yet; without it one in backups/ beside the index, of which the newest seven are kept
+ * @param givesWay false: nobody else is at work
  * @throws CodekeepError TARGET_FILE_EXISTS, INVALID_PARAMS; INDEX_UNAVAILABLE where `to` cannot be written; the signal's reason
  */
 export async function backup(
@@ -44,9 +45,12 @@ export async function backup(
   now: number,
   to: string | null = null,
   signal?: AbortSignal,
+  givesWay = true,
 ): Promise<Backup> {
   const make = async (copy: string): Promise<string[]> => {
-    const copied = index.isInPlace ? copyAndCheck(index.path, copy, signal) : copyOpen(index, copy, signal);
+    const copied = index.isInPlace
+      ? copyAndCheck(index.path, copy, givesWay, signal)
+      : copyOpen(index, copy, signal);
     return (await copied).problems;
   };
   if (to !== null) {

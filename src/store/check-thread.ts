@@ -23,6 +23,8 @@ interface Task {
   part: 'quick' | 'structure' | 'contents';
   /** Checked is a copy that is made of it first. */
   copyTo?: string;
+  /** Others are at work, and go first. */
+  givesWay: boolean;
 }
 
 export interface CheckResult {
@@ -41,11 +43,11 @@ export interface CheckResult {
  * @throws what keeps it from being looked at (not damage: that is its result), and the signal's reason
  */
 export async function checkFile(path: string, isDeep: boolean, signal?: AbortSignal): Promise<CheckResult> {
-  if (!isDeep) return await inThread({ path, part: 'quick' }, signal);
+  if (!isDeep) return await inThread({ path, part: 'quick', givesWay: true }, signal);
   // One compares indexes with their rows, the other renders: neither needs what the other reads.
   const [structure, contents] = await Promise.all([
-    inThread({ path, part: 'structure' }, signal),
-    inThread({ path, part: 'contents' }, signal),
+    inThread({ path, part: 'structure', givesWay: true }, signal),
+    inThread({ path, part: 'contents', givesWay: true }, signal),
   ]);
   return {
     problems: [...new Set([...structure.problems, ...contents.problems])],
@@ -60,8 +62,13 @@ export async function checkFile(path: string, isDeep: boolean, signal?: AbortSig
  * beside it to read it.
  * @throws as checkFile
  */
-export async function copyAndCheck(path: string, to: string, signal?: AbortSignal): Promise<CheckResult> {
-  return await inThread({ path, part: 'quick', copyTo: to }, signal);
+export async function copyAndCheck(
+  path: string,
+  to: string,
+  givesWay: boolean,
+  signal?: AbortSignal,
+): Promise<CheckResult> {
+  return await inThread({ path, part: 'quick', copyTo: to, givesWay }, signal);
 }
 
 async function inThread(task: Task, signal?: AbortSignal): Promise<CheckResult> {
@@ -81,8 +88,9 @@ async function inThread(task: Task, signal?: AbortSignal): Promise<CheckResult> 
   }
 }
 
-async function check({ path, part, copyTo }: Task): Promise<CheckResult> {
-  if (copyTo !== undefined) await copyStill(path, copyTo);
+async function check({ path, part, copyTo, givesWay }: Task): Promise<CheckResult> {
+  if (givesWay) giveWay();
+  if (copyTo !== undefined) await copyStill(path, copyTo, givesWay);
   try {
     const index = IndexDatabase.openReadOnly(copyTo ?? path);
     try {
@@ -122,7 +130,7 @@ function errorOf({ failed, code }: Failure): Error {
 }
 
 /** Without a read transaction SQLite begins anew after each commit of another process. */
-async function copyStill(from: string, to: string): Promise<void> {
+async function copyStill(from: string, to: string, givesWay: boolean): Promise<void> {
   const source = IndexDatabase.openReadOnly(from);
   try {
     source.db.exec('BEGIN');
@@ -132,7 +140,7 @@ async function copyStill(from: string, to: string): Promise<void> {
       progress: () => {
         syncNow(to);
         // As long again the disk is everybody else's: their commits wait for nothing that is written here.
-        pause(performance.now() - startedAt);
+        if (givesWay) pause(performance.now() - startedAt);
         startedAt = performance.now();
         return copiedPages;
       },
@@ -183,7 +191,5 @@ export function closeCopy(path: string): void {
   }
 }
 
-if (!isMainThread && (workerData as Partial<Task> | null)?.part !== undefined) {
-  giveWay();
+if (!isMainThread && (workerData as Partial<Task> | null)?.part !== undefined)
   parentPort?.postMessage(await check(workerData as Task).catch(failureOf));
-}

@@ -84,15 +84,27 @@ export function countContents(index: IndexDatabase): number {
   return index.sql<[], { count: number }>('SELECT count(*) AS count FROM contents').get()?.count ?? 0;
 }
 
-/** The paths that have a content, and how large it is. */
-export function placesOf(
-  index: IndexDatabase,
-  hash: string,
-): { projectId: string; path: string; size: number }[] {
+/** A path that has a content, and how large it is. */
+export interface Place {
+  projectId: string;
+  path: string;
+  size: number;
+}
+
+/** Of all contents that are known to be damaged, or are missing. */
+export function placesOfDamaged(index: IndexDatabase): (Place & { sha256: string })[] {
   return index
-    .sql<[string], { projectId: string; path: string; size: number }>(
-      'SELECT project_id AS projectId, path, size FROM files WHERE sha256 = ?',
+    .sql<[], Place & { sha256: string }>(
+      `SELECT sha256, project_id AS projectId, path, size FROM files
+       WHERE sha256 IN (SELECT sha256 FROM damaged_contents)
+          OR (sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM contents c WHERE c.sha256 = files.sha256))`,
     )
+    .all();
+}
+
+export function placesOf(index: IndexDatabase, hash: string): Place[] {
+  return index
+    .sql<[string], Place>('SELECT project_id AS projectId, path, size FROM files WHERE sha256 = ?')
     .all(hash);
 }
 

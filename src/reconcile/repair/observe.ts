@@ -7,7 +7,7 @@ import { Slicer, unlessAborted } from '../../base/waiting.js';
 import { fileById, type FileRow } from '../../store/files.js';
 import { type FileTrace, rangesOf } from '../../store/traces.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { findContent } from '../heal.js';
+import { ContentSources, findContent } from '../heal.js';
 import { DeviceDoubts } from '../devices.js';
 import type { IsLeftByGit } from '../git-left.js';
 import { isChanged, lookAtRanges, type Looked, newRanges, type Ranges, rangesTaken } from './look-at-rows.js';
@@ -53,6 +53,7 @@ export class Observer {
   readonly #projectProblems: PlacingProblems;
   readonly #versionsProblems: PlacingProblems;
   readonly #circumstances: Circumstances;
+  readonly #sources: ContentSources;
 
   constructor(index: IndexDatabase, project: VersionedProject, circumstances = plainCircumstances) {
     this.#index = index;
@@ -65,6 +66,7 @@ export class Observer {
     this.#projectProblems = new PlacingProblems(project.rootDir);
     this.#versionsProblems = new PlacingProblems(this.#versions.root, { mayBeMissing: true });
     this.#circumstances = circumstances;
+    this.#sources = new ContentSources(index);
   }
 
   fact(row: FileTrace): Fact {
@@ -149,7 +151,7 @@ export class Observer {
 
   #treeOf({ id, sha256, skipReason }: FileRow): Fact['tree'] {
     const known = this.#circumstances.knownProblem(id, sha256);
-    const rendering = known === null ? findContent(this.#index, sha256) : { problem: known };
+    const rendering = known === null ? findContent(this.#index, sha256, this.#sources) : { problem: known };
     return 'problem' in rendering ? { problem: skipReason ?? rendering.problem } : 'renders';
   }
 }

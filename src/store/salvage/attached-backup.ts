@@ -64,6 +64,14 @@ export class AttachedBackup {
       .all({ table }) as string[];
   }
 
+  /** Those of some contents that the backup has, whole or not. */
+  hashesAmong(hashes: readonly string[]): string[] {
+    return this.#index.db
+      .prepare('SELECT sha256 FROM backup.contents WHERE sha256 IN (SELECT value FROM json_each(?))')
+      .pluck()
+      .all(JSON.stringify(hashes)) as string[];
+  }
+
   /** A content, where the backup has it whole. */
   contentOf(hash: string): { sha256: string; size: number; tree: Buffer } | null {
     const row = this.#index.db

@@ -1,5 +1,5 @@
 import { Slicer } from '../../base/waiting.js';
-import { heal, type Log } from '../../reconcile/heal.js';
+import { ContentSources, heal, type Log } from '../../reconcile/heal.js';
 import { hashesAfter } from '../../store/contents.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
@@ -50,9 +50,10 @@ export class Scrub {
     const missing = isFirst || state.after === '' ? missingContents(index, damagedMax) : [];
     const slicer = new Slicer(this.#host.signal);
     const log: Log = (level, message) => this.#host.log(level, message);
+    const sources = new ContentSources(index, log);
     let mended = 0;
     for (const hash of new Set([...known, ...missing, ...hashes])) {
-      if (await heal(index, hash, known.includes(hash), log)) mended += 1;
+      if (await heal(index, hash, known.includes(hash), log, sources)) mended += 1;
       await slicer.breathe();
     }
     const last = hashes.at(-1);

@@ -2,7 +2,7 @@ import { cancelled, CodekeepError, messageOf } from '../../base/errors.js';
 import type { KeptPlan, RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
 import { repairListMax } from '../../contract/database.js';
 import { changesOf, keptPlan } from '../../reconcile/repair/kept-plan.js';
-import { heal, type Log } from '../../reconcile/heal.js';
+import { ContentSources, heal, type Log } from '../../reconcile/heal.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import {
   abandonRepair,
@@ -89,8 +89,9 @@ export async function repairDatabase(
 /** What is known to be damaged; a plan is the same before and after, since it looks into the backups as well. */
 async function healKnown({ index, signal }: RepairOptions, log: Log): Promise<void> {
   const slicer = new Slicer(signal);
+  const sources = new ContentSources(index, log);
   for (const { sha256 } of damagedContents(index, healedMax)) {
-    await heal(index, sha256, true, log);
+    await heal(index, sha256, true, log, sources);
     await slicer.breathe();
   }
 }
@@ -160,7 +161,7 @@ export async function secure(
 ): Promise<string> {
   progress('backup', 0, 0);
   try {
-    const made = await backup(index, now());
+    const made = await backup(index, now(), null, undefined, false);
     // A disk that does not keep what it is given is no place for a second copy.
     if (made.problems.length > damage.length)
       throw new Error(`the copy is damaged: ${made.problems[0] ?? ''}`);
