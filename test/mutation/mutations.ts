@@ -158,17 +158,16 @@ export const mutations: readonly Mutation[] = [
   },
   {
     what: 'a content that the scrub finds damaged is left so',
-    file: 'workers/repair/scrub.ts',
-    find: '        healContent(index, content, Date.now());\n',
+    file: 'reconcile/heal.ts',
+    find: '      healContent(index, content, Date.now());\n',
     replace: '',
     tests: ['workers/repair/scrub.test.js'],
   },
   {
     what: 'a backup is not checked before it has its name',
     file: 'store/backups.ts',
-    find: '    const { problems } = await checkFile(partial, false, signal);',
-    replace:
-      '    const problems: string[] = signal === undefined ? [] : [String(await checkFile(partial, false, signal))];',
+    find: '    return (await copied).problems;',
+    replace: '    await copied;\n    return [];',
     tests: ['store/backup.test.js'],
   },
   {
