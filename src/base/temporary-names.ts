@@ -20,11 +20,6 @@ export function takenName(token: string): string {
   return `.codekeep-${self()}-${token}.taken`;
 }
 
-/** The private folder of a database that is being made (store/place-copy.ts). It says who makes it. */
-export function copyName(token: string): string {
-  return `.codekeep-${self()}-copy-${token}.tmp`;
-}
-
 function self(): string {
   return `${process.pid}-${identify(process.pid)?.startTime ?? 0}`;
 }
@@ -35,18 +30,11 @@ export function isTakenName(name: string): boolean {
   return taken.test(name);
 }
 
-const copy = /^\.codekeep-(?<pid>\d+)-(?<start>\d+)-copy-.*\.tmp$/s;
-
 const owned = /^\.codekeep-(?<pid>\d+)-(?<start>\d+)-.*\.tmp$/s;
 
-/** A temporary file whose maker says who it was, and was killed. */
+/** A temporary file or folder whose maker says who it was, and was killed. */
 export function isDeadTemporary(name: string): boolean {
   return owned.test(name) && !isByLiving(owned, name);
-}
-
-/** Its maker was killed. */
-export function isDeadCopy(name: string): boolean {
-  return copy.test(name) && !isByLiving(copy, name);
 }
 
 /** Whether the process that took it aside is still there to put it back. */

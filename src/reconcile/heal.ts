@@ -11,6 +11,7 @@ import {
 import type { FileRow } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { backupsBeside } from '../store/backups.js';
+import { contentInBackups } from '../store/kept-content.js';
 import { AttachedBackup } from '../store/salvage/attached-backup.js';
 import {
   forgetDamaged,
@@ -72,7 +73,7 @@ export function findContent(
   const rendering = renderContent(index, hash);
   if (!('problem' in rendering) || hash === null) return rendering;
   const content = sources.find(hash);
-  return content === null ? rendering : renderStored(Buffer.from(content.tree), hash);
+  return content === null ? rendering : renderStored(content.tree, hash);
 }
 
 /** As imageOf, from wherever its content still is. */
@@ -91,12 +92,12 @@ interface Known {
 /** Where contents may be that the index cannot give; looked up at once, since there may be thousands. */
 export class ContentSources {
   readonly #index: IndexDatabase;
-  readonly #log: Log;
+  readonly #warn: (message: string) => void;
   #known: Known | null = null;
 
   constructor(index: IndexDatabase, log: Log = () => undefined) {
     this.#index = index;
-    this.#log = log;
+    this.#warn = (message) => log('warn', message);
   }
 
   /** What is found is proven by its hash. */
@@ -108,12 +109,8 @@ export class ContentSources {
       const content = contentOnDisk(this.#index, hash, place);
       if (content !== null) return content;
     }
-    for (const { path, hashes } of backups) {
-      if (isKnown && !hashes.has(hash)) continue;
-      const content = this.#inBackup(path, (backup) => backup.contentOf(hash));
-      if (content !== null) return { ...content, extractor: null };
-    }
-    return null;
+    const having = backups.filter(({ hashes }) => !isKnown || hashes.has(hash)).map(({ path }) => path);
+    return contentInBackups(this.#index, hash, having, this.#warn);
   }
 
   #lookUp(): Known {
@@ -121,18 +118,9 @@ export class ContentSources {
     for (const { sha256: hash, ...place } of placesOfDamaged(this.#index))
       places.set(hash, [...(places.get(hash) ?? []), place]);
     const backups = backupsBeside(this.#index.path).map((path) => {
-      const hashes = this.#inBackup(path, (backup) => backup.hashesAmong([...places.keys()]));
-      return { path, hashes: new Set(hashes) };
+      const hashesIn = (backup: AttachedBackup): string[] => backup.hashesAmong([...places.keys()]);
+      return { path, hashes: new Set(AttachedBackup.tryUse(this.#index, path, hashesIn, this.#warn)) };
     });
     return { places, backups };
-  }
-
-  #inBackup<T>(path: string, work: (backup: AttachedBackup) => T): T | null {
-    try {
-      return AttachedBackup.use(this.#index, path, work);
-    } catch (error) {
-      this.#log('warn', `${path} could not be used: ${messageOf(error)}`);
-      return null;
-    }
   }
 }

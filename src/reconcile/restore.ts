@@ -214,8 +214,7 @@ export async function placeBack(
   now: number,
   token: string = ownToken(randomUUID()),
 ): Promise<FileStamp> {
-  const versions = new VersionStore(index, project);
-  if (isMoved(row)) return await moveBack(versions, placer, row, now);
+  if (isMoved(row)) return await moveBack(new VersionStore(index, project), placer, row, now);
   const image = findImage(index, row);
   if ('problem' in image) throw new Error(`${row.path} no longer renders: ${image.problem}`);
   return await placer.place(row.path, image, token);

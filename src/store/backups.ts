@@ -33,19 +33,23 @@ const damagedMax = 1_000;
 /** Backups that are made in one millisecond have the next ones' names. */
 const namesMax = 100;
 
+export interface BackupOptions {
+  /** A file that does not exist yet; without it one in backups/ beside the index, of which the newest seven are kept. */
+  to?: string | undefined;
+  signal?: AbortSignal | undefined;
+  /** False where nobody else is at work. */
+  givesWay?: boolean;
+}
+
 /**
  * Copies the live database page by page (SQLite's online backup: never a file copy); it gets its name once it is whole,
  * durable and checked.
- * @param to a file that does not exist yet; without it one in backups/ beside the index, of which the newest seven are kept
- * @param givesWay false: nobody else is at work
  * @throws CodekeepError TARGET_FILE_EXISTS, INVALID_PARAMS; INDEX_UNAVAILABLE where `to` cannot be written; the signal's reason
  */
 export async function backup(
   index: IndexDatabase,
   now: number,
-  to: string | null = null,
-  signal?: AbortSignal,
-  givesWay = true,
+  { to, signal, givesWay = true }: BackupOptions = {},
 ): Promise<Backup> {
   const make = async (copy: string): Promise<string[]> => {
     const copied = index.isInPlace
@@ -53,7 +57,7 @@ export async function backup(
       : copyOpen(index, copy, signal);
     return (await copied).problems;
   };
-  if (to !== null) {
+  if (to !== undefined) {
     const { made } = await placeCopy([to], make).catch((error: unknown) => {
       throw cannotWrite(to, error);
     });
@@ -69,15 +73,11 @@ export async function backup(
 
 /** It has a content whole that is damaged in the index: it may be the last copy. */
 function hasDamaged(index: IndexDatabase, path: string): boolean {
-  const damaged = damagedContents(index, damagedMax);
+  const damaged = damagedContents(index, damagedMax).map(({ sha256 }) => sha256);
   if (damaged.length === 0) return false;
-  try {
-    return AttachedBackup.use(index, path, (old) =>
-      damaged.some(({ sha256 }) => old.contentOf(sha256) !== null),
-    );
-  } catch {
-    return false;
-  }
+  const hasOne = (old: AttachedBackup): boolean =>
+    old.hashesAmong(damaged).some((hash) => old.contentOf(hash) !== null);
+  return AttachedBackup.tryUse(index, path, hasOne, () => undefined) === true;
 }
 
 function cannotWrite(to: string, error: unknown): unknown {
@@ -150,16 +150,12 @@ export function assertBackupPlace(index: IndexDatabase, path: string): void {
   // SQLite takes it for the log of another database, and writes it over that one.
   if (/-(?:journal|wal|shm)$/u.test(path))
     throw badPlace('it ends like the log of a database', 'Give another name, such as index-copy.db.');
-  if (lstatOf(path) !== null) throw isTaken(path);
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw isTaken(path);
 }
 
 function badPlace(problem: string, hint: string): CodekeepError {
   const words = `No backup can be written there: ${problem}.`;
   return new CodekeepError('INVALID_PARAMS', words, hint, { issues: [{ param: 'path', message: problem }] });
-}
-
-function lstatOf(path: string): Stats | null {
-  return lstatSync(path, { throwIfNoEntry: false }) ?? null;
 }
 
 function statOf(path: string): Stats | null {

@@ -8,7 +8,7 @@ import { forgetDamaged } from './scrub.js';
 export interface StoredContent {
   sha256: string;
   size: number;
-  tree: Uint8Array;
+  tree: Buffer;
   /** What made the tree, see syntax/extractor.ts; null for one that was not parsed. */
   extractor: string | null;
 }

@@ -66,8 +66,9 @@ export function requireFile(index: IndexDatabase, projectId: string, path: strin
   );
 }
 
-/** A file that was too large or could not be read when it was there has no content, unless it was moved into versions. */
+/** Its content is known to be damaged or missing. */
 const lostClause = 'sha256 IN (SELECT sha256 FROM damaged_contents)';
+/** A file that was too large or could not be read when it was there has no content, unless it was moved into versions. */
 const keptClause = `(sha256 IS NOT NULL AND NOT ${lostClause} OR moved_sha256 IS NOT NULL OR kind = 'folder')`;
 
 /** Whether to look at all rows, or only at those with or without the deleted mark. */

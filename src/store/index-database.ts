@@ -36,7 +36,7 @@ export class IndexDatabase {
     this.hadLog = hadLog;
     this.#file = fileAt(path);
     this.#note = new CommitNote(path);
-    this.#log = inodeAt(`${path}-wal`);
+    this.#log = logAt(path);
   }
 
   /**
@@ -77,7 +77,7 @@ export class IndexDatabase {
 
   /** It stays as long as anybody has the index open; other processes would begin another one. */
   #isLogInPlace(): boolean {
-    const log = inodeAt(`${this.path}-wal`);
+    const log = logAt(this.path);
     this.#log ??= log;
     return this.#log === log;
   }
@@ -159,15 +159,19 @@ export class IndexDatabase {
   }
 }
 
-function inodeAt(path: string): string | null {
+/** Which file is at a path; null where none is, or one with fewer bytes. */
+function inodeAt(path: string, bytesMin: bigint): string | null {
   const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stats === undefined ? null : `${stats.dev} ${stats.ino}`;
+  return stats === undefined || stats.size < bytesMin ? null : `${stats.dev} ${stats.ino}`;
 }
 
+/** One that is emptied is as good as removed: even a new index has its first page. */
 function fileAt(path: string): string | null {
-  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  // One that is emptied is as good as removed: even a new index has its first page.
-  return stats === undefined || stats.size === 0n ? null : `${stats.dev} ${stats.ino}`;
+  return inodeAt(path, 1n);
+}
+
+function logAt(path: string): string | null {
+  return inodeAt(`${path}-wal`, 0n);
 }
 
 function isGone(path: string): CodekeepError {

@@ -30,6 +30,8 @@ function noteText(identity: number, commit: number): string {
 interface Noted {
   identity: number | null;
   commit: number;
+  /** It can be written over. */
+  isWhole: boolean;
 }
 
 function noted(indexPath: string): Noted {
@@ -39,9 +41,10 @@ function noted(indexPath: string): Noted {
     return {
       identity: Number.parseInt(text, 10) || null,
       commit: Number.parseInt(groups?.['commit'] ?? '0', 10),
+      isWhole: groups !== undefined,
     };
   } catch {
-    return { identity: null, commit: 0 };
+    return { identity: null, commit: 0, isWhole: false };
   }
 }
 
@@ -84,9 +87,10 @@ export class CommitNote {
  */
 export async function assertSameIndex(indexPath: string): Promise<void> {
   if (!existsSync(indexPath)) return await forgetIdentity(indexPath);
-  const found = stateOf(indexPath);
   const { identity } = noted(indexPath);
-  if (identity !== null && found !== null && found.identity !== identity)
+  if (identity === null) return;
+  const found = stateOf(indexPath);
+  if (found !== null && found.identity !== identity)
     throw new CodekeepError(
       'DATABASE_CORRUPT',
       found.identity === 0
@@ -95,7 +99,7 @@ export async function assertSameIndex(indexPath: string): Promise<void> {
       '"codekeep rebuild" makes a new one of what is its own. If you put another index there, remove index.id beside it.',
     );
   // Twice: a note may be read while it is written.
-  const missing = Math.min(missingChanges(indexPath), missingChanges(indexPath));
+  const missing = missingChanges(indexPath) > 0 ? missingChanges(indexPath) : 0;
   if (missing > 0)
     throw new CodekeepError(
       'DATABASE_CORRUPT',
@@ -143,9 +147,11 @@ export async function noteIdentity(index: IndexDatabase): Promise<void> {
   const given = Number(index.db.pragma('application_id', { simple: true }));
   const identity = given === 0 ? randomInt(1, 2 ** 31 - 1) : given;
   if (given === 0) giveIdentity(index, identity);
-  const path = notePath(index.path);
+  // Also where it is noted already: a page that every commit needs and that is damaged is found now.
   const commit = Number(index.sql('SELECT number FROM commits').pluck().get());
-  if (isNoted(path, identity)) return;
+  const before = noted(index.path);
+  if (before.isWhole && before.identity === identity) return;
+  const path = notePath(index.path);
   const file = await open(`${path}.new`, 'w', 0o600);
   try {
     await file.writeFile(noteText(identity, commit));
@@ -155,14 +161,6 @@ export async function noteIdentity(index: IndexDatabase): Promise<void> {
   }
   await rename(`${path}.new`, path);
   await syncPath(dirname(path));
-}
-
-function isNoted(path: string, identity: number): boolean {
-  try {
-    return Number(noteFormat.exec(readFileSync(path, 'utf8'))?.groups?.['identity']) === identity;
-  } catch {
-    return false;
-  }
 }
 
 export function giveIdentity(index: IndexDatabase, identity: number): void {

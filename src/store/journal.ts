@@ -191,7 +191,6 @@ export function dropFailedAlike(index: IndexDatabase, run: RunKey): void {
     .run({ ...run });
 }
 
-/** Ends what a run has not come to: until a later repair has done it, the absence of its files is no deletion. */
 /** Nothing of it was begun. */
 export function dropIntents(index: IndexDatabase, run: RunKey): void {
   index
@@ -199,6 +198,7 @@ export function dropIntents(index: IndexDatabase, run: RunKey): void {
     .run(run.runId, run.projectId);
 }
 
+/** Ends what a run has not come to: until a later repair has done it, the absence of its files is no deletion. */
 export function endIntents(index: IndexDatabase, run: RunKey, detail: string): void {
   index
     .sql(

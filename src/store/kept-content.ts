@@ -1,4 +1,3 @@
-import { messageOf } from '../base/errors.js';
 import { backupsBeside } from './backups.js';
 import { renderContent, type Rendering, renderStored, type StoredContent } from './contents.js';
 import type { IndexDatabase } from './index-database.js';
@@ -8,23 +7,23 @@ import { AttachedBackup } from './salvage/attached-backup.js';
 export function keptContent(index: IndexDatabase, hash: string | null): Rendering {
   const rendering = renderContent(index, hash);
   if (!('problem' in rendering) || hash === null) return rendering;
-  const content = contentInBackups(index, hash);
+  const content = contentInBackups(index, hash, backupsBeside(index.path), () => undefined);
   return content === null ? rendering : renderStored(content.tree, hash);
 }
 
-/** A content as the newest backup has it that has it whole. */
+/**
+ * A content as the first of some backups has it that has it whole.
+ * @param backups their paths
+ */
 export function contentInBackups(
   index: IndexDatabase,
   hash: string,
-  log: (message: string) => void = () => undefined,
-): (Pick<StoredContent, 'sha256' | 'size'> & { tree: Buffer }) | null {
-  for (const path of backupsBeside(index.path)) {
-    try {
-      const content = AttachedBackup.use(index, path, (backup) => backup.contentOf(hash));
-      if (content !== null) return content;
-    } catch (error) {
-      log(`${path} could not be used: ${messageOf(error)}`);
-    }
+  backups: readonly string[],
+  log: (message: string) => void,
+): StoredContent | null {
+  for (const path of backups) {
+    const content = AttachedBackup.tryUse(index, path, (backup) => backup.contentOf(hash), log);
+    if (content !== null) return content;
   }
   return null;
 }

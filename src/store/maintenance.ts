@@ -41,7 +41,7 @@ export function checkStructure(index: IndexDatabase, isDeep = false): string[] {
   }
 }
 
-/** Renders and hashes every stored content, in slices: this is what sees a flipped bit. */
+/** Proves every stored content by its hash, in slices: this is what sees a flipped bit. */
 export async function checkContents(
   index: IndexDatabase,
   signal?: AbortSignal,

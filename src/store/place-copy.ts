@@ -5,7 +5,10 @@ import { dirname, join } from 'node:path';
 import { CodekeepError, errnoOf, ignoreErrno } from '../base/errors.js';
 import { noLinks } from '../base/place-exclusively.js';
 import { syncPath } from '../base/sync-path.js';
-import { copyName, isDeadCopy } from '../base/temporary-names.js';
+import { isDeadTemporary, ownToken, temporaryName } from '../base/temporary-names.js';
+
+/** By which the folder of a copy is told from other temporary names. */
+const copyToken = 'copy-';
 
 /**
  * Makes a database in a folder of its own beside its place, whatever SQLite puts beside it, and gives it the first of some
@@ -21,7 +24,7 @@ export async function placeCopy<T>(
   const candidates = [...names];
   const folder = dirname(candidates[0] ?? '');
   await removeLeftOvers(folder);
-  const aside = join(folder, copyName(randomUUID()));
+  const aside = join(folder, temporaryName(ownToken(`${copyToken}${randomUUID()}`)));
   await mkdir(aside, { mode: 0o700 });
   try {
     const copy = join(aside, 'index.db');
@@ -65,5 +68,6 @@ export function isTaken(path: string): CodekeepError {
 /** What processes left that were killed. */
 async function removeLeftOvers(folder: string): Promise<void> {
   for (const name of await readdir(folder))
-    if (isDeadCopy(name)) await rm(join(folder, name), { recursive: true, force: true });
+    if (name.includes(copyToken) && isDeadTemporary(name))
+      await rm(join(folder, name), { recursive: true, force: true });
 }

@@ -1,3 +1,4 @@
+import type { FileKind } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 
 /** How far the pass over all contents is; times in milliseconds since 1970. */
@@ -63,13 +64,13 @@ export function countDamaged(index: IndexDatabase): number {
   return row?.count ?? 0;
 }
 
+const isMissing =
+  'sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM contents c WHERE c.sha256 = files.sha256)';
+
 /** Contents that files have, and that are not in the index. */
 export function missingContents(index: IndexDatabase, limit: number): string[] {
   return index
-    .sql<[number], { sha256: string }>(
-      `SELECT DISTINCT sha256 FROM files
-       WHERE sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM contents c WHERE c.sha256 = files.sha256) LIMIT ?`,
-    )
+    .sql<[number], { sha256: string }>(`SELECT DISTINCT sha256 FROM files WHERE ${isMissing} LIMIT ?`)
     .all(limit)
     .map(({ sha256 }) => sha256);
 }
@@ -84,6 +85,8 @@ export function countContents(index: IndexDatabase): number {
   return index.sql<[], { count: number }>('SELECT count(*) AS count FROM contents').get()?.count ?? 0;
 }
 
+const placeColumns = 'project_id AS projectId, path, size';
+
 /** A path that has a content, and how large it is. */
 export interface Place {
   projectId: string;
@@ -91,21 +94,30 @@ export interface Place {
   size: number;
 }
 
+type PlaceOfContent = Place & { sha256: string };
+
 /** Of all contents that are known to be damaged, or are missing. */
-export function placesOfDamaged(index: IndexDatabase): (Place & { sha256: string })[] {
+export function placesOfDamaged(index: IndexDatabase): PlaceOfContent[] {
   return index
-    .sql<[], Place & { sha256: string }>(
-      `SELECT sha256, project_id AS projectId, path, size FROM files
-       WHERE sha256 IN (SELECT sha256 FROM damaged_contents)
-          OR (sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM contents c WHERE c.sha256 = files.sha256))`,
+    .sql<[], PlaceOfContent>(
+      `SELECT ${placeColumns}, sha256 FROM files
+       WHERE sha256 IN (SELECT sha256 FROM damaged_contents) OR (${isMissing})`,
     )
     .all();
 }
 
-export function placesOf(index: IndexDatabase, hash: string): Place[] {
+/** Of all contents that are missing, in the order of their paths. */
+export function placesOfMissing(index: IndexDatabase): (PlaceOfContent & { kind: FileKind })[] {
   return index
-    .sql<[string], Place>('SELECT project_id AS projectId, path, size FROM files WHERE sha256 = ?')
-    .all(hash);
+    .sql<[], PlaceOfContent & { kind: FileKind }>(
+      `SELECT ${placeColumns}, sha256, kind FROM files WHERE ${isMissing} ORDER BY project_id, path`,
+    )
+    .all();
+}
+
+/** The paths that have a content. */
+export function placesOf(index: IndexDatabase, hash: string): Place[] {
+  return index.sql<[string], Place>(`SELECT ${placeColumns} FROM files WHERE sha256 = ?`).all(hash);
 }
 
 /** What is there of it is parsed again by the next comparison: it may be kept as one token only. */

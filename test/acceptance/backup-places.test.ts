@@ -2,18 +2,24 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import Database from 'better-sqlite3';
+import type { Daemon } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';
 
 const quiet = { config: { autostart: [], backup_interval: 0, check_interval: 0 } };
 const files = { 'a.py': 'a = 1\n' };
 
-test('a backup touches nothing that is beside its place, and leaves nothing there', async (t) => {
+async function indexed(t: TestContext): Promise<{ sandbox: Sandbox; daemon: Daemon; project_id: string }> {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon(quiet);
-  await daemon.addProject(await sandbox.project(files));
+  const { project_id } = await daemon.addProject(await sandbox.project(files));
+  return { sandbox, daemon, project_id };
+}
+
+test('a backup touches nothing that is beside its place, and leaves nothing there', async (t) => {
+  const { sandbox, daemon } = await indexed(t);
   const folder = sandbox.path('mine');
   mkdirSync(folder);
   const names = ['n.db.partial', 'n.db.partial-wal', 'n.db-wal', 'n.db-journal', 'n.db.tmp'];
@@ -25,9 +31,7 @@ test('a backup touches nothing that is beside its place, and leaves nothing ther
 });
 
 test('what appears at the place while a backup is made stays', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const daemon = await sandbox.startDaemon(quiet);
-  await daemon.addProject(await sandbox.project(files));
+  const { sandbox, daemon } = await indexed(t);
   const folder = sandbox.path('mine');
   mkdirSync(folder);
   const path = join(folder, 'n.db');
@@ -44,9 +48,7 @@ test('what appears at the place while a backup is made stays', async (t) => {
 });
 
 test('no backup is put where codekeep or SQLite would take it for something else', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const daemon = await sandbox.startDaemon(quiet);
-  await daemon.addProject(await sandbox.project(files));
+  const { sandbox, daemon } = await indexed(t);
   const places = [
     ...['index.db-journal', 'index.db.ready', 'index.db.incoming', 'mine.db'].map((name) =>
       join(daemon.stateDir, name),
@@ -63,9 +65,7 @@ test('no backup is put where codekeep or SQLite would take it for something else
 });
 
 test('backups that are made at once are all made, or refused because the place is taken', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const daemon = await sandbox.startDaemon(quiet);
-  await daemon.addProject(await sandbox.project(files));
+  const { sandbox, daemon } = await indexed(t);
   const made = await Promise.all([1, 2, 3, 4].map(async () => await daemon.call('backup_database')));
   assert.equal(new Set(made.map(({ path }) => path)).size, 4);
   const path = sandbox.path('one.db');
@@ -97,9 +97,7 @@ test('a backup on a disk that is read-only can be restored, and nothing is made 
 });
 
 test('another program’s database is not put in the place of the index, and pushes out no backup', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const daemon = await sandbox.startDaemon(quiet);
-  const { project_id } = await daemon.addProject(await sandbox.project(files));
+  const { sandbox, daemon, project_id } = await indexed(t);
   const { path: good } = await daemon.call('backup_database');
   const cms = sandbox.path('cms.db');
   const db = new Database(cms);

@@ -11,8 +11,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { codekeep } from '../harness/command.js';
+import type { Daemon } from '../harness/daemon.js';
 import { pathsOf } from '../harness/repairs.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { treeHash } from '../harness/trees.js';
@@ -149,14 +150,36 @@ test('after the state directory was lost, a versions directory gives its deleted
   assert.equal(totals['restore_from_cst'], 0);
 });
 
+interface TwoProjects {
+  daemon: Daemon;
+  one: string;
+  other: string;
+  project_id: string;
+  otherId: string;
+}
+
+/** Alike in the names of their files. */
+async function twoProjects(
+  t: TestContext,
+  isWatched = false,
+  more: readonly string[] = [],
+): Promise<TwoProjects> {
+  const sandbox = await Sandbox.create(t);
+  const filesOf = (name: string, number: number): Record<string, string> => ({
+    'a.py': `${name} = ${number}\n`,
+    ...Object.fromEntries(more.map((path) => [path, `${path.charAt(0)} = ${number}\n`])),
+  });
+  const one = await sandbox.project(filesOf('one', 1));
+  const other = await sandbox.project(filesOf('other', 2));
+  const daemon = await sandbox.startDaemon(isWatched ? {} : { config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(one);
+  const { project_id: otherId } = await daemon.addProject(other);
+  return { daemon, one, other, project_id, otherId };
+}
+
 for (const isWatched of [true, false])
   test(`two projects whose folders were swapped are not taken for each other, ${isWatched ? 'watched' : 'unwatched'}`, async (t) => {
-    const sandbox = await Sandbox.create(t);
-    const one = await sandbox.project({ 'a.py': 'one = 1\n', 'b.py': 'b = 1\n', 'gone.py': 'g = 1\n' });
-    const other = await sandbox.project({ 'a.py': 'other = 2\n', 'b.py': 'b = 2\n', 'gone.py': 'g = 2\n' });
-    const daemon = await sandbox.startDaemon(isWatched ? {} : { config: { autostart: [] } });
-    const { project_id } = await daemon.addProject(one);
-    const { project_id: otherId } = await daemon.addProject(other);
+    const { daemon, one, other, project_id, otherId } = await twoProjects(t, isWatched, ['b.py', 'gone.py']);
     for (const id of [project_id, otherId])
       await daemon.call('delete_file', { project_id: id, path: 'gone.py' });
     const swap = (): void => {
@@ -184,12 +207,7 @@ for (const isWatched of [true, false])
   });
 
 test('a folder that took the place of another project on purpose is taken for it once that one is removed', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const one = await sandbox.project({ 'a.py': 'one = 1\n' });
-  const other = await sandbox.project({ 'a.py': 'other = 2\n' });
-  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
-  const { project_id } = await daemon.addProject(one);
-  const { project_id: otherId } = await daemon.addProject(other);
+  const { daemon, one, other, project_id, otherId } = await twoProjects(t);
   rmSync(one, { recursive: true });
   renameSync(other, one);
   const { message } = await daemon.refusal('update_indexes', { project_id });
@@ -201,12 +219,7 @@ test('a folder that took the place of another project on purpose is taken for it
 });
 
 test('a new folder that has the number of a project that is gone is no other project', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const one = await sandbox.project({ 'a.py': 'one = 1\n' });
-  const other = await sandbox.project({ 'a.py': 'other = 2\n' });
-  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
-  const { project_id } = await daemon.addProject(one);
-  const { project_id: otherId } = await daemon.addProject(other);
+  const { daemon, one, project_id, otherId } = await twoProjects(t);
   const { ino } = statSync(one, { bigint: true });
   daemon.sql((db) => db.prepare('UPDATE projects SET root_ino = ? WHERE id = ?').run(ino, otherId));
   daemon.sql((db) => db.prepare('UPDATE projects SET root_ino = 1 WHERE id = ?').run(project_id));

@@ -81,11 +81,11 @@ test('a copy goes where somebody wants it, onto nothing, and only while it is wh
   await index.write(() => addContent(index, Buffer.from('content')));
   const folder = temporaryFolder(t);
   const to = join(folder, 'copy.db');
-  const { path, bytes, problems } = await backup(index, 1, to);
+  const { path, bytes, problems } = await backup(index, 1, { to });
   assert.deepEqual([path, problems, readdirSync(folder)], [to, [], ['copy.db']]);
   assert.ok(bytes > 0);
-  await assert.rejects(backup(index, 2, to), { code: 'TARGET_FILE_EXISTS' });
-  await assert.rejects(backup(index, 2, join(folder, 'no/such/folder.db')));
+  await assert.rejects(backup(index, 2, { to }), { code: 'TARGET_FILE_EXISTS' });
+  await assert.rejects(backup(index, 2, { to: join(folder, 'no/such/folder.db') }));
   assert.deepEqual(readdirSync(folder), ['copy.db']);
 });
 
@@ -112,7 +112,9 @@ test('a backup that cannot be made is an error, and leaves the older ones', asyn
   const index = openIndex(t);
   const older = (await backup(index, 1)).path;
   const folder = join(dirname(index.path), 'backups');
-  await assert.rejects(backup(index, 2, null, AbortSignal.abort(new Error('enough'))), { message: 'enough' });
+  await assert.rejects(backup(index, 2, { signal: AbortSignal.abort(new Error('enough')) }), {
+    message: 'enough',
+  });
   assert.deepEqual(readdirSync(folder), [basename(older)]);
 });
 

@@ -1,10 +1,9 @@
 import { basename } from 'node:path';
-import { messageOf } from '../../base/errors.js';
 import { presenceAt } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
 import { hasContent, putContent } from '../../store/contents.js';
-import { fileByPath, type FileKind } from '../../store/files.js';
+import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
   insertProject,
@@ -13,7 +12,7 @@ import {
   type Project,
   projectById,
 } from '../../store/projects.js';
-import { noteDamaged } from '../../store/scrub.js';
+import { noteDamaged, placesOfMissing } from '../../store/scrub.js';
 import { AttachedBackup } from '../../store/salvage/attached-backup.js';
 import type { ProjectTrace, Salvaged } from '../../store/salvage/salvage.js';
 import { adoptVersions } from '../adopt-versions.js';
@@ -53,7 +52,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   const { index, stateDir, now } = options;
   const { unreadable, named, namedContents } = salvaged;
   const isIncomplete = Object.keys(unreadable).length + named.length + namedContents.length > 0;
-  const { isFilled, used, earlier } = fromBackups(options, salvaged, isIncomplete);
+  const { used, earlier } = fromBackups(options, salvaged, isIncomplete);
   await index.write(() => {
     for (const trace of salvaged.traces) addTraced(index, trace, stateDir, now());
     if (isIncomplete && listProjects(index).length === 0) addNoted(options);
@@ -67,7 +66,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
     ...lostRows(index, salvaged),
     ...lostEarlier(index, salvaged),
     ...perhapsOlder(index, earlier),
-    ...(isFilled ? [] : lostRecords(salvaged)),
+    ...(used === null ? lostRecords(salvaged) : []),
     ...lostChanges(salvaged),
     // What was saved of an index that was still open is all of it.
     ...(used !== null && used === options.saved ? [] : lostUnnamed(salvaged, used)),
@@ -91,11 +90,9 @@ function addNoted({ index, stateDir, now }: FillOptions): void {
 }
 
 interface FromBackups {
-  /** Rows of a backup were added. */
-  isFilled: boolean;
-  /** Which backup. */
+  /** The backup of which rows were added; null: of none. */
   used: string | null;
-  /** Files whose rows they are, and which backup has them so. */
+  /** Files whose rows are those of a backup, and which that is. */
   earlier: { projectId: string; path: string; backup: string }[];
 }
 
@@ -104,55 +101,32 @@ function fromBackups(
   { unreadable, traces, namedContents }: Salvaged,
   isIncomplete: boolean,
 ): FromBackups {
-  const earlier: FromBackups['earlier'] = [];
-  let used: string | null = null;
+  const from: FromBackups = { used: null, earlier: [] };
   const mayLackProjects = 'projects' in unreadable || '' in unreadable || traces.length > 0;
-  let needsRows = isIncomplete;
   for (const path of saved === null ? backups : [saved, ...backups]) {
+    const needsRows = isIncomplete && from.used === null;
     if (!needsRows && absent(index, namedContents).length === 0) break;
-    try {
-      AttachedBackup.use(index, path, (backup) => {
-        const added = needsRows ? backup.addRows(mayLackProjects) : [];
-        if (path !== saved) earlier.push(...added.map((file) => ({ ...file, backup: basename(path) })));
-        for (const hash of absent(index, namedContents)) backup.addContent(hash, now());
-      });
-      if (needsRows) used = path;
-      needsRows = false;
-    } catch (error) {
-      log(`${path} could not be used: ${messageOf(error)}`);
-    }
+    const take = (backup: AttachedBackup): true => {
+      const added = needsRows ? backup.addRows(mayLackProjects) : [];
+      if (path !== saved) from.earlier.push(...added.map((file) => ({ ...file, backup: basename(path) })));
+      for (const hash of absent(index, namedContents)) backup.addContent(hash, now());
+      return true;
+    };
+    if (AttachedBackup.tryUse(index, path, take, log) !== null && needsRows) from.used = path;
   }
-  return { isFilled: isIncomplete && !needsRows, used, earlier };
+  return from;
 }
 
 /** Contents that a file has, or that were there, and are not. */
 function absent(index: IndexDatabase, named: readonly string[]): string[] {
-  const wanted = new Set([...named, ...missingContents(index).map(({ sha256 }) => sha256)]);
+  const wanted = new Set([...named, ...placesOfMissing(index).map(({ sha256 }) => sha256)]);
   return [...wanted].filter((hash) => !hasContent(index, hash));
 }
 
 /** The rest of what is lost: known from now on not to be restorable. */
 function noteLost(index: IndexDatabase, now: number): void {
   const problem = 'it was in a damaged page of the index';
-  for (const { sha256 } of missingContents(index)) noteDamaged(index, { sha256, problem }, now);
-}
-
-interface MissingContent {
-  sha256: string;
-  projectId: string;
-  path: string;
-  kind: FileKind;
-  size: number;
-}
-
-function missingContents(index: IndexDatabase): MissingContent[] {
-  return index
-    .sql<[], MissingContent>(
-      `SELECT sha256, project_id AS projectId, path, kind, size FROM files
-       WHERE sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM contents c WHERE c.sha256 = files.sha256)
-       ORDER BY project_id, path`,
-    )
-    .all();
+  for (const { sha256 } of placesOfMissing(index)) noteDamaged(index, { sha256, problem }, now);
 }
 
 /** A project whose row is lost, and of which the rest of the index tells what it was. */
@@ -190,7 +164,7 @@ function forgetForeign(index: IndexDatabase): void {
 /** Contents that a file in the project or a copy in versions still has. */
 async function fromDisk({ index, signal, progress, now }: FillOptions): Promise<void> {
   const slicer = new Slicer(signal);
-  const missing = missingContents(index);
+  const missing = placesOfMissing(index);
   for (const [position, { sha256: hash, ...place }] of missing.entries()) {
     progress('fill', position + 1, missing.length);
     await slicer.breathe();
@@ -201,7 +175,7 @@ async function fromDisk({ index, signal, progress, now }: FillOptions): Promise<
 
 /** What is still in the project is indexed again from there, whatever it is by now. */
 function lostContents(index: IndexDatabase): Loss[] {
-  return missingContents(index).flatMap(({ projectId, path, kind }) => {
+  return placesOfMissing(index).flatMap(({ projectId, path, kind }) => {
     const rootDir = projectById(index, projectId)?.rootDir ?? null;
     const isThere = rootDir !== null && isAt(rootDir, path);
     const what = kind === 'file' ? 'its content' : `the ${kind}`;

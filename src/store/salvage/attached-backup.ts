@@ -1,4 +1,5 @@
-import { isProven, putContent } from '../contents.js';
+import { messageOf } from '../../base/errors.js';
+import { isProven, putContent, type StoredContent } from '../contents.js';
 import type { IndexDatabase } from '../index-database.js';
 
 /** What a damaged index cannot give any more is taken from a backup, which stays as it is. */
@@ -19,6 +20,21 @@ export class AttachedBackup {
       return work(new AttachedBackup(index));
     } finally {
       index.db.exec('DETACH backup');
+    }
+  }
+
+  /** As `use`; null where it cannot be read, which is told. */
+  static tryUse<T>(
+    index: IndexDatabase,
+    path: string,
+    work: (backup: AttachedBackup) => T,
+    log: (message: string) => void,
+  ): T | null {
+    try {
+      return AttachedBackup.use(index, path, work);
+    } catch (error) {
+      log(`${path} could not be used: ${messageOf(error)}`);
+      return null;
     }
   }
 
@@ -73,16 +89,16 @@ export class AttachedBackup {
   }
 
   /** A content, where the backup has it whole. */
-  contentOf(hash: string): { sha256: string; size: number; tree: Buffer } | null {
+  contentOf(hash: string): StoredContent | null {
     const row = this.#index.db
       .prepare('SELECT size, tree FROM backup.contents WHERE sha256 = ?')
       .get(hash) as { size: number; tree: Buffer } | undefined;
-    return row !== undefined && isProven(row.tree, hash) ? { sha256: hash, ...row } : null;
+    return row !== undefined && isProven(row.tree, hash) ? { sha256: hash, ...row, extractor: null } : null;
   }
 
   /** Adds a content where the backup has it whole. */
   addContent(hash: string, now: number): void {
     const content = this.contentOf(hash);
-    if (content !== null) putContent(this.#index, { ...content, extractor: null }, now);
+    if (content !== null) putContent(this.#index, content, now);
   }
 }

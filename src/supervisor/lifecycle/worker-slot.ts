@@ -208,18 +208,18 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
       await other;
       if (this.#state !== 'starting') throw this.#stoppedMeanwhile();
     }
-    const worker = this.#forkOr(() => this.#enter('stopped'));
+    const worker = this.#forkNow();
     this.#process = worker;
     this.#enter('starting');
     void worker.exited.then((exit) => this.#onExit(worker, exit));
     return worker;
   }
 
-  #forkOr(onFailure: () => void): WorkerProcess<K> {
+  #forkNow(): WorkerProcess<K> {
     try {
       return this.#owner.fork(this.kind, this.#options, (message) => this.#receive(message));
     } catch (error) {
-      onFailure();
+      this.#enter('stopped');
       throw error;
     }
   }

@@ -37,7 +37,7 @@ export function databaseMethods(
     },
     async backup_database({ path }, call) {
       if (path !== undefined) assertBackupPlace(index, path);
-      const made = await backup(index, Date.now(), path ?? null, call.signal);
+      const made = await backup(index, Date.now(), { to: path, signal: call.signal });
       // It is made, also where the disk of the index is full.
       await index
         .write(() => recordMaintenance(index, 'backup', made.path, Date.now()))

@@ -125,7 +125,7 @@ async function saveOpen(index: IndexDatabase, signal: AbortSignal): Promise<stri
   const path = replacedPath(index.path, Date.now());
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   try {
-    return (await backup(index, Date.now(), path, signal)).path;
+    return (await backup(index, Date.now(), { to: path, signal })).path;
   } catch (error) {
     // Emptied, and not removed: there is nothing that could be saved.
     if (isCorrupt(error)) return null;

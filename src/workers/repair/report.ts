@@ -23,7 +23,6 @@ export function reportOf(
       .filter((action) => action.verdict === verdict)
       .slice(0, repairListMax)
       .map(({ id, path }) => ({ id, path }));
-  const lost = new Set(plan.unrestorable.map(({ path }) => path));
   const restored = acted.filter((action) => action.verdict === 'restore_from_cst').slice(0, repairListMax);
   return {
     project_id: project.id,
@@ -37,8 +36,12 @@ export function reportOf(
       targets,
       sha256,
     })),
-    recently_deleted: recentlyDeleted(index, project.id, now, outcome === null ? acted : []).filter(
-      ({ path }) => !lost.has(path),
+    recently_deleted: recentlyDeleted(
+      index,
+      project.id,
+      now,
+      outcome === null ? acted : [],
+      plan.unrestorable,
     ),
     unrestorable: plan.unrestorable.slice(0, repairListMax),
     conflicts: [...plan.conflicts, ...(outcome?.conflicts ?? [])].slice(0, repairListMax),
@@ -49,23 +52,23 @@ export function reportOf(
   };
 }
 
-/** What went in the last day, or goes by the plan, and does not come back by it. */
+/** What went in the last day, or goes by the plan, and does not come back by it although it could. */
 function recentlyDeleted(
   index: IndexDatabase,
   projectId: string,
   now: number,
   planned: readonly Action[],
+  lost: readonly { id: number }[],
 ): ProjectReport['recently_deleted'] {
-  const comesBack = new Set(
-    planned
-      .filter(({ verdict, targets }) => verdict === 'clear_deleted' || targets.includes('project'))
-      .map(({ id }) => id),
+  const comesBack = planned.filter(
+    ({ verdict, targets }) => verdict === 'clear_deleted' || targets.includes('project'),
   );
+  const others = new Set([...comesBack, ...lost].map(({ id }) => id));
   const goes = planned
     .filter(({ verdict }) => verdict === 'set_deleted')
     .map(({ path, cause }) => ({ path, cause: cause ?? 'repair', deletedAt: now }));
-  const went = deletedSince(index, projectId, now - dayMs, repairListMax + comesBack.size).filter(
-    ({ id }) => !comesBack.has(id),
+  const went = deletedSince(index, projectId, now - dayMs, repairListMax + others.size).filter(
+    ({ id }) => !others.has(id),
   );
   return [...goes, ...went]
     .slice(0, repairListMax)

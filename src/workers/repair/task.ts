@@ -161,7 +161,7 @@ export async function secure(
 ): Promise<string> {
   progress('backup', 0, 0);
   try {
-    const made = await backup(index, now(), null, undefined, false);
+    const made = await backup(index, now(), { givesWay: false });
     // A disk that does not keep what it is given is no place for a second copy.
     if (made.problems.length > damage.length)
       throw new Error(`the copy is damaged: ${made.problems[0] ?? ''}`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
 import { scrubCount } from '#src/workers/repair/scrub.js';
 import type { Daemon } from '../../harness/daemon.js';
@@ -25,6 +25,19 @@ test('a pass takes its period, whatever the pauses between its steps are', () =>
     ),
   );
 });
+
+/** A daemon that makes no backup by itself. */
+async function indexed(
+  t: TestContext,
+  files: Readonly<Record<string, string>>,
+): Promise<{ daemon: Daemon; root: string; project_id: string }> {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(files);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [], backup_interval: 0 } });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  return { daemon, root, project_id };
+}
 
 async function status(daemon: Daemon): Promise<{ mended: number; damaged: number; ended: string | null }> {
   const { scrub } = await daemon.call('repair_worker_status');
@@ -141,11 +154,10 @@ test('health calls the index damaged for as long as one of its contents is', asy
 });
 
 test('what only a backup has whole comes back by a repair, whose dry run says so, and by a restore', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project({ 'asked.py': 'asked = 1\n', 'lost.py': 'lost = 1\n' });
-  const daemon = await sandbox.startDaemon({ config: { autostart: [], backup_interval: 0 } });
-  daemon.mayLogErrors = true;
-  const { project_id } = await daemon.addProject(root);
+  const { daemon, root, project_id } = await indexed(t, {
+    'asked.py': 'asked = 1\n',
+    'lost.py': 'lost = 1\n',
+  });
   await daemon.call('delete_file', { project_id, path: 'asked.py' });
   unlinkSync(join(daemon.stateDir, 'versions', project_id, 'asked.py'));
   await daemon.call('backup_database');
@@ -167,11 +179,7 @@ test('what only a backup has whole comes back by a repair, whose dry run says so
 });
 
 test('a deleted file whose content is damaged comes back from its copy in versions', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
-  const daemon = await sandbox.startDaemon({ config: { autostart: [], backup_interval: 0 } });
-  daemon.mayLogErrors = true;
-  const { project_id } = await daemon.addProject(root);
+  const { daemon, root, project_id } = await indexed(t, { 'a.py': 'a = 1\n' });
   await daemon.call('delete_file', { project_id, path: 'a.py' });
   damage(daemon, 'a.py');
   assert.equal((await daemon.call('check_database', { deep: true })).ok, false);
@@ -201,11 +209,7 @@ test('a pass goes on where it was when the worker is started again', async (t) =
 });
 
 test('a repair mends contents that are known to be damaged, and no backup that has them whole is dropped before', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project({ 'disk.py': 'disk = 1\n', 'lost.py': 'lost = 1\n' });
-  const daemon = await sandbox.startDaemon({ config: { autostart: [], backup_interval: 0 } });
-  daemon.mayLogErrors = true;
-  const { project_id } = await daemon.addProject(root);
+  const { daemon, root, project_id } = await indexed(t, { 'disk.py': 'disk = 1\n', 'lost.py': 'lost = 1\n' });
   const { path: good } = await daemon.call('backup_database');
   unlinkSync(join(root, 'lost.py'));
   damage(daemon, 'lost.py');
