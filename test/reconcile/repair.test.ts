@@ -282,6 +282,9 @@ test('what somebody writes while a repair goes on is theirs, and no failure of t
   assert.deepEqual([outcome.done.length, outcome.errors], [2, []]);
   project.write('edited.py', 'saved right after it came back\n');
   writeFileSync(project.versions.pathOf('torn.py'), 'not what was written');
-  const context = { index: project.index, project: project.project, rootDoubt: null, force: false };
-  assert.deepEqual(verifyActions(context, outcome.done), ['torn.py: versions does not read back as written']);
+  const { signal } = new AbortController();
+  const context = { index: project.index, project: project.project, rootDoubt: null, force: false, signal };
+  assert.deepEqual(await verifyActions(context, outcome.done), [
+    'torn.py: versions does not read back as written',
+  ]);
 });

@@ -28,6 +28,7 @@ import {
   inBatches,
   type Intent,
   type RunOutcome,
+  verifyEach,
   VersionsFull,
 } from './batches.js';
 import { type Circumstances, Observer } from './observe.js';
@@ -213,14 +214,14 @@ function settle(
  * Reads back what was done: rows that were acted on must have nothing left to do, and files that were
  * written must have their hash and mode. Gives what is not so.
  */
-export function verifyActions(
-  context: Pick<ApplyContext, 'index' | 'project'> & PlanContext,
+export async function verifyActions(
+  context: Pick<ApplyContext, 'index' | 'project' | 'signal'> & PlanContext,
   done: readonly Action[],
-): string[] {
-  const { index, project } = context;
+): Promise<string[]> {
+  const { index, project, signal } = context;
   const observer = new Observer(index, project);
-  const problems: string[] = [];
-  for (const action of done) {
+  return await verifyEach(done, signal, (action) => {
+    const problems: string[] = [];
     const row = fileByPath(index, project.id, action.path);
     const verdict = row === undefined ? 'gone' : judge(observer.fact(traceOf(row)), context).verdict;
     // What git left and the index cannot give is marked all the same.
@@ -233,8 +234,8 @@ export function verifyActions(
       if (row === undefined || !hasImage(placeOf(context, target, action.path), row))
         problems.push(`${action.path}: ${target} does not read back as written`);
     }
-  }
-  return problems;
+    return problems;
+  });
 }
 
 function placeOf(

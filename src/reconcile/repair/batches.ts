@@ -1,7 +1,7 @@
 import { CodekeepError, messageOf, reasonOf } from '../../base/errors.js';
 import { placementsAtOnce } from '../../base/file-placer.js';
 import type { FileStamp } from '../../base/stamp.js';
-import { forEachLimited } from '../../base/waiting.js';
+import { forEachLimited, Slicer } from '../../base/waiting.js';
 import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
 import {
   type ActionOutcome,
@@ -91,13 +91,35 @@ export async function inBatches<A extends NewAction>(
     await settling;
   } catch (error) {
     await settling.catch(() => undefined);
-    const { aborted, reason } = context.signal;
-    // Without a canceller the whole process has to end: the next start goes on.
-    if (!aborted || reason instanceof CodekeepError)
+    if (!isEnding(context.signal))
       await context.index.write(() => endIntents(context.index, context.run, notTried));
     throw error;
   }
   return outcome;
+}
+
+/** Aborted without a canceller, the whole process has to end: the next start goes on. */
+function isEnding({ aborted, reason }: AbortSignal): boolean {
+  return aborted && !(reason instanceof CodekeepError);
+}
+
+/**
+ * Looks at what was done, in slices. A cancellation comes too late for it: all was done.
+ * @returns what is not so
+ */
+export async function verifyEach<A>(
+  done: readonly A[],
+  signal: AbortSignal,
+  problemsOf: (action: A) => readonly string[],
+): Promise<string[]> {
+  const slicer = new Slicer();
+  const problems: string[] = [];
+  for (const action of done) {
+    if (isEnding(signal)) signal.throwIfAborted();
+    problems.push(...problemsOf(action));
+    await slicer.breathe();
+  }
+  return problems;
 }
 
 const notTried = 'it was not tried';
@@ -191,9 +213,8 @@ export async function endEarly(
   run: RunKey,
   error: unknown,
 ): Promise<void> {
-  const { aborted, reason } = signal;
-  if (aborted && !(reason instanceof CodekeepError)) return;
-  await index.write(() => endRun(index, run, aborted ? 'cancelled' : 'failed', String(error), now()));
+  if (isEnding(signal)) return;
+  await index.write(() => endRun(index, run, signal.aborted ? 'cancelled' : 'failed', String(error), now()));
 }
 
 function notDurable(error: unknown): never {

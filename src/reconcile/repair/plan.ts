@@ -184,8 +184,11 @@ function restore(fact: Fact, targets: Target[], source: Action['source']): Judge
   return { verdict: 'restore_from_cst', reason: '', how: { targets, source, cause: null } };
 }
 
+/** One for all of them, as there may be one for every row of a project. */
+const nowhere: Target[] = [];
+
 function markOnly(cause: Cause | null): NonNullable<Judgement['how']> {
-  return { targets: [], source: 'tree', cause };
+  return { targets: nowhere, source: 'tree', cause };
 }
 
 function nameOf(presence: 'file' | 'directory' | 'symlink' | 'other'): string {
@@ -283,18 +286,13 @@ function addToPlan(plan: Plan, fact: Fact, { verdict, reason, how }: Judgement):
       plan.unknown.push(refusal);
       return;
     default:
-      plan.actions.push({
-        ...refused(how),
-        verdict,
-        id: fact.id,
-        path: fact.path,
-        sha256: fact.sha256,
-      });
+      plan.actions.push(actionFor(fact, verdict, how));
   }
 }
 
-/** A verdict that acts says how. */
-function refused(how: Judgement['how']): NonNullable<Judgement['how']> {
+/** Without a spread, whose objects take three times the memory. */
+function actionFor({ id, path, sha256 }: Fact, verdict: ActionVerdict, how: Judgement['how']): Action {
   if (how === undefined) throw new Error('a verdict that acts does not say how');
-  return how;
+  const { targets, source, cause } = how;
+  return { verdict, id, path, targets, source, cause, sha256 };
 }

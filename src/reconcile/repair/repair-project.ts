@@ -180,7 +180,7 @@ export async function executeRepair(options: RepairOptions, opened: OpenedRepair
     };
     const outcome = await applyIntents(applying, intents);
     options.progress('verify', 0, outcome.done.length);
-    outcome.errors.push(...verifyActions(applying, outcome.done));
+    outcome.errors = outcome.errors.concat(await verifyActions(applying, outcome.done));
     const state = outcome.errors.length === 0 ? 'done' : 'failed';
     await index.write(() => endRun(index, run, state, summaryOf(plan, outcome), now()));
     return outcome;

@@ -41,6 +41,7 @@ import {
   inBatches,
   type Intent,
   type RunOutcome,
+  verifyEach,
 } from './batches.js';
 import type { Refusal } from './plan.js';
 import { isStillPlaced } from './still-placed.js';
@@ -213,7 +214,7 @@ export async function executeUndo(
   });
   try {
     const outcome = await undoIntents(context, project, run, intents);
-    outcome.errors.push(...verifyUndone(index, project, outcome.done));
+    outcome.errors = outcome.errors.concat(await verifyUndone(context, project, outcome.done));
     const state = outcome.errors.length === 0 ? 'done' : 'failed';
     await index.write(() => endRun(index, run, state, `${outcome.done.length} undone`, now()));
     return outcome;
@@ -372,15 +373,16 @@ function marksIn(json: string | null): Marks | null {
 }
 
 /** What is not as it should be after it. */
-function verifyUndone(index: IndexDatabase, project: Project, done: readonly UndoAction[]): string[] {
+async function verifyUndone(
+  { index, signal }: UndoContext,
+  project: Project,
+  done: readonly UndoAction[],
+): Promise<string[]> {
   const tree = new TreePresence(project.rootDir);
-  const problems: string[] = [];
-  for (const { id, path, verdict } of done) {
+  return await verifyEach(done, signal, ({ id, path, verdict }) => {
+    if (verdict === 'remove') return tree.at(path) === 'absent' ? [] : [`${path}: it is there again`];
     const row = fileById(index, id);
-    if (verdict === 'remove' && tree.at(path) !== 'absent') problems.push(`${path}: it is there again`);
     const isPlaced = row !== undefined && hasImage(tree.pathOf(path), row);
-    if (verdict === 'restore_from_cst' && !isPlaced)
-      problems.push(`${path}: it does not read back as written`);
-  }
-  return problems;
+    return verdict === 'restore_from_cst' && !isPlaced ? [`${path}: it does not read back as written`] : [];
+  });
 }

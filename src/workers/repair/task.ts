@@ -43,7 +43,8 @@ export async function planDatabase(
       progress: call.progress,
     };
     const planned = await planAll(options, projectsInScope(index, request));
-    const plan = assertExpected(request, planned);
+    const plan = keptPlans(planned);
+    assertExpected(request, plan);
     const projects = planned.map((one) => reportOf(index, one, null, Date.now()));
     return { backup_path: null, damage: [], plan, projects };
   } finally {
@@ -78,7 +79,7 @@ export async function repairDatabase(
   if (damage.length > 0 && request.on_damage === 'stop') return { backup_path: null, damage, projects: [] };
   if (damage.length === 0) await healKnown(options, log);
   const planned = await planAll(options, projectsInScope(index, request));
-  assertExpected(request, planned);
+  if (request.expected !== undefined) assertExpected(request, keptPlans(planned));
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
   // Before the backup, which takes its time: cut off then, it is finished, and nobody takes what is missing for a deletion.
   const opened = await openRepair(options, planned);
@@ -128,11 +129,14 @@ async function executeAll(
   return reports;
 }
 
+function keptPlans(planned: readonly PlannedRepair[]): KeptPlan[] {
+  return planned.map(({ project, plan }) => keptPlan(project.id, plan));
+}
+
 /** @throws CodekeepError PLAN_STALE where it is not what a dry run said */
-function assertExpected({ expected }: RepairScope, planned: readonly PlannedRepair[]): KeptPlan[] {
-  const plan = planned.map(({ project, plan: now }) => keptPlan(project.id, now));
+function assertExpected({ expected }: RepairScope, plan: readonly KeptPlan[]): void {
   const changed = expected === undefined ? [] : changesOf(expected, plan);
-  if (changed.length === 0) return plan;
+  if (changed.length === 0) return;
   throw new CodekeepError(
     'PLAN_STALE',
     `The plan is not what there is to do any more: ${changed.length} actions changed, the first at ${changed[0]?.path ?? ''}.`,
