@@ -15,6 +15,8 @@ const program = new Command('codekeep')
   .version(version)
   // Throws instead of exiting, as do all commands that are made after this: one place maps errors to exit statuses.
   .exitOverride()
+  // For scripts it is said as every other error is.
+  .configureOutput({ writeErr: (text) => void (isForScripts() || process.stderr.write(text)) })
   // Declared once: commander takes a program's options before and after the name of a command.
   .option('-C <dir>', 'run as if started in this directory')
   .option('--state-dir <dir>', "the supervisor's state directory")
@@ -103,6 +105,10 @@ function endWithOutput(error: Error): never {
   process.exit(exitStatus.failed);
 }
 
+function isForScripts(): boolean {
+  return program.opts()['json'] === true;
+}
+
 async function main(): Promise<void> {
   try {
     if (!isService()) {
@@ -117,11 +123,14 @@ async function main(): Promise<void> {
   }
 }
 
-/** Says what went wrong, unless commander has. */
+/** Says what went wrong, unless commander has, which knows of no JSON. */
 function statusOfFailure(thrown: unknown): number {
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitStatus.done : exitStatus.usage;
+  if (thrown instanceof CommanderError) {
+    if (thrown.exitCode === 0) return exitStatus.done;
+    if (!isForScripts()) return exitStatus.usage;
+  }
   const error = asUsage(thrown, running);
-  const text = describeError(error, program.opts()['json'] === true);
+  const text = describeError(error, isForScripts());
   process.stderr.write(isJournal(process.env, 2) ? journalLines('error', text) : `${text}\n`);
   return exitStatusOf(error, running?.name() === 'serve');
 }

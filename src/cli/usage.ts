@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { CodekeepError, RpcError } from '../rpc/client/client.js';
 import { CommandError, exitStatus } from './output.js';
 import { inCommands } from './own-words.js';
@@ -32,6 +32,11 @@ export function asUsage(error: unknown, command: Command | null): unknown {
       'Change to a folder that is there, or name one with -C.',
       exitStatus.usage,
     );
+  if (error instanceof CommanderError) {
+    const message =
+      error.code === 'commander.help' ? 'No command was given.' : error.message.replace(/^error: /u, '');
+    return new CommandError(message, 'Add --help for more.', exitStatus.usage);
+  }
   if (command === null || command.name() === 'call') return error;
   if (!(error instanceof CodekeepError) || error.code !== 'INVALID_PARAMS') return withOwnHint(error);
   const issues = issuesOf(error.details['issues']);

@@ -59,6 +59,9 @@ suite('exit statuses', () => {
     [['repair', ''], /'dir'.* empty/],
     [['search', 'x', '--project', ''], /--project.* empty/],
     [['status', '-C', '/no/such/folder'], /^codekeep: -C \/no\/such\/folder: ENOENT/],
+    [['search', 'x', '--nope'], /unknown option '--nope'/],
+    [['search', '--limit'], /option '--limit <\w+>' argument missing/],
+    [['nope'], /unknown command 'nope'/],
   ];
   for (const [args, says] of wrong) {
     test(`2 for wrong usage, in words of the command line: ${args.join(' ')}`, async () => {
@@ -66,6 +69,10 @@ suite('exit statuses', () => {
       assert.deepEqual([status, stdout], [2, '']);
       assert.match(stderr, says);
       assert.doesNotMatch(stderr, /data\.issues|params|[a-z]_[a-z]/, 'nothing of the wire');
+      const asJson = await at(...args, '--json');
+      const { error } = JSON.parse(asJson.stderr) as { error: { message: string; hint: string } };
+      assert.deepEqual([asJson.status, asJson.stdout, error.hint !== ''], [2, '', true]);
+      assert.match(`codekeep: ${error.message}`, says);
     });
   }
 
