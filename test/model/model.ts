@@ -153,8 +153,9 @@ export class Model {
   }
 
   isEmpty(folder: string): boolean {
-    // What git keeps of its own is something, too.
-    return folder !== this.gitFolder && ![...this.tree.keys()].some((path) => isBelow(path, folder));
+    // What git keeps of its own is something, too; the bare place of a mount has none of it.
+    const hasGit = folder === this.gitFolder && this.away === null;
+    return !hasGit && ![...this.tree.keys()].some((path) => isBelow(path, folder));
   }
 
   /** By the only rules that the commands make: a .gitignore at the top that holds `*` or one name. */
