@@ -84,8 +84,8 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'a kept plan is executed although it is not what there is to do any more',
     file: 'workers/repair/task.ts',
-    find: 'if (changed.length === 0) return plan;',
-    replace: 'if (changed.length >= 0) return plan;',
+    find: 'if (changed.length === 0) return;',
+    replace: 'if (changed.length >= 0) return;',
     tests: ['acceptance/kept-plan.test.js'],
   },
   {
