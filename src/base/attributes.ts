@@ -73,14 +73,15 @@ export async function giveOwner(
 
 /**
  * Node takes a time as seconds in a double, and libuv cuts it to whole microseconds: what is lost is less than a
- * microsecond, and always towards the past.
+ * microsecond, and towards the past, before 1970 towards that year. A negative number Node takes for now, but no text of it.
  */
 export async function giveTime(
   { mtimeNs }: Pick<Attributes, 'mtimeNs'>,
-  utimes: (atime: number, mtime: number) => Promise<void> | void,
+  utimes: (atime: number, mtime: string) => Promise<void> | void,
 ): Promise<void> {
   if (mtimeNs === null) return;
+  const whole = Number(BigInt(mtimeNs) / 1_000n);
   // The middle of the microsecond: no rounding on the way leads out of it.
-  const microseconds = Number(BigInt(mtimeNs) / 1_000n) + 0.5;
-  await utimes(Date.now() / 1_000, microseconds / 1_000_000);
+  const microseconds = whole < 0 ? whole - 0.5 : whole + 0.5;
+  await utimes(Date.now() / 1_000, String(microseconds / 1_000_000));
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import * as z from 'zod';
 import { CodekeepError, errnoOf, messageOf } from './errors.js';
@@ -101,7 +101,8 @@ export const configSchema = z.strictObject({
     .describe("Seconds between looks whether the socket's name is still there; a lost one is made again"),
   max_message_bytes: z
     .int()
-    .positive()
+    // What is smaller keeps the program's own commands out.
+    .min(64 * 1024)
     .default(1024 * 1024)
     .describe('Largest JSON-RPC message that is accepted'),
 });
@@ -116,6 +117,8 @@ export type Config = z.infer<typeof configSchema>;
 export function readConfig(path: string, isNamed = false): Config {
   let text: string;
   try {
+    // What is no file may never end.
+    if (!statSync(path).isFile()) throw new Error('it is no file');
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' && !isNamed) return configSchema.parse({});

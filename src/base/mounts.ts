@@ -195,6 +195,25 @@ const withoutEvents: ReadonlyMap<number, string> = new Map([
   [0xbeefdead, 'snfs'],
 ]);
 
+/** What the kernel shows of itself as files: statfs(2), and the magic numbers of linux/magic.h. */
+const pseudo: ReadonlySet<number> = new Set([
+  0x9fa0, // proc
+  0x62656572, // sysfs
+  0x27e0eb, // cgroup
+  0x63677270, // cgroup2
+  0x64626720, // debugfs
+  0x74726163, // tracefs
+  0x1cd1, // devpts
+]);
+
+/**
+ * Whether nobody's own files can be there.
+ * @throws the system's error where the folder cannot be looked at
+ */
+export function isPseudo(folder: string): boolean {
+  return pseudo.has(statfsSync(folder).type >>> 0);
+}
+
 /**
  * Whether inotify tells of every change in a folder; `type` is the file system's name, or its number in hex.
  * @throws the system's error where the folder cannot be looked at

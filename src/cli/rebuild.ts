@@ -16,8 +16,11 @@ export function addRebuild(program: Command): void {
         (client) => callWithProgress(client, 'rebuild_database', { dry_run: flags.dryRun ?? false }),
         (result) => {
           printRebuilt(result, result.dry_run);
-          for (const { root_dir, error } of result.projects)
+          for (const { root_dir, files_deleted, error } of result.projects) {
             print`${root_dir}: ${error ?? 'compared with what is on disk'}`;
+            if (files_deleted > 0)
+              print`  ${files_deleted} files were not there any more: "codekeep deleted" names them, "codekeep restore" brings them back`;
+          }
           for (const { type, error } of result.workers_not_resumed)
             print`${type} was not started again: ${error}`;
           if (result.dry_run) print`dry run, nothing was changed`;

@@ -1,4 +1,4 @@
-import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { errnoOf, reasonOf } from '../base/errors.js';
 import { repairListMax } from '../contract/database.js';
 import type { Result } from '../contract/index.js';
@@ -40,11 +40,9 @@ const advice = {
   recently_deleted: 'Nothing to mend: "codekeep restore PATH" brings one back.',
 } as const;
 
-/** A file that nothing is in yet, for the report; it is there before the repair begins, so that it can be written then. */
+/** A file for the report: before the repair begins it is tried whether it can be made, and left to nobody who ends before it. */
 export class ReportFile {
   readonly #path: string;
-  readonly #fd: number;
-  #isWritten = false;
   #failure: string | null = null;
 
   /** @throws CommandError where something is there already, or it cannot be made */
@@ -53,7 +51,8 @@ export class ReportFile {
       throw new CommandError('--report names no file.', 'Nothing was repaired. Give a file for the report.');
     this.#path = path;
     try {
-      this.#fd = openSync(path, 'wx');
+      closeSync(openSync(path, 'wx'));
+      unlinkSync(path);
     } catch (error) {
       const problem =
         errnoOf(error) === 'EEXIST' ? 'is there already' : `cannot be made (${errnoOf(error) ?? ''})`;
@@ -67,18 +66,12 @@ export class ReportFile {
   write(report: RepairReport, actions: readonly RepairAction[]): void {
     const isJson = this.#path.endsWith('.json');
     try {
-      writeSync(this.#fd, isJson ? jsonOf(report, actions) : markdownOf(report, actions));
-      this.#isWritten = true;
+      const content = isJson ? jsonOf(report, actions) : markdownOf(report, actions);
+      writeFileSync(this.#path, content, { flag: 'wx' });
     } catch (error) {
       // What was repaired is to be said all the same.
       this.#failure = reasonOf(error);
     }
-  }
-
-  /** Without a report the file goes. */
-  close(): void {
-    closeSync(this.#fd);
-    if (!this.#isWritten) unlinkSync(this.#path);
   }
 
   /** @throws CommandError */

@@ -45,20 +45,16 @@ export function addRepair(program: Command): void {
         resume_workers: flags.resume,
       };
       const file = flags.report === undefined ? null : new ReportFile(flags.report);
-      try {
-        await withClient(
-          flags,
-          async (client) => {
-            const report = await callWithProgress(client, 'repair_database', params);
-            if (file !== null) file.write(report, await allActions(client, report));
-            return report;
-          },
-          printReport,
-          statusOf,
-        );
-      } finally {
-        file?.close();
-      }
+      await withClient(
+        flags,
+        async (client) => {
+          const report = await callWithProgress(client, 'repair_database', params);
+          if (file !== null) file.write(report, await allActions(client, report));
+          return report;
+        },
+        printReport,
+        statusOf,
+      );
       file?.assertWritten();
     });
 }

@@ -12,6 +12,7 @@ const lookEveryMs = 200;
 /** `codekeep serve`: the supervisor in the foreground, until SIGTERM, SIGINT or SIGHUP. */
 export async function serve(flags: LocationFlags & { project: string[] }): Promise<void> {
   keepMemorySmall();
+  const signals = new StopSignals();
   // Only this command needs the server's half of the program.
   const { startDaemon } = await import('../daemon/daemon.js');
   const locations = locate(flags, process.env);
@@ -24,7 +25,7 @@ export async function serve(flags: LocationFlags & { project: string[] }): Promi
     process.exitCode = exitStatus.failed;
     daemon.stop();
   });
-  stopBySignals(daemon);
+  signals.stop(daemon);
   print`listening on ${locations.socket}`;
   if (projects.length > 0) await showProgress(daemon).catch(complain);
   for (const { kind, pid } of await daemon.ended) {
@@ -33,16 +34,33 @@ export async function serve(flags: LocationFlags & { project: string[] }): Promi
   }
 }
 
-function stopBySignals(daemon: Daemon): void {
-  // A terminal that goes away must not take the daemon's order with it: what is said to it then is lost.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => daemon.stop());
-  process.on('SIGINT', () => {
-    if (!daemon.stopping.aborted) return daemon.stop();
-    process.stderr.write('forced: every worker is killed\n');
-    process.exitCode = exitStatus.interrupted;
-    daemon.hurry();
-  });
+/** They are heard from the beginning: a daemon that is still starting leaves nothing behind either. */
+class StopSignals {
+  #daemon: Daemon | null = null;
+  #isAsked = false;
+
+  constructor() {
+    // A terminal that goes away must not take the daemon's order with it: what is said to it then is lost.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#ask());
+    process.on('SIGINT', () => {
+      if (!this.#isAsked || this.#daemon === null) return this.#ask();
+      process.stderr.write('forced: every worker is killed\n');
+      process.exitCode = exitStatus.interrupted;
+      return this.#daemon.hurry();
+    });
+  }
+
+  #ask(): void {
+    this.#isAsked = true;
+    this.#daemon?.stop();
+  }
+
+  /** Whom they stop, now where one was there already. */
+  stop(daemon: Daemon): void {
+    this.#daemon = daemon;
+    if (this.#isAsked) daemon.stop();
+  }
 }
 
 function complain(error: unknown): void {

@@ -178,10 +178,7 @@ async function begin(
   onUseful: () => void,
 ): Promise<NamedProject[]> {
   await supervisor.begin(onUseful);
-  if (supervisor.unfinishedRepairs > 0) {
-    supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
-    await repair.recover();
-  }
+  await repair.recover();
   const named: NamedProject[] = [];
   for (const root of projects) named.push(await register(supervisor, root));
   supervisor.started();

@@ -61,10 +61,12 @@ export async function adoptVersions({
 
 type Copy = Extract<Reading, { kind: 'content' | 'too_large' }>;
 
-/** It has another content than the row, and came there after that was written. */
+/** It is another state than the row's, and came there after that was written. */
 function isLater(copy: Copy, row: FileRow): boolean {
   if (Number(BigInt(copy.stamp.ctimeNs) / 1_000_000n) <= row.updatedAt) return false;
-  return copy.kind === 'content' ? sha256(copy.bytes) !== row.sha256 : row.size !== copy.stamp.size;
+  // What is too large for the index comes back from there only where the row knows that it was moved there.
+  if (copy.kind === 'too_large') return row.movedSha256 === null || row.size !== copy.stamp.size;
+  return sha256(copy.bytes) !== row.sha256;
 }
 
 function adopt(

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { CodekeepError, errnoOf } from '../base/errors.js';
-import { identityOf } from '../base/mounts.js';
+import { identityOf, isPseudo } from '../base/mounts.js';
 import { isWithin } from '../base/paths.js';
 import { presenceAt, TreePresence } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
@@ -75,17 +75,24 @@ export async function moveProject(context: MoveContext, newRootDir: string): Pro
   });
 }
 
+/** Where a project is said to be of which nothing says any more in which folder it was. */
+export function unknownFolder(stateDir: string, projectId: string): string {
+  return join(stateDir, 'folder-unknown', projectId);
+}
+
 /**
  * Whether a folder is a project that is not where it was: the same folder by its file system and number, with its files.
- * A number alone is given to another folder once the first is removed.
+ * A number alone is given to another folder once the first is removed. Where nobody knows the folder, its files have to do.
  */
 export async function isMovedTo(
   context: MoveContext,
   { rootDir, rootIno, rootIdentity }: Pick<Project, 'rootDir' | 'rootIno' | 'rootIdentity'>,
 ): Promise<boolean> {
-  const { project } = context;
-  if (project.rootIdentity === null || project.rootIdentity !== rootIdentity) return false;
-  if (project.rootIno !== rootIno || presenceAt(project.rootDir) !== 'absent') return false;
+  const { project, stateDir } = context;
+  const isSame = project.rootIdentity === rootIdentity && project.rootIno === rootIno;
+  const isNowhere = project.rootDir === unknownFolder(stateDir, project.id);
+  if (!isNowhere && (project.rootIdentity === null || !isSame)) return false;
+  if (presenceAt(project.rootDir) !== 'absent') return false;
   const { present, total } = await countPresent(context, rootDir);
   return total > 0 && present >= total * presentShareMin;
 }
@@ -109,7 +116,8 @@ async function countPresent(
 
 function assertFree({ index, project, stateDir }: MoveContext, rootDir: string): void {
   const ours = [stateDir, ...versionDirs(index).filter((folder) => !isWithin(project.rootDir, folder))];
-  if (rootDir === '/' || ours.some((folder) => isWithin(folder, rootDir)) || new OwnFiles(ours).hold(rootDir))
+  const isOurs = ours.some((folder) => isWithin(folder, rootDir)) || new OwnFiles(ours).hold(rootDir);
+  if (rootDir === '/' || isPseudo(rootDir) || isOurs)
     throw badRoot(rootDir, 'cannot be a project', 'Give a folder of your own files.');
   const other = listProjects(index).find((one) => one.id !== project.id && one.rootDir === rootDir);
   if (other !== undefined)

@@ -1,6 +1,7 @@
-import { lstatSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CodekeepError, errnoOf } from '../base/errors.js';
+import { isPseudo } from '../base/mounts.js';
 import { isWithin } from '../base/paths.js';
 import { PlacingProblems } from '../base/placing-problem.js';
 import { presenceAt } from '../base/presence.js';
@@ -40,10 +41,17 @@ export function resolveVersionDir(
   if (problem !== null) {
     throw badVersionDir(versionDir, problem, 'Give a folder that is empty, or that does not exist yet.');
   }
+  if (isPseudo(existingPart(versionDir)))
+    throw badVersionDir(versionDir, 'can hold no files', 'Give a folder on a disk.');
   const placing = new PlacingProblems(versionDir, { mayBeMissing: true }).at('any');
   if (placing !== null)
     throw badVersionDir(versionDir, `cannot be written: ${placing}`, 'Mend that, or give another folder.');
   return versionDir;
+}
+
+/** The folder itself, or the nearest one above it that is there. */
+function existingPart(path: string): string {
+  return existsSync(path) ? path : existingPart(dirname(path));
 }
 
 /** Through symlinks, as far as the path exists; a symlink that leads nowhere is an obstacle. */

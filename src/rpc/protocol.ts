@@ -80,11 +80,20 @@ export function errorReply(
 export function replyToFailure(id: RequestId, error: unknown): ErrorReply {
   if (error instanceof CodekeepError) {
     const data = { ...error.details, code: error.code, hint: error.hint };
-    return errorReply(id, errorCodes[error.code], error.message, data);
+    return errorReply(id, errorCodes[error.code], shortened(error.message), data);
   }
   return errorReply(id, protocolErrors.INTERNAL_ERROR, 'Internal error', {
     hint: 'This is a defect of codekeep. Look into the supervisor log (view_worker_logs, worker_type "supervisor").',
   });
+}
+
+/** Room for the longest path (PATH_MAX, 4,096 bytes) and what is said of it, in UTF-16 units: what is longer is a param that was too long. */
+const messageMax = 5_000;
+const endKept = 400;
+
+function shortened(message: string): string {
+  if (message.length <= messageMax) return message;
+  return `${message.slice(0, messageMax - endKept)} … ${message.slice(-endKept)}`;
 }
 
 /** The reply to input that is no message. */

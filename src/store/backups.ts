@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CodekeepError, ignoreErrno } from '../base/errors.js';
+import { CodekeepError, errnoOf, ignoreErrno } from '../base/errors.js';
 import { isWithin } from '../base/paths.js';
 import { checkFile, type CheckResult, closeCopy, copyAndCheck } from './check-thread.js';
 import { causeInWords, IndexDatabase, isCorrupt, isOlder, outsideCause } from './index-database.js';
@@ -81,7 +81,9 @@ function hasDamaged(index: IndexDatabase, path: string): boolean {
 }
 
 function cannotWrite(to: string, error: unknown): unknown {
-  if (error instanceof CodekeepError || isCorrupt(error) || outsideCause(error) === null) return error;
+  // Folders like /proc/1 say ENOENT of what they take nothing of.
+  const isFromOutside = outsideCause(error) !== null || errnoOf(error) === 'ENOENT';
+  if (error instanceof CodekeepError || isCorrupt(error) || !isFromOutside) return error;
   return new CodekeepError(
     'INDEX_UNAVAILABLE',
     `${to} cannot be written: ${causeInWords(error)}.`,

@@ -55,13 +55,20 @@ export type Rendering = { tree: GreenTree; bytes: Buffer; sha256: string } | { p
  */
 export function renderContent(index: IndexDatabase, hash: string | null): Rendering {
   if (hash === null) return { problem: 'its content was never stored' };
+  const rendering = tryRender(index, hash);
+  if ('problem' in rendering) index.foundDamaged({ sha256: hash, problem: rendering.problem });
+  return rendering;
+}
+
+function tryRender(index: IndexDatabase, hash: string): Rendering {
   try {
     const row = index.sql<[string], { tree: Buffer }>('SELECT tree FROM contents WHERE sha256 = ?').get(hash);
     if (row === undefined) return { problem: 'its content is not in the index' };
     return renderStored(row.tree, hash);
   } catch (error) {
-    if (isCorrupt(error)) return { problem: 'the page of the index that holds it is damaged' };
-    throw error;
+    if (!isCorrupt(error)) throw error;
+    index.onDamage();
+    return { problem: 'the page of the index that holds it is damaged' };
   }
 }
 

@@ -334,7 +334,7 @@ export function countFiles(index: IndexDatabase, projectId: string): FileCounts 
     .sql<[string], FileCounts>(
       `SELECT count(*) AS total, count(*) FILTER (WHERE deleted = 0 AND ignored = 0) AS active,
          count(*) FILTER (WHERE deleted = 1) AS deleted, count(*) FILTER (WHERE ignored = 1) AS ignored,
-         count(*) FILTER (WHERE sha256 IS NULL AND kind <> 'folder' OR ${lostClause}) AS notRestorable,
+         count(*) FILTER (WHERE NOT ${keptClause}) AS notRestorable,
          count(*) FILTER (WHERE deleted = 1 AND copy_problem IS NOT NULL) AS withoutCopy,
          count(*) FILTER (WHERE nlink > 1 AND deleted = 0 AND ignored = 0 AND kind = 'file') AS linked
        FROM files WHERE project_id = ?`,

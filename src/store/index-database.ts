@@ -5,6 +5,7 @@ import { sleep } from '../base/waiting.js';
 import { CommitNote } from './index-identity.js';
 import { isIndexSchema } from './schema-check.js';
 import { migrations } from './schema.js';
+import { type DamagedContent, noteDamaged } from './scrub.js';
 
 /** A statement may block this process's event loop for a lock so long (ms), no longer; `write` waits asynchronously. */
 const busyTimeoutMs = 15;
@@ -26,6 +27,11 @@ export class IndexDatabase {
   #log: string | null = null;
   readonly #note: CommitNote;
   readonly #statements = new Map<string, Database.Statement>();
+
+  /** Told where a content could not be read because a page is damaged: that is a result for whoever wanted it, and no error. */
+  onDamage: () => void = () => undefined;
+  /** Contents that somebody could not be given, and that are not noted yet. */
+  readonly #found = new Map<string, DamagedContent>();
 
   /** It was opened with a log beside it, as where somebody else has it open, or ended without closing it. */
   readonly hadLog: boolean;
@@ -113,8 +119,11 @@ export class IndexDatabase {
    * @throws CodekeepError TIMEOUT when the lock cannot be had in 30 s
    */
   async write<T>(work: () => T, signal?: AbortSignal): Promise<T> {
+    // Noted before the work, which may mend some of them, and find others.
+    const found = [...this.#found.values()];
     const transaction = this.db.transaction((): { result: T; number: number | null } => {
       const before = this.#changes();
+      for (const content of found) noteDamaged(this, content, Date.now());
       const result = work();
       return { result, number: this.#changes() === before ? null : this.#count() };
     });
@@ -123,6 +132,7 @@ export class IndexDatabase {
       signal?.throwIfAborted();
       try {
         const { result, number } = transaction.immediate();
+        for (const { sha256 } of found) this.#found.delete(sha256);
         // What is written to a file that somebody removed ends with it, and the copy that is saved of it is not to be called old.
         if (number !== null && this.isInPlace) this.#note.write(number);
         return result;
@@ -138,6 +148,15 @@ export class IndexDatabase {
         await sleep(pauseMs, signal);
       }
     }
+  }
+
+  /** It is noted with the next write, whoever's that is: a read writes nothing. */
+  foundDamaged(content: DamagedContent): void {
+    this.#found.set(content.sha256, content);
+  }
+
+  get hasFoundDamaged(): boolean {
+    return this.#found.size > 0;
   }
 
   /** Rows that this connection has changed. */
@@ -272,8 +291,17 @@ export function damaged(path: string, error: unknown): CodekeepError {
 
 /** @throws CodekeepError INDEX_UNAVAILABLE */
 export function assertNoFolder(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  if (!isFolder(path)) return;
   throw new CodekeepError('INDEX_UNAVAILABLE', `${path} is a folder.`, 'Move it away, then call again.');
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch {
+    // Whoever opens it hears why nobody may look.
+    return false;
+  }
 }
 
 /** Opens a database; what is wrong with its place is said in words. */

@@ -108,11 +108,17 @@ export async function assertSameIndex(indexPath: string): Promise<void> {
     );
 }
 
-/** How many transactions it had that it has no more. */
-export function missingChanges(indexPath: string): number {
+/**
+ * How many transactions it had that it has no more.
+ * @param look what it says of itself; null where it cannot be read
+ */
+export function missingChanges(
+  indexPath: string,
+  look: () => IndexState | null = () => stateOf(indexPath),
+): number {
   // The note first: a transaction may end in between.
   const { identity, commit } = noted(indexPath);
-  const found = stateOf(indexPath);
+  const found = look();
   return found === null || found.commit === null || found.identity !== identity
     ? 0
     : Math.max(commit - found.commit, 0);
@@ -122,8 +128,15 @@ function isEmptied(indexPath: string): boolean {
   return statSync(indexPath, { throwIfNoEntry: false })?.size === 0;
 }
 
-/** What an index says of itself; null where it cannot be read, which is for who opens it to say. */
-function stateOf(indexPath: string): { identity: number; commit: number | null } | null {
+/** What an index says of itself. */
+export interface IndexState {
+  identity: number;
+  /** Null: an older version did not count. */
+  commit: number | null;
+}
+
+/** Null where it cannot be read, which is for who opens it to say. */
+function stateOf(indexPath: string): IndexState | null {
   // SQLite removes the log of an empty file that it opens, however it opens it.
   if (isEmptied(indexPath)) return null;
   try {

@@ -3,7 +3,7 @@ import { messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import { hashesAfter, problemOfContent } from './contents.js';
 import { type IndexDatabase, isCorrupt } from './index-database.js';
-import { type DamagedContent, missingContents, placesOf } from './scrub.js';
+import { type DamagedContent, damagedContents, missingContents, placesOf } from './scrub.js';
 import { tableShapes } from './salvage/shapes.js';
 
 const problemsMax = 100;
@@ -65,6 +65,11 @@ export async function checkContents(
   }
   const problems = damaged.slice(0, problemsMax).map((content) => inWords(index, content));
   return { problems, damaged, checked };
+}
+
+/** Contents that are known to be damaged, in words. */
+export function knownDamage(index: IndexDatabase): string[] {
+  return damagedContents(index, problemsMax).map((content) => inWords(index, content));
 }
 
 function inWords(index: IndexDatabase, { sha256, problem }: DamagedContent): string {

@@ -32,7 +32,7 @@ export function replaceUnprotected(
     index.sql('DELETE FROM unprotected WHERE project_id = ? AND path = ?').run(projectId, path);
 }
 
-/** Also files that are tracked without content; in the order of paths, behind `after`. */
+/** Also files that are tracked without content, or whose content is damaged; in the order of paths, behind `after`. */
 export function unprotectedAfter(
   index: IndexDatabase,
   projectId: string,
@@ -45,6 +45,9 @@ export function unprotectedAfter(
        UNION ALL
        SELECT path, coalesce(skip_reason, 'its content was never stored') FROM files
        WHERE project_id = @projectId AND path > @after AND sha256 IS NULL AND deleted = 0
+       UNION ALL
+       SELECT path, problem FROM files JOIN damaged_contents USING (sha256)
+       WHERE project_id = @projectId AND path > @after
        ORDER BY path LIMIT @limit`,
     )
     .all({ projectId, after, limit });

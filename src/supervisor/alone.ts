@@ -6,7 +6,7 @@ import type { ProgressListener, Work } from '../base/progress.js';
 import { unlessAborted } from '../base/waiting.js';
 import type { WorkersStopped } from '../contract/database.js';
 import { type WorkerType, workerType } from '../contract/fields.js';
-import { repairInProgress } from './hold.js';
+import { cutOffByEnd, repairInProgress } from './hold.js';
 import type { StopOutcome } from './lifecycle/stop-worker.js';
 import type { ResumedWorkers, RunFrame } from './repair-results.js';
 import { type RepairProgress, RepairTrack } from './repair-track.js';
@@ -107,6 +107,8 @@ export class Alone {
       await onEnd?.().catch(() => undefined);
       // Also after a failure: the workers that ran before run again.
       await this.#resume(resumable);
+      // What its process ended with says less than why it had to.
+      if (this.#supervisor.hold.isEnding) throw cutOffByEnd();
       throw error;
     }
   }

@@ -69,6 +69,15 @@ function ending(): CodekeepError {
   return new CodekeepError('CANCELLED', 'The daemon is stopping.', 'Start it again, then call again.');
 }
 
+/** For who asked for what is under way. */
+export function cutOffByEnd(): CodekeepError {
+  return new CodekeepError(
+    'CANCELLED',
+    'The daemon is stopping.',
+    'Start it again: it finishes what was begun. Then call again for what is left.',
+  );
+}
+
 export function repairInProgress(): CodekeepError {
   return new CodekeepError(
     'REPAIR_IN_PROGRESS',

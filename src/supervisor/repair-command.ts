@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { AskedRepair } from '../base/asked-repair.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import type { RebuildRequest, RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
@@ -29,9 +30,11 @@ export class RepairCommand {
   readonly #supervisor: Supervisor;
   readonly alone: Alone;
   readonly #plans = new KeptPlans();
+  readonly #asked: AskedRepair;
 
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
+    this.#asked = new AskedRepair(supervisor.stateDir);
     this.alone = new Alone(supervisor, events);
   }
 
@@ -62,7 +65,7 @@ export class RepairCommand {
         await this.#prepare(scope, work);
       }
       work.signal.throwIfAborted();
-      return await this.#realRun(scope, params.resume_workers, work, 'command', { replacement, rebuilt });
+      return await this.#askedRun(scope, params.resume_workers, work, { replacement, rebuilt });
     });
   }
 
@@ -151,7 +154,34 @@ export class RepairCommand {
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
   async recover(): Promise<void> {
     const work: Work = { signal: new AbortController().signal, progress: () => undefined };
-    await this.#realRun({ deleted_since: null, force: false }, false, work, 'recovery');
+    if (this.#supervisor.unfinishedRepairs > 0) {
+      this.#supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
+      await this.#realRun({ deleted_since: null, force: false }, false, work, 'recovery');
+    }
+    const asked = this.#asked.read();
+    if (asked === null) return;
+    this.#supervisor.log(
+      'warn',
+      'a repair was cut off before it had a plan; it is done before the workers start',
+    );
+    try {
+      const result = await this.#askedRun(asked, false, work);
+      if ('message' in result) this.#supervisor.log('info', `the repair that was cut off: ${result.message}`);
+    } catch (error) {
+      if (this.#supervisor.hold.isEnding) throw error;
+      this.#supervisor.log('error', `the repair that was cut off was not done: ${messageOf(error)}`);
+    }
+  }
+
+  /** One that the end of the daemon cuts off stays noted, until its plan is in the journal. */
+  async #askedRun(scope: RepairScope, resumes: boolean, work: Work, before?: Before): Promise<RepairResult> {
+    try {
+      // Where the disk is full, the backup says so.
+      await this.#asked.note(scope).catch((error: unknown) => this.#supervisor.log('warn', messageOf(error)));
+      return await this.#realRun(scope, resumes, work, 'command', before);
+    } finally {
+      if (!this.#supervisor.hold.isEnding) await this.#asked.forget();
+    }
   }
 
   async #dryRun(scope: RepairScope, work: Work): Promise<RepairResult> {
@@ -177,9 +207,11 @@ export class RepairCommand {
     resumes: boolean,
     work: Work,
     origin: 'command' | 'recovery',
-    before: { replacement: Replacement; rebuilt: Rebuilt | null } | null = null,
+    { replacement, rebuilt: earlier }: Before = {
+      replacement: new Replacement(this.#supervisor),
+      rebuilt: null,
+    },
   ): Promise<RepairResult> {
-    const replacement = before?.replacement ?? new Replacement(this.#supervisor);
     const onEnd = async (): Promise<void> => void (await replacement.end(work));
     return await this.alone.run(
       {
@@ -191,13 +223,27 @@ export class RepairCommand {
       work,
       async (track, following, onDeath) => {
         const params = { ...scope, run_id: track.now.run_id, origin, is_cancelled: false };
-        const once = async (on_damage: 'stop' | 'go_on'): Promise<RepairReport> => {
+        const once = async (on_damage: 'stop' | 'go_on', isAgain = false): Promise<RepairReport> => {
           const task = { method: 'repair_database', params: { ...params, on_damage } } as const;
-          return await this.#supervisor.tasks.run('repair', task, following, onDeath);
+          let hasDied = false;
+          try {
+            return await this.#supervisor.tasks.run('repair', task, following, () => {
+              hasDied = true;
+            });
+          } catch (error) {
+            const isGone = hasDied || (error instanceof CodekeepError && error.code === 'WORKER_START_ERROR');
+            // What it had in the journal another one finishes; what it had not is begun anew.
+            const isPlanned = this.#asked.read() === null;
+            if (isGone && !isPlanned && !isAgain && !following.signal.aborted) {
+              this.#supervisor.log('warn', `${messageOf(error)} It had no plan yet, and is begun anew.`);
+              return await once(on_damage, true);
+            }
+            if (hasDied) onDeath();
+            throw error;
+          }
         };
         const report = await once('stop').catch(ifDamaged);
-        if (report !== null && report.damage.length === 0)
-          return { ...report, rebuilt: before?.rebuilt ?? null };
+        if (report !== null && report.damage.length === 0) return { ...report, rebuilt: earlier };
         const rebuilt = await replacement.run(rebuildTask(false), following);
         return { ...(await once('go_on')), rebuilt };
       },
@@ -277,6 +323,12 @@ export class RepairCommand {
       );
     return this.#plans.scopeOf(plan_id);
   }
+}
+
+/** What was done before it on a damaged index. */
+interface Before {
+  replacement: Replacement;
+  rebuilt: Rebuilt | null;
 }
 
 function ifDamaged(error: unknown): null {

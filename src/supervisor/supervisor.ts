@@ -269,6 +269,8 @@ export class Supervisor {
     try {
       return await ask();
     } catch (error) {
+      // What the process ended with says less than why it had to.
+      this.hold.assertNotEnding();
       const code = error instanceof CodekeepError ? error.code : null;
       if (code === 'PROJECT_NOT_FOUND' && !wasStarted) {
         // The projects that are named at the start were still to be added.

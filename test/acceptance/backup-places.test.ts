@@ -118,3 +118,12 @@ test('another program’s database is not put in the place of the index, and pus
   await again.call('rebuild_database');
   assert.deepEqual(await again.paths(project_id), ['a.py']);
 });
+
+test('a place that takes no files is named as one, and is no defect', async (t) => {
+  const { daemon } = await indexed(t);
+  const { code, message } = await daemon.refusal('backup_database', { path: '/proc/copy.db' });
+  assert.deepEqual(
+    [code, message.startsWith('/proc/copy.db cannot be written: ')],
+    ['INDEX_UNAVAILABLE', true],
+  );
+});

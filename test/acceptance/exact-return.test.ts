@@ -49,6 +49,8 @@ function makeProject(root: string): void {
   const at = new Date('2001-02-03T04:05:06.789Z');
   for (const path of [...Object.keys(files), 'dangling', 'to-folder', 'absolute', 'empty/inner'])
     lutimesSync(join(root, path), at, at);
+  const before1970 = new Date('1969-12-31T23:59:55.123Z');
+  for (const path of ['sticky/t.sh', 'dangling']) lutimesSync(join(root, path), before1970, before1970);
 }
 
 /** Everything that is to come back; a folder's own time follows from what is made in it. */
@@ -126,8 +128,7 @@ test('what a watcher saw deleted comes back the same by restore_deleted_files', 
 test('extended attributes come back', async (t) => {
   const { daemon, root } = await started(t);
   const path = join(root, 'secret/s.py');
-  const python = `import { waitFor } from '../harness/waiting.js';
-import os, sys; os.setxattr(sys.argv[1], 'user.note', b'\\x00binary')`;
+  const python = "import os, sys; os.setxattr(sys.argv[1], 'user.note', b'\\x00binary')";
   if (spawnSync('python3', ['-c', python, path]).status !== 0)
     return t.skip('extended attributes cannot be set here (python3, file system)');
   const { project_id } = await daemon.addProject(root);

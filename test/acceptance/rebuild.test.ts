@@ -384,6 +384,105 @@ test('the whole log of another index does not take the place of the index', asyn
   await assertWhole(daemon, state);
 });
 
+test('what another index’s log has does not come to an index whose own changes were all in its log', async (t) => {
+  const other = await kept(t, { count: 30 });
+  const young = await other.sandbox.startDaemon({
+    stateDir: other.sandbox.path('young'),
+    config: { autostart: [] },
+  });
+  young.mayLogErrors = true;
+  await young.addProject(other.root);
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'lost.py': 'l = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  await daemon.addProject(root);
+  await daemon.stop('SIGKILL');
+  const { stateDir } = daemon;
+  assert.equal(statSync(join(stateDir, 'index.db')).size, pageBytes);
+  copyFileSync(join(young.stateDir, 'index.db-wal'), join(stateDir, 'index.db-wal'));
+  unlinkSync(join(root, 'lost.py'));
+  const again = await sandbox.startDaemon({ config: { autostart: [] } });
+  again.mayLogErrors = true;
+  const { status, stdout } = await codekeep(sandbox, 'repair', '--socket', again.socket);
+  assert.equal(status, 4, stdout);
+  assert.match(stdout, /cannot be named/u);
+  assert.deepEqual((await again.call('list_projects')).projects, []);
+});
+
+/** Where the tables and indexes begin: in a small index nearly all of its structure. */
+function rootPages(indexPath: string): number[] {
+  const db = new Database(indexPath, { readonly: true });
+  try {
+    return db
+      .prepare('SELECT rootpage FROM sqlite_schema WHERE rootpage > 1 ORDER BY rootpage')
+      .pluck()
+      .all() as number[];
+  } finally {
+    db.close();
+  }
+}
+
+const cuts: Record<string, (state: Kept) => void> = {
+  'cut off after two pages': ({ indexPath }) => truncateSync(indexPath, 2 * pageBytes),
+  'cut off after its first page': ({ indexPath }) => truncateSync(indexPath, pageBytes),
+  'zero behind its first five pages': ({ indexPath }) => {
+    const { size } = statSync(indexPath);
+    truncateSync(indexPath, 5 * pageBytes);
+    truncateSync(indexPath, size);
+  },
+};
+
+for (const [how, cut] of Object.entries(cuts))
+  for (const hasBackup of [false, true])
+    test(`of an index that is ${how}, ${hasBackup ? 'with a backup' : 'without one'}, it is said that what is lost cannot be named`, async (t) => {
+      const state = await kept(t, { hasBackup });
+      if (hasBackup) {
+        const daemon = await started(state);
+        writeFileSync(join(state.root, 'late.py'), 'late = 1\n');
+        await daemon.call('update_indexes', { project_id: state.projectId });
+        await daemon.stop();
+        unlinkSync(join(state.root, 'late.py'));
+      }
+      unlinkSync(join(state.root, 'src/file-20.py'));
+      cut(state);
+      const daemon = await started(state);
+      const { status, stdout } = await codekeep(state.sandbox, 'rebuild', '--socket', daemon.socket);
+      assert.equal(status, 4, stdout);
+      assert.match(stdout, /cannot be named/u);
+    });
+
+test('files of which nothing says in which folder they were are kept, and have it again by move', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const names = Array.from({ length: 120 }, (_, number) => `src/file-${number}.py`);
+  const root = await sandbox.project(
+    Object.fromEntries(names.map((name, number) => [name, fileText(number)])),
+  );
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(root);
+  await daemon.stop();
+  const indexPath = join(daemon.stateDir, 'index.db');
+  // The rows of the files are further behind, in pages that nothing leads to then.
+  for (const page of rootPages(indexPath)) overwrite(indexPath, page, Buffer.alloc(pageBytes));
+  unlinkSync(join(root, 'src/file-7.py'));
+  const again = await sandbox.startDaemon({ config: { autostart: [] } });
+  again.mayLogErrors = true;
+  const rebuilt = await again.call('rebuild_database');
+  assert.ok('lost' in rebuilt);
+  const homeless = rebuilt.lost.find((loss) => loss.project_id === project_id);
+  assert.match(homeless?.reason ?? '', /nothing says in which folder it was: its \d+ files are kept/u);
+  const { message, hint } = await again.refusal('add_project', { root_dir: root });
+  assert.match(`${message} ${hint}`, /codekeep move/u);
+  await again.call('move_project', { project_id, new_root_dir: root });
+  const { files_restored_from_cst } = await again.repair({ project_id });
+  assert.deepEqual(
+    files_restored_from_cst.map(({ path }) => path),
+    ['src/file-7.py'],
+  );
+  assert.equal(readFileSync(join(root, 'src/file-7.py'), 'utf8'), fileText(7));
+});
+
 const losses: Record<string, (log: string) => void> = {
   gone: unlinkSync,
   emptied: (log) => truncateSync(log, 0),

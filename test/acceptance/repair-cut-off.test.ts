@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addLostRows, type Daemon, moveIntoVersions } from '../harness/daemon.js';
@@ -47,6 +47,57 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     assert.deepEqual([again.totals['ok'], again.errors], [original.size, []]);
   });
 }
+
+for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+  test(`a repair that ${signal} of the supervisor cut off before it had a plan is done by the next start`, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project(manyFiles(20));
+    const original = filesOf(root);
+    const config = { autostart: ['vectorization'], worker_stop_timeout: 1 };
+    const daemon = await sandbox.startDaemon({ config });
+    const project = await daemon.addProject(root);
+    rmSync(join(root, 'folder0'), { recursive: true });
+    // One that does not hear makes the first step of the repair last.
+    process.kill((await daemon.workerPid('vectorization')) ?? assert.fail('no worker'), 'SIGSTOP');
+    const failure = daemon.failure('repair_database', { root_dir: root }).catch(() => null);
+    await waitFor('the repair stops the workers', async () => (await daemon.call('health')).repair !== null);
+    process.kill(daemon.pid, signal);
+    const error = await failure;
+    if (signal === 'SIGTERM') assert.match(error?.hint ?? '', /it finishes what was begun/u);
+    await daemon.stop(signal);
+    const next = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
+    await waitFor('the watcher runs', async () => {
+      const { workers } = await next.call('health');
+      return workers['file_watcher'] === 'ready';
+    });
+    assert.deepEqual(filesOf(root, ['data']), original, 'every file is back');
+    await next.call('wait_until_fresh', { root_dir: root });
+    assert.deepEqual(await next.paths(project.project_id, true), [], 'and none counts as deleted');
+    assert.equal(existsSync(join(next.stateDir, 'repair.json')), false);
+    const { runs } = await next.call('list_repairs', { root_dir: root });
+    assert.deepEqual(
+      runs.map(({ origin, state }) => [origin, state]),
+      [['command', 'done']],
+    );
+  });
+}
+
+test('a repair whose process is killed before it has a plan is begun anew', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(20));
+  const original = filesOf(root);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  await daemon.addProject(root);
+  rmSync(join(root, 'folder0'), { recursive: true });
+  const repairing = daemon.repair({ root_dir: root });
+  const task = await waitFor('its process', () =>
+    childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('repair')),
+  );
+  process.kill(task.pid, 'SIGKILL');
+  assert.deepEqual((await repairing).errors, []);
+  assert.deepEqual(filesOf(root, ['data']), original);
+});
 
 test('a file that a killed repair had placed in versions only is placed in the project by the next one', async (t) => {
   const sandbox = await Sandbox.create(t);

@@ -156,3 +156,21 @@ test('what was deleted after a backup was made is still known after it was resto
   assert.equal(readFileSync(join(root, 'edited.py'), 'utf8'), 'e = 2\n');
   assert.equal(readFileSync(join(root, 'new.py'), 'utf8'), 'n = 1\n');
 });
+
+test('a large file that was deleted after the backup can be had again after it, and is said to be', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'big.bin': 'b'.repeat(5_000) });
+  const daemon = await sandbox.startDaemon({ config: { max_file_bytes: 1_000 } });
+  const { project_id } = await daemon.addProject(root);
+  const { path } = await daemon.call('backup_database');
+  await daemon.call('delete_file', { project_id, path: 'big.bin' });
+  await daemon.call('restore_backup', { path });
+  const { files } = await daemon.call('list_deleted_files', { project_id });
+  assert.deepEqual(
+    files.map((file) => [file.path, file.restorable]),
+    [['big.bin', true]],
+  );
+  assert.equal((await daemon.call('get_project_status', { project_id })).files.not_restorable, 0);
+  await daemon.call('restore_deleted_files', { project_id, paths: ['big.bin'] });
+  assert.equal(readFileSync(join(root, 'big.bin'), 'utf8'), 'b'.repeat(5_000));
+});

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { codekeep } from '../harness/command.js';
 import { addLostRows } from '../harness/daemon.js';
+import { childrenOf } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { filesOf } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
@@ -104,4 +106,20 @@ test('a stop ends a start that is not complete', async (t) => {
   const daemon = await sandbox.startDaemon();
   daemon.call('repair_database', {}).catch(() => undefined);
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+});
+
+test('a second supervisor is refused, and touches no worker of the first, also where somebody removed its lock', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon();
+  const before = childrenOf(daemon.pid).map(({ pid }) => pid);
+  unlinkSync(join(daemon.stateDir, 'lock.db'));
+  const socket = sandbox.path('other.sock');
+  const second = await codekeep(sandbox, 'serve', '--state-dir', daemon.stateDir, '--socket', socket);
+  assert.equal(second.status, 3);
+  assert.match(second.stderr, new RegExp(`used by another codekeep supervisor \\(pid ${daemon.pid}\\)`, 'u'));
+  assert.deepEqual(
+    childrenOf(daemon.pid).map(({ pid }) => pid),
+    before,
+  );
+  assert.equal((await daemon.call('health')).status, 'ok');
 });

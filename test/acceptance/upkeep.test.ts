@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import Database from 'better-sqlite3';
 import { codekeep } from '../harness/command.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';
@@ -82,3 +93,42 @@ test('a backup into a folder that is not there is refused in words', async (t) =
     assert.deepEqual([code, message.includes('there is no folder /')], ['INVALID_PARAMS', true], message);
   }
 });
+
+/** Overwrites the root page of a table, while nobody has the index open. */
+function destroy(stateDir: string, table: string): void {
+  const path = join(stateDir, 'index.db');
+  const db = new Database(path);
+  const page = db.prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?').pluck().get(table) as number;
+  const size = Number(db.pragma('page_size', { simple: true }));
+  db.close();
+  const file = openSync(path, 'r+');
+  writeSync(file, Buffer.alloc(size), 0, size, (page - 1) * size);
+  closeSync(file);
+}
+
+for (const asked of [true, false]) {
+  const who = asked ? 'whoever meets it first' : 'the check after the start';
+  test(`damage that came while the daemon was down is said in health: found by ${who}`, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const config = { autostart: [], check_interval: asked ? 0 : 86_400 };
+    const daemon = await sandbox.startDaemon({ config });
+    const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+    const { project_id } = await daemon.addProject(root);
+    daemon.mayLogErrors = true;
+    unlinkSync(join(root, 'a.py'));
+    await daemon.stop();
+    destroy(daemon.stateDir, 'contents');
+    const next = await sandbox.startDaemon({ config });
+    next.mayLogErrors = true;
+    if (asked) await next.refusal('get_file', { project_id, path: 'a.py' });
+    await waitFor(
+      'health says so',
+      async () => {
+        const { problems } = await next.call('health');
+        return problems.some(({ reason }) => reason.includes('the index is damaged'));
+      },
+      30_000,
+    );
+    if (!asked) assert.equal((await next.call('get_database_status')).integrity, 'damaged');
+  });
+}

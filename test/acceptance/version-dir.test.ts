@@ -184,13 +184,26 @@ test('a row whose place in versions is taken is one conflict, in a dry run as in
 test('a folder in which nothing can be made costs the row, and not the repair', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
+  // Its own folder is all that it has room for.
+  const version_dir = sandbox.path('versions');
+  if (!sandbox.mount(version_dir, '-t', 'tmpfs', '-o', 'nr_inodes=1', 'tmpfs'))
+    return t.skip('no tmpfs can be mounted here');
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   await daemon.addProject(root);
   unlinkSync(join(root, 'a.py'));
-  const report = await daemon.repair({ root_dir: root, version_dir: '/proc/codekeep-versions' });
+  const report = await daemon.repair({ root_dir: root, version_dir });
   assert.equal(report.errors.length + report.conflicts.length, 1, report.message);
   await daemon.repair({ root_dir: root });
   assert.ok(existsSync(join(root, 'a.py')));
+  return undefined;
+});
+
+test('a folder of a file system that holds no files is refused', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root_dir = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { code, message } = await daemon.refusal('add_project', { root_dir, version_dir: '/proc/versions' });
+  assert.deepEqual([code, /can hold no files/u.test(message)], ['INVALID_PARAMS', true]);
 });
 
 test("a folder among codekeep's own files is refused", async (t) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -52,7 +53,7 @@ const wrong: Record<string, unknown> = {
   check_interval: 'daily',
   scrub_period: -1,
   log_level: 'loud',
-  max_message_bytes: null,
+  max_message_bytes: 1,
   no_such_key: 1,
 };
 
@@ -82,6 +83,12 @@ test('what is no JSON, no object or no file is refused', (t) => {
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, 'config.json'));
   assert.throws(() => readConfig(join(folder, 'config.json')), { code: 'INVALID_PARAMS' });
+  // It would never be read to its end.
+  execFileSync('mkfifo', [join(folder, 'fifo')]);
+  assert.throws(() => readConfig(join(folder, 'fifo'), true), {
+    code: 'INVALID_PARAMS',
+    message: /no file/u,
+  });
   writeFileSync(join(folder, 'ok.json'), '{"log_level":"warn"}');
   assert.equal(readConfig(join(folder, 'ok.json')).log_level, 'warn');
 });

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codekeep } from '../harness/command.js';
-import { manyFiles, Sandbox } from '../harness/sandbox.js';
+import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
+import { waitFor, within } from '../harness/waiting.js';
 
 test('a report says what was mended, what not, why, and what to do', async (t) => {
   const sandbox = await Sandbox.create(t);
@@ -77,4 +79,25 @@ test('a report overwrites nothing, and is no file where there was no repair', as
   );
   assert.equal(status, 1);
   assert.equal(existsSync(none), false);
+});
+
+test('a command that is killed leaves no empty report', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(20));
+  const daemon = await sandbox.startDaemon({
+    config: { autostart: ['vectorization'], worker_stop_timeout: 2 },
+  });
+  daemon.mayLogErrors = true;
+  await daemon.addProject(root);
+  // One that does not hear makes the repair last.
+  process.kill((await daemon.workerPid('vectorization')) ?? assert.fail('no worker'), 'SIGSTOP');
+  const report = sandbox.path('report.md');
+  const words = [program, 'repair', '--report', report, '--socket', daemon.socket];
+  const command = sandbox.spawn(process.execPath, words);
+  const exited = once(command, 'exit');
+  await waitFor('the repair runs', async () => (await daemon.call('health')).repair !== null);
+  command.kill('SIGTERM');
+  await within('it is gone', exited);
+  assert.equal(existsSync(report), false);
+  await waitFor('the repair is over', async () => (await daemon.call('health')).repair === null, 20_000);
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { codekeep } from '../harness/command.js';
@@ -70,6 +71,21 @@ suite('codekeep serve', () => {
     assert.deepEqual(await daemon.stop('SIGHUP'), { code: 0, signal: null });
     assert.deepEqual(processes.filter(isAlive), []);
   });
+
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    test(`${signal} in the middle of the start stops it in order, and no socket is left`, async (t) => {
+      const sandbox = await Sandbox.create(t);
+      const state = sandbox.path('state');
+      const starting = sandbox.spawn(process.execPath, [program, 'serve', '--state-dir', state]);
+      const exited = once(starting, 'exit');
+      await waitFor('it holds the state directory', () => existsSync(join(state, 'lock.db')));
+      starting.kill(signal);
+      assert.deepEqual(await within('it ends', exited, 20_000), [0, null]);
+      assert.deepEqual(
+        readdirSync(state).filter((name) => name.endsWith('.sock')),
+        [],
+      );
+    });
 
   test('a terminal that is closed stops it in order', async (t) => {
     const sandbox = await Sandbox.create(t);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { holdStateLock } from '#src/store/lock.js';
 import { migrations } from '#src/store/schema.js';
-import { startScript, temporaryFolder } from '../harness/folder.js';
+import { asNobody, startScript, temporaryFolder } from '../harness/folder.js';
 import { addFile, addProject, countRows, openIndex } from './index-fixture.js';
 
 const versionOf = (index: IndexDatabase): unknown => index.db.pragma('user_version', { simple: true });
@@ -142,4 +142,15 @@ test('a state directory has one holder; SIGKILL of it frees the lock', async (t)
   assert.throws(() => holdStateLock(path), { code: 'INDEX_UNAVAILABLE' });
   lock.release();
   holdStateLock(path).release();
+});
+
+test('a state directory of another user is refused in words', async (t) => {
+  const folder = temporaryFolder(t);
+  mkdirSync(join(folder, 'state'), { mode: 0o700 });
+  await asNobody(() => {
+    assert.throws(() => holdStateLock(join(folder, 'state', 'lock.db')), {
+      code: 'INDEX_UNAVAILABLE',
+      message: /or not this user's/u,
+    });
+  });
 });

@@ -16,6 +16,7 @@ import { noteDamaged, placesOfMissing } from '../../store/scrub.js';
 import { AttachedBackup } from '../../store/salvage/attached-backup.js';
 import type { ProjectTrace, Salvaged } from '../../store/salvage/salvage.js';
 import { adoptVersions } from '../adopt-versions.js';
+import { unknownFolder } from '../move-project.js';
 import { rootMarkOf } from '../project-root.js';
 import { defaultVersionDir, notedProjects } from '../version-dir.js';
 import { contentHashAt, VersionStore } from '../version-store.js';
@@ -53,15 +54,20 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   const { unreadable, named, namedContents } = salvaged;
   const isIncomplete = Object.keys(unreadable).length + named.length + namedContents.length > 0;
   const { used, earlier } = fromBackups(options, salvaged, isIncomplete);
-  await index.write(() => {
+  const homeless = await index.write(() => {
     for (const trace of salvaged.traces) addTraced(index, trace, stateDir, now());
+    for (const { id, rootDir } of notedProjects(defaultVersionDir(stateDir)))
+      addTraced(index, { id, rootDir, versionDir: null }, stateDir, now());
     if (isIncomplete && listProjects(index).length === 0) addNoted(options);
+    const without = mayLackProjects(salvaged) ? addHomeless(options) : [];
     forgetForeign(index);
+    return without;
   });
   await fromDisk(options);
   if (isIncomplete) await fromVersions(options);
   await index.write(() => noteLost(index, now()));
   return [
+    ...homeless,
     ...lostContents(index),
     ...lostRows(index, salvaged),
     ...lostEarlier(index, salvaged),
@@ -89,6 +95,27 @@ function addNoted({ index, stateDir, now }: FillOptions): void {
   }
 }
 
+function mayLackProjects({ unreadable, traces }: Salvaged): boolean {
+  return 'projects' in unreadable || '' in unreadable || traces.length > 0;
+}
+
+/** Files of which nothing says in which folder they were are kept for who knows it: `move` gives it to them. */
+function addHomeless({ index, stateDir, now }: FillOptions): Loss[] {
+  const homeless = index
+    .sql<[], { id: string; count: number }>(
+      `SELECT project_id AS id, count(*) AS count FROM files
+       WHERE project_id NOT IN (SELECT id FROM projects) GROUP BY project_id`,
+    )
+    .all();
+  return homeless.map(({ id, count }) => {
+    const rootDir = unknownFolder(stateDir, id);
+    const versionDir = defaultVersionDir(stateDir);
+    insertProject(index, { id, rootDir, versionDir, name: id, ...markNow(rootDir) }, now());
+    const reason = `the row of its project was in a damaged page, and nothing says in which folder it was: its ${count} files are kept, "codekeep move ${rootDir} DIR" gives them their folder`;
+    return { projectId: id, rootDir, path: '', reason };
+  });
+}
+
 interface FromBackups {
   /** The backup of which rows were added; null: of none. */
   used: string | null;
@@ -98,16 +125,17 @@ interface FromBackups {
 
 function fromBackups(
   { index, saved, backups, log, now }: FillOptions,
-  { unreadable, traces, namedContents }: Salvaged,
+  salvaged: Salvaged,
   isIncomplete: boolean,
 ): FromBackups {
+  const { namedContents } = salvaged;
   const from: FromBackups = { used: null, earlier: [] };
-  const mayLackProjects = 'projects' in unreadable || '' in unreadable || traces.length > 0;
+  const withProjects = mayLackProjects(salvaged);
   for (const path of saved === null ? backups : [saved, ...backups]) {
     const needsRows = isIncomplete && from.used === null;
     if (!needsRows && absent(index, namedContents).length === 0) break;
     const take = (backup: AttachedBackup): true => {
-      const added = needsRows ? backup.addRows(mayLackProjects) : [];
+      const added = needsRows ? backup.addRows(withProjects) : [];
       if (path !== saved) from.earlier.push(...added.map((file) => ({ ...file, backup: basename(path) })));
       for (const hash of absent(index, namedContents)) backup.addContent(hash, now());
       return true;
@@ -133,7 +161,8 @@ function noteLost(index: IndexDatabase, now: number): void {
 function addTraced(index: IndexDatabase, trace: ProjectTrace, stateDir: string, now: number): void {
   const { id, rootDir } = trace;
   const hasFiles = index.sql('SELECT 1 FROM files WHERE project_id = ?').get(id) !== undefined;
-  if (!hasFiles || projectById(index, id) !== undefined) return;
+  const isTaken = listProjects(index).some((project) => project.rootDir === rootDir);
+  if (!hasFiles || isTaken || projectById(index, id) !== undefined) return;
   const versionDir = trace.versionDir ?? defaultVersionDir(stateDir);
   const name = rootDir.slice(rootDir.lastIndexOf('/') + 1);
   insertProject(index, { id, rootDir, versionDir, name, ...markNow(rootDir) }, now);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmod, lchown, link, lstat, realpath, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
-import { CodekeepError, errnoOf, ignoreErrno, messageOf } from '../../base/errors.js';
+import { CodekeepError, errnoOf, ignoreErrno, messageOf, systemErrorText } from '../../base/errors.js';
 import { assertSocketPathFits } from '../../base/locations.js';
 import { makeFolders } from '../../base/make-folders.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
@@ -44,8 +44,11 @@ export async function listenAt(
   try {
     assertOnlyOurs(await folder.stat(), dirname(path));
     await clearPath(path);
+    await removeLeftOvers(folder);
     const temporary = folder.at(`.codekeep-${randomBytes(8).toString('hex')}.sock`);
-    await bindPrivately(server, temporary);
+    await bindPrivately(server, temporary).catch((error: unknown) => {
+      throw cannotBind(path, error);
+    });
     try {
       if (group !== null) await shareWith(group, temporary, 0o660);
       await link(temporary, folder.at(basename(path)));
@@ -60,6 +63,27 @@ export async function listenAt(
   } finally {
     await folder.close();
   }
+}
+
+/** How old (ms) a temporary name is that nobody will give its own any more. */
+const leftOverMs = 60_000;
+
+/** What a process left that was killed while it bound its socket. */
+async function removeLeftOvers(folder: PinnedFolder): Promise<void> {
+  for (const name of await folder.list()) {
+    if (!/^\.codekeep-[\da-f]{16}\.sock$/u.test(name)) continue;
+    const stats = await lstat(folder.at(name)).catch(ignoreErrno('ENOENT'));
+    const isOld = stats?.isSocket() === true && Date.now() - stats.mtimeMs > leftOverMs;
+    if (isOld) await unlink(folder.at(name)).catch(ignoreErrno('ENOENT', 'EACCES', 'EPERM'));
+  }
+}
+
+function cannotBind(path: string, error: unknown): unknown {
+  const text = systemErrorText(error);
+  if (text === null) return error;
+  return new CodekeepError('INVALID_PARAMS', `The socket ${path} cannot be made: ${text}.`, folderHint, {
+    path,
+  });
 }
 
 const folderHint = 'The socket needs it: give another path with --socket or CODEKEEP_SOCKET.';

@@ -97,6 +97,11 @@ export class PageOwners {
     return top === schemaRoot ? schemaTable : (this.#roots.get(top) ?? null);
   }
 
+  /** Whether it is known where a table or an index begins, and that page is there. */
+  isPlaced(name: string): boolean {
+    return [...this.#roots].some(([root, placed]) => placed === name && root <= this.pageCount);
+  }
+
   typeOf(number: number): number {
     return this.#types[number] ?? 0;
   }

@@ -6,7 +6,8 @@ import { isProven } from '../contents.js';
 import { schemaMismatch } from '../index-database.js';
 import { migrations } from '../schema.js';
 import { missingChanges, notedIdentity } from '../index-identity.js';
-import { databaseHeader, pageType, type Value } from './format.js';
+import { pageType, type Value } from './format.js';
+import { isLogForeign, isOther, stateIn } from './foreign.js';
 import { PageFile, type StoredRecord } from './page-file.js';
 import { PageOwners, schemaTable } from './page-owners.js';
 import { fits, type TableShape, tableShapes } from './shapes.js';
@@ -26,7 +27,7 @@ export interface Salvaged {
   /** Contents that an index of the database names, and that are not there. */
   namedContents: string[];
   traces: ProjectTrace[];
-  /** There may have been files that neither a row nor the index of paths names any more. */
+  /** There may have been files or contents that neither a row nor an index names any more. */
   isBlind: boolean;
   /** Transactions that were in its log, and that nothing has any more. */
   missingChanges: number;
@@ -53,14 +54,19 @@ export async function salvage(indexPath: string, target: string, work: Work): Pr
   const slicer = new Slicer(work.signal);
   const noted = notedIdentity(indexPath);
   const isForeign = isLogForeign(indexPath, noted);
-  const missing = missingChanges(indexPath);
   const file = new PageFile(indexPath, !isForeign);
   try {
     const owners = await PageOwners.of(file, slicer);
     const { version, isOurs } = schemaOf(owners, indexPath);
+    // SQLite itself would read it with the log of the other one.
+    const missing = isForeign
+      ? missingChanges(indexPath, () => stateIn(file, owners))
+      : missingChanges(indexPath);
     const rescue = new Rescue(target, version);
     try {
-      if (!isOurs || isForeign || isOther(file, noted) || missing > 0) rescue.noteForeign();
+      const other = isOther(file, noted);
+      if (other === true || (isForeign && other === null)) rescue.noteForeign();
+      if (!isOurs || isForeign || other === null || missing > 0) rescue.noteChanged();
       await rescue.takeAll(file, owners, slicer, work.progress);
       if (rescue.isIncomplete) await rescue.takeContents(file, owners, slicer);
       if (rescue.isIncomplete && file.hasLog) await takeWithoutLog(rescue, indexPath, slicer);
@@ -71,30 +77,6 @@ export async function salvage(indexPath: string, target: string, work: Work): Pr
   } finally {
     file.close();
   }
-}
-
-function identityOf(file: PageFile): number {
-  const first = file.page(1);
-  return (first === null ? null : databaseHeader(first))?.identity ?? 0;
-}
-
-/** It says of itself that it is another index than the one that was here. */
-function isOther(file: PageFile, noted: number | null): boolean {
-  const identity = identityOf(file);
-  return noted !== null && identity !== noted;
-}
-
-/** With its log the file is another index, and without it the one that was here. */
-function isLogForeign(indexPath: string, noted: number | null): boolean {
-  const [withLog, alone] = [true, false].map((isWithLog) => {
-    const file = new PageFile(indexPath, isWithLog);
-    try {
-      return isOther(file, noted);
-    } finally {
-      file.close();
-    }
-  });
-  return withLog === true && alone === false;
 }
 
 /** A log that is another's hides what the file has. */
@@ -140,9 +122,10 @@ class Rescue {
   readonly #byName: Map<string, TableShape>;
   readonly #inserts = new Map<string, Database.Statement>();
   readonly #unreadable = new Map<string, number>();
-  /** Pages of which nobody knows what they were, and of the index of paths, that cannot be read. */
+  /** Pages of which nobody knows what they were. */
   #unknownPages = 0;
-  #pathPages = 0;
+  /** Pages of an index that cannot be read, by its name. */
+  readonly #unnamed = new Map<string, number>();
   readonly #projectIds = new Map<number | bigint, string>();
   readonly #roots = new Map<number | bigint, string>();
 
@@ -164,8 +147,13 @@ class Rescue {
     this.#db.exec('BEGIN');
   }
 
-  /** What is here is not all that there was. */
+  /** What is here is not what there was: that is somewhere else, and nobody knows what it named. */
   noteForeign(): void {
+    this.#noteUnknown(1);
+  }
+
+  /** What is here is not all that there was. */
+  noteChanged(): void {
     this.#note('', 1);
   }
 
@@ -184,6 +172,8 @@ class Rescue {
     // Nothing at all, another program's database, or a first page that is not what was written.
     if (owners.userVersion === null || !owners.declarations.has('contents')) this.#note('', 1);
     if (file.damaged > 0) this.#noteUnknown(file.damaged);
+    for (const { name } of this.#shapes) if (!owners.isPlaced(name)) this.#note(name, 1);
+    for (const name of [pathsIndex, contentsIndex]) if (!owners.isPlaced(name)) this.#noteUnnamed(name, 1);
     const orphans: StoredRecord[] = [];
     for (let number = 1; number <= file.pageCount; number += 1) {
       progress('salvage', number, file.pageCount);
@@ -265,7 +255,7 @@ class Rescue {
     const isInterior = type === pageType.indexInterior;
     const { records, unreadable } = file.records(number, isInterior ? type : pageType.indexLeaf);
     const isWhole = unreadable === 0 && (isInterior || type === pageType.indexLeaf);
-    if (owner === pathsIndex && (!isWhole || owners.isBrokenInterior(number))) this.#pathPages += 1;
+    if (!isWhole || owners.isBrokenInterior(number)) this.#noteUnnamed(owner, 1);
     for (const record of records) this.#takeEntry(owner, record);
   }
 
@@ -315,17 +305,22 @@ class Rescue {
     this.#unreadable.set(table, (this.#unreadable.get(table) ?? 0) + count);
   }
 
+  #noteUnnamed(name: string, count: number): void {
+    this.#unnamed.set(name, (this.#unnamed.get(name) ?? 0) + count);
+  }
+
   #noteUnknown(count: number): void {
     this.#unknownPages += count;
     this.#note('', count);
   }
 
-  /** A row and its entry in the index of paths are both gone, or nothing is there at all. */
+  /** A row and the entry that names it are both gone, or nothing is there at all. */
   get #isBlind(): boolean {
     const rows = this.#db.prepare('SELECT 1 FROM files UNION SELECT 1 FROM projects').get();
     if (rows === undefined && this.#unreadable.size > 0) return true;
-    const mayLackRows = this.#unknownPages > 0 || this.#unreadable.has('files');
-    return mayLackRows && (this.#unknownPages > 0 || this.#pathPages > 0);
+    const mayLack = (table: string, naming: string): boolean =>
+      this.#unreadable.has(table) && this.#unnamed.has(naming);
+    return this.#unknownPages > 0 || mayLack('files', pathsIndex) || mayLack('contents', contentsIndex);
   }
 
   #named(): Salvaged['named'] {

@@ -5,7 +5,7 @@ import type { FromWorker, LogLevel, WorkerKind, WorkerStart } from '../../base/i
 import { findParentDeath, type Launcher } from './launch.js';
 import { diagnose, lookEveryMs, type Vitals } from './liveness.js';
 import { isAlive } from '../../base/process-identity.js';
-import { endLeftovers, WorkerRecords } from './takeover.js';
+import { assertNoneRuns, endLeftovers, WorkerRecords } from './takeover.js';
 import { WorkerProcess } from './worker-process.js';
 
 export interface FleetOptions {
@@ -31,6 +31,7 @@ export class Fleet {
   #marks = 0;
   #looking: NodeJS.Timeout | undefined;
 
+  /** @throws CodekeepError INDEX_UNAVAILABLE where another supervisor of the state directory is alive */
   constructor(options: FleetOptions) {
     const { stateDir, config, program, log } = options;
     this.#options = options;
@@ -41,6 +42,7 @@ export class Fleet {
       instance: randomUUID(),
     };
     this.#recordPath = join(stateDir, 'workers.json');
+    assertNoneRuns(this.#recordPath);
     this.#records = new WorkerRecords(this.#recordPath, this.#launcher.instance, (problem) =>
       log('supervisor', 'warn', problem),
     );

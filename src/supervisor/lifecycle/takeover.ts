@@ -1,7 +1,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { messageOf } from '../../base/errors.js';
+import { dirname } from 'node:path';
+import { CodekeepError, messageOf } from '../../base/errors.js';
 import { sleep } from '../../base/waiting.js';
-import { isAlive, type ProcessIdentity } from '../../base/process-identity.js';
+import { identify, isAlive, type ProcessIdentity } from '../../base/process-identity.js';
 import { markedWith, signalProcess, withArgument } from './process-table.js';
 
 /** What a supervisor writes down of its workers, for one that comes after it was killed. */
@@ -11,6 +12,8 @@ interface WorkerRecord extends ProcessIdentity {
 
 interface RecordFile {
   instance: string;
+  /** Who wrote it; an older version did not say so. */
+  supervisor?: ProcessIdentity | null;
   workers: WorkerRecord[];
 }
 
@@ -53,6 +56,7 @@ export class WorkerRecords {
   #write(): void {
     const content: RecordFile = {
       instance: this.#instance,
+      supervisor: identify(process.pid),
       workers: [...this.#workers.values()],
     };
     try {
@@ -62,6 +66,23 @@ export class WorkerRecords {
       this.#onProblem(`workers.json cannot be written: ${messageOf(error)}`);
     }
   }
+}
+
+/**
+ * Somebody removed the lock of a supervisor that runs: its workers are not left behind.
+ * @throws CodekeepError INDEX_UNAVAILABLE
+ */
+export function assertNoneRuns(path: string): void {
+  const record = readRecord(path);
+  const { supervisor } = record ?? {};
+  if (record === null || record.workers.length === 0 || supervisor === undefined || supervisor === null)
+    return;
+  if (supervisor.pid === process.pid || !isAlive(supervisor)) return;
+  throw new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `${dirname(path)} is used by another codekeep supervisor (pid ${supervisor.pid}), whose lock somebody has removed.`,
+    'Use the one that runs, stop it first, or give another --state-dir.',
+  );
 }
 
 /**

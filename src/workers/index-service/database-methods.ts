@@ -3,7 +3,7 @@ import { assertBackupPlace, backup } from '../../store/backups.js';
 import { checkFile } from '../../store/check-thread.js';
 import type { Result } from '../../contract/index.js';
 import { actionsOfRun, listRuns, requireRuns, type RunRow, undoOf } from '../../store/journal.js';
-import { countAll, lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
+import { countAll, knownDamage, lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
 import { causeInWords, type IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
 import { countDamaged, replaceDamaged } from '../../store/scrub.js';
@@ -26,12 +26,14 @@ export function databaseMethods(
       const startedAt = performance.now();
       if (index.placeProblem !== null) throw index.placeProblem;
       const { problems, damaged, isSound, contentsChecked } = await checkFile(index.path, deep, call.signal);
-      const ok = problems.length === 0;
       if (isSound) upkeep.noteSound();
       await index.write(() => {
         recordMaintenance(index, 'check', isSound ? 'ok' : 'damaged', Date.now());
         if (deep && isSound) replaceDamaged(index, damaged, Date.now());
       });
+      // What is known of contents has not to be found out again.
+      if (!deep && isSound) problems.push(...knownDamage(index));
+      const ok = problems.length === 0;
       const duration_ms = Math.round(performance.now() - startedAt);
       return { ok, problems, contents_checked: contentsChecked, duration_ms };
     },

@@ -62,6 +62,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
   const parsing = { parser, inHand };
   const context: IndexContext = { index, host };
   const upkeep = new Upkeep(index, host);
+  index.onDamage = () => upkeep.noteDamage();
   const methods: IndexMethods = {
     ...projectMethods(context, parsing),
     ...fileMethods(context, parsing),

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { basename, isAbsolute } from 'node:path';
 import { CodekeepError, errnoOf } from '../../base/errors.js';
+import { isPseudo } from '../../base/mounts.js';
 import { isWithin } from '../../base/paths.js';
 import { shellWord } from '../../base/shell-word.js';
 import type { Result } from '../../contract/index.js';
@@ -159,7 +160,8 @@ function inspectNewProject(
   const mark = rootMarkOf(real);
   if (mark === null) throw badRoot('is not a folder', 'Give the folder, not a file in it.');
   const ours = [realPathOf(stateDir), ...versionDirs(index)];
-  if (real === '/' || ours.some((folder) => isWithin(folder, real)) || new OwnFiles(ours).hold(real))
+  const isOurs = ours.some((folder) => isWithin(folder, real)) || new OwnFiles(ours).hold(real);
+  if (real === '/' || isPseudo(real) || isOurs)
     throw badRoot('cannot be a project', 'Give a folder of your own files.');
   const versions =
     versionDir === undefined

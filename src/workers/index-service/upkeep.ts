@@ -11,6 +11,8 @@ import type { WorkerHost } from '../host.js';
 /** Pauses (ms) between two looks whether something is due; and after a failure, until it is tried again. */
 const lookMs = 2_000;
 const retryMs = 600_000;
+/** The first check comes so long (ms) after the start, which has enough to do: nobody knows what became of the file meanwhile. */
+const firstCheckMs = 10_000;
 
 /** What is done to the index by itself: a backup and a check, each once in its interval. Neither holds anybody up. */
 export class Upkeep {
@@ -20,6 +22,8 @@ export class Upkeep {
   #isKnownDamaged = false;
   /** What the log beside it made of it, nobody knows yet. */
   #isDoubtful: boolean;
+  #isChecked = false;
+  readonly #openedAt = performance.now();
   /** Why the last one failed. */
   readonly #failures = new Map<'backup' | 'check', string>();
 
@@ -71,9 +75,20 @@ export class Upkeep {
     const { signal } = this.#host;
     const { backup_interval, check_interval } = this.#host.start.config;
     for (; !signal.aborted; await sleep(lookMs, signal)) {
+      await this.#noteFound();
       await this.#ifDue('check', check_interval * 1_000, async () => await this.#check());
       await this.#ifDue('backup', backup_interval * 1_000, async () => await this.#backup());
     }
+  }
+
+  /** What reads have met. */
+  async #noteFound(): Promise<void> {
+    if (!this.#index.hasFoundDamaged) return;
+    await this.#index
+      .write(() => undefined)
+      .catch((error: unknown) =>
+        this.#host.log('warn', `damaged contents cannot be noted: ${causeInWords(error)}`),
+      );
   }
 
   async #ifDue(kind: 'backup' | 'check', intervalMs: number, work: () => Promise<void>): Promise<void> {
@@ -96,8 +111,10 @@ export class Upkeep {
     if (performance.now() < (this.#retryAt.get(kind) ?? 0)) return false;
     if (kind === 'check' && this.#isDoubtful) return true;
     const last = lastMaintenance(this.#index, kind)?.at ?? statSync(this.#index.path).birthtimeMs;
+    const isFirst =
+      kind === 'check' && !this.#isChecked && performance.now() - this.#openedAt >= firstCheckMs;
     // Also where the clock was put back.
-    const isDue = Math.abs(Date.now() - last) >= intervalMs;
+    const isDue = isFirst || Math.abs(Date.now() - last) >= intervalMs;
     return isDue && listProjects(this.#index).length > 0;
   }
 
@@ -106,6 +123,7 @@ export class Upkeep {
     const { problems } = await checkFile(index.path, false, this.#host.signal);
     const outcome = problems.length === 0 ? 'ok' : 'damaged';
     this.#isDoubtful = false;
+    this.#isChecked = true;
     if (problems.length === 0) this.noteSound();
     await index.write(() => recordMaintenance(index, 'check', outcome, Date.now()));
     for (const problem of problems) this.#host.log('error', `the index is damaged: ${problem}`);

@@ -1,3 +1,5 @@
+import { dirname } from 'node:path';
+import { AskedRepair } from '../../base/asked-repair.js';
 import { cancelled, CodekeepError, messageOf } from '../../base/errors.js';
 import type { KeptPlan, RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
 import { repairListMax } from '../../contract/database.js';
@@ -83,6 +85,7 @@ export async function repairDatabase(
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
   // Before the backup, which takes its time: cut off then, it is finished, and nobody takes what is missing for a deletion.
   const opened = await openRepair(options, planned);
+  await new AskedRepair(dirname(index.path)).forget();
   const backupPath = hasActions && !options.signal.aborted ? await backUp(options, opened, damage) : null;
   return { backup_path: backupPath, damage, projects: await executeAll(options, opened) };
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { CodekeepError } from '#src/base/errors.js';
+import { replyToFailure } from '#src/rpc/protocol.js';
 import { editDistance, nearestName } from '#src/rpc/server/nearest.js';
 import { checkedReply, exchange, exchangeText, outcome, request, startService } from '../service.js';
 
@@ -210,6 +212,15 @@ test('the errors of the program keep number, code, hint and details', async (t) 
     data: { path: 'a.ts', code: 'FILE_NOT_FOUND', hint: 'Give another path.' },
   });
   assert.deepEqual(defects, []);
+});
+
+test('a param that is far too long is not said back as a whole', () => {
+  const message = (text: string): string =>
+    replyToFailure(1, new CodekeepError('NOT_FOUND', text, 'Give another one.')).error.message;
+  const path = 'x'.repeat(4_096);
+  assert.equal(message(`There is no ${path} here.`), `There is no ${path} here.`);
+  const short = message(`There is no ${'x'.repeat(300_000)} here.`);
+  assert.ok(short.length < 5_010 && short.startsWith('There is no x') && short.endsWith('x here.'));
 });
 
 test('a defect shows nothing of the inside, and is reported', async (t) => {

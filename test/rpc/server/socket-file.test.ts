@@ -11,12 +11,14 @@ import {
   rename,
   symlink,
   unlink,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { CodekeepError } from '#src/base/errors.js';
+import { listenAt, removeSocketFile } from '#src/rpc/server/socket-file.js';
 import type { RpcServer } from '#src/rpc/server/server.js';
 import { waitFor } from '../../harness/waiting.js';
 import {
@@ -249,4 +251,16 @@ test('a listening socket can be handed over by its descriptor; its file stays at
   child.kill('SIGTERM');
   assert.deepEqual(await exited, [0, null]);
   assert.ok((await lstat(path)).isSocket());
+});
+
+test('what was killed while it bound its socket is cleaned up after, what has just been made is not', async (t) => {
+  const folder = await temporaryFolder(t);
+  await chmod(folder, 0o700);
+  const [old, young] = ['a', 'b'].map((digit) => join(folder, `.codekeep-${digit.repeat(16)}.sock`));
+  for (const path of [old, young]) await leaveDeadSocket(path ?? '');
+  const longAgo = new Date(Date.now() - 600_000);
+  await utimes(old ?? '', longAgo, longAgo);
+  const file = await listenAt(createServer().unref(), join(folder, 'test.sock'));
+  t.after(() => removeSocketFile(file));
+  assert.deepEqual((await readdir(folder)).sort(), [basename(young ?? ''), 'test.sock'].sort());
 });

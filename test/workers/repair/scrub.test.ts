@@ -224,3 +224,40 @@ test('a repair mends contents that are known to be damaged, and no backup that h
   assert.equal(readFileSync(join(root, 'lost.py'), 'utf8'), 'lost = 1\n');
   assert.equal((await daemon.call('check_database', { deep: true })).ok, true);
 });
+
+test('what a repair or somebody else meets damaged is not called restorable from then on', async (t) => {
+  const { daemon, root, project_id } = await indexed(t, {
+    'met.py': 'm = 1\n',
+    'lost.py': 'l = 1\n',
+    'gone.py': 'g = 1\n',
+  });
+  const notRestorable = async (): Promise<number> =>
+    (await daemon.call('get_project_status', { project_id })).files.not_restorable;
+  await daemon.call('delete_file', { project_id, path: 'gone.py' });
+  unlinkSync(join(daemon.stateDir, 'versions', project_id, 'gone.py'));
+  for (const path of ['met.py', 'lost.py']) unlinkSync(join(root, path));
+  for (const path of ['met.py', 'lost.py', 'gone.py']) damage(daemon, path);
+  await daemon.refusal('get_file', { project_id, path: 'met.py' });
+  await waitFor('it is noted', async () => (await notRestorable()) === 1);
+  const { unrestorable } = await daemon.repair({ project_id });
+  assert.deepEqual(unrestorable.map(({ path }) => path).sort(), ['gone.py', 'lost.py', 'met.py']);
+  assert.equal(await notRestorable(), 3);
+  const { files } = await daemon.call('list_deleted_files', { project_id });
+  assert.deepEqual(
+    files.map(({ path, restorable }) => [path, restorable]),
+    [['gone.py', false]],
+  );
+  const { entries: unprotected } = await daemon.call('list_unprotected', { project_id });
+  assert.deepEqual(
+    unprotected.map(({ path }) => path),
+    ['gone.py', 'lost.py', 'met.py'],
+  );
+  const { problems } = await daemon.call('health');
+  assert.match(
+    problems.map(({ reason }) => reason).join(),
+    /3 contents of the index are damaged or missing/u,
+  );
+  // A check that looks at no content says what is known of them.
+  const checked = await daemon.call('check_database');
+  assert.deepEqual([checked.ok, checked.problems.length], [false, 3]);
+});
