@@ -252,11 +252,10 @@ test('what a repair or somebody else meets damaged is not called restorable from
     unprotected.map(({ path }) => path),
     ['gone.py', 'lost.py', 'met.py'],
   );
-  const { problems } = await daemon.call('health');
-  assert.match(
-    problems.map(({ reason }) => reason).join(),
-    /3 contents of the index are damaged or missing/u,
-  );
+  await waitFor('health says so', async () => {
+    const { problems } = await daemon.call('health');
+    return problems.some(({ reason }) => /3 contents of the index are damaged or missing/u.test(reason));
+  });
   // A check that looks at no content says what is known of them.
   const checked = await daemon.call('check_database');
   assert.deepEqual([checked.ok, checked.problems.length], [false, 3]);
