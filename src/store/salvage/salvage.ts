@@ -124,8 +124,8 @@ class Rescue {
   readonly #unreadable = new Map<string, number>();
   /** Pages of which nobody knows what they were. */
   #unknownPages = 0;
-  /** Pages of an index that cannot be read, by its name. */
-  readonly #unnamed = new Map<string, number>();
+  /** Indexes that do not name all that they did. */
+  readonly #incomplete = new Set<string>();
   readonly #projectIds = new Map<number | bigint, string>();
   readonly #roots = new Map<number | bigint, string>();
 
@@ -173,7 +173,7 @@ class Rescue {
     if (owners.userVersion === null || !owners.declarations.has('contents')) this.#note('', 1);
     if (file.damaged > 0) this.#noteUnknown(file.damaged);
     for (const { name } of this.#shapes) if (!owners.isPlaced(name)) this.#note(name, 1);
-    for (const name of [pathsIndex, contentsIndex]) if (!owners.isPlaced(name)) this.#noteUnnamed(name, 1);
+    for (const name of [pathsIndex, contentsIndex]) if (!owners.isPlaced(name)) this.#incomplete.add(name);
     const orphans: StoredRecord[] = [];
     for (let number = 1; number <= file.pageCount; number += 1) {
       progress('salvage', number, file.pageCount);
@@ -255,7 +255,7 @@ class Rescue {
     const isInterior = type === pageType.indexInterior;
     const { records, unreadable } = file.records(number, isInterior ? type : pageType.indexLeaf);
     const isWhole = unreadable === 0 && (isInterior || type === pageType.indexLeaf);
-    if (!isWhole || owners.isBrokenInterior(number)) this.#noteUnnamed(owner, 1);
+    if (!isWhole || owners.isBrokenInterior(number)) this.#incomplete.add(owner);
     for (const record of records) this.#takeEntry(owner, record);
   }
 
@@ -305,10 +305,6 @@ class Rescue {
     this.#unreadable.set(table, (this.#unreadable.get(table) ?? 0) + count);
   }
 
-  #noteUnnamed(name: string, count: number): void {
-    this.#unnamed.set(name, (this.#unnamed.get(name) ?? 0) + count);
-  }
-
   #noteUnknown(count: number): void {
     this.#unknownPages += count;
     this.#note('', count);
@@ -319,7 +315,7 @@ class Rescue {
     const rows = this.#db.prepare('SELECT 1 FROM files UNION SELECT 1 FROM projects').get();
     if (rows === undefined && this.#unreadable.size > 0) return true;
     const mayLack = (table: string, naming: string): boolean =>
-      this.#unreadable.has(table) && this.#unnamed.has(naming);
+      this.#unreadable.has(table) && this.#incomplete.has(naming);
     return this.#unknownPages > 0 || mayLack('files', pathsIndex) || mayLack('contents', contentsIndex);
   }
 
