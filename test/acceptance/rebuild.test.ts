@@ -19,6 +19,7 @@ import { test, type TestContext } from 'node:test';
 import Database from 'better-sqlite3';
 import { codekeep } from '../harness/command.js';
 import type { Daemon } from '../harness/daemon.js';
+import { childrenOf } from '../harness/processes.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { waitFor } from '../harness/waiting.js';
 
@@ -60,6 +61,12 @@ async function started({ sandbox, stateDir }: Kept): Promise<Daemon> {
   const daemon = await sandbox.startDaemon({ stateDir, config: { autostart: [] } });
   daemon.mayLogErrors = true;
   return daemon;
+}
+
+/** Nobody has a moment to close the index: a worker that hears of the end of its supervisor first puts its log away. */
+async function crash(daemon: Daemon): Promise<void> {
+  for (const { pid } of childrenOf(daemon.pid)) process.kill(pid, 'SIGKILL');
+  await daemon.stop('SIGKILL');
 }
 
 /** Every file can be had with its bytes: those in the project, and those that are deleted. */
@@ -397,7 +404,7 @@ test('what another index’s log has does not come to an index whose own changes
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   daemon.mayLogErrors = true;
   await daemon.addProject(root);
-  await daemon.stop('SIGKILL');
+  await crash(daemon);
   const { stateDir } = daemon;
   assert.equal(statSync(join(stateDir, 'index.db')).size, pageBytes);
   copyFileSync(join(young.stateDir, 'index.db-wal'), join(stateDir, 'index.db-wal'));
@@ -499,7 +506,7 @@ for (const [how, lose] of Object.entries(losses))
     writeFileSync(join(state.root, 'new.py'), 'new = 1\n');
     await daemon.call('update_indexes', { project_id: state.projectId });
     await daemon.call('delete_file', { project_id: state.projectId, path: 'new.py' });
-    await daemon.stop('SIGKILL');
+    await crash(daemon);
     lose(`${state.indexPath}-wal`);
     const again = await started(state);
     await waitFor('health says so', async () =>
@@ -535,7 +542,7 @@ test('a daemon that is killed misses nothing, and an older copy of the index is 
   await daemon.call('update_indexes', { project_id: state.projectId });
   const older = readFileSync(state.indexPath);
   const paths = await daemon.paths(state.projectId);
-  await daemon.stop('SIGKILL');
+  await crash(daemon);
   const again = await started(state);
   assert.deepEqual(await again.paths(state.projectId), paths);
   await again.stop();
@@ -560,7 +567,7 @@ test('an emptied index beside its whole log keeps the log, and is made anew from
   young.mayLogErrors = true;
   const { project_id } = await young.addProject(state.root);
   unlinkSync(join(state.root, 'src/file-40.py'));
-  await young.stop('SIGKILL');
+  await crash(young);
   const path = join(young.stateDir, 'index.db');
   truncateSync(path, 0);
   const again = await state.sandbox.startDaemon({ stateDir: young.stateDir, config: { autostart: [] } });
