@@ -225,20 +225,23 @@ export class RepairCommand {
         const params = { ...scope, run_id: track.now.run_id, origin, is_cancelled: false };
         const once = async (on_damage: 'stop' | 'go_on', isAgain = false): Promise<RepairReport> => {
           const task = { method: 'repair_database', params: { ...params, on_damage } } as const;
-          let hasDied = false;
+          let death: 'killed' | 'by itself' | null = null;
           try {
-            return await this.#supervisor.tasks.run('repair', task, following, () => {
-              hasDied = true;
+            return await this.#supervisor.tasks.run('repair', task, following, (wasKilled) => {
+              death = wasKilled ? 'killed' : 'by itself';
             });
           } catch (error) {
-            const isGone = hasDied || (error instanceof CodekeepError && error.code === 'WORKER_START_ERROR');
             // What it had in the journal another one finishes; what it had not is begun anew.
-            const isPlanned = this.#asked.read() === null;
-            if (isGone && !isPlanned && !isAgain && !following.signal.aborted) {
-              this.#supervisor.log('warn', `${messageOf(error)} It had no plan yet, and is begun anew.`);
+            const isLost = death === 'killed' && this.#asked.read() !== null;
+            const isWanted = !following.signal.aborted && !this.#supervisor.hold.isEnding;
+            if (isLost && isWanted && !isAgain) {
+              this.#supervisor.log(
+                'warn',
+                'the process of a repair was killed before it had a plan; it is begun anew',
+              );
               return await once(on_damage, true);
             }
-            if (hasDied) onDeath();
+            if (death !== null) onDeath();
             throw error;
           }
         };

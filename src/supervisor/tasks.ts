@@ -25,14 +25,14 @@ export class Tasks {
   /**
    * Runs one task in a process of its own and waits until that process is gone. A task that is cancelled and has not
    * ended after the stop timeout is killed.
-   * @param onDeath called where the process ended without an answer: what it did may be half done
+   * @param onDeath called where the process ended without an answer: what it did may be half done; and whether it was killed
    * @throws what the task answers; CodekeepError WORKER_START_ERROR, INDEX_UNAVAILABLE; the signal's reason
    */
   async run<K extends WorkerKind, N extends RequestName<K>>(
     kind: K,
     task: { method: N; params: RequestParams<K, N> },
     work: Work,
-    onDeath: () => void = () => undefined,
+    onDeath: (wasKilled: boolean) => void = () => undefined,
   ): Promise<RequestResult<K, N>> {
     const { startTimeoutMs, stopTimeoutMs, fork } = this.#options;
     work.signal.throwIfAborted();
@@ -50,7 +50,7 @@ export class Tasks {
       await worker.becomeReady(startTimeoutMs);
       return await result;
     } catch (error) {
-      if (error instanceof EndedEarly) onDeath();
+      if (error instanceof EndedEarly || worker.wasKilled) onDeath(worker.wasKilled);
       // What it ended with says less than why it had to.
       if (worker.hasExited) work.signal.throwIfAborted();
       throw error;

@@ -111,6 +111,9 @@ test('a stop ends a start that is not complete', async (t) => {
 test('a second supervisor is refused, and touches no worker of the first, also where somebody removed its lock', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon();
+  await daemon.call('wait_until_fresh', {
+    project_id: (await daemon.addProject(await sandbox.project({}))).project_id,
+  });
   const before = childrenOf(daemon.pid).map(({ pid }) => pid);
   unlinkSync(join(daemon.stateDir, 'lock.db'));
   const socket = sandbox.path('other.sock');

@@ -60,6 +60,7 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
   #unsent = 0;
   #nextId = taskRequestId + 1;
   #hasExited = false;
+  #endedBy: NodeJS.Signals | null = null;
   #isReady = false;
   /** It has said that its start takes until then (performance.now). */
   #startsUntil = 0;
@@ -100,6 +101,11 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
   /** Why it had to be ended; null for one that ended by itself or was stopped. */
   get condemned(): string | null {
     return this.#condemned;
+  }
+
+  /** A signal has ended it that nobody here had sent because of what it did. */
+  get wasKilled(): boolean {
+    return this.#endedBy !== null && this.#condemned === null;
   }
 
   condemn(reason: string): void {
@@ -275,6 +281,7 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
       });
     });
     this.#hasExited = true;
+    this.#endedBy = exit.signal;
     // Its last words may still be in the pipe; a process that it has left behind may keep the pipe open.
     if (exit.code !== 0 && exit.signal === null) await within(lastWordsMaxMs, stderrRead);
     for (const { reject } of this.#pending.values()) reject(new EndedEarly(this.kind, this.#condemned));
