@@ -21,8 +21,11 @@ export interface TakenFile {
   at: string;
   /** As it is there: the rename has changed its ctime and nothing else. */
   stamp: FileStamp;
-  /** Removes it for good, durably. */
-  drop(): Promise<void>;
+  /**
+   * Removes it for good.
+   * @param isDurable false: whoever drops many makes their folder durable himself
+   */
+  drop(isDurable?: boolean): Promise<void>;
   /** Never replaces anything. */
   putBack(now: number): Promise<PutBack>;
 }
@@ -54,9 +57,9 @@ async function takeFrom(
     throw Object.assign(new Error(`${name} is a folder`), { code: 'EISDIR' });
   await mkdir(parent.at(privateName), 0o700);
   const aside = await parent.child(privateName);
-  const end = async (): Promise<void> => {
+  const end = async (isDurable = true): Promise<void> => {
     await rmdir(parent.at(privateName));
-    await parent.sync();
+    if (isDurable) await parent.sync();
     await Promise.all([aside.close(), parent.close()]);
   };
   const at = aside.at(name);
@@ -70,9 +73,9 @@ async function takeFrom(
   return {
     at,
     stamp: stampOfAny(await lstat(at, { bigint: true })),
-    drop: async () => {
+    drop: async (isDurable) => {
       await unlink(at);
-      await end();
+      await end(isDurable);
     },
     putBack: async (now) => {
       const newName = await moveBack(at, parent, name, now);
@@ -181,11 +184,12 @@ export function isSameAside(taken: FileStamp, before: FileStamp): boolean {
 /**
  * Removes a file that is still what its stamp says, and has its bytes where their hash is given; anything else stays
  * or is put back, and nothing is replaced by that.
+ * @param expected.isDurable as of TakenFile.drop
  */
 export async function removeIfSame(
   root: PinnedFolder,
   path: string,
-  expected: { stamp: FileStamp; sha256: string | null },
+  expected: { stamp: FileStamp; sha256: string | null; isDurable?: boolean },
   token: string,
   now: number,
 ): Promise<'removed' | 'absent' | PutBack> {
@@ -197,7 +201,7 @@ export async function removeIfSame(
     throw error;
   }
   if (!(await isAsExpected(taken, expected).catch(() => false))) return await taken.putBack(now);
-  await taken.drop();
+  await taken.drop(expected.isDurable);
   return 'removed';
 }
 

@@ -1,13 +1,8 @@
-import { lstatSync } from 'node:fs';
-import { rmdir } from 'node:fs/promises';
 import { ClosedFolders } from '../../base/closed-folders.js';
-import { relativePathProblem, splitPath } from '../../base/paths.js';
-import { PinnedFolder } from '../../base/pinned-folder.js';
+import { relativePathProblem } from '../../base/paths.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
 import { isUnknown, TreePresence } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
-import { stampOfAny } from '../../base/stamp.js';
-import { removeIfSame } from '../../base/taken-file.js';
 import { Slicer } from '../../base/waiting.js';
 import { fileById, type FileRow, markDeleted, type Marks, marksOf, setMarks } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -31,7 +26,7 @@ import { type Project, projectById } from '../../store/projects.js';
 import { DeviceDoubts } from '../devices.js';
 import { imageOf } from '../image.js';
 import { inspectRootOf } from '../project-root.js';
-import { isMoved, markRevived, moveIntoVersions, placeBack } from '../restore.js';
+import { isMoved, markRevived, placeBack } from '../restore.js';
 import { VersionStore } from '../version-store.js';
 import { conflict, hasImage, Placers, stampIfThere } from './apply.js';
 import {
@@ -44,6 +39,7 @@ import {
   verifyEach,
 } from './batches.js';
 import type { Refusal } from './plan.js';
+import { removeEmptied, Removals } from './removals.js';
 import { isStillPlaced } from './still-placed.js';
 import { inverseOf, isHalfRemoved, type JournalVerdict, type UndoFact } from './undo-plan.js';
 
@@ -241,17 +237,6 @@ export async function finishUndo(
   return await undoIntents(context, project, run, intents);
 }
 
-/** Folders that the run made and that hold nothing by now. One that is in use, or another one by now, stays. */
-async function removeEmptied(project: Project, folders: readonly string[]): Promise<void> {
-  if (folders.length === 0) return;
-  const root = await PinnedFolder.open(project.rootDir);
-  try {
-    for (const folder of folders) await isFolderRemoved(root, folder).catch(() => false);
-  } finally {
-    await root.close();
-  }
-}
-
 /** Each after another look. */
 async function undoIntents(
   context: UndoContext,
@@ -267,9 +252,17 @@ async function undoIntents(
     const outcome = await inBatches(batching, intents, () => {
       const observer = new UndoObserver(index, project);
       const placers = new Placers(index, project, closed);
+      const removals = new Removals(index, project);
       return {
-        act: async (action, token) => await act(context, project, { observer, placers }, action, token),
-        finish: async () => await placers.finish(),
+        act: async (action, token) =>
+          await act(context, project, { observer, placers, removals }, action, token),
+        finish: async () => {
+          const [removed, placed] = [removals.finish(), placers.finish()];
+          // Both let go of their folders, whatever becomes of the other.
+          await Promise.allSettled([removed, placed]);
+          await removed;
+          return await placed;
+        },
         placedAs: ({ path, sha256 }) => ({ absolute: `${project.rootDir}/${path}`, sha256 }),
         settle: (action, acted, at) => settle(index, project, action, acted, at),
       };
@@ -284,7 +277,7 @@ async function undoIntents(
 async function act(
   { index, now }: UndoContext,
   project: Project,
-  { observer, placers }: { observer: UndoObserver; placers: Placers },
+  { observer, placers, removals }: { observer: UndoObserver; placers: Placers; removals: Removals },
   action: UndoAction,
   token: string,
 ): Promise<Acted> {
@@ -301,51 +294,13 @@ async function act(
     const stamp = action.verdict === 'restore_from_cst' ? stampIfThere(project, row) : null;
     return stamp === null ? conflict(inverse.keep) : { ...isDone, stamp };
   }
-  if (action.verdict === 'remove')
-    return (await isRemovedAgain(index, project, row, token, now())) ? isDone : changed;
+  if (action.verdict === 'remove') return (await removals.remove(row, token, now())) ? isDone : changed;
   if (action.verdict !== 'restore_from_cst') return isDone;
   const stamp = await placeBack(index, project, await placers.to('project'), row, now(), token);
   return { ...isDone, stamp };
 }
 
 const changed: Acted = conflict('it was changed since');
-
-/** Takes out of the project what a run has placed there; false where it is something else by now. */
-async function isRemovedAgain(
-  index: IndexDatabase,
-  project: Project,
-  row: FileRow,
-  token: string,
-  now: number,
-): Promise<boolean> {
-  const root = await PinnedFolder.open(project.rootDir);
-  try {
-    if (row.kind === 'folder') return await isFolderRemoved(root, row.path);
-    if (isMoved(row)) {
-      await moveIntoVersions(index, project, root, row, now);
-      return true;
-    }
-    const stamp = stampOfAny(lstatSync(`${project.rootDir}/${row.path}`, { bigint: true }));
-    const sha256 = row.kind === 'file' ? row.sha256 : null;
-    const removed = await removeIfSame(root, row.path, { stamp, sha256 }, token, now);
-    return removed === 'removed' || removed === 'absent';
-  } finally {
-    await root.close();
-  }
-}
-
-/** One that holds something by now is refused by the system itself. */
-async function isFolderRemoved(root: PinnedFolder, path: string): Promise<boolean> {
-  const { folder, name } = splitPath(path);
-  const parent = await root.descend(folder, false);
-  try {
-    await rmdir(parent.at(name));
-    await parent.sync();
-    return true;
-  } finally {
-    await parent.close();
-  }
-}
 
 /** The marks that go with it: as they were before the run, and `asked` for a file that goes and was not marked then. */
 function settle(

@@ -1,4 +1,5 @@
 import type { RepairRound } from '../../base/ipc.js';
+import { keepHeapTight } from '../../base/small-memory.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { causeInWords, IndexDatabase } from '../../store/index-database.js';
@@ -18,6 +19,7 @@ const replacing: ReadonlySet<string> = new Set(['restore_backup', 'rebuild_datab
 
 /** The background repair loop; started with a task, the same code repairs once and ends. */
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
+  keepHeapTight();
   const { start } = host;
   const { options } = start;
   // Whoever replaces the index must not have it open; everybody else has to find it.
