@@ -211,7 +211,8 @@ const pseudo: ReadonlySet<number> = new Set([
  * @throws the system's error where the folder cannot be looked at
  */
 export function isPseudo(folder: string): boolean {
-  return pseudo.has(statfsSync(folder).type >>> 0);
+  // A tmpfs like any other, by its number.
+  return folder === '/dev' || pseudo.has(statfsSync(folder).type >>> 0);
 }
 
 /**

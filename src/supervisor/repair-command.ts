@@ -31,10 +31,13 @@ export class RepairCommand {
   readonly alone: Alone;
   readonly #plans = new KeptPlans();
   readonly #asked: AskedRepair;
+  /** What an earlier daemon was asked for and did not come to plan; null once it is done, or too late. */
+  #cutOff: RepairScope | null;
 
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
     this.#asked = new AskedRepair(supervisor.stateDir);
+    this.#cutOff = this.#asked.read();
     this.alone = new Alone(supervisor, events);
   }
 
@@ -47,26 +50,40 @@ export class RepairCommand {
     const scope = this.#scopeOf(params);
     if (params.dry_run) return await this.#dryRun(scope, work);
     return await this.alone.take(async () => {
-      const replacement = new Replacement(this.#supervisor);
-      let rebuilt: Rebuilt | null = null;
-      try {
-        await this.#prepare(scope, work);
-      } catch (error) {
-        ifDamaged(error);
-        // What is damaged cannot be compared: it is made anew first. Without a watcher it is compared after the repair only,
-        // for which what is missing is lost.
-        const options = { isResumed: true, isAfterStart: this.#supervisor.isStarted, force: false };
-        rebuilt = await this.alone.run(
-          { ...options, onEnd: async () => await replacement.serve() },
-          work,
-          async (_track, following) => await replacement.run(rebuildTask(false), following),
-          (answer) => answer,
-        );
-        await this.#prepare(scope, work);
-      }
-      work.signal.throwIfAborted();
-      return await this.#askedRun(scope, params.resume_workers, work, { replacement, rebuilt });
+      // What is missing so far is a deletion beside a watcher, and else a loss from now on. One that an earlier daemon left
+      // is noted until it is done.
+      const isLate = this.#supervisor.isWatched || this.#cutOff !== null;
+      const early = isLate ? await this.#isDamaged(scope, work) : null;
+      return await this.#noted(scope, async () => {
+        const isDamaged = early ?? (await this.#isDamaged(scope, work));
+        work.signal.throwIfAborted();
+        const before = isDamaged ? await this.#rebuildFirst(scope, work) : undefined;
+        return await this.#realRun(scope, params.resume_workers, work, 'command', before);
+      });
     });
+  }
+
+  /** @throws why it cannot begin */
+  async #isDamaged(scope: RepairScope, work: Work): Promise<boolean> {
+    return await this.#prepare(scope, work).then(
+      () => false,
+      (error: unknown) => ifDamaged(error) === null,
+    );
+  }
+
+  /** What is damaged cannot be compared. Without a watcher it is compared after the repair only, for which what is missing is lost. */
+  async #rebuildFirst(scope: RepairScope, work: Work): Promise<Before> {
+    const replacement = new Replacement(this.#supervisor);
+    const options = { isResumed: true, isAfterStart: this.#supervisor.isStarted, force: false };
+    const rebuilt = await this.alone.run(
+      { ...options, onEnd: async () => await replacement.serve() },
+      work,
+      async (_track, following) => await replacement.run(rebuildTask(false), following),
+      (answer) => answer,
+    );
+    await this.#prepare(scope, work);
+    work.signal.throwIfAborted();
+    return { replacement, rebuilt };
   }
 
   /** @throws CodekeepError DATABASE_CORRUPT, and why it cannot begin */
@@ -110,11 +127,14 @@ export class RepairCommand {
    */
   async restoreBackup(path: string, work: Work): Promise<RestoredBackup> {
     const task = { method: 'restore_backup', params: { path } } as const;
-    return await this.#whileReplaced(
+    const restored = await this.#whileReplaced(
       work,
       async (replacement, following) => await replacement.run(() => task, following),
       (answer, frame) => ({ path, ...answer, ...frame }),
     );
+    // It was asked for of another index.
+    await this.#forget();
+    return restored;
   }
 
   /**
@@ -123,11 +143,14 @@ export class RepairCommand {
    * @throws as `run`
    */
   async rebuild(isDry: boolean, work: Work): Promise<RebuildResult> {
-    return await this.#whileReplaced(
+    const result = await this.#whileReplaced(
       work,
       async (replacement, following) => await replacement.run(rebuildTask(isDry), following, !isDry),
       (rebuilt, frame) => ({ ...rebuilt, ...frame, dry_run: isDry }),
     );
+    // By now everything was compared.
+    if (!isDry) await this.#forget();
+    return result;
   }
 
   async #whileReplaced<R, T>(
@@ -158,14 +181,14 @@ export class RepairCommand {
       this.#supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
       await this.#realRun({ deleted_since: null, force: false }, false, work, 'recovery');
     }
-    const asked = this.#asked.read();
+    const asked = this.#cutOff;
     if (asked === null) return;
     this.#supervisor.log(
       'warn',
       'a repair was cut off before it had a plan; it is done before the workers start',
     );
     try {
-      const result = await this.#askedRun(asked, false, work);
+      const result = await this.#noted(asked, async () => await this.#realRun(asked, false, work, 'command'));
       if ('message' in result) this.#supervisor.log('info', `the repair that was cut off: ${result.message}`);
     } catch (error) {
       if (this.#supervisor.hold.isEnding) throw error;
@@ -173,15 +196,21 @@ export class RepairCommand {
     }
   }
 
-  /** One that the end of the daemon cuts off stays noted, until its plan is in the journal. */
-  async #askedRun(scope: RepairScope, resumes: boolean, work: Work, before?: Before): Promise<RepairResult> {
+  /** A repair that the end of the daemon cuts off stays noted, until its plan is in the journal. */
+  async #noted(scope: RepairScope, run: () => Promise<RepairResult>): Promise<RepairResult> {
+    this.#cutOff = null;
     try {
       // Where the disk is full, the backup says so.
       await this.#asked.note(scope).catch((error: unknown) => this.#supervisor.log('warn', messageOf(error)));
-      return await this.#realRun(scope, resumes, work, 'command', before);
+      return await run();
     } finally {
-      if (!this.#supervisor.hold.isEnding) await this.#asked.forget();
+      if (!this.#supervisor.hold.isEnding) await this.#forget();
     }
+  }
+
+  async #forget(): Promise<void> {
+    this.#cutOff = null;
+    await this.#asked.forget();
   }
 
   async #dryRun(scope: RepairScope, work: Work): Promise<RepairResult> {

@@ -82,6 +82,35 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
   });
 }
 
+test('a repair that is asked for while the daemon starts, and cut off, is done by the next start', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(20));
+  const original = filesOf(root);
+  const first = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await first.addProject(root);
+  await first.stop();
+  rmSync(join(root, 'folder0'), { recursive: true });
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  const note = join(daemon.stateDir, 'repair.json');
+  await daemon.call('repair_database', { project_id, wait: false });
+  await waitFor('it is noted, or planned', async () => {
+    const isPlanned = async (): Promise<boolean> =>
+      (await daemon.call('list_repairs', { project_id })).runs.length > 0;
+    return existsSync(note) || (await isPlanned());
+  });
+  await daemon.stop('SIGKILL');
+  const next = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
+  next.mayLogErrors = true;
+  await next.call('wait_until_fresh', { project_id }).catch(() => undefined);
+  await waitFor(
+    'the watcher runs',
+    async () => (await next.call('health')).workers['file_watcher'] === 'ready',
+  );
+  assert.deepEqual(filesOf(root, ['data']), original);
+  assert.deepEqual(await next.paths(project_id, true), []);
+});
+
 test('a repair whose process is killed before it has a plan is begun anew', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(manyFiles(20));

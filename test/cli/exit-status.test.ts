@@ -88,7 +88,7 @@ suite('exit statuses', () => {
   });
 
   test('2 for what is not the user’s own, with what to give instead', async () => {
-    for (const dir of ['/', '/proc', '/sys/fs', daemon.stateDir]) {
+    for (const dir of ['/', '/proc', '/sys/fs', '/dev', daemon.stateDir]) {
       const { status, stderr } = await at('add', dir);
       const says = 'codekeep: [dir]: cannot be a project\n  Give a folder of your own files.\n';
       assert.deepEqual([status, stderr], [2, says], dir);

@@ -194,8 +194,8 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'a repair that is cut off before it has a plan is forgotten',
     file: 'supervisor/repair-command.ts',
-    find: 'const asked = this.#asked.read();',
-    replace: 'const asked = this.#asked.read() && null;',
+    find: 'this.#cutOff = this.#asked.read();',
+    replace: 'this.#cutOff = null;',
     tests: ['acceptance/repair-cut-off.test.js'],
   },
   {

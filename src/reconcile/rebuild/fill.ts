@@ -290,11 +290,10 @@ function lostChanges({ missingChanges }: Salvaged): Loss[] {
   return missingChanges === 0 ? [] : [{ projectId: null, rootDir: null, path: '', reason }];
 }
 
-/** Pages that said what there was cannot be read either. */
+/** Pages that may have said what there was cannot be read either. */
 function lostUnnamed({ isBlind }: Salvaged, backup: string | null): Loss[] {
-  const since =
-    backup === null ? 'what' : `it is as ${basename(backup)} has it, and what came after that and`;
-  const reason = `pages that name files cannot be read: ${since} neither the disk nor the versions have is lost, and cannot be named`;
+  const what = backup === null ? 'a file that' : `what came after ${basename(backup)} and`;
+  const reason = `pages that may have named files cannot be read: ${what} neither the disk nor the versions have may be lost, and cannot be named`;
   return isBlind ? [{ projectId: null, rootDir: null, path: '', reason }] : [];
 }
 
