@@ -1,13 +1,19 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ignoreErrno } from './errors.js';
 import type { RepairScope } from './ipc.js';
 import { syncPath } from './sync-path.js';
 
+interface Asked {
+  scope: RepairScope;
+  /** Milliseconds since 1970. */
+  at: number;
+}
+
 /**
  * A repair that was asked for, in the state directory until its plan is in the journal: a daemon that ends before that does
- * it at its next start. The watcher that starts then would take for deleted what is lost.
+ * it at its next start. As long as it is there, what went before is lost, and not deleted.
  */
 export class AskedRepair {
   readonly #path: string;
@@ -17,10 +23,11 @@ export class AskedRepair {
   }
 
   /** @throws system errors, as of a full disk */
-  async note(scope: RepairScope): Promise<void> {
+  async note(scope: RepairScope, now: number): Promise<void> {
+    const asked: Asked = { scope, at: now };
     const file = await open(`${this.#path}.new`, 'w', 0o600);
     try {
-      await file.writeFile(JSON.stringify(scope));
+      await file.writeFile(JSON.stringify(asked));
       await file.sync();
     } finally {
       await file.close();
@@ -29,16 +36,19 @@ export class AskedRepair {
     await syncPath(dirname(this.#path));
   }
 
-  /** Null: none was cut off. */
-  read(): RepairScope | null {
+  /** Null: none is to be done, or what is there is none. */
+  read(): Asked | null {
     try {
-      return JSON.parse(readFileSync(this.#path, 'utf8')) as RepairScope;
+      // What is no file may never end.
+      if (!statSync(this.#path).isFile()) return null;
+      const { scope, at } = JSON.parse(readFileSync(this.#path, 'utf8')) as Asked;
+      return typeof at === 'number' && typeof scope.force === 'boolean' ? { scope, at } : null;
     } catch {
       return null;
     }
   }
 
   async forget(): Promise<void> {
-    await unlink(this.#path).catch(ignoreErrno('ENOENT'));
+    await unlink(this.#path).catch(ignoreErrno('ENOENT', 'EISDIR', 'EPERM'));
   }
 }

@@ -1,6 +1,9 @@
-import type { Reconciled } from '../base/ipc.js';
+import { dirname } from 'node:path';
+import { AskedRepair } from '../base/asked-repair.js';
+import type { Reconciled, RepairScope } from '../base/ipc.js';
 import { fileByPath, type FileRow } from '../store/files.js';
 import { owedFiles } from '../store/journal.js';
+import type { Project } from '../store/projects.js';
 import type { MissingTally } from './deletion.js';
 import type { IndexingContext, IndexTally } from './index-paths.js';
 
@@ -63,12 +66,20 @@ function doubtOf({ doubtful, unseen }: MissingTally, unread: IndexTally['unreada
   return doubts.length === 0 ? null : doubts.join('; ');
 }
 
-/** What a repair has still to bring back is missing, and is no deletion. */
+/** What a repair has still to bring back is missing, and is no deletion; also where it did not come to plan that. */
 export function withoutOwed(
   { index, project }: IndexingContext,
   missing: readonly FileRow[],
 ): { gone: FileRow[]; owed: number } {
-  const owed = missing.length > 0 ? owedFiles(index, project.id) : new Set<number>();
-  const gone = missing.filter(({ id }) => !owed.has(id));
+  if (missing.length === 0) return { gone: [], owed: 0 };
+  const owed = owedFiles(index, project.id);
+  const asked = new AskedRepair(dirname(index.path)).read();
+  const isAsked = asked !== null && isAbout(asked.scope, project);
+  const gone = missing.filter(({ id, updatedAt }) => !owed.has(id) && !(isAsked && updatedAt <= asked.at));
   return { gone, owed: missing.length - gone.length };
+}
+
+function isAbout({ project_id, root_dir }: RepairScope, { id, rootDir }: Project): boolean {
+  if (project_id !== undefined) return project_id === id;
+  return root_dir === undefined || root_dir === rootDir;
 }

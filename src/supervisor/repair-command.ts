@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { AskedRepair } from '../base/asked-repair.js';
-import { CodekeepError, messageOf } from '../base/errors.js';
+import { CodekeepError, type ErrorCode, messageOf } from '../base/errors.js';
 import type { RebuildRequest, RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
 import type {
@@ -37,7 +37,7 @@ export class RepairCommand {
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
     this.#asked = new AskedRepair(supervisor.stateDir);
-    this.#cutOff = this.#asked.read();
+    this.#cutOff = this.#asked.read()?.scope ?? null;
     this.alone = new Alone(supervisor, events);
   }
 
@@ -53,22 +53,23 @@ export class RepairCommand {
       // What is missing so far is a deletion beside a watcher, and else a loss from now on. One that an earlier daemon left
       // is noted until it is done.
       const isLate = this.#supervisor.isWatched || this.#cutOff !== null;
-      const early = isLate ? await this.#isDamaged(scope, work) : null;
+      const early = isLate ? await this.#before(scope, work) : null;
       return await this.#noted(scope, async () => {
-        const isDamaged = early ?? (await this.#isDamaged(scope, work));
-        work.signal.throwIfAborted();
-        const before = isDamaged ? await this.#rebuildFirst(scope, work) : undefined;
+        const before = early ?? (await this.#before(scope, work));
         return await this.#realRun(scope, params.resume_workers, work, 'command', before);
       });
     });
   }
 
   /** @throws why it cannot begin */
-  async #isDamaged(scope: RepairScope, work: Work): Promise<boolean> {
-    return await this.#prepare(scope, work).then(
+  async #before(scope: RepairScope, work: Work): Promise<Before> {
+    const isDamaged = await this.#prepare(scope, work).then(
       () => false,
       (error: unknown) => ifDamaged(error) === null,
     );
+    work.signal.throwIfAborted();
+    if (isDamaged) return await this.#rebuildFirst(scope, work);
+    return { replacement: new Replacement(this.#supervisor), rebuilt: null };
   }
 
   /** What is damaged cannot be compared. Without a watcher it is compared after the repair only, for which what is missing is lost. */
@@ -188,11 +189,16 @@ export class RepairCommand {
       'a repair was cut off before it had a plan; it is done before the workers start',
     );
     try {
-      const result = await this.#noted(asked, async () => await this.#realRun(asked, false, work, 'command'));
-      if ('message' in result) this.#supervisor.log('info', `the repair that was cut off: ${result.message}`);
+      const result = await this.#realRun(asked, false, work, 'command');
+      if (!('message' in result)) return;
+      this.#supervisor.log('info', `the repair that was cut off: ${result.message}`);
+      const reports = 'projects' in result ? result.projects : [result];
+      // What could not be looked at is still to be repaired, and until then lost.
+      if (reports.every(({ totals }) => (totals['unknown'] ?? 0) === 0)) await this.#forget();
     } catch (error) {
       if (this.#supervisor.hold.isEnding) throw error;
       this.#supervisor.log('error', `the repair that was cut off was not done: ${messageOf(error)}`);
+      if (error instanceof CodekeepError && moot.has(error.code)) await this.#forget();
     }
   }
 
@@ -201,7 +207,9 @@ export class RepairCommand {
     this.#cutOff = null;
     try {
       // Where the disk is full, the backup says so.
-      await this.#asked.note(scope).catch((error: unknown) => this.#supervisor.log('warn', messageOf(error)));
+      await this.#asked
+        .note(scope, Date.now())
+        .catch((error: unknown) => this.#supervisor.log('warn', messageOf(error)));
       return await run();
     } finally {
       if (!this.#supervisor.hold.isEnding) await this.#forget();
@@ -356,6 +364,13 @@ export class RepairCommand {
     return this.#plans.scopeOf(plan_id);
   }
 }
+
+/** Why there is nothing to repair any more. */
+const moot: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'PROJECT_NOT_FOUND',
+  'PLAN_STALE',
+  'INVALID_PARAMS',
+]);
 
 /** What was done before it on a damaged index. */
 interface Before {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -110,6 +111,56 @@ test('a repair that is asked for while the daemon starts, and cut off, is done b
   assert.deepEqual(filesOf(root, ['data']), original);
   assert.deepEqual(await next.paths(project_id, true), []);
 });
+
+test('a repair that was cut off is still owed where the project was away at the next start', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(20));
+  const original = filesOf(root);
+  const first = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await first.addProject(root);
+  await first.stop();
+  rmSync(join(root, 'folder0'), { recursive: true });
+  writeFileSync(
+    join(first.stateDir, 'repair.json'),
+    JSON.stringify({ scope: { deleted_since: null, force: false }, at: Date.now() }),
+  );
+  renameSync(root, `${root}.away`);
+  const daemon = await sandbox.startDaemon();
+  daemon.mayLogErrors = true;
+  await waitFor(
+    'the watcher runs',
+    async () => (await daemon.call('health')).workers['file_watcher'] === 'ready',
+  );
+  renameSync(`${root}.away`, root);
+  await waitFor('it is watched again', async () => {
+    const { reason } = await daemon.call('get_project_status', { project_id });
+    return /files are missing that a repair did not come to bring back/u.test(reason ?? '');
+  });
+  assert.deepEqual(await daemon.paths(project_id, true), [], 'none counts as deleted');
+  await daemon.repair({ project_id });
+  assert.deepEqual(filesOf(root, ['data']), original);
+  assert.equal((await daemon.call('wait_until_fresh', { project_id })).freshness, 'fresh');
+  assert.equal(existsSync(join(daemon.stateDir, 'repair.json')), false);
+});
+
+for (const [what, make] of Object.entries({
+  'a folder': (path: string) => mkdirSync(path),
+  'a pipe': (path: string) => execFileSync('mkfifo', [path]),
+  'half a note': (path: string) => writeFileSync(path, '{"scope":{"force"'),
+  'something else': (path: string) => writeFileSync(path, '[]'),
+}))
+  test(`${what} in the place of the note of a repair keeps nobody from anything`, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+    mkdirSync(sandbox.path('state'), { mode: 0o700 });
+    make(sandbox.path('state', 'repair.json'));
+    const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+    daemon.mayLogErrors = true;
+    await daemon.addProject(root);
+    rmSync(join(root, 'a.py'));
+    const { files_restored_from_cst } = await daemon.repair({ root_dir: root });
+    assert.equal(files_restored_from_cst.length, 1);
+  });
 
 test('a repair whose process is killed before it has a plan is begun anew', async (t) => {
   const sandbox = await Sandbox.create(t);

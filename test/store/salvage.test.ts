@@ -110,7 +110,7 @@ test('of a sound index every row is carried over, exactly, and nothing is said t
     named: [],
     namedContents: [],
     traces: [],
-    isBlind: false,
+    isBlind: { files: false, contents: false },
     missingChanges: 0,
   });
   assert.ok(readFileSync(path).equals(before));

@@ -292,9 +292,12 @@ function lostChanges({ missingChanges }: Salvaged): Loss[] {
 
 /** Pages that may have said what there was cannot be read either. */
 function lostUnnamed({ isBlind }: Salvaged, backup: string | null): Loss[] {
-  const what = backup === null ? 'a file that' : `what came after ${basename(backup)} and`;
-  const reason = `pages that may have named files cannot be read: ${what} neither the disk nor the versions have may be lost, and cannot be named`;
-  return isBlind ? [{ projectId: null, rootDir: null, path: '', reason }] : [];
+  if (!isBlind.contents) return [];
+  const after = backup === null ? '' : ` came after ${basename(backup)} and`;
+  const reason = isBlind.files
+    ? `pages that may have named files cannot be read: what${after} neither the disk nor the versions have may be lost, and cannot be named`
+    : 'pages that may have held contents cannot be read: what files were before they are what they are may be lost, and cannot be named';
+  return [{ projectId: null, rootDir: null, path: '', reason }];
 }
 
 /** A copy in versions is what its file was at last, unless that came back and changed: then a later content has no file now. */

@@ -79,17 +79,18 @@ export async function planUndo(
     kept: [],
   };
   // Of one that is undone already only what failed is left.
-  const left = planned.undoneBy === null ? null : failedInverses(index, run);
-  if (left?.size === 0) return planned;
+  const failed = failedInverses(index, run);
+  const isRest = planned.undoneBy !== null;
+  if (isRest && failed.size === 0) return planned;
   planned.undoneBy = null;
   const observer = new UndoObserver(index, project);
   const slicer = new Slicer(signal);
   for (const done of doneActions(index, run).reverse()) {
-    if (left?.has(done.id) === false) continue;
+    if (isRest && !failed.has(done.id)) continue;
     // Of an older version, which did not write down what an undo needs.
     const fact = observer.fact(done);
     const inverse = done.doneAt === null ? tooOld : inverseOf(fact);
-    if (left !== null && isHalfRemoved(fact)) planned.actions.push(undoActionOf(done, 'remove'));
+    if (failed.has(done.id) && isHalfRemoved(fact)) planned.actions.push(undoActionOf(done, 'remove'));
     else if ('keep' in inverse) planned.kept.push({ id: done.fileId, path: done.path, reason: inverse.keep });
     else planned.actions.push(undoActionOf(done, inverse.verdict));
     await slicer.breathe();

@@ -27,8 +27,8 @@ export interface Salvaged {
   /** Contents that an index of the database names, and that are not there. */
   namedContents: string[];
   traces: ProjectTrace[];
-  /** There may have been files or contents that neither a row nor an index names any more. */
-  isBlind: boolean;
+  /** There may have been files that neither a row nor the index of paths names any more; and so of contents. */
+  isBlind: { files: boolean; contents: boolean };
   /** Transactions that were in its log, and that nothing has any more. */
   missingChanges: number;
 }
@@ -311,12 +311,13 @@ class Rescue {
   }
 
   /** A row and the entry that names it are both gone, or nothing is there at all. */
-  get #isBlind(): boolean {
+  get #isBlind(): Salvaged['isBlind'] {
     const rows = this.#db.prepare('SELECT 1 FROM files UNION SELECT 1 FROM projects').get();
-    if (rows === undefined && this.#unreadable.size > 0) return true;
+    const isNothing = rows === undefined && this.#unreadable.size > 0;
     const mayLack = (table: string, naming: string): boolean =>
       this.#unreadable.has(table) && this.#incomplete.has(naming);
-    return this.#unknownPages > 0 || mayLack('files', pathsIndex) || mayLack('contents', contentsIndex);
+    const files = isNothing || this.#unknownPages > 0 || mayLack('files', pathsIndex);
+    return { files, contents: files || mayLack('contents', contentsIndex) };
   }
 
   #named(): Salvaged['named'] {

@@ -7,8 +7,8 @@ import { chooseDeleted, ignoreAgain, rehearseRestore, restoreDeleted } from '../
 import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
 import { type FileRow, pageOfFiles } from '../../store/files.js';
-import type { IndexDatabase } from '../../store/index-database.js';
-import { requireProject } from '../../store/projects.js';
+import { IndexDatabase } from '../../store/index-database.js';
+import { type Project, requireProject } from '../../store/projects.js';
 import { isKnownDamaged } from '../../store/scrub.js';
 import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
 import { renderFile } from './code-methods.js';
@@ -72,7 +72,7 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
       const deletedAfter =
         deleted_after === undefined ? undefined : (pointInTime(deleted_after, Date.now()) ?? undefined);
       const rows = chooseDeleted(index, project, { paths, pathPrefix: path_prefix, deletedAfter, cause });
-      if (dry_run) await rehearseRestore(index, project, rows, call.signal);
+      if (dry_run) await rehearse(index, project, rows, call.signal);
       else {
         await restoreDeleted(index, project, rows, Date.now);
         await ignoreAgain(indexingContext(context, parsing, project, call.signal), rows);
@@ -80,6 +80,21 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
       return { restored: rows.map(({ path }) => ({ path })), dry_run };
     },
   };
+}
+
+/** Over a connection that cannot write: what it finds damaged is noted by whoever does more than look. */
+async function rehearse(
+  index: IndexDatabase,
+  project: Project,
+  rows: readonly FileRow[],
+  signal: AbortSignal,
+): Promise<void> {
+  const looking = IndexDatabase.openReadOnly(index.path);
+  try {
+    await rehearseRestore(looking, project, rows, signal);
+  } finally {
+    looking.close();
+  }
 }
 
 function isRestorable(index: IndexDatabase, row: FileRow): boolean {

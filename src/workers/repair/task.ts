@@ -85,7 +85,9 @@ export async function repairDatabase(
   const hasActions = planned.some(({ plan }) => plan.actions.length > 0);
   // Before the backup, which takes its time: cut off then, it is finished, and nobody takes what is missing for a deletion.
   const opened = await openRepair(options, planned);
-  await new AskedRepair(dirname(index.path)).forget();
+  // What could not be looked at is planned by nobody: its caller says whether that is all.
+  const isWhole = planned.every(({ plan }) => plan.totals.unknown === 0);
+  if (isWhole) await new AskedRepair(dirname(index.path)).forget();
   const backupPath = hasActions && !options.signal.aborted ? await backUp(options, opened, damage) : null;
   return { backup_path: backupPath, damage, projects: await executeAll(options, opened) };
 }
