@@ -237,6 +237,8 @@ test('what a repair or somebody else meets damaged is not called restorable from
   unlinkSync(join(daemon.stateDir, 'versions', project_id, 'gone.py'));
   for (const path of ['met.py', 'lost.py']) unlinkSync(join(root, path));
   for (const path of ['met.py', 'lost.py', 'gone.py']) damage(daemon, path);
+  // A dry run only looks.
+  await daemon.refusal('restore_deleted_files', { project_id, paths: ['gone.py'], dry_run: true });
   await daemon.refusal('get_file', { project_id, path: 'met.py' });
   await waitFor('it is noted', async () => (await notRestorable()) === 1);
   const { unrestorable } = await daemon.repair({ project_id });
