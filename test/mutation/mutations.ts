@@ -194,7 +194,7 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'a repair that is cut off before it has a plan is forgotten',
     file: 'supervisor/repair-command.ts',
-    find: 'this.#cutOff = this.#asked.read();',
+    find: 'this.#cutOff = this.#asked.read()?.scope ?? null;',
     replace: 'this.#cutOff = null;',
     tests: ['acceptance/repair-cut-off.test.js'],
   },
