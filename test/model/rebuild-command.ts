@@ -6,6 +6,9 @@ import { watcherIsReady } from './daemon-commands.js';
 import { adoptRestored } from './reachability.js';
 import type { World } from './world.js';
 
+/** What is said where a later state may be lost, or what nobody can name. */
+const perhaps = /it is kept as |may be lost, and cannot be named/u;
+
 const pageBytes = 4_096;
 
 /**
@@ -29,7 +32,9 @@ export function rebuild(first: number, count: number): ModelCommand {
       const marks = isDamaged ? null : marksOf(world);
       const result = await world.daemon.call('rebuild_database');
       assert.ok('lost' in result);
-      assert.deepEqual(result.lost, [], 'nothing is lost');
+      // The backup has all of it, which a rebuild cannot know.
+      const surely = result.lost.filter(({ reason }) => !(isDamaged && perhaps.test(reason)));
+      assert.deepEqual(surely, [], 'nothing is lost');
       // The file system of the state directory is small.
       rmSync(join(world.service.stateDir, 'replaced'), { recursive: true });
       if (isDamaged || model.isWatched) await watcherIsReady(world);
