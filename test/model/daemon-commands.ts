@@ -52,12 +52,11 @@ export async function settle(model: Model, world: World): Promise<string> {
 
 /** What was indexed from a file system that did not belong there went with it, and is not known to be gone. */
 export function hasStrangeRows(model: Model, world: World): boolean {
-  return world
-    .rows()
-    .some(
-      ({ path, deleted, ignored }) =>
-        deleted + ignored === 0 && model.strange.has(path) && !model.tree.has(path),
-    );
+  return world.rows().some(
+    ({ path, deleted }) =>
+      // What rules ignored when it went may be content by now.
+      deleted === 0 && model.isContent(path) && model.strange.has(path) && !model.tree.has(path),
+  );
 }
 
 /** Events alone make the index follow; nobody asks for a comparison. */
