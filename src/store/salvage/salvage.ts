@@ -245,7 +245,7 @@ class Rescue {
       const shape = shapes.find((one) => fits(one, record));
       if (shape?.name === 'files') files.push(record);
       else if (shape !== undefined) this.#insert(shape, record);
-      else if (isWithoutRowId)
+      else if (isWithoutRowId && !isOfRun(record))
         this.#takeEntry(record.values.length === 2 ? contentsIndex : pathsIndex, record);
     }
   }
@@ -372,6 +372,14 @@ class Rescue {
   close(): void {
     this.#db.close();
   }
+}
+
+const uuid = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/u;
+
+/** The index of runs has entries of the same form as that of paths: a run, and a project. */
+function isOfRun({ values }: StoredRecord): boolean {
+  const [, second] = values;
+  return values.length === 3 && typeof second === 'string' && uuid.test(second);
 }
 
 function isProvenRow(columns: readonly { name: string }[], row: readonly Value[]): boolean {
