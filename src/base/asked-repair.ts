@@ -1,9 +1,9 @@
 import { readFileSync, statSync } from 'node:fs';
-import { open, rename, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { unlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ignoreErrno } from './errors.js';
 import type { RepairScope } from './ipc.js';
-import { syncPath } from './sync-path.js';
+import { writeDurably } from './write-durably.js';
 
 interface Asked {
   scope: RepairScope;
@@ -25,15 +25,7 @@ export class AskedRepair {
   /** @throws system errors, as of a full disk */
   async note(scope: RepairScope, now: number): Promise<void> {
     const asked: Asked = { scope, at: now };
-    const file = await open(`${this.#path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(asked));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${this.#path}.new`, this.#path);
-    await syncPath(dirname(this.#path));
+    await writeDurably(this.#path, JSON.stringify(asked));
   }
 
   /** Null: none is to be done, or what is there is none. */

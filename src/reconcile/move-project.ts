@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { CodekeepError, errnoOf } from '../base/errors.js';
-import { identityOf, isPseudo } from '../base/mounts.js';
+import { identityOf } from '../base/mounts.js';
 import { isWithin } from '../base/paths.js';
 import { presenceAt, TreePresence } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
@@ -16,7 +16,7 @@ import {
   relocateProject,
   versionDirs,
 } from '../store/projects.js';
-import { OwnFiles } from './own-files.js';
+import { canBeProject } from './own-files.js';
 import { inspectRoot, rootMarkOf } from './project-root.js';
 import { versionsMarker } from './version-dir.js';
 
@@ -116,8 +116,7 @@ async function countPresent(
 
 function assertFree({ index, project, stateDir }: MoveContext, rootDir: string): void {
   const ours = [stateDir, ...versionDirs(index).filter((folder) => !isWithin(project.rootDir, folder))];
-  const isOurs = ours.some((folder) => isWithin(folder, rootDir)) || new OwnFiles(ours).hold(rootDir);
-  if (rootDir === '/' || isPseudo(rootDir) || isOurs)
+  if (!canBeProject(rootDir, ours))
     throw badRoot(rootDir, 'cannot be a project', 'Give a folder of your own files.');
   const other = listProjects(index).find((one) => one.id !== project.id && one.rootDir === rootDir);
   if (other !== undefined)

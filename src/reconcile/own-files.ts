@@ -1,5 +1,7 @@
 import { type BigIntStats, lstatSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { isPseudo } from '../base/mounts.js';
+import { isWithin } from '../base/paths.js';
 
 type Identity = Pick<BigIntStats, 'dev' | 'ino'>;
 
@@ -70,4 +72,10 @@ function identityAt(path: string, look: typeof statSync): Identity | null {
   } catch {
     return null;
   }
+}
+
+/** Neither the system's nor ours, nor a folder that holds what is ours. */
+export function canBeProject(rootDir: string, ours: readonly string[]): boolean {
+  const isOurs = ours.some((folder) => isWithin(folder, rootDir)) || new OwnFiles(ours).hold(rootDir);
+  return rootDir !== '/' && !isPseudo(rootDir) && !isOurs;
 }

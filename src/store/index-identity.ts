@@ -1,10 +1,9 @@
 import { randomInt } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
-import { open, rename, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { unlink } from 'node:fs/promises';
 import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno } from '../base/errors.js';
-import { syncPath } from '../base/sync-path.js';
+import { writeDurably } from '../base/write-durably.js';
 import type { IndexDatabase } from './index-database.js';
 
 /**
@@ -164,16 +163,7 @@ export async function noteIdentity(index: IndexDatabase): Promise<void> {
   const commit = Number(index.sql('SELECT number FROM commits').pluck().get());
   const before = noted(index.path);
   if (before.isWhole && before.identity === identity) return;
-  const path = notePath(index.path);
-  const file = await open(`${path}.new`, 'w', 0o600);
-  try {
-    await file.writeFile(noteText(identity, commit));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
-  await syncPath(dirname(path));
+  await writeDurably(notePath(index.path), noteText(identity, commit));
 }
 
 export function giveIdentity(index: IndexDatabase, identity: number): void {

@@ -65,17 +65,13 @@ export class Hold {
   }
 }
 
-function ending(): CodekeepError {
-  return new CodekeepError('CANCELLED', 'The daemon is stopping.', 'Start it again, then call again.');
+function ending(hint = 'Start it again, then call again.'): CodekeepError {
+  return new CodekeepError('CANCELLED', 'The daemon is stopping.', hint);
 }
 
 /** For who asked for what is under way. */
 export function cutOffByEnd(): CodekeepError {
-  return new CodekeepError(
-    'CANCELLED',
-    'The daemon is stopping.',
-    'Start it again: it finishes what was begun. Then call again for what is left.',
-  );
+  return ending('Start it again: it finishes what was begun. Then call again for what is left.');
 }
 
 export function repairInProgress(): CodekeepError {

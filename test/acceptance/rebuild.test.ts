@@ -63,6 +63,14 @@ async function started({ sandbox, stateDir }: Kept): Promise<Daemon> {
   return daemon;
 }
 
+/** Another daemon that has just indexed the same project: all that its index has is in its log. */
+async function youngBeside({ sandbox, root }: Kept): Promise<Daemon> {
+  const young = await sandbox.startDaemon({ stateDir: sandbox.path('young'), config: { autostart: [] } });
+  young.mayLogErrors = true;
+  await young.addProject(root);
+  return young;
+}
+
 /** Nobody has a moment to close the index: a worker that hears of the end of its supervisor first puts its log away. */
 async function crash(daemon: Daemon): Promise<void> {
   for (const { pid } of childrenOf(daemon.pid)) process.kill(pid, 'SIGKILL');
@@ -367,12 +375,7 @@ test('the whole log of another index does not take the place of the index', asyn
   const state = await kept(t, { hasBackup: true });
   const other = await kept(t, { count: 30 });
   // All that the other has is in its log, as with a young index that was killed.
-  const young = await other.sandbox.startDaemon({
-    stateDir: other.sandbox.path('young'),
-    config: { autostart: [] },
-  });
-  young.mayLogErrors = true;
-  await young.addProject(other.root);
+  const young = await youngBeside(other);
   copyFileSync(join(young.stateDir, 'index.db-wal'), `${state.indexPath}-wal`);
   await young.stop();
   const before = readFileSync(state.indexPath);
@@ -393,12 +396,7 @@ test('the whole log of another index does not take the place of the index', asyn
 
 test('what another index’s log has does not come to an index whose own changes were all in its log', async (t) => {
   const other = await kept(t, { count: 30 });
-  const young = await other.sandbox.startDaemon({
-    stateDir: other.sandbox.path('young'),
-    config: { autostart: [] },
-  });
-  young.mayLogErrors = true;
-  await young.addProject(other.root);
+  const young = await youngBeside(other);
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ 'a.py': 'a = 1\n', 'lost.py': 'l = 1\n' });
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });

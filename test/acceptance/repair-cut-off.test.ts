@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { addLostRows, type Daemon, moveIntoVersions } from '../harness/daemon.js';
 import { childrenOf } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
@@ -14,6 +14,35 @@ async function untilInTheMiddle(daemon: Daemon): Promise<void> {
     const { repair } = await daemon.call('health');
     return repair !== null && repair.phase === 'apply' && repair.done > 0 && repair.done < repair.total;
   });
+}
+
+async function untilWatched(daemon: Daemon): Promise<void> {
+  await waitFor(
+    'the watcher runs',
+    async () => (await daemon.call('health')).workers['file_watcher'] === 'ready',
+  );
+}
+
+interface Lost {
+  sandbox: Sandbox;
+  root: string;
+  /** What there was. */
+  original: ReturnType<typeof filesOf>;
+  project_id: string;
+  /** Where a repair is noted that has no plan yet. */
+  note: string;
+}
+
+/** A project that was indexed, and of which a folder went while no daemon ran. */
+async function lostWhileDown(t: TestContext): Promise<Lost> {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(20));
+  const original = filesOf(root);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(root);
+  await daemon.stop();
+  rmSync(join(root, 'folder0'), { recursive: true });
+  return { sandbox, root, original, project_id, note: join(daemon.stateDir, 'repair.json') };
 }
 
 for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
@@ -67,10 +96,7 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     if (signal === 'SIGTERM') assert.match(error?.hint ?? '', /it finishes what was begun/u);
     await daemon.stop(signal);
     const next = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
-    await waitFor('the watcher runs', async () => {
-      const { workers } = await next.call('health');
-      return workers['file_watcher'] === 'ready';
-    });
+    await untilWatched(next);
     assert.deepEqual(filesOf(root, ['data']), original, 'every file is back');
     await next.call('wait_until_fresh', { root_dir: root });
     assert.deepEqual(await next.paths(project.project_id, true), [], 'and none counts as deleted');
@@ -84,16 +110,9 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
 }
 
 test('a repair that is asked for while the daemon starts, and cut off, is done by the next start', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project(manyFiles(20));
-  const original = filesOf(root);
-  const first = await sandbox.startDaemon({ config: { autostart: [] } });
-  const { project_id } = await first.addProject(root);
-  await first.stop();
-  rmSync(join(root, 'folder0'), { recursive: true });
+  const { sandbox, root, original, project_id, note } = await lostWhileDown(t);
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   daemon.mayLogErrors = true;
-  const note = join(daemon.stateDir, 'repair.json');
   await daemon.call('repair_database', { project_id, wait: false });
   await waitFor('it is noted, or planned', async () => {
     const isPlanned = async (): Promise<boolean> =>
@@ -104,33 +123,18 @@ test('a repair that is asked for while the daemon starts, and cut off, is done b
   const next = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
   next.mayLogErrors = true;
   await next.call('wait_until_fresh', { project_id }).catch(() => undefined);
-  await waitFor(
-    'the watcher runs',
-    async () => (await next.call('health')).workers['file_watcher'] === 'ready',
-  );
+  await untilWatched(next);
   assert.deepEqual(filesOf(root, ['data']), original);
   assert.deepEqual(await next.paths(project_id, true), []);
 });
 
 test('a repair that was cut off is still owed where the project was away at the next start', async (t) => {
-  const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project(manyFiles(20));
-  const original = filesOf(root);
-  const first = await sandbox.startDaemon({ config: { autostart: [] } });
-  const { project_id } = await first.addProject(root);
-  await first.stop();
-  rmSync(join(root, 'folder0'), { recursive: true });
-  writeFileSync(
-    join(first.stateDir, 'repair.json'),
-    JSON.stringify({ scope: { deleted_since: null, force: false }, at: Date.now() }),
-  );
+  const { sandbox, root, original, project_id, note } = await lostWhileDown(t);
+  writeFileSync(note, JSON.stringify({ scope: { deleted_since: null, force: false }, at: Date.now() }));
   renameSync(root, `${root}.away`);
   const daemon = await sandbox.startDaemon();
   daemon.mayLogErrors = true;
-  await waitFor(
-    'the watcher runs',
-    async () => (await daemon.call('health')).workers['file_watcher'] === 'ready',
-  );
+  await untilWatched(daemon);
   renameSync(`${root}.away`, root);
   await waitFor('it is watched again', async () => {
     const { reason } = await daemon.call('get_project_status', { project_id });
@@ -140,7 +144,7 @@ test('a repair that was cut off is still owed where the project was away at the 
   await daemon.repair({ project_id });
   assert.deepEqual(filesOf(root, ['data']), original);
   assert.equal((await daemon.call('wait_until_fresh', { project_id })).freshness, 'fresh');
-  assert.equal(existsSync(join(daemon.stateDir, 'repair.json')), false);
+  assert.equal(existsSync(note), false);
 });
 
 for (const [what, make] of Object.entries({

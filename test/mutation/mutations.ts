@@ -187,7 +187,7 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'a table of a damaged index that is gone as a whole counts as an empty one',
     file: 'store/salvage/salvage.ts',
-    find: 'for (const { name } of this.#shapes) if (!owners.isPlaced(name)) this.#note(name, 1);',
+    find: 'for (const { name } of this.#shapes) if (owners.rootOf(name) === null) this.#note(name, 1);',
     replace: '',
     tests: ['acceptance/rebuild.test.js'],
   },

@@ -89,10 +89,21 @@ async function fromVersions(options: FillOptions): Promise<void> {
 function addNoted({ index, stateDir, now }: FillOptions): void {
   const versionDir = defaultVersionDir(stateDir);
   for (const { id, rootDir } of notedProjects(versionDir)) {
-    const name = rootDir.slice(rootDir.lastIndexOf('/') + 1);
-    const isTaken = listProjects(index).some((project) => project.rootDir === rootDir);
-    if (!isTaken) insertProject(index, { id, rootDir, versionDir, name, ...markNow(rootDir) }, now());
+    if (!isTaken(index, rootDir)) addProject(index, { id, rootDir, versionDir }, now());
   }
+}
+
+function isTaken(index: IndexDatabase, rootDir: string): boolean {
+  return listProjects(index).some((project) => project.rootDir === rootDir);
+}
+
+function addProject(
+  index: IndexDatabase,
+  project: Pick<Project, 'id' | 'rootDir' | 'versionDir'>,
+  now: number,
+): void {
+  const { rootDir } = project;
+  insertProject(index, { ...project, name: basename(rootDir), ...markNow(rootDir) }, now);
 }
 
 function mayLackProjects({ unreadable, traces }: Salvaged): boolean {
@@ -110,7 +121,7 @@ function addHomeless({ index, stateDir, now }: FillOptions): Loss[] {
   return homeless.map(({ id, count }) => {
     const rootDir = unknownFolder(stateDir, id);
     const versionDir = defaultVersionDir(stateDir);
-    insertProject(index, { id, rootDir, versionDir, name: id, ...markNow(rootDir) }, now());
+    addProject(index, { id, rootDir, versionDir }, now());
     const reason = `the row of its project was in a damaged page, and nothing says in which folder it was: its ${count} files are kept, "codekeep move ${rootDir} DIR" gives them their folder`;
     return { projectId: id, rootDir, path: '', reason };
   });
@@ -161,11 +172,9 @@ function noteLost(index: IndexDatabase, now: number): void {
 function addTraced(index: IndexDatabase, trace: ProjectTrace, stateDir: string, now: number): void {
   const { id, rootDir } = trace;
   const hasFiles = index.sql('SELECT 1 FROM files WHERE project_id = ?').get(id) !== undefined;
-  const isTaken = listProjects(index).some((project) => project.rootDir === rootDir);
-  if (!hasFiles || isTaken || projectById(index, id) !== undefined) return;
+  if (!hasFiles || isTaken(index, rootDir) || projectById(index, id) !== undefined) return;
   const versionDir = trace.versionDir ?? defaultVersionDir(stateDir);
-  const name = rootDir.slice(rootDir.lastIndexOf('/') + 1);
-  insertProject(index, { id, rootDir, versionDir, name, ...markNow(rootDir) }, now);
+  addProject(index, { id, rootDir, versionDir }, now);
 }
 
 /** Of the folder that is there now: whether that is the right one, the share of files that are missing in it tells. */

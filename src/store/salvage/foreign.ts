@@ -11,12 +11,11 @@ function identityOf(file: PageFile): number {
 /** What the pages say of themselves. */
 export function stateIn(file: PageFile, owners: PageOwners): IndexState {
   const identity = identityOf(file);
-  for (let number = 1; number <= file.pageCount; number += 1) {
-    if (owners.ownerOf(number) !== 'commits') continue;
-    const commit = file.records(number, pageType.tableLeaf).records[0]?.values.at(-1);
-    if (typeof commit === 'number') return { identity, commit };
-  }
-  return { identity, commit: null };
+  // The table has one row.
+  const root = owners.rootOf('commits');
+  const [row] = root === null ? [] : file.records(root, pageType.tableLeaf).records;
+  const commit = row?.values.at(-1);
+  return { identity, commit: typeof commit === 'number' ? commit : null };
 }
 
 /** It says of itself that it is another index than the one that was here; null: it does not say which it is. */

@@ -97,9 +97,9 @@ export class PageOwners {
     return top === schemaRoot ? schemaTable : (this.#roots.get(top) ?? null);
   }
 
-  /** Whether it is known where a table or an index begins, and that page is there. */
-  isPlaced(name: string): boolean {
-    return [...this.#roots].some(([root, placed]) => placed === name && root <= this.pageCount);
+  /** The page at which a table or an index begins; null where that is not known, or the page is not there. */
+  rootOf(name: string): number | null {
+    return [...this.#roots].find(([root, begun]) => begun === name && root <= this.pageCount)?.[0] ?? null;
   }
 
   typeOf(number: number): number {

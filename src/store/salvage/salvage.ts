@@ -10,7 +10,7 @@ import { pageType, type Value } from './format.js';
 import { isLogForeign, isOther, stateIn } from './foreign.js';
 import { PageFile, type StoredRecord } from './page-file.js';
 import { PageOwners, schemaTable } from './page-owners.js';
-import { fits, type TableShape, tableShapes } from './shapes.js';
+import { contentHash, fits, type TableShape, tableShapes, uuid } from './shapes.js';
 
 /** What a damaged index says of a project whose row cannot be read. */
 export interface ProjectTrace {
@@ -40,7 +40,6 @@ const projectsIndex = 'sqlite_autoindex_projects_1';
 const rootsIndex = 'sqlite_autoindex_projects_2';
 
 const namingIndexes: ReadonlySet<string> = new Set([pathsIndex, contentsIndex, projectsIndex, rootsIndex]);
-const contentHash = /^[\da-f]{64}$/u;
 
 /**
  * Carries every row that can be read, and that nothing else could give back, from a damaged index into a new one, page by
@@ -172,8 +171,9 @@ class Rescue {
     // Nothing at all, another program's database, or a first page that is not what was written.
     if (owners.userVersion === null || !owners.declarations.has('contents')) this.#note('', 1);
     if (file.damaged > 0) this.#noteUnknown(file.damaged);
-    for (const { name } of this.#shapes) if (!owners.isPlaced(name)) this.#note(name, 1);
-    for (const name of [pathsIndex, contentsIndex]) if (!owners.isPlaced(name)) this.#incomplete.add(name);
+    for (const { name } of this.#shapes) if (owners.rootOf(name) === null) this.#note(name, 1);
+    for (const name of [pathsIndex, contentsIndex])
+      if (owners.rootOf(name) === null) this.#incomplete.add(name);
     const orphans: StoredRecord[] = [];
     for (let number = 1; number <= file.pageCount; number += 1) {
       progress('salvage', number, file.pageCount);
@@ -373,8 +373,6 @@ class Rescue {
     this.#db.close();
   }
 }
-
-const uuid = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/u;
 
 /** The index of runs has entries of the same form as that of paths: a run, and a project. */
 function isOfRun({ values }: StoredRecord): boolean {

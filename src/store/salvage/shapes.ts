@@ -80,14 +80,14 @@ function isOfType(type: string, value: Exclude<Value, null>): boolean {
   return type === 'TEXT' ? typeof value === 'string' : Buffer.isBuffer(value);
 }
 
-const uuid = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/u;
-const hash = /^[\da-f]{64}$/u;
+export const uuid = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/u;
+export const contentHash = /^[\da-f]{64}$/u;
 
 const looks: Record<string, RegExp> = {
   id: uuid,
   project_id: uuid,
   run_id: uuid,
-  sha256: hash,
+  sha256: contentHash,
   root_dir: /^\//u,
   version_dir: /^\//u,
 };

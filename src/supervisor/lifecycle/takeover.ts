@@ -29,6 +29,7 @@ const killPatienceMs = 3_000;
 export class WorkerRecords {
   readonly #path: string;
   readonly #instance: string;
+  readonly #supervisor = identify(process.pid);
   readonly #workers = new Map<number, WorkerRecord>();
 
   readonly #onProblem: (message: string) => void;
@@ -56,7 +57,7 @@ export class WorkerRecords {
   #write(): void {
     const content: RecordFile = {
       instance: this.#instance,
-      supervisor: identify(process.pid),
+      supervisor: this.#supervisor,
       workers: [...this.#workers.values()],
     };
     try {
@@ -74,9 +75,8 @@ export class WorkerRecords {
  */
 export function assertNoneRuns(path: string): void {
   const record = readRecord(path);
-  const { supervisor } = record ?? {};
-  if (record === null || record.workers.length === 0 || supervisor === undefined || supervisor === null)
-    return;
+  const supervisor = record?.workers.length === 0 ? null : (record?.supervisor ?? null);
+  if (supervisor === null) return;
   if (supervisor.pid === process.pid || !isAlive(supervisor)) return;
   throw new CodekeepError(
     'INDEX_UNAVAILABLE',

@@ -2,14 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { basename, isAbsolute } from 'node:path';
 import { CodekeepError, errnoOf } from '../../base/errors.js';
-import { isPseudo } from '../../base/mounts.js';
-import { isWithin } from '../../base/paths.js';
 import { shellWord } from '../../base/shell-word.js';
 import type { Result } from '../../contract/index.js';
 import { acceptDeletions } from '../../reconcile/accept.js';
 import { adoptVersions } from '../../reconcile/adopt-versions.js';
 import { isMovedTo, moveProject } from '../../reconcile/move-project.js';
-import { OwnFiles } from '../../reconcile/own-files.js';
+import { canBeProject } from '../../reconcile/own-files.js';
 import { inspectRoot, rootMarkOf } from '../../reconcile/project-root.js';
 import { abandonedProject, defaultVersionDir, resolveVersionDir } from '../../reconcile/version-dir.js';
 import { countChunks } from '../../store/derived.js';
@@ -160,9 +158,7 @@ function inspectNewProject(
   const mark = rootMarkOf(real);
   if (mark === null) throw badRoot('is not a folder', 'Give the folder, not a file in it.');
   const ours = [realPathOf(stateDir), ...versionDirs(index)];
-  const isOurs = ours.some((folder) => isWithin(folder, real)) || new OwnFiles(ours).hold(real);
-  if (real === '/' || isPseudo(real) || isOurs)
-    throw badRoot('cannot be a project', 'Give a folder of your own files.');
+  if (!canBeProject(real, ours)) throw badRoot('cannot be a project', 'Give a folder of your own files.');
   const versions =
     versionDir === undefined
       ? defaultVersionDir(stateDir)
