@@ -14,7 +14,8 @@ import { languageOf } from '../syntax/language.js';
 import { oneTokenTree } from '../syntax/green-tree.js';
 import { decodeSource } from '../syntax/source.js';
 import { encodeTree } from '../syntax/tree-codec.js';
-import { readWhole, type Reading, tooLarge } from './index-file.js';
+import { tooLarge } from './index-file.js';
+import { readWhole, type Reading } from './read-entry.js';
 import { contentHashAt, VersionStore } from './version-store.js';
 
 interface AdoptContext {
@@ -100,6 +101,7 @@ function adopt(
       sha256: hash,
       skipReason: hash === null ? tooLarge : null,
       extractor: null,
+      chunks: 0,
     },
     deletedAt,
   );

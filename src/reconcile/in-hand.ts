@@ -20,7 +20,8 @@ import { join } from 'node:path';
 import { ignoreErrno } from '../base/errors.js';
 import { identify, isAlive } from '../base/process-identity.js';
 import { Serial } from '../base/serial.js';
-import { type IndexDatabase, isDiskFull } from '../store/index-database.js';
+import { type IndexDatabase } from '../store/index-database.js';
+import { isDiskFull } from '../store/sqlite-errors.js';
 import { countDeath, deathsOf, forgive } from '../store/suspects.js';
 
 /** One death may be anybody's fault: a kill -9, a power cut. A second one with the same content is not by chance. */

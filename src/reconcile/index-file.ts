@@ -1,19 +1,18 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { isEmptyFolder } from '../base/empty-folder.js';
-import { errnoOf, reasonOf } from '../base/errors.js';
 import { sha256 } from '../base/hash.js';
-import { wordsOf } from '../base/search-words.js';
-import { type FileStamp, isSameStamp, stampFrom, stampOfAny } from '../base/stamp.js';
+import { isSameStamp, stampOfAny } from '../base/stamp.js';
 import type { Slicer } from '../base/waiting.js';
-import { readXattrs } from '../base/xattrs.js';
 import {
   extractorOfContent,
   healContent,
+  problemOfContent,
   putContent,
-  renderContent,
   type StoredContent,
+  treeOf,
 } from '../store/contents.js';
-import { type Derived, replaceDerived } from '../store/derived.js';
+import type { DerivedDatabase } from '../store/derived/derived-database.js';
+import { documentOf, type NewDocument } from '../store/derived/documents.js';
 import {
   type FileKind,
   type FileRow,
@@ -22,95 +21,11 @@ import {
   upsertFile,
 } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
-import { chunksOf } from '../syntax/chunks.js';
-import { entitiesOf } from '../syntax/entities.js';
 import { extractorOf } from '../syntax/extractor.js';
-import { type GreenTree, oneTokenTree, render } from '../syntax/green-tree.js';
 import { type Language, languageOf } from '../syntax/language.js';
-import type { Parser } from '../syntax/parser.js';
-import { decodeSource } from '../syntax/source.js';
-import { encodeTree } from '../syntax/tree-codec.js';
-import type { InHand } from './in-hand.js';
-
-/** An entry on disk as it was read in one go. */
-export type Reading =
-  | { kind: 'content'; entry: FileKind; stamp: FileStamp; bytes: Buffer; xattrs: string | null }
-  | { kind: 'too_large'; stamp: FileStamp; xattrs: string | null }
-  /** Not there, neither file nor symlink nor empty folder, or it changed while it was read: look again later. */
-  | { kind: 'unsettled' }
-  | { kind: 'unreadable'; reason: string };
-
-const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
-/** Reads an entry whole: a file's bytes, a symlink's target. The stamp is the one its bytes were read under. */
-export function readWhole(absolutePath: string, maxFileBytes: number): Reading {
-  let fd: number;
-  try {
-    fd = openSync(absolutePath, readFlags);
-  } catch (error) {
-    const errno = errnoOf(error) ?? 'error';
-    if (errno === 'ELOOP') return readLink(absolutePath);
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return { kind: 'unsettled' };
-    return { kind: 'unreadable', reason: `cannot be read: ${reasonOf(error)}` };
-  }
-  try {
-    const stats = fstatSync(fd, { bigint: true });
-    if (stats.isDirectory()) return readFolder(absolutePath, stampOfAny(stats));
-    const before = stampFrom(stats);
-    if (before === null) return { kind: 'unsettled' };
-    const xattrs = xattrsOf(fd);
-    if (before.size > maxFileBytes) return { kind: 'too_large', stamp: before, xattrs };
-    const bytes = readDescriptor(fd, before.size);
-    const after = stampFrom(fstatSync(fd, { bigint: true }));
-    if (after === null || bytes.length !== before.size || !isSameStamp(before, after))
-      return { kind: 'unsettled' };
-    return { kind: 'content', entry: 'file', stamp: before, bytes, xattrs };
-  } catch (error) {
-    return { kind: 'unreadable', reason: `cannot be read: ${reasonOf(error)}` };
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function readLink(absolutePath: string): Reading {
-  try {
-    const before = stampOfAny(lstatSync(absolutePath, { bigint: true }));
-    const bytes = readlinkSync(absolutePath, 'buffer');
-    const after = stampOfAny(lstatSync(absolutePath, { bigint: true }));
-    if (!isSameStamp(before, after)) return { kind: 'unsettled' };
-    return { kind: 'content', entry: 'symlink', stamp: before, bytes, xattrs: null };
-  } catch {
-    return { kind: 'unsettled' };
-  }
-}
-
-function xattrsOf(fd: number): string | null {
-  return xattrsAt(`/proc/self/fd/${fd}`);
-}
-
-/** As the index has them. */
-export function xattrsAt(path: string): string | null {
-  const xattrs = readXattrs(path);
-  return xattrs === null ? null : JSON.stringify(xattrs);
-}
-
-/** A folder is an entry of its own only while nothing is in it. */
-function readFolder(absolutePath: string, stamp: FileStamp): Reading {
-  if (!isEmptyFolder(absolutePath)) return { kind: 'unsettled' };
-  return { kind: 'content', entry: 'folder', stamp, bytes: Buffer.alloc(0), xattrs: null };
-}
-
-/** Reads up to one byte more than expected, so that a file that grows is noticed. */
-function readDescriptor(fd: number, expected: number): Buffer {
-  const buffer = Buffer.allocUnsafe(expected + 1);
-  let length = 0;
-  while (length < buffer.length) {
-    const read = readSync(fd, buffer, length, buffer.length - length, null);
-    if (read === 0) break;
-    length += read;
-  }
-  return buffer.subarray(0, length);
-}
+import type { Extraction, ExtractionJob } from './extract.js';
+import type { IndexingContext } from './index-paths.js';
+import type { Reading } from './read-entry.js';
 
 /** What is known of an entry beside what was read. */
 export interface EntryContext {
@@ -126,101 +41,87 @@ export interface PreparedFile {
   content: StoredContent | null;
   /** Set where the stored tree is to be replaced. */
   heals: boolean;
-  derived: Derived | null;
+  /** Set where the content is to be made searchable. */
+  document: NewDocument | null;
 }
 
+/** Why there is nothing to be made of what was read: its row says it all. */
+export const tooLarge = 'larger than max_file_bytes';
+
+type Kept = Extract<Reading, { kind: 'content' | 'too_large' }>;
+
 /**
- * Parses, encodes and proves what was read. What this gives renders to the bytes that were read. For a file of
- * 2 MiB each step takes some 50 to 150 ms, so there is a pause between any two.
+ * Finds out what has to be made of what was read, and has it made. What this gives renders to the bytes that were read; of a
+ * content that is stored and searchable already nothing is made.
  */
 export async function prepareFile(
-  index: IndexDatabase,
-  parser: Parser,
+  context: Pick<IndexingContext, 'index' | 'extractor' | 'inHand'>,
+  derived: DerivedDatabase,
   entry: EntryContext,
-  reading: Extract<Reading, { kind: 'content' | 'too_large' }>,
+  reading: Kept,
   slicer: Slicer,
-  inHand?: InHand,
 ): Promise<PreparedFile> {
   const { xattrs } = reading;
   if (reading.kind === 'too_large') {
     const language = languageOf(entry.path);
-    const nothing = { kind: 'file', sha256: null, skipReason: tooLarge, extractor: null } as const;
+    const nothing = { kind: 'file', sha256: null, skipReason: tooLarge, extractor: null, chunks: 0 } as const;
     const file = { ...reading.stamp, ...entry, ...nothing, xattrs, language };
-    return { file, content: null, heals: false, derived: null };
+    return { file, content: null, heals: false, document: null };
   }
+  const { index } = context;
   const hash = sha256(reading.bytes);
   const isFile = reading.entry === 'file';
   const language = isFile ? languageOf(entry.path, firstLineOf(reading.bytes)) : null;
   const extractor = isFile ? extractorOf(language) : null;
-  const madeBy = extractorOfContent(index, hash);
-  const stored = madeBy === undefined ? null : renderContent(index, hash);
-  const isUsable =
-    stored !== null && 'tree' in stored && stored.tree.language === language && madeBy === extractor;
-  const parse = async (): Promise<GreenTree> =>
-    await parseProven(parser, reading.bytes, hash, language, slicer);
-  const tree = isUsable ? stored.tree : await parseGuarded(inHand, reading.bytes, hash, parse);
-  // A tree of another language's serves the other path that has the same bytes; one that nobody has parsed serves none.
-  const isTaken = stored !== null && 'tree' in stored && stored.tree.language !== language && madeBy !== null;
+  const known = derived.read(() => documentOf(derived, hash, language));
+  const isSearchable = !isFile || known?.extractor === extractor;
+  const storedBy = extractorOfContent(index, hash);
+  const isStored = storedBy !== undefined && problemOfContent(index, hash) === null;
+  const file: FileUpsert = {
+    ...reading.stamp,
+    ...entry,
+    kind: reading.entry,
+    xattrs,
+    language,
+    sha256: hash,
+    skipReason: null,
+    extractor,
+    chunks: known?.chunks ?? 0,
+  };
+  if (isStored && isSearchable && (storedBy === extractor || !isFile))
+    return { file, content: null, heals: false, document: null };
+  const job: ExtractionJob = {
+    bytes: reading.bytes,
+    sha256: hash,
+    language,
+    stored: isStored ? treeOf(index, hash) : null,
+    storedBy: storedBy ?? null,
+    extractor,
+    isDeadly: context.inHand?.isDeadly(hash) === true,
+  };
+  const { tree, document } = await extractGuarded(context, job, slicer);
+  const size = reading.bytes.length;
   return {
-    file: {
-      ...reading.stamp,
-      ...entry,
-      kind: reading.entry,
-      xattrs,
-      language,
-      sha256: hash,
-      skipReason: null,
-      extractor,
-    },
-    content:
-      isUsable || isTaken
-        ? null
-        : { sha256: hash, size: reading.bytes.length, tree: encodeTree(tree), extractor },
-    heals: stored !== null,
-    derived: isFile ? await derive(tree, slicer) : null,
+    file: { ...file, chunks: document?.chunks ?? 0 },
+    content: tree === null ? null : { sha256: hash, size, tree: bufferOf(tree), extractor },
+    heals: storedBy !== undefined,
+    document:
+      document === null || extractor === null ? null : { ...document, sha256: hash, language, extractor },
   };
 }
 
-export const tooLarge = 'larger than max_file_bytes';
-
-/** A content that has killed those who parsed it is kept as one token; any other is in hand while it is parsed. */
-async function parseGuarded(
-  inHand: InHand | undefined,
-  bytes: Buffer,
-  hash: string,
-  parse: () => Promise<GreenTree>,
-): Promise<GreenTree> {
-  if (inHand === undefined) return await parse();
-  if (inHand.isDeadly(hash)) return oneTokenTree(decodeSource(bytes), 'deadly');
-  return await inHand.hold(hash, parse);
-}
-
-async function parseProven(
-  parser: Parser,
-  bytes: Buffer,
-  hash: string,
-  language: Language | null,
+/** A content that has killed those who parsed it is not parsed any more; any other is in hand while it is parsed. */
+async function extractGuarded(
+  { extractor, inHand }: Pick<IndexingContext, 'extractor' | 'inHand'>,
+  job: ExtractionJob,
   slicer: Slicer,
-): Promise<GreenTree> {
-  const source = decodeSource(bytes);
-  const tree = await parser.parse(source, language, slicer);
-  await slicer.breathe();
-  if (sha256(render(tree)) === hash) return tree;
-  // A tree that does not render to its file must never be stored; one token always does.
-  return await parser.parse(source, null, slicer);
+): Promise<Extraction> {
+  const work = async (): Promise<Extraction> => await extractor.extract(job, slicer);
+  return inHand === undefined || job.isDeadly ? await work() : await inHand.hold(job.sha256, work);
 }
 
-async function derive(tree: GreenTree, slicer: Slicer): Promise<Derived> {
-  await slicer.breathe();
-  const entities = entitiesOf(tree);
-  await slicer.breathe();
-  const chunks = chunksOf(tree, entities);
-  const chunkWords: string[] = [];
-  for (const { text } of chunks) {
-    await slicer.breathe();
-    chunkWords.push(wordsOf(text).join(' '));
-  }
-  return { entities, chunks, chunkWords };
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function firstLineOf(bytes: Buffer): string {
@@ -235,15 +136,14 @@ export function commitFile(
   prepared: PreparedFile,
   now: number,
 ): boolean {
-  const { file, content, heals, derived } = prepared;
+  const { file, content, heals } = prepared;
   const absolute = `${project.rootDir}/${file.path}`;
   const stats = lstatSync(absolute, { bigint: true, throwIfNoEntry: false });
   if (stats === undefined || !isSameStamp(stampOfAny(stats), file)) return false;
   if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
   if (content !== null) (heals ? healContent : putContent)(index, content, now);
-  const id = upsertFile(index, project.id, file, now);
+  upsertFile(index, project.id, file, now);
   forgetEmptyFolders(index, project.id, file.path);
-  replaceDerived(index, id, file.path, derived);
   return true;
 }
 

@@ -1,22 +1,20 @@
 import { reasonOf } from '../base/errors.js';
 import type { FileStamp } from '../base/stamp.js';
 import { sleep, Slicer } from '../base/waiting.js';
-import { renderContent } from '../store/contents.js';
+import { problemOfContent } from '../store/contents.js';
+import { DerivedDamageError } from '../store/derived/damage.js';
+import type { DerivedDatabase } from '../store/derived/derived-database.js';
+import type { DerivedDatabases } from '../store/derived/derived-databases.js';
+import { storeDocuments } from '../store/derived/documents.js';
 import { fileByPath, type FileRow, restampFile, setTracked } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
-import type { Parser } from '../syntax/parser.js';
 import type { InHand } from './in-hand.js';
 import type { FolderCover } from './walk.js';
 import { DeviceIds } from './devices.js';
-import {
-  commitFile,
-  isHidden,
-  isSameContent,
-  type PreparedFile,
-  prepareFile,
-  readWhole,
-} from './index-file.js';
+import type { Extractor } from './extract.js';
+import { commitFile, isHidden, isSameContent, type PreparedFile, prepareFile } from './index-file.js';
+import { readWhole } from './read-entry.js';
 import type { ProjectGit } from './project-git.js';
 
 /** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
@@ -37,7 +35,8 @@ export interface IndexTally {
 /** What one process needs to bring files of a project into the index. */
 export interface IndexingContext {
   index: IndexDatabase;
-  parser: Parser;
+  extractor: Extractor;
+  derived: DerivedDatabases;
   project: Project;
   stateDir: string;
   maxFileBytes: number;
@@ -63,19 +62,36 @@ export async function indexPaths(
   paths: readonly string[],
   progress?: IndexProgress,
 ): Promise<IndexTally> {
+  try {
+    return await indexAll(context, git, paths, progress);
+  } catch (error) {
+    if (!(error instanceof DerivedDamageError)) throw error;
+    // What it held is made again by the next comparison of the whole tree.
+    context.derived.discard(context.project.id);
+    return await indexAll(context, git, paths, progress);
+  }
+}
+
+async function indexAll(
+  context: IndexingContext,
+  git: ProjectGit,
+  paths: readonly string[],
+  progress?: IndexProgress,
+): Promise<IndexTally> {
+  const derived = await context.derived.of(context.project.id);
   const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
   const slicer = new Slicer(context.signal);
   const devices = new DeviceIds(context.index, context.project);
   let batch: Pending[] = [];
   let bytes = 0;
   const flush = async (): Promise<void> => {
-    if (batch.length > 0) await commitBatch(context, devices, batch, tally);
+    if (batch.length > 0) await commitBatch(context, derived, devices, batch, tally);
     batch = [];
     bytes = 0;
   };
   progress?.(0, paths.length);
   for (const [position, path] of paths.entries()) {
-    const pending = await preparePath(context, git, path, tally, slicer);
+    const pending = await preparePath(context, derived, git, path, tally, slicer);
     if (pending !== null) {
       batch.push(pending);
       bytes += pending.prepared?.file.size ?? 0;
@@ -99,6 +115,7 @@ interface Pending {
 
 async function preparePath(
   context: IndexingContext,
+  derived: DerivedDatabase,
   git: ProjectGit,
   path: string,
   tally: IndexTally,
@@ -121,10 +138,11 @@ async function preparePath(
     return { row, path, prepared: null, restamp: { ...reading.stamp, xattrs: reading.xattrs }, tracked };
   try {
     const entry = { path, deviceId: null, tracked } as const;
-    const prepared = await prepareFile(index, context.parser, entry, reading, slicer, context.inHand);
+    const prepared = await prepareFile(context, derived, entry, reading, slicer);
     return { row, path, prepared, restamp: null, tracked };
   } catch (error) {
     context.signal.throwIfAborted();
+    if (error instanceof DerivedDamageError) throw error;
     tally.unreadable.push({ path, reason: reasonOf(error) });
     return null;
   }
@@ -132,16 +150,22 @@ async function preparePath(
 
 /** A content that was damaged or lost in the index is stored again, now that its bytes are at hand. */
 function isSound(index: IndexDatabase, row: FileRow | undefined): boolean {
-  return row !== undefined && 'bytes' in renderContent(index, row.sha256);
+  return row?.sha256 != null && problemOfContent(index, row.sha256) === null;
 }
 
+/** What rows rely on is written first: a process that is killed in between leaves nothing that is not true. */
 async function commitBatch(
   context: IndexingContext,
+  derived: DerivedDatabase,
   devices: DeviceIds,
   batch: readonly Pending[],
   tally: IndexTally,
 ): Promise<void> {
   const { index } = context;
+  const searchable = batch.flatMap(({ path, prepared }) =>
+    prepared?.file.kind === 'file' ? [{ path, document: prepared.document }] : [],
+  );
+  await storeDocuments(derived, searchable, context.signal);
   const outcomes = await index.write(
     () => batch.map((pending) => commit(context, devices, pending)),
     context.signal,

@@ -6,7 +6,8 @@ import Database from 'better-sqlite3';
 import { messageOf } from '../base/errors.js';
 import { packagePath } from '../base/package.js';
 import { unlessAborted } from '../base/waiting.js';
-import { IndexDatabase, isCorrupt } from './index-database.js';
+import { IndexDatabase } from './index-database.js';
+import { isCorrupt } from './sqlite-errors.js';
 import { checkContents, checkStructure } from './maintenance.js';
 import type { DamagedContent } from './scrub.js';
 

@@ -1,7 +1,8 @@
 import { sha256 } from '../base/hash.js';
 import { type GreenTree, render } from '../syntax/green-tree.js';
 import { decodeTree, sourceIn, TreeFormatError } from '../syntax/tree-codec.js';
-import { type IndexDatabase, isCorrupt } from './index-database.js';
+import { type IndexDatabase } from './index-database.js';
+import { isCorrupt } from './sqlite-errors.js';
 import { forgetDamaged } from './scrub.js';
 
 /** A content as it is stored: the encoded lossless tree and the size of the raw bytes. */
@@ -22,6 +23,12 @@ export function extractorOfContent(index: IndexDatabase, hash: string): string |
   return index
     .sql<[string], { extractor: string | null }>('SELECT extractor FROM contents WHERE sha256 = ?')
     .get(hash)?.extractor;
+}
+
+/** The encoded tree as it is stored, unproven; null where there is none. */
+export function treeOf(index: IndexDatabase, hash: string): Buffer | null {
+  const row = index.sql<[string], { tree: Buffer }>('SELECT tree FROM contents WHERE sha256 = ?').get(hash);
+  return row?.tree ?? null;
 }
 
 /** Adds a content; one that is there already stays as it is. */

@@ -144,7 +144,10 @@ export interface FileUpsert extends FileStamp {
   language: string | null;
   sha256: string | null;
   skipReason: string | null;
+  /** Set where the project's derived database has what is made of the content. */
   extractor: string | null;
+  /** Of that. */
+  chunks: number;
 }
 
 /** Writes what a file is now: present, neither deleted nor ignored; gives its id. */
@@ -152,16 +155,16 @@ export function upsertFile(index: IndexDatabase, projectId: string, file: FileUp
   const row = index
     .sql<[Record<string, unknown>], { id: number }>(
       `INSERT INTO files (project_id, path, kind, tracked, size, mtime_ns, ctime_ns, ino, device_id, nlink, mode, uid,
-         gid, xattrs, language, sha256, skip_reason, extractor, updated_at)
+         gid, xattrs, language, sha256, skip_reason, extractor, chunks, updated_at)
        VALUES (@projectId, @path, @kind, @tracked, @size, CAST(@mtimeNs AS INTEGER), CAST(@ctimeNs AS INTEGER),
          CAST(@ino AS INTEGER), @deviceId, @nlink, @mode, @uid, @gid, @xattrs, @language, @sha256, @skipReason,
-         @extractor, @now)
+         @extractor, @chunks, @now)
        ON CONFLICT (project_id, path) DO UPDATE SET kind = excluded.kind, deleted = 0, deleted_at = NULL, cause = NULL,
          ignored = 0, tracked = excluded.tracked, size = excluded.size, mtime_ns = excluded.mtime_ns,
          ctime_ns = excluded.ctime_ns, ino = excluded.ino, device_id = excluded.device_id, nlink = excluded.nlink,
          mode = excluded.mode, uid = excluded.uid, gid = excluded.gid, xattrs = excluded.xattrs,
          language = excluded.language, sha256 = excluded.sha256, skip_reason = excluded.skip_reason,
-         extractor = excluded.extractor, copy_problem = NULL, moved_sha256 = NULL,
+         extractor = excluded.extractor, chunks = excluded.chunks, copy_problem = NULL, moved_sha256 = NULL,
          revived = max(files.revived, files.deleted),
          updated_at = excluded.updated_at
        RETURNING id`,
@@ -251,16 +254,6 @@ export function rowsWithoutCopy(index: IndexDatabase, projectId: string, limit: 
     .all(projectId, limit);
 }
 
-/** Costs as much as there are deleted rows, however large the project is. */
-export function countWithoutCopy(index: IndexDatabase, projectId: string): number {
-  const row = index
-    .sql<[string], { count: number }>(
-      'SELECT count(*) AS count FROM files WHERE project_id = ? AND deleted = 1 AND copy_problem IS NOT NULL',
-    )
-    .get(projectId);
-  return row?.count ?? 0;
-}
-
 /** Marks as git's doing what a watcher saw go while git was at work. */
 export function blameGit(index: IndexDatabase, rows: readonly { id: number }[]): void {
   for (const { id } of rows) index.sql("UPDATE files SET cause = 'git' WHERE id = ? AND deleted = 1").run(id);
@@ -327,18 +320,30 @@ export interface FileCounts {
   notRestorable: number;
   withoutCopy: number;
   linked: number;
+  /** Of active files. */
+  chunks: number;
 }
 
+const noFiles: FileCounts = {
+  total: 0,
+  active: 0,
+  deleted: 0,
+  ignored: 0,
+  notRestorable: 0,
+  withoutCopy: 0,
+  linked: 0,
+  chunks: 0,
+};
+
+/** Costs as much as there are damaged contents, however large the project is. */
 export function countFiles(index: IndexDatabase, projectId: string): FileCounts {
   const row = index
-    .sql<[string], FileCounts>(
-      `SELECT count(*) AS total, count(*) FILTER (WHERE deleted = 0 AND ignored = 0) AS active,
-         count(*) FILTER (WHERE deleted = 1) AS deleted, count(*) FILTER (WHERE ignored = 1) AS ignored,
-         count(*) FILTER (WHERE NOT ${keptClause}) AS notRestorable,
-         count(*) FILTER (WHERE deleted = 1 AND copy_problem IS NOT NULL) AS withoutCopy,
-         count(*) FILTER (WHERE nlink > 1 AND deleted = 0 AND ignored = 0 AND kind = 'file') AS linked
-       FROM files WHERE project_id = ?`,
+    .sql<[{ projectId: string }], FileCounts>(
+      `SELECT total, active, deleted, ignored, without_copy AS withoutCopy, linked, chunks, without_content +
+         (SELECT count(*) FROM damaged_contents d CROSS JOIN files f ON f.sha256 = d.sha256
+          WHERE f.project_id = @projectId AND f.moved_sha256 IS NULL AND f.kind <> 'folder') AS notRestorable
+       FROM file_counts WHERE project_id = @projectId`,
     )
-    .get(projectId);
-  return row ?? { total: 0, active: 0, deleted: 0, ignored: 0, notRestorable: 0, withoutCopy: 0, linked: 0 };
+    .get({ projectId });
+  return row ?? noFiles;
 }

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodekeepError } from '../base/errors.js';
 import { lockHolder } from '../base/lock-holder.js';
-import { guardOpening, isBusy } from './index-database.js';
+import { guardOpening, isBusy } from './sqlite-errors.js';
 
 /** Held until `release` or until the process is gone, however it went. */
 export interface StateLock {

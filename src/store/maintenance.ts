@@ -2,7 +2,8 @@ import { statSync } from 'node:fs';
 import { messageOf } from '../base/errors.js';
 import { Slicer } from '../base/waiting.js';
 import { hashesAfter, problemOfContent } from './contents.js';
-import { type IndexDatabase, isCorrupt } from './index-database.js';
+import { type IndexDatabase } from './index-database.js';
+import { isCorrupt } from './sqlite-errors.js';
 import { type DamagedContent, damagedContents, missingContents, placesOf } from './scrub.js';
 import { tableShapes } from './salvage/shapes.js';
 

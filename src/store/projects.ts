@@ -163,6 +163,12 @@ export function isFurnished(index: IndexDatabase, path: string): boolean {
   return row?.furnished === 1;
 }
 
+/** Nothing is known of what is made of contents: each file is looked at again. */
+export function relyOnNothing(index: IndexDatabase): void {
+  index.sql('UPDATE projects SET derived = NULL').run();
+  index.sql("UPDATE files SET extractor = NULL WHERE kind = 'file'").run();
+}
+
 export function deleteProject(index: IndexDatabase, id: string): void {
   index.sql('DELETE FROM projects WHERE id = ?').run(id);
 }

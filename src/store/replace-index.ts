@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { CodekeepError, ignoreErrno, messageOf } from '../base/errors.js';
 import { timeStamp } from '../base/paths.js';
 import { syncPath } from '../base/sync-path.js';
-import { assertNoFolder, isDiskFull } from './index-database.js';
+import { assertNoFolder, isDiskFull } from './sqlite-errors.js';
 import { isIndexSchema } from './schema-check.js';
 import { forgetIdentity } from './index-identity.js';
 import { migrations } from './schema.js';

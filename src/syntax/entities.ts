@@ -17,7 +17,7 @@ import type { Layout } from './layout.js';
 import { leadingRuns } from './leading.js';
 import { linesOf } from './lines.js';
 
-export type { EntityKind } from './entity-kinds.js';
+export { type EntityKind, entityKinds } from './entity-kinds.js';
 
 export interface Entity {
   readonly kind: EntityKind;

@@ -1,19 +1,23 @@
 /** Which syntax nodes are entities, as tables: node kind of the grammar → what it is and where its name is. */
 import type { Language } from './language.js';
 
-export type EntityKind =
-  | 'function'
-  | 'method'
-  | 'class'
-  | 'interface'
-  | 'struct'
-  | 'enum'
-  | 'trait'
-  | 'type'
-  | 'module'
-  | 'constant'
-  | 'variable'
-  | 'property';
+/** Stored by position (store/derived/layout-codec.ts): only ever append. */
+export const entityKinds = [
+  'function',
+  'method',
+  'class',
+  'interface',
+  'struct',
+  'enum',
+  'trait',
+  'type',
+  'module',
+  'constant',
+  'variable',
+  'property',
+] as const;
+
+export type EntityKind = (typeof entityKinds)[number];
 
 export interface EntityRule {
   /** `scope` qualifies what is inside and is no entity itself. A `function` directly in a class is a method. */

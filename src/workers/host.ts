@@ -15,7 +15,7 @@ import {
   type WorkerStart,
 } from '../base/ipc.js';
 import { throttled, throttledProgress, type Work } from '../base/progress.js';
-import { outsideCause } from '../store/index-database.js';
+import { outsideCause } from '../store/sqlite-errors.js';
 
 /** A worker whose supervisor is gone has so long (ms) to end in order. */
 const orphanGraceMs = 1_000;

@@ -11,6 +11,7 @@ import {
   noteVersionDir,
   type Project,
   projectById,
+  relyOnNothing,
 } from '../../store/projects.js';
 import { noteDamaged, placesOfMissing } from '../../store/scrub.js';
 import { AttachedBackup } from '../../store/salvage/attached-backup.js';
@@ -194,7 +195,7 @@ function forgetForeign(index: IndexDatabase): void {
   index.sql('UPDATE files SET device_id = NULL WHERE device_id NOT IN (SELECT id FROM devices)').run();
   for (const { versionDir } of listProjects(index)) noteVersionDir(index, versionDir);
   // Nothing is derived yet, and nothing compared.
-  index.sql("UPDATE files SET extractor = NULL WHERE kind = 'file'").run();
+  relyOnNothing(index);
   index.sql('UPDATE projects SET last_verified_at = NULL').run();
   index.sql("DELETE FROM maintenance WHERE kind = 'check'").run();
 }

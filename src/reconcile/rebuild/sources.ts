@@ -5,7 +5,7 @@ import { projectById } from '../../store/projects.js';
 import { oneTokenTree } from '../../syntax/green-tree.js';
 import { decodeSource } from '../../syntax/source.js';
 import { encodeTree } from '../../syntax/tree-codec.js';
-import { readWhole } from '../index-file.js';
+import { readWhole } from '../read-entry.js';
 import { VersionStore } from '../version-store.js';
 
 /** Where a content that the index cannot give may still be; whatever is found there is proven by its hash. */

@@ -12,13 +12,14 @@ import {
   marksOf,
   setCopyProblem,
 } from '../../store/files.js';
-import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
+import { type IndexDatabase } from '../../store/index-database.js';
+import { isDiskFull } from '../../store/sqlite-errors.js';
 import type { ActionOutcome } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
 import { traceOf } from '../../store/traces.js';
 import { findImage } from '../heal.js';
 import { moveBack } from '../move-back.js';
-import { readWhole } from '../index-file.js';
+import { readWhole } from '../read-entry.js';
 import { openProjectPlacer } from '../project-placer.js';
 import { markRevived, removePlaced } from '../restore.js';
 import { contentHashAt, imageInVersions, VersionStore } from '../version-store.js';

@@ -2,7 +2,8 @@ import { CodekeepError, messageOf, reasonOf } from '../../base/errors.js';
 import { placementsAtOnce } from '../../base/file-placer.js';
 import type { FileStamp } from '../../base/stamp.js';
 import { forEachLimited, Slicer } from '../../base/waiting.js';
-import { type IndexDatabase, isDiskFull } from '../../store/index-database.js';
+import { type IndexDatabase } from '../../store/index-database.js';
+import { isDiskFull } from '../../store/sqlite-errors.js';
 import {
   type ActionOutcome,
   type ActionState,

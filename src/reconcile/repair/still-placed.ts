@@ -4,7 +4,7 @@ import type { Presence } from '../../base/presence.js';
 import { type FileStamp, stampOfAny } from '../../base/stamp.js';
 import type { FileRow } from '../../store/files.js';
 import type { PlacedStamp } from '../../store/journal.js';
-import { xattrsAt } from '../index-file.js';
+import { xattrsAt } from '../read-entry.js';
 import { contentHashAt } from '../version-store.js';
 
 /**

@@ -4,10 +4,12 @@ import type { StoredRecord } from './page-file.js';
 
 /** Made of contents, and made of them again: not carried over. */
 const derived = new Set([
+  // Of versions that had what is made of contents in the index.
   'entities',
   'chunks',
   'embedding_models',
   'vectors',
+  'file_counts',
   'scrub',
   'damaged_contents',
   'commits',

@@ -2,9 +2,11 @@ import { CodekeepError } from '../../base/errors.js';
 import type { ReconcileRequest } from '../../base/ipc.js';
 import { Serial } from '../../base/serial.js';
 import { sleep, unlessAborted } from '../../base/waiting.js';
+import { DerivedDatabases } from '../../store/derived/derived-databases.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project, projectById } from '../../store/projects.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
+import { extractingWith } from '../../reconcile/extract.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import type { IndexingContext } from '../../reconcile/index-paths.js';
 import type { ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
@@ -21,7 +23,8 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
   const { stateDir } = host.start;
   const index = IndexDatabase.openExisting(host.indexPath);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
-  const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
+  const extractor = extractingWith(createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) }));
+  const derived = new DerivedDatabases(index);
   const inHand = await InHand.open(index, stateDir, Date.now());
   const serial = new Serial();
   const flood = new EventFlood();
@@ -30,7 +33,8 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
 
   const contextOf = (project: Project): IndexingContext => ({
     index,
-    parser,
+    extractor,
+    derived,
     project,
     stateDir,
     maxFileBytes: host.start.config.max_file_bytes,
@@ -115,8 +119,9 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
     async close() {
       await Promise.all([...watchers.values()].map((watcher) => watcher.stop()));
       await serial.run(() => Promise.resolve());
-      parser.close();
+      extractor.close();
       inHand.close();
+      await derived.close();
       index.close();
     },
   };

@@ -10,8 +10,8 @@ import { inspectRootOf } from '../../reconcile/project-root.js';
 import type { ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
 import { reconcilePaths } from '../../reconcile/reconcile-paths.js';
 import { reconcileProject } from '../../reconcile/reconcile-project.js';
-import { countWithoutCopy } from '../../store/files.js';
-import { causeInWords } from '../../store/index-database.js';
+import { countFiles } from '../../store/files.js';
+import { causeInWords } from '../../store/sqlite-errors.js';
 import { projectById } from '../../store/projects.js';
 import type { EventFlood } from './event-flood.js';
 import { judgeFreshness } from './freshness.js';
@@ -241,7 +241,7 @@ export class ProjectWatcher {
 
   #countCopies(): void {
     const { index, project } = this.#context;
-    this.#withoutCopy = countWithoutCopy(index, project.id);
+    this.#withoutCopy = countFiles(index, project.id).withoutCopy;
   }
 
   async #reconcile(): Promise<ReconcileOutcome> {

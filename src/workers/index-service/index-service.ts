@@ -5,9 +5,12 @@ import { CodekeepError } from '../../base/errors.js';
 import type { IndexQuestion } from '../../base/ipc.js';
 import type { IndexMethod } from '../../contract/index.js';
 import { sleep } from '../../base/waiting.js';
+import { extractingWith } from '../../reconcile/extract.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import { backup, backupBeforeMigration, backupsBeside } from '../../store/backups.js';
-import { damaged, IndexDatabase, isCorrupt, isOlder } from '../../store/index-database.js';
+import { DerivedDatabases } from '../../store/derived/derived-databases.js';
+import { IndexDatabase, isOlder } from '../../store/index-database.js';
+import { damaged, isCorrupt } from '../../store/sqlite-errors.js';
 import { assertSameIndex, noteIdentity, notedIdentity } from '../../store/index-identity.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
@@ -57,9 +60,10 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
   const index = IndexDatabase.open(host.indexPath);
   await noteIdentity(index);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
-  const parser = createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) });
+  const extractor = extractingWith(createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) }));
   const inHand = await InHand.open(index, host.start.stateDir, Date.now());
-  const parsing = { parser, inHand };
+  const derived = new DerivedDatabases(index);
+  const parsing = { extractor, derived, inHand };
   const context: IndexContext = { index, host };
   const upkeep = new Upkeep(index, host);
   index.onDamage = () => upkeep.noteDamage();
@@ -100,9 +104,10 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
       };
       await Promise.all([tell(), upkeep.run()]);
     },
-    close() {
-      parser.close();
+    async close() {
+      extractor.close();
       inHand.close();
+      await derived.close();
       index.close();
     },
   };

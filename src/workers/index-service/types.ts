@@ -22,7 +22,7 @@ export type IndexMethods = {
 };
 
 /** What a process that indexes has for it. */
-export type Parsing = Pick<IndexingContext, 'parser' | 'inHand'>;
+export type Parsing = Pick<IndexingContext, 'extractor' | 'derived' | 'inHand'>;
 
 /** For the small writes, which index what they are about. */
 export function indexingContext(

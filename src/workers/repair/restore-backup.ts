@@ -1,7 +1,7 @@
 import { adoptVersions } from '../../reconcile/adopt-versions.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { endRuns } from '../../store/journal.js';
-import { listProjects } from '../../store/projects.js';
+import { listProjects, relyOnNothing } from '../../store/projects.js';
 import { copySound, replaceIndex } from '../../store/replace-index.js';
 import type { RequestCall, WorkerHost } from '../host.js';
 
@@ -23,7 +23,11 @@ export async function restoreBackup(
     await copySound(path, to, (work) => call.longStep(checkMaxMs, work));
     const index = IndexDatabase.open(to);
     try {
-      await index.write(() => endRuns(index, Date.now()));
+      await index.write(() => {
+        endRuns(index, Date.now());
+        // What is made of contents is of another time.
+        relyOnNothing(index);
+      });
       for (const project of listProjects(index))
         await adoptVersions({ index, project, maxFileBytes, areRowsOlder: true, signal: call.signal });
     } finally {

@@ -1,6 +1,7 @@
 import { sleep } from '../../base/waiting.js';
 import { defaultProvider } from '../../embedding/providers.js';
-import { causeInWords, IndexDatabase } from '../../store/index-database.js';
+import { IndexDatabase } from '../../store/index-database.js';
+import { causeInWords } from '../../store/sqlite-errors.js';
 import { listProjects, type Project } from '../../store/projects.js';
 import { chunkIds, currentModelIdentity, type ModelIdentity } from '../../store/vectors.js';
 import type { WorkerBody, WorkerHost } from '../host.js';

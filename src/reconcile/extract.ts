@@ -1,0 +1,121 @@
+import { sha256 } from '../base/hash.js';
+import { termsOf } from '../base/search-terms.js';
+import type { Slicer } from '../base/waiting.js';
+import { encodeLayout } from '../store/derived/layout-codec.js';
+import type { NewDocument } from '../store/derived/documents.js';
+import { packWords } from '../store/derived/postings-codec.js';
+import { levelOf } from '../store/derived/term-weights.js';
+import { type Chunk, chunksOf } from '../syntax/chunks.js';
+import { entitiesOf, type Entity } from '../syntax/entities.js';
+import { type GreenTree, oneTokenTree, render } from '../syntax/green-tree.js';
+import type { Language } from '../syntax/language.js';
+import type { Parser } from '../syntax/parser.js';
+import { decodeSource } from '../syntax/source.js';
+import { decodeTree, encodeTree, TreeFormatError } from '../syntax/tree-codec.js';
+
+/** A content of which something has to be made. */
+export interface ExtractionJob {
+  bytes: Uint8Array;
+  sha256: string;
+  language: Language | null;
+  /** The tree that is stored, if its text was proven. */
+  stored: Uint8Array | null;
+  /** What made it; null: it was not parsed. */
+  storedBy: string | null;
+  /** What is to make it now; null: it is no file, and kept as one token that nobody searches. */
+  extractor: string | null;
+  /** It has killed those who parsed it: it is kept as one token. */
+  isDeadly: boolean;
+}
+
+/** What is made of a content. */
+export interface Extraction {
+  /** The encoded tree that is to be stored, which renders to the bytes; null where the stored one serves. */
+  tree: Uint8Array | null;
+  /** Null for what is no file. */
+  document: Pick<NewDocument, 'chunks' | 'layout' | 'words'> | null;
+}
+
+/** Makes trees and what they are searched by. */
+export interface Extractor {
+  /** Rejects with the slicer's reason where the work is to end. */
+  extract(job: ExtractionJob, slicer: Slicer): Promise<Extraction>;
+  close(): void;
+}
+
+/** Does it in this thread. */
+export function extractingWith(parser: Parser): Extractor {
+  return {
+    extract: async (job, slicer) => await extract(parser, job, slicer),
+    close: () => parser.close(),
+  };
+}
+
+/**
+ * Parses, encodes, proves, and makes searchable. For a file of 2 MiB each step takes some 50 to 150 ms, so there is a
+ * pause between any two.
+ */
+async function extract(parser: Parser, job: ExtractionJob, slicer: Slicer): Promise<Extraction> {
+  const { language, storedBy } = job;
+  const stored = job.stored === null ? null : decoded(job.stored);
+  const isUsable = stored?.language === language && storedBy === job.extractor;
+  // A tree of another language's serves the other path that has the same bytes; one that nobody has parsed serves none.
+  const isTaken = stored !== null && stored.language !== language && storedBy !== null;
+  const tree = isUsable ? stored : await parseProven(parser, job, slicer);
+  await slicer.breathe();
+  const encoded = isUsable || isTaken ? null : encodeTree(tree);
+  await slicer.breathe();
+  return { tree: encoded, document: job.extractor === null ? null : await searchable(tree, slicer) };
+}
+
+function decoded(stored: Uint8Array): GreenTree | null {
+  try {
+    return decodeTree(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength));
+  } catch (error) {
+    if (error instanceof TreeFormatError) return null;
+    throw error;
+  }
+}
+
+async function parseProven(parser: Parser, job: ExtractionJob, slicer: Slicer): Promise<GreenTree> {
+  const { bytes, language } = job;
+  const source = decodeSource(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  if (job.isDeadly) return oneTokenTree(source, 'deadly');
+  const tree = await parser.parse(source, language, slicer);
+  await slicer.breathe();
+  if (sha256(render(tree)) === job.sha256) return tree;
+  // A tree that does not render to its file must never be stored; one token always does.
+  return await parser.parse(source, null, slicer);
+}
+
+async function searchable(tree: GreenTree, slicer: Slicer): Promise<Extraction['document']> {
+  const entities = entitiesOf(tree);
+  await slicer.breathe();
+  const chunks = chunksOf(tree, entities);
+  const words: Map<string, number>[] = [];
+  for (const chunk of chunks) {
+    await slicer.breathe();
+    words.push(levelsOf(chunk, entities));
+  }
+  return { chunks: chunks.length, layout: encodeLayout({ entities, chunks }), words: packWords(words) };
+}
+
+/** The level of each term of a chunk. */
+function levelsOf(chunk: Chunk, entities: readonly Entity[]): Map<string, number> {
+  const entity = chunk.entityIndex === null ? undefined : entities[chunk.entityIndex];
+  const inName = counted(termsOf(entity?.qualifiedName ?? ''));
+  const inText = counted(termsOf(chunk.text));
+  const length = inName.total + inText.total;
+  const levels = new Map<string, number>();
+  for (const [term, count] of inText.counts)
+    levels.set(term, levelOf(inName.counts.get(term) ?? 0, count, length));
+  for (const [term, count] of inName.counts)
+    if (!levels.has(term)) levels.set(term, levelOf(count, 0, length));
+  return levels;
+}
+
+function counted(terms: readonly string[]): { counts: Map<string, number>; total: number } {
+  const counts = new Map<string, number>();
+  for (const term of terms) counts.set(term, (counts.get(term) ?? 0) + 1);
+  return { counts, total: terms.length };
+}

@@ -1,0 +1,50 @@
+import { decodeSource } from '../../syntax/source.js';
+import { sourceIn, TreeFormatError } from '../../syntax/tree-codec.js';
+import type { IndexDatabase } from '../index-database.js';
+import type { DerivedDatabase } from './derived-database.js';
+import { type DocumentRow, layoutOf } from './documents.js';
+import type { Layout, LayoutChunk } from './layout-codec.js';
+
+/** A piece of a content as it is embedded and shown. */
+export interface ChunkText {
+  /** The entity's qualified name, '' where there is none. */
+  name: string;
+  text: string;
+}
+
+/**
+ * The text of a stored content, not proven by its hash; null where the index cannot give it. It is for showing and
+ * comparing, never for giving back a file.
+ */
+export function textOf(index: IndexDatabase, sha256: string): string | null {
+  const row = index
+    .sql<[string], { tree: Buffer; size: number }>('SELECT tree, size FROM contents WHERE sha256 = ?')
+    .get(sha256);
+  if (row === undefined) return null;
+  try {
+    return decodeSource(sourceIn(row.tree, row.size)).text;
+  } catch (error) {
+    if (error instanceof TreeFormatError) return null;
+    throw error;
+  }
+}
+
+/** The chunks of a document in order; none where the index cannot give its content. */
+export function chunkTexts(
+  index: IndexDatabase,
+  derived: DerivedDatabase,
+  document: Pick<DocumentRow, 'firstChunk' | 'sha256'>,
+): ChunkText[] {
+  const text = textOf(index, document.sha256);
+  if (text === null) return [];
+  const layout = derived.read(() => layoutOf(derived, document.firstChunk));
+  return layout.chunks.map((chunk) => ({ name: nameOf(layout, chunk), text: pieceOf(text, chunk) }));
+}
+
+export function nameOf({ entities }: Layout, { entityIndex }: LayoutChunk): string {
+  return entityIndex === null ? '' : (entities[entityIndex]?.qualifiedName ?? '');
+}
+
+export function pieceOf(text: string, { startOffset, endOffset }: LayoutChunk): string {
+  return text.slice(startOffset, endOffset);
+}

@@ -1,0 +1,211 @@
+/**
+ * derived/<project_id>.db: what is made of a project's contents so that they can be searched. Nothing in it is anybody's
+ * only copy, so it is neither backed up nor repaired: what is damaged or outdated is thrown away and made again.
+ *
+ * How it stays true: it is written before the row in index.db that relies on it (`files.extractor` is set), and what it says
+ * of a content never changes. So a process that is killed in between leaves something that nobody needs, and never a row
+ * without what it says that it has. What a power loss takes is told by `facts.boot`; a database that is another one than
+ * index.db relied on, by `facts.token`: then every row of the project has to be looked at again.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { busyTimeoutMs, Connection } from '../connection.js';
+import type { IndexDatabase } from '../index-database.js';
+import { guardOpening, isCorrupt } from '../sqlite-errors.js';
+import { DerivedDamageError } from './damage.js';
+import { derivedSchema, derivedVersion } from './schema.js';
+
+/** Of the machine's current run; what was written in another one may not all have reached the disk. */
+const bootId = readBootId();
+/** Bytes of the log that are kept for the next writes. */
+const logBytesMax = 16 * 1024 * 1024;
+/** KiB of pages that a connection keeps: the words of a burst of files. */
+const cacheKib = 16 * 1024;
+
+export function derivedPath(indexPath: string, projectId: string): string {
+  return join(dirname(indexPath), 'derived', `${projectId}.db`);
+}
+
+/** Everything goes through `read` and `write`, so that damage here is never taken for damage of index.db. */
+export class DerivedDatabase extends Connection {
+  /** Null where there is none (yet), or one that this version cannot read. */
+  static openReadOnly(path: string): DerivedDatabase | null {
+    return openExisting(path, true);
+  }
+
+  /** As openReadOnly, for a process that adds to what is there. */
+  static openForAdding(path: string): DerivedDatabase | null {
+    return openExisting(path, false);
+  }
+
+  /** For the process that keeps it: makes a new one where there is none, or one that cannot be used. */
+  static openOrMake(path: string): DerivedDatabase {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    try {
+      return make(path);
+    } catch (error) {
+      if (!isUseless(error)) throw error;
+      removeDerived(path);
+      return make(path);
+    }
+  }
+
+  constructor(db: Database.Database, path: string) {
+    super(db, path);
+  }
+
+  /** @throws DerivedDamageError; as Connection.immediately */
+  async write<T>(work: () => T, signal?: AbortSignal): Promise<T> {
+    try {
+      return await this.immediately(work, signal);
+    } catch (error) {
+      throw asDamage(error);
+    }
+  }
+
+  /** @throws DerivedDamageError */
+  override read<T>(work: () => T): T {
+    try {
+      return super.read(work);
+    } catch (error) {
+      throw asDamage(error);
+    }
+  }
+
+  get facts(): { token: string; boot: string; nextChunk: number; chunks: number } {
+    const row = this.sql<[], { token: string; boot: string; nextChunk: number; chunks: number }>(
+      'SELECT token, boot, next_chunk AS nextChunk, chunks FROM facts WHERE id = 1',
+    ).get();
+    if (row === undefined) throw new DerivedDamageError('it says nothing of itself');
+    return row;
+  }
+
+  /**
+   * Makes sure that the index relies on this very database, for as long as the machine runs; where it does not, all of its
+   * rows of the project have to be looked at again.
+   */
+  async beginKeeping(index: IndexDatabase, projectId: string): Promise<void> {
+    const { token, boot } = this.read(() => this.facts);
+    const isKnown = tokenOf(index, projectId) === token && (boot === '' || boot === bootId);
+    if (isKnown && boot === bootId) return;
+    await this.durably(async () => {
+      if (isKnown) await this.write(() => this.#set(token, bootId));
+      else await this.#introduce(index, projectId);
+    });
+  }
+
+  async #introduce(index: IndexDatabase, projectId: string): Promise<void> {
+    const token = randomUUID();
+    await index.write(() => {
+      this.#set(token, bootId);
+      index.sql('UPDATE projects SET derived = ? WHERE id = ?').run(token, projectId);
+      index.sql("UPDATE files SET extractor = NULL WHERE project_id = ? AND kind = 'file'").run(projectId);
+    });
+  }
+
+  #set(token: string, boot: string): void {
+    this.sql('UPDATE facts SET token = ?, boot = ? WHERE id = 1').run(token, boot);
+  }
+
+  /** Everything that was written has reached the disk when this resolves. */
+  async endKeeping(): Promise<void> {
+    await this.durably(
+      async () => await this.write(() => this.sql("UPDATE facts SET boot = '' WHERE id = 1").run()),
+    );
+  }
+
+  /** Runs writes that survive a power loss, with all that were written before. */
+  async durably<T>(work: () => Promise<T>): Promise<T> {
+    this.db.pragma('synchronous = FULL');
+    try {
+      return await work();
+    } finally {
+      this.db.pragma('synchronous = NORMAL');
+    }
+  }
+}
+
+function asDamage(error: unknown): unknown {
+  return isCorrupt(error) ? new DerivedDamageError('it is damaged', { cause: error }) : error;
+}
+
+/** What a database of another version is opened with. */
+class OutdatedError extends Error {}
+
+function isUseless(error: unknown): boolean {
+  return error instanceof OutdatedError || isCorrupt(error);
+}
+
+function make(path: string): DerivedDatabase {
+  const db = guardOpening(path, () => new Database(path, { timeout: 5_000 }));
+  try {
+    db.pragma('auto_vacuum = INCREMENTAL');
+    db.pragma('journal_mode = WAL');
+    db.transaction(() => {
+      const version = versionOf(db);
+      if (version === derivedVersion) return;
+      if (version !== 0 || db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() !== undefined)
+        throw new OutdatedError();
+      db.exec(derivedSchema);
+      db.prepare("INSERT INTO facts (id, token, boot, next_chunk, chunks) VALUES (1, ?, '', 1, 0)").run(
+        randomUUID(),
+      );
+      db.pragma(`user_version = ${derivedVersion}`);
+    }).immediate();
+    return prepared(db, path);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function openExisting(path: string, readonly: boolean): DerivedDatabase | null {
+  if (!existsSync(path)) return null;
+  let db: Database.Database | null = null;
+  try {
+    db = new Database(path, { readonly, fileMustExist: true, timeout: 5_000 });
+    if (versionOf(db) === derivedVersion) return prepared(db, path);
+  } catch (error) {
+    db?.close();
+    if (!isCorrupt(error) && existsSync(path)) throw error;
+    return null;
+  }
+  db.close();
+  return null;
+}
+
+function prepared(db: Database.Database, path: string): DerivedDatabase {
+  // NORMAL: what a power loss takes is made again.
+  db.pragma('synchronous = NORMAL');
+  db.pragma(`journal_size_limit = ${logBytesMax}`);
+  db.pragma(`cache_size = -${cacheKib}`);
+  db.pragma(`busy_timeout = ${busyTimeoutMs}`);
+  return new DerivedDatabase(db, path);
+}
+
+function versionOf(db: Database.Database): number {
+  return Number(db.pragma('user_version', { simple: true }));
+}
+
+/** Whoever has it open goes on with what nobody finds any more. */
+export function removeDerived(path: string): void {
+  for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
+}
+
+function tokenOf(index: IndexDatabase, projectId: string): string | null {
+  const row = index
+    .sql<[string], { derived: string | null }>('SELECT derived FROM projects WHERE id = ?')
+    .get(projectId);
+  return row?.derived ?? null;
+}
+
+function readBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    // Without it every start is taken for one after a power loss: slower, and never wrong.
+    return randomUUID();
+  }
+}

@@ -1,0 +1,150 @@
+import { termsOf } from '../../base/search-terms.js';
+import type { DerivedDatabase } from './derived-database.js';
+import { decodeLayout, type Layout } from './layout-codec.js';
+import { noteDropped, PostingsBatch } from './postings.js';
+import { packWords } from './postings-codec.js';
+import { levelOf } from './term-weights.js';
+
+/** A content as it was made searchable, ready to be stored. */
+export interface NewDocument {
+  /** Of the raw bytes. */
+  readonly sha256: string;
+  readonly language: string | null;
+  readonly extractor: string;
+  readonly chunks: number;
+  /** As encodeLayout made it. */
+  readonly layout: Uint8Array;
+  /** As packWords made it. */
+  readonly words: Uint8Array;
+}
+
+export interface DocumentRow {
+  firstChunk: number;
+  /** Hexadecimal. */
+  sha256: string;
+  language: string | null;
+  extractor: string;
+  chunks: number;
+}
+
+const columns = `first_chunk AS firstChunk, lower(hex(sha256)) AS sha256, nullif(language, '') AS language, extractor, chunks`;
+
+/** What a content is searchable as in a language; undefined where it is not (yet). */
+export function documentOf(
+  derived: DerivedDatabase,
+  sha256: string,
+  language: string | null,
+): DocumentRow | undefined {
+  return derived
+    .sql<[Buffer, string], DocumentRow>(`SELECT ${columns} FROM documents WHERE sha256 = ? AND language = ?`)
+    .get(Buffer.from(sha256, 'hex'), language ?? '');
+}
+
+/** The document that a chunk is of. */
+export function documentWithChunk(derived: DerivedDatabase, chunkId: number): DocumentRow | undefined {
+  const row = derived
+    .sql<[number], DocumentRow>(
+      `SELECT ${columns} FROM documents WHERE first_chunk <= ? ORDER BY first_chunk DESC LIMIT 1`,
+    )
+    .get(chunkId);
+  return row !== undefined && chunkId < row.firstChunk + row.chunks ? row : undefined;
+}
+
+/** Documents in the order of their chunks, from `firstChunk` on. */
+export function documentsFrom(derived: DerivedDatabase, firstChunk: number, limit: number): DocumentRow[] {
+  return derived
+    .sql<[number, number], DocumentRow>(
+      `SELECT ${columns} FROM documents WHERE first_chunk >= ? ORDER BY first_chunk LIMIT ?`,
+    )
+    .all(firstChunk, limit);
+}
+
+export function layoutOf(derived: DerivedDatabase, firstChunk: number): Layout {
+  const row = derived
+    .sql<[number], { layout: Buffer }>('SELECT layout FROM layouts WHERE first_chunk = ?')
+    .get(firstChunk);
+  return row === undefined ? { entities: [], chunks: [] } : decodeLayout(row.layout);
+}
+
+/** Terms of paths are told from those of texts by what no term begins with. */
+const pathMark = '/';
+
+/** What a word of a path is looked up as. */
+export function pathTerm(term: string): string {
+  return `${pathMark}${term}`;
+}
+
+/** Adds documents and paths, and their words, within a transaction. */
+class DocumentWriter {
+  readonly #derived: DerivedDatabase;
+  readonly #postings = new PostingsBatch();
+  #nextChunk: number;
+
+  constructor(derived: DerivedDatabase) {
+    this.#derived = derived;
+    this.#nextChunk = derived.facts.nextChunk;
+  }
+
+  /** One of another extractor is replaced. */
+  add({ sha256, language, extractor, chunks, layout, words }: NewDocument): void {
+    const before = documentOf(this.#derived, sha256, language);
+    if (before?.extractor === extractor) return;
+    if (before !== undefined) dropDocument(this.#derived, before);
+    const firstChunk = this.#nextChunk;
+    this.#nextChunk += Math.max(chunks, 1);
+    this.#derived
+      .sql('INSERT INTO documents (first_chunk, sha256, language, extractor, chunks) VALUES (?, ?, ?, ?, ?)')
+      .run(firstChunk, Buffer.from(sha256, 'hex'), language ?? '', extractor, chunks);
+    this.#derived.sql('INSERT INTO layouts (first_chunk, layout) VALUES (?, ?)').run(firstChunk, layout);
+    this.#postings.add(firstChunk, words);
+  }
+
+  addPath(path: string): void {
+    if (hasPath(this.#derived, path)) return;
+    const id = this.#nextChunk;
+    this.#nextChunk += 1;
+    this.#derived.sql('INSERT INTO paths (id, path) VALUES (?, ?)').run(id, path);
+    const terms = termsOf(path);
+    const levels = terms.map((term): [string, number] => [pathTerm(term), levelOf(0, 1, terms.length)]);
+    this.#postings.add(id, packWords([new Map(levels)]));
+  }
+
+  flush(): void {
+    this.#postings.flush(this.#derived);
+  }
+}
+
+function hasPath(derived: DerivedDatabase, path: string): boolean {
+  return derived.sql('SELECT 1 FROM paths WHERE path = ?').get(path) !== undefined;
+}
+
+/** Within a transaction. */
+export function dropDocument(derived: DerivedDatabase, { firstChunk, chunks }: DocumentRow): void {
+  derived.sql('DELETE FROM documents WHERE first_chunk = ?').run(firstChunk);
+  noteDropped(derived, firstChunk, Math.max(chunks, 1));
+}
+
+/** A file whose path, and whose content where it is new, are to be made searchable. */
+export interface SearchableFile {
+  /** Relative to the project's root. */
+  path: string;
+  document: NewDocument | null;
+}
+
+/** @throws DerivedDamageError; as DerivedDatabase.write */
+export async function storeDocuments(
+  derived: DerivedDatabase,
+  files: readonly SearchableFile[],
+  signal: AbortSignal,
+): Promise<void> {
+  const news = files.filter(({ path, document }) => document !== null || !hasPath(derived, path));
+  if (news.length === 0) return;
+  await derived.write(() => {
+    const writer = new DocumentWriter(derived);
+    for (const { path, document } of news) {
+      if (document !== null) writer.add(document);
+      writer.addPath(path);
+    }
+    writer.flush();
+  }, signal);
+}

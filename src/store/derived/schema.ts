@@ -1,0 +1,85 @@
+import { postingsSchema } from './postings.js';
+
+/**
+ * Raised when anything here, or what is put here, changes its meaning: a database of another number is thrown away and made
+ * again. There are no migrations, since nothing in it is anybody's only copy.
+ */
+export const derivedVersion = 1;
+
+/** The schema of derived/<project_id>.db: what is made of a project's contents so that they can be searched. */
+export const derivedSchema = `
+  -- What the database says of itself.
+  CREATE TABLE facts (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    token      TEXT NOT NULL,                   -- which one it is: projects.derived in index.db says which one its rows rely on
+    boot       TEXT NOT NULL,                   -- boot of the machine in which it was last written without a sync at the end; '': none
+    next_chunk INTEGER NOT NULL,                -- the chunk id that is given next; none is given twice
+    chunks     INTEGER NOT NULL                 -- of all documents
+  ) STRICT;
+
+  -- A content of a language, made searchable. It is never changed, and does not know which files have it.
+  CREATE TABLE documents (
+    first_chunk  INTEGER PRIMARY KEY,           -- its chunks are first_chunk, first_chunk + 1 and so on, in the order of the text
+    sha256       BLOB NOT NULL,                 -- of the raw bytes
+    language     TEXT NOT NULL,                 -- '': none
+    extractor    TEXT NOT NULL,                 -- what made it, see src/syntax/extractor.ts
+    chunks       INTEGER NOT NULL,
+    unused_since INTEGER,                       -- when no file was found to have it (ms since 1970); NULL: one has
+    UNIQUE (sha256, language)
+  ) STRICT;
+  -- Entities and chunks of a document, see layout-codec.ts.
+  CREATE TABLE layouts (
+    first_chunk INTEGER PRIMARY KEY,
+    layout      BLOB NOT NULL
+  ) STRICT;
+
+  -- Paths that files had, searched by their words. An id is a chunk id, so that words of paths are postings as any.
+  CREATE TABLE paths (
+    id           INTEGER PRIMARY KEY,
+    path         TEXT NOT NULL UNIQUE,          -- relative to the project's root
+    unused_since INTEGER                        -- as documents.unused_since
+  ) STRICT;
+
+  -- What an embedding provider learned from the project, and needs to embed its queries.
+  CREATE TABLE models (
+    id         INTEGER PRIMARY KEY,
+    provider   TEXT NOT NULL,
+    dimensions INTEGER NOT NULL,
+    trained_on INTEGER NOT NULL,                -- chunks that the project had when it learned
+    state      BLOB NOT NULL,
+    added_at   INTEGER NOT NULL,                -- ms since 1970
+    done_below INTEGER NOT NULL,                -- every document whose chunks are below this id has its vectors
+    chunks     INTEGER NOT NULL,                -- that have one
+    is_current INTEGER NOT NULL                 -- 0: its vectors are being made, and those of the current one are used
+  ) STRICT;
+  -- The vectors of a document's chunks.
+  CREATE TABLE vectors (
+    model_id    INTEGER NOT NULL,
+    first_chunk INTEGER NOT NULL,
+    levels      BLOB NOT NULL,                  -- chunks × dimensions signed bytes, see vector-codec.ts
+    PRIMARY KEY (model_id, first_chunk)
+  ) STRICT, WITHOUT ROWID;
+  -- One bit a dimension, read for all chunks at each question.
+  CREATE TABLE signatures (
+    model_id    INTEGER NOT NULL,
+    first_chunk INTEGER NOT NULL,
+    bits        BLOB NOT NULL,                  -- chunks × dimensions bits
+    PRIMARY KEY (model_id, first_chunk)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TRIGGER document_added AFTER INSERT ON documents BEGIN
+    UPDATE facts SET chunks = chunks + new.chunks, next_chunk = max(next_chunk, new.first_chunk + max(new.chunks, 1));
+  END;
+  CREATE TRIGGER document_dropped AFTER DELETE ON documents BEGIN
+    DELETE FROM layouts WHERE first_chunk = old.first_chunk;
+    UPDATE models SET chunks = chunks - old.chunks
+      WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.model_id = models.id AND v.first_chunk = old.first_chunk);
+    DELETE FROM vectors WHERE first_chunk = old.first_chunk AND model_id IN (SELECT id FROM models);
+    DELETE FROM signatures WHERE first_chunk = old.first_chunk AND model_id IN (SELECT id FROM models);
+    UPDATE facts SET chunks = chunks - old.chunks;
+  END;
+  CREATE TRIGGER path_added AFTER INSERT ON paths BEGIN
+    UPDATE facts SET next_chunk = max(next_chunk, new.id + 1);
+  END;
+  ${postingsSchema}
+`;
