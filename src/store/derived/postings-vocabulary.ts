@@ -1,0 +1,111 @@
+import { compareBytes, type GrowingBytes } from './postings-codec.js';
+
+/** Entries of the hash table at first: what some documents need. */
+const slotsAtFirst = 4_096;
+
+/**
+ * Numbers for words whose bytes lie in a buffer: 0, 1, 2, ... in the order in which they came first. A hash table
+ * over bytes, since making a string of each word of each document would take longer than all the rest.
+ */
+export class Vocabulary {
+  readonly #text: GrowingBytes;
+  /** Number of a word + 1, 0 for a free slot; open addressing, at most half full. */
+  #slots = new Uint32Array(slotsAtFirst);
+  #hashes = new Uint32Array(slotsAtFirst / 2);
+  /** Where in the text a word begins, and how long it is (bytes). */
+  starts = new Uint32Array(slotsAtFirst / 2);
+  lengths = new Uint32Array(slotsAtFirst / 2);
+  count = 0;
+
+  constructor(text: GrowingBytes) {
+    this.#text = text;
+  }
+
+  /** About the memory that it holds, in bytes. */
+  get bytes(): number {
+    return 4 * (this.#slots.length + 3 * this.#hashes.length);
+  }
+
+  /** The number of the word at this place of the text. */
+  numberOf(start: number, length: number): number {
+    const { bytes } = this.#text;
+    // FNV-1a (Fowler, Noll, Vo), with its high bits brought to where the slot is taken from.
+    let hash = 0x811c9dc5;
+    for (let at = start; at < start + length; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
+    hash = (hash ^ (hash >>> 15)) >>> 0;
+    const mask = this.#slots.length - 1;
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const number = (this.#slots[slot] ?? 0) - 1;
+      if (number < 0) return this.#insert(slot, hash, start, length);
+      if (this.#hashes[number] !== hash || this.lengths[number] !== length) continue;
+      if (compareBytes(bytes, this.starts[number] ?? 0, length, bytes, start, length) === 0) return number;
+    }
+  }
+
+  #insert(slot: number, hash: number, start: number, length: number): number {
+    const number = this.count++;
+    this.#slots[slot] = number + 1;
+    this.#hashes[number] = hash;
+    this.starts[number] = start;
+    this.lengths[number] = length;
+    if (this.count === this.#hashes.length) this.#grow();
+    return number;
+  }
+
+  #grow(): void {
+    const slots = new Uint32Array(this.#slots.length * 2);
+    const mask = slots.length - 1;
+    for (let number = 0; number < this.count; number++) {
+      let slot = (this.#hashes[number] ?? 0) & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = number + 1;
+    }
+    this.#slots = slots;
+    this.#hashes = grown(this.#hashes);
+    this.starts = grown(this.starts);
+    this.lengths = grown(this.lengths);
+  }
+
+  /**
+   * The numbers in ascending order of their words. Four bytes of each word and its number are sorted as one float of
+   * 53 bits, natively; only words that have these in common are compared by their bytes.
+   */
+  sorted(): number[] {
+    const { bytes } = this.#text;
+    const keys = new Float64Array(this.count);
+    for (let number = 0; number < this.count; number++) {
+      const start = this.starts[number] ?? 0;
+      const length = this.lengths[number] ?? 0;
+      let head = 0;
+      // One that ends sorts before one that goes on with a NUL only by the comparison below.
+      for (let at = 0; at < 4; at++) head = head * 256 + (at < length ? (bytes[start + at] ?? 0) : 0);
+      keys[number] = head * wordsMax + number;
+    }
+    keys.sort();
+    const numbers = Array.from(keys, (key) => key % wordsMax);
+    for (let first = 0, end = 1; first < keys.length; first = end++) {
+      const head = Math.floor((keys[first] ?? 0) / wordsMax);
+      while (end < keys.length && Math.floor((keys[end] ?? 0) / wordsMax) === head) end++;
+      if (end - first === 1) continue;
+      const alike = numbers.slice(first, end).sort((a, b) => this.#compare(a, b));
+      for (let at = first; at < end; at++) numbers[at] = alike[at - first] ?? 0;
+    }
+    return numbers;
+  }
+
+  #compare(a: number, b: number): number {
+    const { bytes } = this.#text;
+    const { starts, lengths } = this;
+    return compareBytes(bytes, starts[a] ?? 0, lengths[a] ?? 0, bytes, starts[b] ?? 0, lengths[b] ?? 0);
+  }
+}
+
+/** Words that `sorted` can number beside four of their bytes: 53 bits less 32. */
+export const wordsMax = 2 ** 21;
+
+/** Twice as long, with what there is at its beginning. */
+export function grown(array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const longer = new Uint32Array(array.length * 2);
+  longer.set(array);
+  return longer;
+}

@@ -1,0 +1,134 @@
+/**
+ * Reading the inverted index. Nothing is kept between queries: all that one query reads is to be read in one read
+ * transaction, in which segments neither come nor go.
+ */
+import { BlockCursor } from './postings-block.js';
+import { DerivedDamageError, EntryCursor, wordBytes } from './postings-codec.js';
+import type { DerivedConnection } from './postings-schema.js';
+
+/** A segment in which some chunk has the word. */
+interface SegmentPostings {
+  readonly segment: number;
+  /** Chunk ids, both inclusive. */
+  readonly firstChunk: number;
+  readonly lastChunk: number;
+  /** Key of the block that the word is in. */
+  readonly block: Buffer;
+  readonly count: number;
+  /** Where its entries begin and end in the block's. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Finds a word in every segment. Its entries are read when they are asked for, in the same read transaction. */
+export function readWord(db: DerivedConnection, word: string): WordPostings {
+  const bytes = wordBytes(word);
+  const found: SegmentPostings[] = [];
+  for (const { directory, entriesLength, ...row } of blocksWith(db, bytes)) {
+    const cursor = new BlockCursor(row.block, directory, entriesLength);
+    while (cursor.next()) {
+      const order = Buffer.compare(cursor.word.written(), bytes);
+      if (order === 0) found.push({ ...row, count: cursor.count, start: cursor.start, end: cursor.end });
+      if (order >= 0) break;
+    }
+  }
+  return new WordPostings(db, found);
+}
+
+interface BlockRow extends Pick<SegmentPostings, 'segment' | 'firstChunk' | 'lastChunk' | 'block'> {
+  readonly directory: Buffer;
+  readonly entriesLength: number;
+}
+
+/** Of each live segment, in order of chunks, the block that has the word where the segment has it. */
+function blocksWith(db: DerivedConnection, word: Buffer): BlockRow[] {
+  return db
+    .sql<[Buffer], BlockRow>(
+      `SELECT s.id AS segment, s.first_chunk AS firstChunk, s.last_chunk AS lastChunk, b.word AS block,
+         b.directory, length(b.entries) AS entriesLength
+       FROM posting_segments s CROSS JOIN posting_blocks b ON b.segment = s.id AND b.word = (
+         SELECT word FROM posting_blocks WHERE segment = s.id AND word <= ? ORDER BY word DESC LIMIT 1)
+       WHERE s.state = 'live' ORDER BY s.first_chunk`,
+    )
+    .all(word);
+}
+
+/** The chunks that have a word. Among them are some that were dropped and are not merged away yet. */
+export class WordPostings {
+  readonly #db: DerivedConnection;
+  readonly #segments: readonly SegmentPostings[];
+  readonly #entries = new Map<number, Buffer>();
+  /** How many these are. */
+  readonly count: number;
+
+  constructor(db: DerivedConnection, segments: readonly SegmentPostings[]) {
+    this.#db = db;
+    this.#segments = segments;
+    this.count = segments.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /**
+   * Calls back for each chunk in ascending order.
+   * @throws DerivedDamageError for entries that do not decode
+   */
+  forEach(callback: (chunk: number, level: number) => void): void {
+    for (const segment of this.#segments) {
+      const cursor = this.#cursorOf(segment);
+      let count = 0;
+      for (; cursor.next(); count++) callback(cursor.chunk, cursor.level);
+      if (count !== segment.count) throw new DerivedDamageError(`${count} entries of ${segment.count}`);
+    }
+  }
+
+  /**
+   * The word's level in each of these chunks, 0 where it is not in it.
+   * @param chunks ids in ascending order; segments that none of them is in are not read
+   * @throws DerivedDamageError for entries that do not decode
+   */
+  levelsOf(chunks: Uint32Array): Uint8Array {
+    const levels = new Uint8Array(chunks.length);
+    let at = 0;
+    for (const segment of this.#segments) {
+      at = lowerBound(chunks, segment.firstChunk, at);
+      const end = lowerBound(chunks, segment.lastChunk + 1, at);
+      if (at === end) continue;
+      const cursor = this.#cursorOf(segment);
+      let wanted = chunks[at] ?? 0;
+      while (at < end && cursor.next()) {
+        while (wanted < cursor.chunk && ++at < end) wanted = chunks[at] ?? 0;
+        while (at < end && wanted === cursor.chunk) {
+          levels[at++] = cursor.level;
+          wanted = chunks[at] ?? 0;
+        }
+      }
+      at = end;
+    }
+    return levels;
+  }
+
+  #cursorOf({ segment, block, start, end }: SegmentPostings): EntryCursor {
+    let entries = this.#entries.get(segment);
+    if (entries === undefined) {
+      entries = this.#db
+        .sql<[number, number, number, Buffer], { entries: Buffer }>(
+          'SELECT substr(entries, ?, ?) AS entries FROM posting_blocks WHERE segment = ? AND word = ?',
+        )
+        .get(start + 1, end - start, segment, block)?.entries;
+      if (entries?.length !== end - start) throw new DerivedDamageError('the entries of a word are cut off');
+      this.#entries.set(segment, entries);
+    }
+    return new EntryCursor(entries);
+  }
+}
+
+/** The first index from `from` on whose id is not below `chunk`. */
+function lowerBound(chunks: Uint32Array, chunk: number, from: number): number {
+  let low = from;
+  let high = chunks.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((chunks[middle] ?? 0) < chunk) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
