@@ -108,7 +108,7 @@ export function union(a: Uint32Array, b: Uint32Array): Uint32Array {
   if (a.length === 0) return b;
   const merged = new Uint32Array(a.length + b.length);
   let count = 0;
-  for (let i = 0, j = 0; i < a.length || j < b.length; ) {
+  for (let i = 0, j = 0; i < a.length || j < b.length;) {
     const left = a[i] ?? Number.POSITIVE_INFINITY;
     const right = b[j] ?? Number.POSITIVE_INFINITY;
     merged[count++] = Math.min(left, right);

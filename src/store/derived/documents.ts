@@ -1,8 +1,9 @@
 import { termsOf } from '../../base/search-terms.js';
 import type { DerivedDatabase } from './derived-database.js';
 import { decodeLayout, type Layout } from './layout-codec.js';
-import { noteDropped, PostingsBatch } from './postings.js';
+import { PostingsBatch } from './postings-batch.js';
 import { packWords } from './postings-codec.js';
+import { noteDropped } from './segments.js';
 import { levelOf } from './term-weights.js';
 
 /** A content as it was made searchable, ready to be stored. */

@@ -3,7 +3,8 @@
  * headers than the entries of the rare words, which most words are. Words are cut by what they share with the word
  * before, and found by going through a block's directory, some hundred words at most.
  */
-import { ByteCursor, DerivedDamageError, GrowingBytes } from './postings-codec.js';
+import { DerivedDamageError } from './damage.js';
+import { ByteCursor, GrowingBytes } from './postings-codec.js';
 
 /** A row of posting_blocks without its segment. */
 export interface Block {

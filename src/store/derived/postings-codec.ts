@@ -5,11 +5,7 @@
  * 0), and one level byte. A word is the UTF-8 of each of its UTF-16 units by itself (CESU-8, Unicode TR 26): any
  * string comes back as it was, and bytes sort as JavaScript compares strings.
  */
-
-/** What is stored in the derived database does not decode: it has to be made again. The message says what is wrong. */
-export class DerivedDamageError extends Error {
-  override readonly name = 'DerivedDamageError';
-}
+import { DerivedDamageError } from './damage.js';
 
 /** The largest chunk id: ids and their distances stay within the 31 bits that V8 keeps outside of the heap. */
 export const chunkIdMax = 2 ** 31 - 2;

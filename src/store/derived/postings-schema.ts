@@ -1,4 +1,4 @@
-import type { Statement } from '../index-database.js';
+import type { Statement } from '../connection.js';
 
 /** What the inverted index needs of a connection to the database that it lives in. */
 export interface DerivedConnection {

@@ -3,7 +3,8 @@
  * transaction, in which segments neither come nor go.
  */
 import { BlockCursor } from './postings-block.js';
-import { DerivedDamageError, EntryCursor, wordBytes } from './postings-codec.js';
+import { DerivedDamageError } from './damage.js';
+import { EntryCursor, wordBytes } from './postings-codec.js';
 import type { DerivedConnection } from './postings-schema.js';
 
 /** A segment in which some chunk has the word. */

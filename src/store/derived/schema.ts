@@ -1,4 +1,4 @@
-import { postingsSchema } from './postings.js';
+import { postingsSchema } from './postings-schema.js';
 
 /**
  * Raised when anything here, or what is put here, changes its meaning: a database of another number is thrown away and made
