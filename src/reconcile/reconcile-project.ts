@@ -53,6 +53,8 @@ export async function reconcileProject(
   const project = projectAtItsPlace(context);
   const root = inspectRootOf(index, project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
+  // Of one that is made anew nothing may be relied on when rows are compared.
+  await context.derived.of(project.id);
   const heads = headMarks(index, project.id);
   const { git, rules, walk } = await lookAtTree(context, heads);
   if (!isStillRoot(root, project)) return await reconcileProject(context, cause, progress);

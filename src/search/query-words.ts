@@ -1,3 +1,4 @@
+import { termOf } from '../base/search-terms.js';
 import { wordsOf } from '../base/search-words.js';
 
 /** Different words of a query that are looked for. A query is a question, not a document; each word costs a scan. */
@@ -20,18 +21,13 @@ export interface Query {
   readonly text: string;
   /** Different search words, in order; none for a query of punctuation. */
   readonly words: readonly string[];
+  /** What the full-text index knows them by, each once. */
+  readonly terms: readonly string[];
 }
 
 export function parseQuery(text: string): Query {
   const all = [...new Set(wordsOf(text))];
   const telling = all.filter((word) => !fillers.has(word));
-  return { text, words: (telling.length > 0 ? telling : all).slice(0, queryWordsMax) };
-}
-
-/**
- * The FTS5 expression that finds a chunk with any of the words. Each is a quoted string, in which FTS5 knows no
- * operators, and has no quotation mark in it: a word is made of letters and digits only. So no query is a syntax error.
- */
-export function matchExpression(words: readonly string[]): string {
-  return words.map((word) => `"${word}"`).join(' OR ');
+  const words = (telling.length > 0 ? telling : all).slice(0, queryWordsMax);
+  return { text, words, terms: [...new Set(words.map(termOf))] };
 }

@@ -1,13 +1,24 @@
-import { type ChunkFilter, type ChunkMatch, matchChunks } from '../store/chunk-search.js';
-import { type ChunkRow, chunksById } from '../store/derived.js';
+import { wordsOf } from '../base/search-words.js';
+import { termOf } from '../base/search-terms.js';
+import { pieceOf, textOf } from '../store/derived/chunk-texts.js';
+import type { DerivedDatabase } from '../store/derived/derived-database.js';
+import { documentOf, pathById } from '../store/derived/documents.js';
+import { fileByPath } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
-import { matchExpression, parseQuery, type Query } from './query-words.js';
+import type { ChunkRange, ChunkRanges } from './chunk-ranges.js';
+import { type FoundChunk, FoundDocuments, type SearchFilter } from './found-documents.js';
+import { parseQuery, type Query } from './query-words.js';
 import { byScore, type Candidate, fuse, type Ranked, withoutOverlaps } from './rank.js';
 import { type SimilarChunks, similarChunks } from './semantic.js';
 import { snippetOf } from './snippet.js';
+import { type QueryTerm, readTerms, union, WordMatches } from './word-search.js';
 
 /** Chunks that each kind of search may propose: twice the most that can be asked for, so that fusion has a choice. */
 const candidatesMax = 200;
+/** Chunks that are looked up to find so many in files that are there and pass the filter. */
+const lookedUpMax = 20_000;
+/** Paths that a word proposes files by; one that more paths have only counts for what is proposed. */
+const proposingPathsMax = 300;
 
 export interface SearchRequest {
   query: string;
@@ -15,7 +26,13 @@ export interface SearchRequest {
   mode: 'hybrid' | 'fulltext' | 'semantic';
   /** Hits at most, up to 100. */
   limit: number;
-  filter: ChunkFilter;
+  filter: SearchFilter;
+}
+
+/** A project and what is made of its contents. */
+export interface SearchedProject {
+  id: string;
+  derived: DerivedDatabase;
 }
 
 export interface SearchHit {
@@ -26,107 +43,183 @@ export interface SearchHit {
   endLine: number;
   /** Qualified name. */
   entity: string | null;
-  /** Larger is better; compares within one answer only: BM25, a cosine, or the fused score of rank.ts. */
+  /** Larger is better; compares within one answer only: BM25F, a cosine, or the fused score of rank.ts. */
   score: number;
   /** At most 12 lines of the hit. */
   snippet: string;
 }
 
-type FoundChunk = Candidate & { readonly row: ChunkRow };
+type FoundCandidate = Candidate & { projectId: string; found: FoundChunk; cosine: number | null };
 
 /**
  * Finds the chunks of present files that answer a query, best first, the same for the same index. What has no
  * vector yet is found by its words in hybrid mode, and not at all in semantic mode.
- * @throws the signal's reason when it aborts
+ * @throws the signal's reason when it aborts; DerivedDamageError
  */
 export async function search(
   index: IndexDatabase,
-  projectIds: readonly string[],
+  projects: readonly SearchedProject[],
   request: SearchRequest,
   signal: AbortSignal,
 ): Promise<SearchHit[]> {
-  const { mode, limit, filter } = request;
   const query = parseQuery(request.query);
-  if (query.words.length === 0 || projectIds.length === 0) return [];
-  const similar =
-    mode === 'fulltext' ? [] : await similarInProjects(index, projectIds, query, filter, signal);
-  const matches =
-    mode === 'semantic'
-      ? []
-      : matchChunks(index, projectIds, matchExpression(query.words), filter, candidatesMax);
-  const candidates = candidatesOf(index, similar, matches);
-  const ranked = rank(mode, candidates, similar, query);
-  return withoutOverlaps(ranked, limit, ({ row }) => `${row.projectId}/${row.path}`).map((entry) =>
-    hitOf(entry, query),
-  );
-}
-
-async function similarInProjects(
-  index: IndexDatabase,
-  projectIds: readonly string[],
-  query: Query,
-  filter: ChunkFilter,
-  signal: AbortSignal,
-): Promise<SimilarChunks[]> {
-  const answers: SimilarChunks[] = [];
-  for (const projectId of projectIds) {
-    const answer = await similarChunks(index, projectId, query.text, filter, candidatesMax, signal);
-    if (answer !== null) answers.push(answer);
-  }
-  return answers;
+  if (query.words.length === 0) return [];
+  const candidates: FoundCandidate[] = [];
+  for (const project of projects)
+    candidates.push(...(await candidatesIn(index, project, query, request, signal)));
+  const ranked = rank(request.mode, candidates, query);
+  const kept = withoutOverlaps(ranked, request.limit, ({ projectId, path }) => `${projectId}/${path}`);
+  return kept.map((entry) => hitOf(index, entry, query));
 }
 
 /** All that was found by either search, with all scores that are known of it. */
-function candidatesOf(
+async function candidatesIn(
   index: IndexDatabase,
-  similar: readonly SimilarChunks[],
-  matches: readonly ChunkMatch[],
-): FoundChunk[] {
-  const wordScores = new Map(matches.map(({ chunkId, score }) => [chunkId, score]));
-  const ids = new Set([...wordScores.keys(), ...similar.flatMap(({ best }) => best)]);
-  return [...chunksById(index, [...ids]).values()].map((row) => ({
-    chunkId: row.id,
-    path: row.path,
-    startLine: row.startLine,
-    endLine: row.endLine,
-    entity: row.entity,
-    wordScore: wordScores.get(row.id) ?? 0,
-    similarity: firstKnown(similar, ({ deviationsOf }) => deviationsOf(row.id)),
-    row,
-  }));
+  { id, derived }: SearchedProject,
+  query: Query,
+  { mode, filter }: SearchRequest,
+  signal: AbortSignal,
+): Promise<FoundCandidate[]> {
+  const documents = new FoundDocuments(index, derived, id, filter);
+  const ranges = derived.read(() => documents.ranges());
+  const byWords =
+    mode === 'semantic' ? null : derived.read(() => new ByWords(index, derived, id, query, ranges));
+  const worded = byWords === null ? [] : derived.read(() => present(documents, byWords.best()));
+  const also = worded.map(({ chunkId }) => chunkId);
+  const similar =
+    mode === 'fulltext'
+      ? null
+      : await similarChunks(derived, query.text, { also, ranges, limit: lookedUpMax }, signal);
+  const alike = similar === null ? [] : derived.read(() => present(documents, similar.best));
+  const found = new Map([...worded, ...alike].map((chunk) => [`${chunk.chunkId} ${chunk.path}`, chunk]));
+  return [...found.values()].map((chunk) => candidateOf(id, chunk, byWords, similar));
 }
 
-function firstKnown<T>(items: readonly T[], valueOf: (item: T) => number | null): number | null {
-  for (const item of items) {
-    const value = valueOf(item);
-    if (value !== null) return value;
+function candidateOf(
+  projectId: string,
+  found: FoundChunk,
+  byWords: ByWords | null,
+  similar: SimilarChunks | null,
+): FoundCandidate {
+  const { chunkId, path, startLine, endLine, entity } = found;
+  return {
+    projectId,
+    chunkId,
+    path,
+    startLine,
+    endLine,
+    entity,
+    wordScore: byWords?.scoreOf(found) ?? 0,
+    similarity: similar?.deviationsOf(chunkId) ?? null,
+    cosine: similar?.cosineOf(chunkId) ?? null,
+    found,
+  };
+}
+
+/** Those that files have which are there and pass the filter, in the order of the chunks, as many as are wanted. */
+function present(documents: FoundDocuments, chunkIds: readonly number[]): FoundChunk[] {
+  const found: FoundChunk[] = [];
+  for (const chunkId of chunkIds) {
+    found.push(...documents.withChunk(chunkId));
+    if (found.length >= candidatesMax) break;
   }
-  return null;
+  return found;
+}
+
+/** What the words of a question find in one project. Made and asked within one read of the derived database. */
+class ByWords {
+  readonly #terms: readonly QueryTerm[];
+  readonly #matches: WordMatches;
+  /** Documents of files whose paths have words of the question, in the order of their chunks. */
+  readonly #pathMatches: readonly (ChunkRange & { terms: readonly boolean[] })[];
+  readonly #termsOfPaths = new Map<string, readonly boolean[]>();
+
+  constructor(
+    index: IndexDatabase,
+    derived: DerivedDatabase,
+    projectId: string,
+    query: Query,
+    ranges: ChunkRanges,
+  ) {
+    this.#terms = readTerms(derived, query.terms);
+    this.#pathMatches = this.#matchPaths(index, derived, projectId);
+    // Of a file that only its path proposes, its beginning stands for it.
+    const also = Uint32Array.from(this.#pathMatches, ({ firstChunk }) => firstChunk);
+    this.#matches = new WordMatches(this.#terms, ranges, also);
+  }
+
+  /** Best first. */
+  best(): number[] {
+    const matches = this.#pathMatches;
+    let at = 0;
+    // Asked for in the order of ids.
+    return this.#matches.best(lookedUpMax, (chunkId) => {
+      while (at < matches.length && endOf(matches[at]) <= chunkId) at += 1;
+      const match = matches[at];
+      return match !== undefined && match.firstChunk <= chunkId ? match.terms : undefined;
+    });
+  }
+
+  scoreOf({ chunkId, path }: FoundChunk): number {
+    return this.#matches.scoreOf(chunkId, this.#termsOf(path));
+  }
+
+  #termsOf(path: string): readonly boolean[] {
+    const known = this.#termsOfPaths.get(path);
+    if (known !== undefined) return known;
+    const inPath = new Set(wordsOf(path).map(termOf));
+    const terms = this.#terms.map(({ term }) => inPath.has(term));
+    this.#termsOfPaths.set(path, terms);
+    return terms;
+  }
+
+  #matchPaths(
+    index: IndexDatabase,
+    derived: DerivedDatabase,
+    projectId: string,
+  ): (ChunkRange & { terms: readonly boolean[] })[] {
+    let ids: Uint32Array = new Uint32Array();
+    for (const { inPaths } of this.#terms) {
+      if (inPaths.count > proposingPathsMax) continue;
+      const having: number[] = [];
+      inPaths.forEach((id) => having.push(id));
+      ids = union(ids, Uint32Array.from(having));
+    }
+    const matches = new Map<number, ChunkRange & { terms: readonly boolean[] }>();
+    for (const id of ids) {
+      const path = pathById(derived, id);
+      const row = path === null ? undefined : fileByPath(index, projectId, path);
+      if (path === null || row?.sha256 == null || row.deleted === 1 || row.ignored === 1) continue;
+      const document = documentOf(derived, row.sha256, row.language);
+      if (document !== undefined && document.chunks > 0)
+        matches.set(document.firstChunk, { ...document, terms: this.#termsOf(path) });
+    }
+    return [...matches.values()].sort((a, b) => a.firstChunk - b.firstChunk);
+  }
+}
+
+function endOf(range: ChunkRange | undefined): number {
+  return range === undefined ? 0 : range.firstChunk + range.chunks;
 }
 
 function rank(
   mode: SearchRequest['mode'],
-  candidates: readonly FoundChunk[],
-  similar: readonly SimilarChunks[],
+  candidates: readonly FoundCandidate[],
   query: Query,
-): Ranked<FoundChunk>[] {
+): Ranked<FoundCandidate>[] {
   if (mode === 'hybrid') return fuse(candidates, query);
-  const scoreOf = (candidate: FoundChunk): number =>
-    mode === 'fulltext'
-      ? candidate.wordScore
-      : (firstKnown(similar, ({ cosineOf }) => cosineOf(candidate.chunkId)) ?? 0);
-  return candidates.map((candidate) => ({ candidate, score: scoreOf(candidate) })).sort(byScore);
+  return candidates
+    .map((candidate) => ({
+      candidate,
+      score: mode === 'fulltext' ? candidate.wordScore : (candidate.cosine ?? 0),
+    }))
+    .sort(byScore);
 }
 
-function hitOf({ candidate, score }: Ranked<FoundChunk>, query: Query): SearchHit {
-  const { row } = candidate;
-  return {
-    projectId: row.projectId,
-    path: row.path,
-    startLine: row.startLine,
-    endLine: row.endLine,
-    entity: row.entity,
-    score,
-    snippet: snippetOf(row.text, query.words),
-  };
+function hitOf(index: IndexDatabase, { candidate, score }: Ranked<FoundCandidate>, query: Query): SearchHit {
+  const { projectId, path, startLine, endLine, entity, chunkId, found } = candidate;
+  const chunk = found.layout.chunks[chunkId - found.document.firstChunk];
+  const text = textOf(index, found.document.sha256) ?? '';
+  const snippet = chunk === undefined ? '' : snippetOf(pieceOf(text, chunk), query.words);
+  return { projectId, path, startLine, endLine, entity, score, snippet };
 }

@@ -42,6 +42,8 @@ export class IndexDatabase extends Connection {
       const hadLog = (sizeOf(`${path}-wal`) ?? 0) > 0;
       const db = new Database(path, { timeout: 5_000 });
       if (!mayBeNew) assertFilled(db);
+      // Before the first table: free pages can be given back in steps.
+      db.pragma('auto_vacuum = INCREMENTAL');
       db.pragma('journal_mode = WAL');
       // FULL: a commit survives a power loss. The index is the last copy of a file that is gone from disk.
       db.pragma('synchronous = FULL');

@@ -120,8 +120,8 @@ export interface DatabaseCounts {
 export function countAll(index: IndexDatabase): DatabaseCounts {
   const row = index
     .sql<[], DatabaseCounts>(
-      `SELECT (SELECT count(*) FROM projects) AS projects, (SELECT count(*) FROM files) AS files,
-         (SELECT count(*) FROM chunks) AS chunks, (SELECT count(*) FROM contents) AS contents`,
+      `SELECT (SELECT count(*) FROM projects) AS projects, (SELECT coalesce(sum(total), 0) FROM file_counts) AS files,
+         (SELECT coalesce(sum(chunks), 0) FROM file_counts) AS chunks, (SELECT count(*) FROM contents) AS contents`,
     )
     .get();
   return row ?? { projects: 0, files: 0, chunks: 0, contents: 0 };

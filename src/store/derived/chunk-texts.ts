@@ -3,7 +3,7 @@ import { sourceIn, TreeFormatError } from '../../syntax/tree-codec.js';
 import type { IndexDatabase } from '../index-database.js';
 import type { DerivedDatabase } from './derived-database.js';
 import { type DocumentRow, layoutOf } from './documents.js';
-import type { Layout, LayoutChunk } from './layout-codec.js';
+import { type LayoutChunk, nameOf } from './layout-codec.js';
 
 /** A piece of a content as it is embedded and shown. */
 export interface ChunkText {
@@ -38,11 +38,7 @@ export function chunkTexts(
   const text = textOf(index, document.sha256);
   if (text === null) return [];
   const layout = derived.read(() => layoutOf(derived, document.firstChunk));
-  return layout.chunks.map((chunk) => ({ name: nameOf(layout, chunk), text: pieceOf(text, chunk) }));
-}
-
-export function nameOf({ entities }: Layout, { entityIndex }: LayoutChunk): string {
-  return entityIndex === null ? '' : (entities[entityIndex]?.qualifiedName ?? '');
+  return layout.chunks.map((chunk) => ({ name: nameOf(layout, chunk) ?? '', text: pieceOf(text, chunk) }));
 }
 
 export function pieceOf(text: string, { startOffset, endOffset }: LayoutChunk): string {

@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
+import { messageOf } from '../../base/errors.js';
 import { busyTimeoutMs, Connection } from '../connection.js';
 import type { IndexDatabase } from '../index-database.js';
 import { guardOpening, isCorrupt } from '../sqlite-errors.js';
@@ -61,7 +62,7 @@ export class DerivedDatabase extends Connection {
     try {
       return await this.immediately(work, signal);
     } catch (error) {
-      throw asDamage(error);
+      throw this.#asDamage(error);
     }
   }
 
@@ -70,7 +71,7 @@ export class DerivedDatabase extends Connection {
     try {
       return super.read(work);
     } catch (error) {
-      throw asDamage(error);
+      throw this.#asDamage(error);
     }
   }
 
@@ -84,16 +85,17 @@ export class DerivedDatabase extends Connection {
 
   /**
    * Makes sure that the index relies on this very database, for as long as the machine runs; where it does not, all of its
-   * rows of the project have to be looked at again.
+   * rows of the project have to be looked at again, which is told by true.
    */
-  async beginKeeping(index: IndexDatabase, projectId: string): Promise<void> {
+  async beginKeeping(index: IndexDatabase, projectId: string): Promise<boolean> {
     const { token, boot } = this.read(() => this.facts);
     const isKnown = tokenOf(index, projectId) === token && (boot === '' || boot === bootId);
-    if (isKnown && boot === bootId) return;
+    if (isKnown && boot === bootId) return false;
     await this.durably(async () => {
       if (isKnown) await this.write(() => this.#set(token, bootId));
       else await this.#introduce(index, projectId);
     });
+    return !isKnown;
   }
 
   async #introduce(index: IndexDatabase, projectId: string): Promise<void> {
@@ -116,6 +118,13 @@ export class DerivedDatabase extends Connection {
     );
   }
 
+  #asDamage(error: unknown): unknown {
+    const isDamage = isCorrupt(error) || (error instanceof DerivedDamageError && error.path === null);
+    return isDamage
+      ? new DerivedDamageError(`${this.path}: ${messageOf(error)}`, { cause: error, path: this.path })
+      : error;
+  }
+
   /** Runs writes that survive a power loss, with all that were written before. */
   async durably<T>(work: () => Promise<T>): Promise<T> {
     this.db.pragma('synchronous = FULL');
@@ -125,10 +134,6 @@ export class DerivedDatabase extends Connection {
       this.db.pragma('synchronous = NORMAL');
     }
   }
-}
-
-function asDamage(error: unknown): unknown {
-  return isCorrupt(error) ? new DerivedDamageError('it is damaged', { cause: error }) : error;
 }
 
 /** What a database of another version is opened with. */

@@ -1,13 +1,22 @@
 import type { IndexDatabase } from '../index-database.js';
 import { DerivedDatabase, derivedPath, removeDerived } from './derived-database.js';
 
+/** Databases that stay open for looking; each holds three descriptors and some memory. */
+const readersMax = 64;
+
 /** The derived databases that a process keeps, one a project, each opened when it is needed. */
 export class DerivedDatabases {
   readonly #index: IndexDatabase;
   readonly #open = new Map<string, DerivedDatabase>();
+  readonly #made = new Map<string, number>();
 
   constructor(index: IndexDatabase) {
     this.#index = index;
+  }
+
+  /** How often a project's was found to be another one than the index relied on: a comparison of all rows has to follow. */
+  timesMade(projectId: string): number {
+    return this.#made.get(projectId) ?? 0;
   }
 
   /** The project's, made (again) where there is none: then all of its rows in the index are to be looked at again. */
@@ -17,7 +26,8 @@ export class DerivedDatabases {
     this.#forget(projectId);
     const derived = DerivedDatabase.openOrMake(derivedPath(this.#index.path, projectId));
     this.#open.set(projectId, derived);
-    await derived.beginKeeping(this.#index, projectId);
+    if (await derived.beginKeeping(this.#index, projectId))
+      this.#made.set(projectId, this.timesMade(projectId) + 1);
     return derived;
   }
 
@@ -34,7 +44,7 @@ export class DerivedDatabases {
 
   /** Only these projects are left. */
   retain(projectIds: ReadonlySet<string>): void {
-    for (const id of this.#open.keys()) if (!projectIds.has(id)) this.#forget(id);
+    for (const id of [...this.#open.keys()]) if (!projectIds.has(id)) this.#forget(id);
   }
 
   async close(): Promise<void> {
@@ -43,6 +53,44 @@ export class DerivedDatabases {
       if (derived.isInPlace) await derived.endKeeping().catch(() => undefined);
       this.#forget(id);
     }
+  }
+
+  #forget(projectId: string): void {
+    this.#open.get(projectId)?.close();
+    this.#open.delete(projectId);
+  }
+}
+
+/** Derived databases for looking only, one a project, each opened when somebody asks. */
+export class DerivedReaders {
+  readonly #indexPath: string;
+  readonly #open = new Map<string, DerivedDatabase>();
+
+  constructor(indexPath: string) {
+    this.#indexPath = indexPath;
+  }
+
+  /** Null where there is none (yet). */
+  of(projectId: string): DerivedDatabase | null {
+    const known = this.#open.get(projectId);
+    if (known?.isInPlace === true) return known;
+    this.#forget(projectId);
+    const derived = DerivedDatabase.openReadOnly(derivedPath(this.#indexPath, projectId));
+    if (derived === null) return null;
+    const [oldest] = this.#open.keys();
+    if (this.#open.size >= readersMax && oldest !== undefined) this.#forget(oldest);
+    this.#open.set(projectId, derived);
+    return derived;
+  }
+
+  /** Throws away what is damaged; the process that keeps it makes another one. */
+  discard(projectId: string): void {
+    this.#forget(projectId);
+    removeDerived(derivedPath(this.#indexPath, projectId));
+  }
+
+  close(): void {
+    for (const id of [...this.#open.keys()]) this.#forget(id);
   }
 
   #forget(projectId: string): void {

@@ -26,9 +26,12 @@ export interface DocumentRow {
   language: string | null;
   extractor: string;
   chunks: number;
+  /** When no file was found to have it (ms since 1970); null: one has. */
+  unusedSince: number | null;
 }
 
-const columns = `first_chunk AS firstChunk, lower(hex(sha256)) AS sha256, nullif(language, '') AS language, extractor, chunks`;
+const columns = `first_chunk AS firstChunk, lower(hex(sha256)) AS sha256, nullif(language, '') AS language, extractor, chunks,
+  unused_since AS unusedSince`;
 
 /** What a content is searchable as in a language; undefined where it is not (yet). */
 export function documentOf(
@@ -65,6 +68,23 @@ export function layoutOf(derived: DerivedDatabase, firstChunk: number): Layout {
     .sql<[number], { layout: Buffer }>('SELECT layout FROM layouts WHERE first_chunk = ?')
     .get(firstChunk);
   return row === undefined ? { entities: [], chunks: [] } : decodeLayout(row.layout);
+}
+
+export interface ChunkCounts {
+  total: number;
+  /** That have a vector of the current model. */
+  vectorized: number;
+}
+
+/** Of all documents, also of those that no file has any more. */
+export function countChunks(derived: DerivedDatabase): ChunkCounts {
+  const row = derived
+    .sql<[], ChunkCounts>(
+      `SELECT chunks AS total, coalesce((SELECT chunks FROM models WHERE is_current = 1), 0) AS vectorized
+       FROM facts WHERE id = 1`,
+    )
+    .get();
+  return row ?? { total: 0, vectorized: 0 };
 }
 
 /** Terms of paths are told from those of texts by what no term begins with. */
@@ -113,6 +133,44 @@ class DocumentWriter {
   flush(): void {
     this.#postings.flush(this.#derived);
   }
+}
+
+/** Paths in the order of their ids, from `id` on. */
+export function pathsFrom(
+  derived: DerivedDatabase,
+  id: number,
+  limit: number,
+): { id: number; path: string; unusedSince: number | null }[] {
+  return derived
+    .sql<[number, number], { id: number; path: string; unusedSince: number | null }>(
+      'SELECT id, path, unused_since AS unusedSince FROM paths WHERE id >= ? ORDER BY id LIMIT ?',
+    )
+    .all(id, limit);
+}
+
+/** Within a transaction. */
+export function dropPath(derived: DerivedDatabase, id: number): void {
+  derived.sql('DELETE FROM paths WHERE id = ?').run(id);
+  noteDropped(derived, id, 1);
+}
+
+/** All within a range of chunk ids (both inclusive): first, count, first, count, … ascending, as SegmentMerger needs it. */
+export function liveWithin(derived: DerivedDatabase, firstChunk: number, lastChunk: number): Uint32Array {
+  const range = { firstChunk, lastChunk };
+  const rows = derived
+    .sql<[typeof range], { id: number; count: number }>(
+      `SELECT first_chunk AS id, max(chunks, 1) AS count FROM documents
+         WHERE first_chunk BETWEEN @firstChunk AND @lastChunk
+       UNION ALL SELECT id, 1 AS count FROM paths WHERE id BETWEEN @firstChunk AND @lastChunk ORDER BY 1`,
+    )
+    .all(range);
+  const live = new Uint32Array(2 * rows.length);
+  rows.forEach(({ id, count }, at) => live.set([id, count], 2 * at));
+  return live;
+}
+
+export function pathById(derived: DerivedDatabase, id: number): string | null {
+  return derived.sql<[number], { path: string }>('SELECT path FROM paths WHERE id = ?').get(id)?.path ?? null;
 }
 
 function hasPath(derived: DerivedDatabase, path: string): boolean {

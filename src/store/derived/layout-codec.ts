@@ -65,6 +65,11 @@ export function decodeLayout(bytes: Uint8Array): Layout {
   }
 }
 
+/** Qualified name of a chunk's entity; null where it is of none. */
+export function nameOf({ entities }: Layout, { entityIndex }: LayoutChunk): string | null {
+  return entityIndex === null ? null : (entities[entityIndex]?.qualifiedName ?? null);
+}
+
 function readEntities(reader: ByteReader): LayoutEntity[] {
   const entities: LayoutEntity[] = [];
   let line = 0;

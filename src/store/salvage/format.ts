@@ -23,6 +23,8 @@ export interface DatabaseHeader {
   identity: number;
   /** First page of the list of free ones; 0: none. */
   freeList: number;
+  /** There are pages that say where others hang (auto_vacuum). */
+  hasPointerMap: boolean;
 }
 
 /** Null where it is not one. */
@@ -32,6 +34,7 @@ export function databaseHeader(page: Buffer): DatabaseHeader | null {
     userVersion: page.readUInt32BE(60),
     identity: page.readUInt32BE(68),
     freeList: page.readUInt32BE(32),
+    hasPointerMap: page.readUInt32BE(52) > 0,
   };
 }
 

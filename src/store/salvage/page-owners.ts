@@ -8,6 +8,21 @@ export const schemaTable = 'sqlite_schema';
 /** Pages that one page of the list of free ones can name. */
 const freePagesMax = (pageBytes - 8) / 4;
 
+/** Where the first page of pointers is, the bytes of an entry in it, and the pages that one tells of. */
+const firstPointerMap = 2;
+const pointerBytes = 5;
+const mappedPages = Math.floor(pageBytes / pointerBytes);
+/** Kinds of pages in an entry; 0 for none. */
+const pointerKindMax = 5;
+
+/** Told by its entries, where the header does not say whether there are such pages. */
+function looksLikePointerMap(page: Buffer | null): boolean {
+  if (page === null || page[0] === 0) return false;
+  for (let entry = 0; entry < mappedPages; entry += 1)
+    if ((page[entry * pointerBytes] ?? 0) > pointerKindMax) return false;
+  return true;
+}
+
 /**
  * Which table or index each page belongs to: a page knows only those below it, so that what lies below a damaged one
  * belongs to nobody. That is told by its rows then.
@@ -17,6 +32,8 @@ export class PageOwners {
   readonly #parents: Uint32Array;
   readonly #free = new Set<number>();
   readonly #broken = new Set<number>();
+  /** SQLite keeps pages that say where others hang, so that free ones can be given back. */
+  readonly #hasPointerMap: boolean;
   /** Names by the page at which they begin. */
   readonly #roots = new Map<number, string>();
   /** What the schema says of each table, in SQL. */
@@ -30,7 +47,9 @@ export class PageOwners {
     this.#types = new Uint8Array(file.pageCount + 1);
     this.#parents = new Uint32Array(file.pageCount + 1);
     const first = file.page(1);
-    this.userVersion = (first === null ? null : databaseHeader(first))?.userVersion ?? null;
+    const header = first === null ? null : databaseHeader(first);
+    this.userVersion = header?.userVersion ?? null;
+    this.#hasPointerMap = header?.hasPointerMap === true || looksLikePointerMap(file.page(firstPointerMap));
   }
 
   static async of(file: PageFile, slicer: Slicer): Promise<PageOwners> {
@@ -48,7 +67,7 @@ export class PageOwners {
   }
 
   #note(file: PageFile, number: number): void {
-    const page = file.page(number);
+    const page = this.#isPointerMap(number) ? null : file.page(number);
     const type = page?.[headerStart(number)] ?? 0;
     this.#types[number] = type;
     if (page === null || (type !== pageType.tableInterior && type !== pageType.indexInterior)) return;
@@ -108,7 +127,11 @@ export class PageOwners {
 
   /** Nobody's: what is still in it is of a time that is over. */
   isFree(number: number): boolean {
-    return this.#free.has(number) && this.#parents[number] === 0;
+    return (this.#free.has(number) && this.#parents[number] === 0) || this.#isPointerMap(number);
+  }
+
+  #isPointerMap(number: number): boolean {
+    return this.#hasPointerMap && (number - firstPointerMap) % (mappedPages + 1) === 0;
   }
 
   /** It leads to others, and it cannot be told to which. */

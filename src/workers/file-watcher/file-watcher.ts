@@ -70,6 +70,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
       moved.push(watcher.rootDir);
       await watcher.stop();
     }
+    derived.retain(new Set(projects.keys()));
     for (const [id, project] of projects) {
       if (watchers.has(id)) continue;
       moved.push(project.rootDir);

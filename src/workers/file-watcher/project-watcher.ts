@@ -14,6 +14,7 @@ import { countFiles } from '../../store/files.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import { projectById } from '../../store/projects.js';
 import type { EventFlood } from './event-flood.js';
+import { DerivedUpkeep } from './derived-upkeep.js';
 import { judgeFreshness } from './freshness.js';
 import { LinkedFiles } from './linked-files.js';
 import { PendingPaths } from './pending-paths.js';
@@ -85,6 +86,9 @@ export class ProjectWatcher {
   #owed = 0;
   /** Paths that are being indexed now. */
   #following = 0;
+  /** DerivedDatabases.timesMade at the last comparison. */
+  #timesMade = 0;
+  readonly #upkeep: DerivedUpkeep;
 
   constructor(options: ProjectWatcherOptions) {
     this.#options = options;
@@ -103,6 +107,9 @@ export class ProjectWatcher {
     });
     this.#context = { ...options.context, cover: this.#watch };
     this.#linked = new LinkedFiles(this.#context);
+    const { index, derived, project } = this.#context;
+    const { serial, log } = options;
+    this.#upkeep = new DerivedUpkeep({ index, derived, projectId: project.id, serial, log });
   }
 
   /** Runs until `stop`. */
@@ -206,15 +213,19 @@ export class ProjectWatcher {
     const wakeAt =
       Date.now() +
       (isWell && this.#doubt === null ? reconcileIntervalMs : Math.min(reconcileIntervalMs, this.#retryMs()));
-    const rootAtRest = inspectRootOf(this.#context.index, this.#context.project).kind;
+    const { index, project, derived } = this.#context;
+    const rootAtRest = inspectRootOf(index, project).kind;
+    const upkeep = isWell ? this.#upkeep.run(wake) : undefined;
     while (!wake.aborted && Date.now() < wakeAt) {
       await sleep(Math.min(rootCheckMs, wakeAt - Date.now()), wake);
       // A root that was moved away sends no event, and must not be called fresh; one that came back is looked at soon.
-      const root = inspectRootOf(this.#context.index, this.#context.project).kind;
-      if (root !== rootAtRest || (isWell && root !== 'verified')) break;
+      const root = inspectRootOf(index, project).kind;
+      if (root !== rootAtRest || (isWell && root !== 'verified') || !derived.isInPlace(project.id)) break;
       if (isWell) for (const path of this.#linked.changed()) this.#note(path);
     }
     if (!wake.aborted) this.#wantReconcile();
+    this.#wake.abort();
+    await upkeep;
   }
 
   /** Longer after each failure, so that what goes wrong for good costs little. */
@@ -252,6 +263,8 @@ export class ProjectWatcher {
     this.#reconciling = true;
     this.#publish();
     try {
+      await context.derived.of(context.project.id);
+      this.#timesMade = context.derived.timesMade(context.project.id);
       this.#watch.beginReconcile();
       const cause = this.#hasCompared ? 'seen' : 'unseen';
       const outcome = await reconcileProject(context, cause, (done, total) => {
@@ -307,6 +320,8 @@ export class ProjectWatcher {
       this.#setTrouble(outcome.halted);
       return;
     }
+    // What search knows was lost meanwhile: the files that nobody touched have to be looked at, too.
+    if (context.derived.timesMade(context.project.id) !== this.#timesMade) this.#wantReconcile();
     this.#trouble = null;
     this.#troubles = outcome.doubt === null ? 0 : this.#troubles + 1;
     const { added, changed, deleted } = outcome;

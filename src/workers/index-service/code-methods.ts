@@ -1,25 +1,29 @@
 import { CodekeepError } from '../../base/errors.js';
 import { assertRelativePath } from '../../base/paths.js';
 import { search } from '../../search/search.js';
-import { indexVersion } from '../../store/chunk-search.js';
-import { type ChunkCounts, countChunks, listEntities } from '../../store/derived.js';
+import { listEntities } from '../../search/entities.js';
 import { type FileRow, requireFile } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { keptContent } from '../../store/kept-content.js';
 import { namedProjects, type Project, requireProject } from '../../store/projects.js';
 import type { GreenTree } from '../../syntax/green-tree.js';
 import { outline } from '../../syntax/outline.js';
+import { chunkCountsOf, withDerived } from './derived.js';
+import type { ChunkCounts } from '../../store/derived/documents.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
 
 type CodeMethods = Pick<IndexMethods, 'list_code_entities' | 'get_ast' | 'search'>;
 
-export function codeMethods({ index }: IndexContext): CodeMethods {
-  const vectorized = new VectorizedCounts(index);
+export function codeMethods(context: IndexContext): CodeMethods {
+  const { index } = context;
   return {
     list_code_entities({ path, kind, name, limit, ...reference }) {
       const project = requireProject(index, reference);
       if (path !== undefined) requireFile(index, project.id, path);
-      return { entities: listEntities(index, project.id, { path, kind, name, limit }) };
+      const filter = { path, kind, name, limit };
+      return withDerived(context, [project], ([searched]) => ({
+        entities: searched === undefined ? [] : listEntities(index, searched.derived, project.id, filter),
+      }));
     },
     get_ast({ path, max_depth, ...reference }) {
       const { row, tree } = renderFile(index, requireProject(index, reference), path);
@@ -35,11 +39,10 @@ export function codeMethods({ index }: IndexContext): CodeMethods {
       const projects = namedProjects(index, reference);
       const roots = new Map(projects.map(({ id, rootDir }) => [id, rootDir]));
       const filter = { pathPrefix: path_prefix, language, kind };
-      const hits = await search(
-        index,
-        projects.map(({ id }) => id),
-        { query, mode, limit, filter },
-        call.signal,
+      const hits = await withDerived(
+        context,
+        projects,
+        async (searched) => await search(index, searched, { query, mode, limit, filter }, call.signal),
       );
       return {
         results: hits.map((hit) => ({
@@ -53,7 +56,7 @@ export function codeMethods({ index }: IndexContext): CodeMethods {
           snippet: hit.snippet,
         })),
         freshness: worstFreshness(projects, call),
-        vectorized: vectorized.of(projects),
+        vectorized: sumOf(projects.map(({ id }) => chunkCountsOf(context, id))),
         took_ms: Math.round((performance.now() - startedAt) * 10) / 10,
       };
     },
@@ -68,29 +71,13 @@ function worstFreshness(projects: readonly Project[], call: IndexCall): (typeof 
   return byTrust[Math.min(...ranks, byTrust.length - 1)] ?? 'unknown';
 }
 
-/** Counting costs as much as a search, so it is done again only after the index has changed. */
-class VectorizedCounts {
-  readonly #index: IndexDatabase;
-  readonly #counts = new Map<string, ChunkCounts>();
-  #version = '';
-
-  constructor(index: IndexDatabase) {
-    this.#index = index;
+function sumOf(counts: readonly ChunkCounts[]): ChunkCounts {
+  const sum = { total: 0, vectorized: 0 };
+  for (const { total, vectorized } of counts) {
+    sum.total += total;
+    sum.vectorized += vectorized;
   }
-
-  of(projects: readonly Project[]): ChunkCounts {
-    const version = indexVersion(this.#index);
-    if (version !== this.#version) this.#counts.clear();
-    this.#version = version;
-    const sums = { total: 0, vectorized: 0 };
-    for (const { id } of projects) {
-      const counts = this.#counts.get(id) ?? countChunks(this.#index, id);
-      this.#counts.set(id, counts);
-      sums.total += counts.total;
-      sums.vectorized += counts.vectorized;
-    }
-    return sums;
-  }
+  return sum;
 }
 
 export interface RenderedFile {

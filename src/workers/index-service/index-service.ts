@@ -8,9 +8,10 @@ import { sleep } from '../../base/waiting.js';
 import { extractingWith } from '../../reconcile/extract.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import { backup, backupBeforeMigration, backupsBeside } from '../../store/backups.js';
-import { DerivedDatabases } from '../../store/derived/derived-databases.js';
+import { canGiveBack, compactWhole } from '../../store/compaction.js';
+import { DerivedDatabases, DerivedReaders } from '../../store/derived/derived-databases.js';
 import { IndexDatabase, isOlder } from '../../store/index-database.js';
-import { damaged, isCorrupt } from '../../store/sqlite-errors.js';
+import { causeInWords, damaged, isCorrupt } from '../../store/sqlite-errors.js';
 import { assertSameIndex, noteIdentity, notedIdentity } from '../../store/index-identity.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
@@ -58,13 +59,21 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
       host.log('info', `the index is of an older version, and is backed up before it is changed: ${path}`);
   }
   const index = IndexDatabase.open(host.indexPath);
+  if (!canGiveBack(index)) {
+    await host
+      .longStart(startMaxMs, async () => await Promise.resolve(compactWhole(index)))
+      .catch((error: unknown) => {
+        host.log('warn', `free pages of the index cannot be given back yet: ${causeInWords(error)}`);
+      });
+  }
   await noteIdentity(index);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
   const extractor = extractingWith(createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) }));
   const inHand = await InHand.open(index, host.start.stateDir, Date.now());
   const derived = new DerivedDatabases(index);
   const parsing = { extractor, derived, inHand };
-  const context: IndexContext = { index, host };
+  const readers = new DerivedReaders(index.path);
+  const context: IndexContext = { index, readers, host };
   const upkeep = new Upkeep(index, host);
   index.onDamage = () => upkeep.noteDamage();
   const methods: IndexMethods = {
@@ -107,6 +116,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
     async close() {
       extractor.close();
       inHand.close();
+      readers.close();
       await derived.close();
       index.close();
     },

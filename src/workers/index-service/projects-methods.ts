@@ -10,7 +10,6 @@ import { isMovedTo, moveProject } from '../../reconcile/move-project.js';
 import { canBeProject } from '../../reconcile/own-files.js';
 import { inspectRoot, rootMarkOf } from '../../reconcile/project-root.js';
 import { abandonedProject, defaultVersionDir, resolveVersionDir } from '../../reconcile/version-dir.js';
-import { countChunks } from '../../store/derived.js';
 import { countFiles } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
@@ -25,6 +24,7 @@ import {
   versionDirs,
 } from '../../store/projects.js';
 import { unprotectedAfter } from '../../store/unprotected.js';
+import { chunkCountsOf } from './derived.js';
 import { noticesOf } from './notices.js';
 import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
 
@@ -66,6 +66,7 @@ export function projectMethods(context: IndexContext, parsing: Parsing): Project
     async remove_project(reference) {
       const { id } = requireProject(index, reference);
       await index.write(() => deleteProject(index, id));
+      context.readers.discard(id);
       host.send({ type: 'projects_changed' });
       return { removed: true, project_id: id };
     },
@@ -94,7 +95,7 @@ export function projectMethods(context: IndexContext, parsing: Parsing): Project
           ignored: files.ignored,
           without_copy: files.withoutCopy,
         },
-        chunks: countChunks(index, project.id),
+        chunks: chunkCountsOf(context, project.id),
         last_verified_at: isoOrNull(project.lastVerifiedAt),
         reason,
         notices: noticesOf(index, project, files, Date.now()),

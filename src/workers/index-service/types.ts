@@ -1,6 +1,7 @@
 import type { ProjectFreshness } from '../../base/ipc.js';
 import type { IndexMethod, Params, Result } from '../../contract/index.js';
 import type { IndexingContext } from '../../reconcile/index-paths.js';
+import type { DerivedReaders } from '../../store/derived/derived-databases.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 import type { WorkerHost } from '../host.js';
@@ -8,6 +9,8 @@ import type { WorkerHost } from '../host.js';
 /** What the methods of the index share. */
 export interface IndexContext {
   index: IndexDatabase;
+  /** What is made of contents. */
+  readers: DerivedReaders;
   host: WorkerHost;
 }
 

@@ -3,6 +3,7 @@ import { sleep } from '../../base/waiting.js';
 import { backup } from '../../store/backups.js';
 import { checkFile } from '../../store/check-thread.js';
 import { type IndexDatabase } from '../../store/index-database.js';
+import { giveBackStep, hasSurplusPages } from '../../store/compaction.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import { lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
 import { listProjects } from '../../store/projects.js';
@@ -14,6 +15,9 @@ const lookMs = 2_000;
 const retryMs = 600_000;
 /** The first check comes so long (ms) after the start, which has enough to do: nobody knows what became of the file meanwhile. */
 const firstCheckMs = 10_000;
+
+/** Between two steps (ms) of giving pages back. */
+const stepPauseMs = 10;
 
 /** What is done to the index by itself: a backup and a check, each once in its interval. Neither holds anybody up. */
 export class Upkeep {
@@ -77,6 +81,7 @@ export class Upkeep {
     const { backup_interval, check_interval } = this.#host.start.config;
     for (; !signal.aborted; await sleep(lookMs, signal)) {
       await this.#noteFound();
+      await this.#giveBack();
       await this.#ifDue('check', check_interval * 1_000, async () => await this.#check());
       await this.#ifDue('backup', backup_interval * 1_000, async () => await this.#backup());
     }
@@ -90,6 +95,19 @@ export class Upkeep {
       .catch((error: unknown) =>
         this.#host.log('warn', `damaged contents cannot be noted: ${causeInWords(error)}`),
       );
+  }
+
+  /** Pages that nothing is in any more. */
+  async #giveBack(): Promise<void> {
+    const { signal } = this.#host;
+    try {
+      while (!signal.aborted && this.#index.isInPlace && hasSurplusPages(this.#index)) {
+        await this.#index.write(() => giveBackStep(this.#index));
+        await sleep(stepPauseMs, signal);
+      }
+    } catch (error) {
+      this.#host.log('debug', `free pages of the index stay for now: ${causeInWords(error)}`);
+    }
   }
 
   async #ifDue(kind: 'backup' | 'check', intervalMs: number, work: () => Promise<void>): Promise<void> {

@@ -1,0 +1,30 @@
+import type { Connection } from './connection.js';
+
+/** Free pages (4 KiB) that a database keeps for what comes next. */
+const keptPages = 256;
+/** Pages given back in one step: about 2 ms. */
+const stepPages = 256;
+
+/** True where `giveBackStep` has something to do. */
+export function hasSurplusPages(connection: Connection): boolean {
+  return Number(connection.db.pragma('freelist_count', { simple: true })) > keptPages + stepPages;
+}
+
+/** Gives some free pages back to the file system; to be called in a transaction. */
+export function giveBackStep(connection: Connection): void {
+  connection.db.pragma(`incremental_vacuum(${stepPages})`);
+}
+
+/** Whether pages can be given back in steps: of a database that an older version made they cannot. */
+export function canGiveBack(connection: Connection): boolean {
+  return Number(connection.db.pragma('auto_vacuum', { simple: true })) === 2;
+}
+
+/**
+ * Writes all of it anew, without its free pages, so that later ones can be given back in steps. Blocks until that is done;
+ * no other process may have it open. Killed at any instant, nothing was done.
+ */
+export function compactWhole(connection: Connection): void {
+  connection.db.pragma('auto_vacuum = INCREMENTAL');
+  connection.db.exec('VACUUM');
+}

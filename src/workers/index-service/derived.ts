@@ -1,0 +1,53 @@
+import { CodekeepError } from '../../base/errors.js';
+import { DerivedDamageError } from '../../store/derived/damage.js';
+import { type ChunkCounts, countChunks } from '../../store/derived/documents.js';
+import { countFiles } from '../../store/files.js';
+import type { Project } from '../../store/projects.js';
+import type { SearchedProject } from '../../search/search.js';
+import type { IndexContext } from './types.js';
+
+/**
+ * Runs `work` on what is made of the projects' contents; projects of which nothing is made yet are left out.
+ * @throws CodekeepError INDEX_UNAVAILABLE where it is damaged: it is made again then
+ */
+export async function withDerived<T>(
+  { readers, host }: IndexContext,
+  projects: readonly Pick<Project, 'id'>[],
+  work: (searched: readonly SearchedProject[]) => Promise<T> | T,
+): Promise<T> {
+  const searched = projects.flatMap(({ id }) => {
+    const derived = readers.of(id);
+    return derived === null ? [] : [{ id, derived }];
+  });
+  try {
+    return await work(searched);
+  } catch (error) {
+    if (!(error instanceof DerivedDamageError)) throw error;
+    host.log('warn', `what search knows is damaged, and is made again: ${error.message}`);
+    for (const { id, derived } of searched) if (derived.path === error.path) readers.discard(id);
+    throw new CodekeepError(
+      'INDEX_UNAVAILABLE',
+      'What search knows of the project is damaged.',
+      'It is made again by itself, which takes as long as a first index; no file and no content is lost.',
+    );
+  }
+}
+
+/** Chunks of files that are there, and how many of them semantic search can see. */
+export function chunkCountsOf({ index, readers }: IndexContext, projectId: string): ChunkCounts {
+  const total = countFiles(index, projectId).chunks;
+  const counts = vectorsOf(readers, projectId);
+  // Documents get their vectors in order, whether a file still has them or not.
+  return { total, vectorized: Math.max(0, total - (counts.total - counts.vectorized)) };
+}
+
+function vectorsOf(readers: IndexContext['readers'], projectId: string): ChunkCounts {
+  const derived = readers.of(projectId);
+  if (derived === null) return { total: Number.POSITIVE_INFINITY, vectorized: 0 };
+  try {
+    return derived.read(() => countChunks(derived));
+  } catch (error) {
+    if (error instanceof DerivedDamageError) return { total: Number.POSITIVE_INFINITY, vectorized: 0 };
+    throw error;
+  }
+}
