@@ -26,15 +26,18 @@ export interface DerivedUpkeepOptions {
 /** Keeps a project's derived database small and quick: merges what was written, drops what is unused, gives pages back. */
 export class DerivedUpkeep {
   readonly #options: DerivedUpkeepOptions;
+  #isRunning = false;
   #collectAt = performance.now() + collectEveryMs / 10;
 
   constructor(options: DerivedUpkeepOptions) {
     this.#options = options;
   }
 
-  /** Does what there is to do, in small steps, until it is done or `signal` aborts. */
+  /** Does what there is to do, in small steps, until it is done or `signal` aborts; one at a time. */
   async run(signal: AbortSignal): Promise<void> {
     const { derived, projectId, log } = this.#options;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
     try {
       const database = await derived.of(projectId);
       await this.#collect(database, signal);
@@ -46,6 +49,8 @@ export class DerivedUpkeep {
     } catch (error) {
       // What is damaged is found by whoever needs it; what cannot be written is tried again.
       if (!signal.aborted) log('warn', `what search knows could not be tidied up: ${messageOf(error)}`);
+    } finally {
+      this.#isRunning = false;
     }
   }
 

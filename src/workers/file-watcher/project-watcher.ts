@@ -215,7 +215,7 @@ export class ProjectWatcher {
       (isWell && this.#doubt === null ? reconcileIntervalMs : Math.min(reconcileIntervalMs, this.#retryMs()));
     const { index, project, derived } = this.#context;
     const rootAtRest = inspectRootOf(index, project).kind;
-    const upkeep = isWell ? this.#upkeep.run(wake) : undefined;
+    if (isWell) void this.#upkeep.run(wake);
     while (!wake.aborted && Date.now() < wakeAt) {
       await sleep(Math.min(rootCheckMs, wakeAt - Date.now()), wake);
       // A root that was moved away sends no event, and must not be called fresh; one that came back is looked at soon.
@@ -224,8 +224,6 @@ export class ProjectWatcher {
       if (isWell) for (const path of this.#linked.changed()) this.#note(path);
     }
     if (!wake.aborted) this.#wantReconcile();
-    this.#wake.abort();
-    await upkeep;
   }
 
   /** Longer after each failure, so that what goes wrong for good costs little. */
