@@ -40,6 +40,8 @@ export class BlockBuilder {
   readonly #word = new GrowingBytes(64);
   readonly #directory = new GrowingBytes();
   readonly #entries = new GrowingBytes();
+  /** No word has come, also for an earlier block. */
+  #isFirst = true;
   #words = 0;
   #start = 0;
   #count = 0;
@@ -61,10 +63,19 @@ export class BlockBuilder {
     this.#count++;
   }
 
-  /** A word without entries is left out. */
+  /**
+   * A word without entries is left out.
+   * @throws DerivedDamageError for a word that is not beyond the one before
+   */
   endWord(): void {
     if (this.#count === 0) return;
-    const shared = sharedLength(this.#before.written(), this.#word.written());
+    const before = this.#before.written();
+    const word = this.#word.written();
+    const shared = sharedLength(before, word);
+    const isBeyond =
+      shared < word.length && (shared === before.length || (word[shared] ?? 0) > (before[shared] ?? 0));
+    if (!isBeyond && !this.#isFirst) throw new DerivedDamageError('words are out of order');
+    this.#isFirst = false;
     if (this.#words === 0) {
       this.#first.length = 0;
       this.#first.append(this.#word.bytes, 0, this.#word.length);
