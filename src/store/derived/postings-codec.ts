@@ -43,9 +43,17 @@ export class GrowingBytes {
 
   /** @param gap distance from the chunk before, at least 1 */
   entry(gap: number, level: number): void {
-    this.varint(gap);
-    this.reserve(1);
-    this.bytes[this.length++] = level;
+    if (this.length + 6 > this.bytes.length) this.reserve(6);
+    const { bytes } = this;
+    let at = this.length;
+    let rest = gap;
+    while (rest >= 0x80) {
+      bytes[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[at++] = rest;
+    bytes[at++] = level;
+    this.length = at;
   }
 
   append(source: Uint8Array, start: number, end: number): void {
