@@ -9,6 +9,12 @@ import { insertSegment, readSegments, SegmentWriter } from './segments.js';
  */
 export const batchBytesMax = 256 * 1024 * 1024;
 
+/**
+ * The memory (bytes) at which a batch is best flushed: 200,000 postings, which take about 15 ms. A smaller batch costs
+ * more rows and merges, a larger one falls out of the processor's cache and holds up the event loop.
+ */
+export const batchUsualBytes = 2 * 1024 * 1024;
+
 /** Pairs of a document and a word that there is room for at first. */
 const runsAtFirst = 4_096;
 
@@ -116,7 +122,12 @@ export class PostingsBatch {
   #runsByWord(): { ends: Uint32Array; places: Uint32Array; chunks: Uint32Array } {
     const ends = new Uint32Array(this.#vocabulary.count);
     const words = this.#words.subarray(0, this.#runs);
-    for (const word of words) ends[word] = (ends[word] ?? 0) + 1;
+    const placesInOrder = this.#places;
+    const chunksInOrder = this.#chunks;
+    for (let run = 0; run < words.length; run++) {
+      const word = words[run] ?? 0;
+      ends[word] = (ends[word] ?? 0) + 1;
+    }
     let before = 0;
     for (let word = 0; word < ends.length; word++) {
       const count = ends[word] ?? 0;
@@ -129,8 +140,8 @@ export class PostingsBatch {
       const word = words[run] ?? 0;
       const at = ends[word] ?? 0;
       ends[word] = at + 1;
-      places[at] = this.#places[run] ?? 0;
-      chunks[at] = this.#chunks[run] ?? 0;
+      places[at] = placesInOrder[run] ?? 0;
+      chunks[at] = chunksInOrder[run] ?? 0;
     }
     return { ends, places, chunks };
   }

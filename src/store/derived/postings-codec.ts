@@ -2,8 +2,8 @@
  * The bytes of the inverted index: words, integers and entries.
  *
  * An entry is a chunk id, as its distance from the one before (LEB128; the first one from -1, so that no distance is
- * 0), and one level byte. A word is the UTF-8 of each of its UTF-16 units by itself (CESU-8, Unicode TR 26): any
- * string comes back as it was, and bytes sort as JavaScript compares strings.
+ * 0), and one level byte. A word is the UTF-8 of each of its UTF-16 units by itself (CESU-8, Unicode TR 26),
+ * so that each string comes back as it was, and bytes sort as JavaScript compares strings.
  */
 
 /** What is stored in the derived database does not decode: it has to be made again. The message says what is wrong. */

@@ -10,7 +10,7 @@ import { chooseMerge } from './segments-policy.js';
  */
 export type LiveDocuments = (firstChunk: number, lastChunk: number) => Uint32Array;
 
-/** What a step reads, writes and deletes (bytes) before it ends: 2 to 5 ms. */
+/** What a step reads, writes and deletes (bytes) before it ends: 2 ms, at times 5. */
 export const stepBudgetBytes = 256 * 1024;
 
 /**
@@ -28,7 +28,7 @@ export class SegmentMerger {
 
   /**
    * Does a bounded piece of what is to be done, to be called in a transaction of its own; a word is never left half,
-   * so one that 1 million chunks have takes 10 ms by itself.
+   * so one that a million chunks have takes 15 to 50 ms by itself.
    * @returns whether there is more to do
    * @throws DerivedDamageError for segments that do not decode
    */

@@ -103,7 +103,8 @@ export class SegmentCursor {
     this.#db = db;
     this.#segment = segment;
     this.#open(this.#firstBlock(through));
-    while (through !== null && this.isAtWord && this.#isWithin(through)) this.next();
+    if (through === null) return;
+    while (this.isAtWord && this.#isWithin(through)) this.next();
   }
 
   #isWithin(through: Uint8Array): boolean {

@@ -31,9 +31,9 @@ const entries = fc
   .map(([chunks, levels]) => chunks.map((chunk, index) => [chunk, levels[index] ?? 1] as const));
 
 /** Fails where it does something else than to give a value or to find damage. */
-function orDamage<T>(read: () => T): T | null {
+function orDamage<T>(decode: () => T): T | null {
   try {
-    return read();
+    return decode();
   } catch (error) {
     assert.ok(error instanceof DerivedDamageError, String(error));
     return null;
