@@ -15,7 +15,7 @@ import type { ChunkRanges } from './chunk-ranges.js';
 /** BM25's usual saturation. */
 const saturation = 1.2;
 /** What a word in the path counts, where one in a text of the usual length counts 1. */
-const pathWeight = 2;
+const pathWeight = 1;
 /** Chunks that are enough to choose from: 100 times what is asked for at most. */
 const proposedMax = 20_000;
 

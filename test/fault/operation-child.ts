@@ -12,6 +12,8 @@ import { executeRepair, openRepair, planRepair } from '#src/reconcile/repair/rep
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import { executeUndo, planUndo } from '#src/reconcile/repair/undo.js';
 import { backup, backupsBeside } from '#src/store/backups.js';
+import { extractingWith } from '#src/reconcile/extract.js';
+import { DerivedDatabases } from '#src/store/derived/derived-databases.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { listRuns } from '#src/store/journal.js';
 import { listProjects, type Project } from '#src/store/projects.js';
@@ -60,15 +62,18 @@ const operations: Record<string, () => Promise<boolean>> = {
     }),
   delete: async () =>
     await withIndex(async (index, project) => {
-      const parser = createParser();
-      const context = { index, parser, project, stateDir, maxFileBytes, now: Date.now, signal: work.signal };
+      const extractor = extractingWith(createParser());
+      const derived = new DerivedDatabases(index);
+      const made = { index, derived, extractor, project, stateDir };
+      const context = { ...made, maxFileBytes, now: Date.now, signal: work.signal };
       // As a daemon does when it starts: what was taken aside by one that was killed is put back.
       await reconcileProject(context, 'unseen');
       let isWhole = true;
       for (const path of paths)
         if (existsSync(join(project.rootDir, path)))
           await deleteFile(context, path).catch(() => (isWhole = false));
-      parser.close();
+      extractor.close();
+      await derived.close();
       return isWhole;
     }),
   backup: async () =>

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import type { ProgressListener } from '#src/base/progress.js';
+import { extractingWith } from '#src/reconcile/extract.js';
 import type { InHand } from '#src/reconcile/in-hand.js';
 import type { IndexingContext } from '#src/reconcile/index-paths.js';
 import type { ReconcileOutcome } from '#src/reconcile/reconcile-outcome.js';
@@ -37,6 +38,7 @@ import { rootMarkOf } from '#src/reconcile/project-root.js';
 import { VersionStore } from '#src/reconcile/version-store.js';
 import { renderContent } from '#src/store/contents.js';
 import { type Cause, type FileRow, pageOfFiles } from '#src/store/files.js';
+import { DerivedDatabases } from '#src/store/derived/derived-databases.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { insertProject, type Project, requireProject } from '#src/store/projects.js';
 import { createParser, type Parser } from '#src/syntax/parser.js';
@@ -53,6 +55,7 @@ export class TestProject {
   readonly root: string;
   readonly stateDir: string;
   #index: IndexDatabase;
+  #derived: DerivedDatabases;
   readonly projectId: string;
   /** What repairs have told of their progress. */
   readonly told: Parameters<ProgressListener>[] = [];
@@ -69,7 +72,8 @@ export class TestProject {
     mkdirSync(this.root);
     mkdirSync(this.stateDir);
     this.#index = IndexDatabase.open(join(this.stateDir, 'index.db'));
-    t.after(() => this.#index.close());
+    this.#derived = new DerivedDatabases(this.#index);
+    t.after(() => this.close());
     this.projectId = given.id ?? randomUUID();
     const mark = rootMarkOf(this.root);
     assert.ok(mark !== null);
@@ -93,13 +97,19 @@ export class TestProject {
     return this.#index;
   }
 
+  get derived(): DerivedDatabases {
+    return this.#derived;
+  }
+
   /** For who does something to the file while nobody has it open. */
   close(): void {
+    this.#derived.retain(new Set());
     this.#index.close();
   }
 
   reopen(): void {
     this.#index = IndexDatabase.open(join(this.stateDir, 'index.db'));
+    this.#derived = new DerivedDatabases(this.#index);
   }
 
   /** As the index has it now. */
@@ -113,7 +123,9 @@ export class TestProject {
 
   context(): IndexingContext {
     const { index, project, stateDir, maxFileBytes, now } = this;
-    const base = { index, parser: this.parser, project, stateDir, maxFileBytes, now, signal: neverAborts };
+    const extractor = extractingWith(this.parser);
+    const { derived } = this;
+    const base = { index, derived, extractor, project, stateDir, maxFileBytes, now, signal: neverAborts };
     return this.inHand === undefined ? base : { ...base, inHand: this.inHand };
   }
 

@@ -4,7 +4,11 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseFile, type ParsedFile } from './project-fixture.js';
+import { chunksOf } from '#src/syntax/chunks.js';
+import { entitiesOf } from '#src/syntax/entities.js';
+import { languageOf } from '#src/syntax/language.js';
+import { createParser } from '#src/syntax/parser.js';
+import { decodeSource } from '#src/syntax/source.js';
 
 export interface Question {
   query: string;
@@ -12,33 +16,41 @@ export interface Question {
   entity: string;
 }
 
+const parser = createParser();
+
 /** Comments shorter than this say too little to be a question. */
 const queryWordsMin = 4;
 const docComment = /\/\*\*[\s\S]*?\*\/[ \t]*\r?\n?/;
+
+export interface SourceFile {
+  path: string;
+  /** Without its doc comments. */
+  content: string;
+}
 
 /** @param folders of JavaScript and TypeScript sources below `root` */
 export async function commentedFunctions(
   root: string,
   folders: readonly string[],
-): Promise<{ files: ParsedFile[]; questions: Question[] }> {
-  const files: ParsedFile[] = [];
+): Promise<{ files: SourceFile[]; questions: Question[] }> {
+  const files: SourceFile[] = [];
   const questions: Question[] = [];
   const paths = folders.flatMap((folder) => sourcesIn(root, folder));
   for (const path of paths) {
-    const parsed = await parseFile(path, readFileSync(join(root, path)));
+    const content = readFileSync(join(root, path), 'utf8');
+    const tree = await parser.parse(decodeSource(Buffer.from(content)), languageOf(path));
+    const entities = entitiesOf(tree);
     const asked = new Set<number>();
-    const chunks = parsed.chunks.map((chunk) => {
-      const text = chunk.text.replace(new RegExp(docComment, 'g'), '');
-      const entity = chunk.entityIndex === null ? undefined : parsed.entities[chunk.entityIndex];
-      const query = firstSentence(docComment.exec(chunk.text)?.[0] ?? '');
+    for (const { text, entityIndex } of chunksOf(tree, entities)) {
+      const entity = entityIndex === null ? undefined : entities[entityIndex];
+      const query = firstSentence(docComment.exec(text)?.[0] ?? '');
       const isFunction = entity?.kind === 'function' || entity?.kind === 'method';
-      if (isFunction && chunk.entityIndex !== null && !asked.has(chunk.entityIndex) && query !== '') {
-        asked.add(chunk.entityIndex);
+      if (isFunction && entityIndex !== null && !asked.has(entityIndex) && query !== '') {
+        asked.add(entityIndex);
         questions.push({ query, path, entity: entity.qualifiedName });
       }
-      return { ...chunk, text };
-    });
-    files.push({ ...parsed, chunks });
+    }
+    files.push({ path, content: content.replaceAll(new RegExp(docComment, 'g'), '') });
   }
   return { files, questions };
 }

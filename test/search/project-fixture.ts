@@ -2,36 +2,23 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
-import { wordsOf } from '#src/base/search-words.js';
-import type { Document, EmbeddingProvider } from '#src/embedding/provider.js';
-import { defaultProvider } from '#src/embedding/providers.js';
-import { replaceDerived } from '#src/store/derived.js';
+import { sha256 } from '#src/base/hash.js';
+import { Slicer } from '#src/base/waiting.js';
+import { extractingWith } from '#src/reconcile/extract.js';
+import type { SearchedProject } from '#src/search/search.js';
+import { putContent } from '#src/store/contents.js';
+import { DerivedDatabases } from '#src/store/derived/derived-databases.js';
+import { storeDocuments } from '#src/store/derived/documents.js';
 import { IndexDatabase } from '#src/store/index-database.js';
-import { addFile } from '../store/index-fixture.js';
 import { insertProject } from '#src/store/projects.js';
-import { chunkIds, chunkTexts, putVectors, replaceModel } from '#src/store/vectors.js';
-import { type Chunk, chunksOf } from '#src/syntax/chunks.js';
-import { entitiesOf, type Entity } from '#src/syntax/entities.js';
+import { extractorOf } from '#src/syntax/extractor.js';
 import { languageOf } from '#src/syntax/language.js';
 import { createParser } from '#src/syntax/parser.js';
-import { decodeSource } from '#src/syntax/source.js';
 import { newFolder } from '../harness/folder.js';
+import { addFile } from '../store/index-fixture.js';
 
-export interface ParsedFile {
-  path: string;
-  language: string | null;
-  entities: readonly Entity[];
-  chunks: readonly Chunk[];
-}
-
-const parser = createParser();
-
-export async function parseFile(path: string, content: string | Buffer): Promise<ParsedFile> {
-  const language = languageOf(path);
-  const tree = await parser.parse(decodeSource(Buffer.from(content)), language);
-  const entities = entitiesOf(tree);
-  return { path, language, entities, chunks: chunksOf(tree, entities) };
-}
+const extractor = extractingWith(createParser());
+const { signal } = new AbortController();
 
 let clock = 1_000;
 /** Times that never repeat, as the writers of the index see them. */
@@ -40,8 +27,10 @@ export const tick = (): number => (clock += 1);
 export class FixtureIndex {
   readonly folder = newFolder();
   readonly index = IndexDatabase.open(join(this.folder, 'index.db'));
+  readonly derived = new DerivedDatabases(this.index);
 
   [Symbol.dispose](): void {
+    void this.derived.close();
     this.index.close();
     rmSync(this.folder, { recursive: true });
   }
@@ -65,42 +54,25 @@ export class FixtureIndex {
     return id;
   }
 
-  /** Gives the file's id. */
-  async put(projectId: string, path: string, content: string): Promise<number> {
-    const file = await parseFile(path, content);
-    return this.index.db.transaction(() => this.putParsed(projectId, file))();
+  async searched(projectIds: readonly string[]): Promise<SearchedProject[]> {
+    const projects: SearchedProject[] = [];
+    for (const id of projectIds) projects.push({ id, derived: await this.derived.of(id) });
+    return projects;
   }
 
-  putParsed(projectId: string, { path, language, entities, chunks }: ParsedFile): number {
-    const fileId = addFile(this.index, projectId, path, { size: 1, language }, tick());
-    const chunkWords = chunks.map(({ text }) => wordsOf(text).join(' '));
-    replaceDerived(this.index, fileId, path, { entities, chunks, chunkWords });
-    return fileId;
+  /** Indexes a file as the watcher does, though it is not on disk; gives its id. */
+  async put(projectId: string, path: string, content: string | Buffer): Promise<number> {
+    const bytes = Buffer.from(content);
+    const language = languageOf(path);
+    const made = { sha256: sha256(bytes), language, extractor: extractorOf(language) };
+    const job = { ...made, bytes, stored: null, storedBy: null, isDeadly: false };
+    const { tree, document } = await extractor.extract(job, new Slicer());
+    if (tree === null || document === null) throw new Error('nothing was made of it');
+    const derived = await this.derived.of(projectId);
+    await storeDocuments(derived, [{ path, document: { ...made, ...document } }], signal);
+    const stored = { ...made, size: bytes.length, tree: Buffer.from(tree) };
+    putContent(this.index, stored, tick());
+    const row = { ...made, size: bytes.length, chunks: document.chunks };
+    return addFile(this.index, projectId, path, row, tick());
   }
-
-  /** Trains a model and makes all vectors, as the worker does. */
-  async vectorize(projectId: string, provider: EmbeddingProvider = defaultProvider): Promise<number> {
-    const { signal } = new AbortController();
-    const chunks = chunkTexts(this.index, chunkIds(this.index, projectId));
-    const trained = await provider.train(streamOf(chunks), { signal, progress: () => undefined });
-    const modelId = replaceModel(
-      this.index,
-      projectId,
-      { provider: provider.name, trainedOn: chunks.length, ...trained },
-      tick(),
-    );
-    const vectors = await provider.open(trained.state).embed(chunks, signal);
-    this.index.db.transaction(() =>
-      putVectors(
-        this.index,
-        modelId,
-        chunks.map(({ id }, position) => ({ chunkId: id, vector: vectors[position] ?? new Float32Array() })),
-      ),
-    )();
-    return modelId;
-  }
-}
-
-export async function* streamOf<T extends Document>(documents: readonly T[]): AsyncGenerator<T> {
-  yield* await Promise.resolve(documents);
 }

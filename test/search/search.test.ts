@@ -24,13 +24,14 @@ async function withProject(
   await run(fixture, projectId);
 }
 
-function find(
+async function find(
   fixture: FixtureIndex,
   projectIds: readonly string[],
   request: Partial<SearchRequest> & { query: string },
 ): Promise<SearchHit[]> {
   const whole: SearchRequest = { mode: 'hybrid', limit: 10, filter: {}, ...request };
-  return search(fixture.index, projectIds, whole, new AbortController().signal);
+  const searched = await fixture.searched(projectIds);
+  return await search(fixture.index, searched, whole, new AbortController().signal);
 }
 
 const pathsOf = (hits: readonly SearchHit[]): string[] => hits.map(({ path }) => path);
@@ -197,7 +198,7 @@ test('an aborted search rejects', async () => {
   await withProject(async (fixture, id) => {
     const request: SearchRequest = { query: 'send', mode: 'hybrid', limit: 1, filter: {} };
     await assert.rejects(
-      search(fixture.index, [id], request, AbortSignal.abort(new Error('enough'))),
+      search(fixture.index, await fixture.searched([id]), request, AbortSignal.abort(new Error('enough'))),
       /enough/,
     );
   });

@@ -62,6 +62,7 @@ export function addFile(
     language: null,
     sha256: null,
     skipReason: null,
+    chunks: 0,
     ...given,
   };
   return upsertFile(index, projectId, file, now);

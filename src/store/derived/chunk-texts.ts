@@ -1,3 +1,4 @@
+import { RecentlyUsed } from '../../base/recently-used.js';
 import { decodeSource } from '../../syntax/source.js';
 import { sourceIn, TreeFormatError } from '../../syntax/tree-codec.js';
 import type { IndexDatabase } from '../index-database.js';
@@ -12,17 +13,26 @@ export interface ChunkText {
   text: string;
 }
 
+/** UTF-16 units of texts that are remembered: those of the answers to some questions. */
+const rememberedUnits = 8 * 1024 * 1024;
+/** By their hash: it says all. */
+const remembered = new RecentlyUsed<string, string>(rememberedUnits);
+
 /**
  * The text of a stored content, not proven by its hash; null where the index cannot give it. It is for showing and
  * comparing, never for giving back a file.
  */
 export function textOf(index: IndexDatabase, sha256: string): string | null {
+  const known = remembered.get(sha256);
+  if (known !== undefined) return known;
   const row = index
     .sql<[string], { tree: Buffer; size: number }>('SELECT tree, size FROM contents WHERE sha256 = ?')
     .get(sha256);
   if (row === undefined) return null;
   try {
-    return decodeSource(sourceIn(row.tree, row.size)).text;
+    const { text } = decodeSource(sourceIn(row.tree, row.size));
+    remembered.set(sha256, text, text.length);
+    return text;
   } catch (error) {
     if (error instanceof TreeFormatError) return null;
     throw error;

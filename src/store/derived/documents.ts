@@ -1,3 +1,4 @@
+import { RecentlyUsed } from '../../base/recently-used.js';
 import { termsOf } from '../../base/search-terms.js';
 import type { DerivedDatabase } from './derived-database.js';
 import { decodeLayout, type Layout } from './layout-codec.js';
@@ -63,11 +64,22 @@ export function documentsFrom(derived: DerivedDatabase, firstChunk: number, limi
     .all(firstChunk, limit);
 }
 
+/** Entities and chunks of layouts that a connection remembers: some 20 MB. */
+const rememberedParts = 150_000;
+const remembered = new WeakMap<DerivedDatabase, RecentlyUsed<number, Layout>>();
+
+/** Of a document; it never changes. */
 export function layoutOf(derived: DerivedDatabase, firstChunk: number): Layout {
+  const layouts = remembered.get(derived) ?? new RecentlyUsed<number, Layout>(rememberedParts);
+  remembered.set(derived, layouts);
+  const known = layouts.get(firstChunk);
+  if (known !== undefined) return known;
   const row = derived
     .sql<[number], { layout: Buffer }>('SELECT layout FROM layouts WHERE first_chunk = ?')
     .get(firstChunk);
-  return row === undefined ? { entities: [], chunks: [] } : decodeLayout(row.layout);
+  const layout = row === undefined ? { entities: [], chunks: [] } : decodeLayout(row.layout);
+  layouts.set(firstChunk, layout, layout.entities.length + layout.chunks.length + 1);
+  return layout;
 }
 
 export interface ChunkCounts {

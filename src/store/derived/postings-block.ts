@@ -14,15 +14,15 @@ export interface Block {
 }
 
 /**
- * How SQLite lays out a row of a WITHOUT ROWID table on pages of 4,096 bytes (file format, section 1.6): up to 1,002
- * bytes stay in the tree's page; of a larger row 489 bytes do, or up to 1,002 where the rest then fills whole
- * overflow pages of 4,092 bytes, which rows do not share.
+ * How SQLite lays out a row that is larger than a page of 4,096 bytes (file format, section 1.6): at least 489 bytes
+ * stay in the tree's page, the rest is in overflow pages of 4,092 bytes, which rows do not share. A row with so much
+ * left in the tree's page that four of them fit there, and the overflow pages full, leaves next to nothing empty.
  */
 const rowLocalMinBytes = 489;
 const rowLocalMaxBytes = 1_002;
 const overflowPageBytes = 4_092;
 
-/** Of a row beside its word, directory and entries: the record's header and the segment, about. */
+/** Of a row beside its word, directory and entries: the record's header and the integers, about. */
 const rowHeaderBytes = 14;
 
 /** A block is ended at this size even where it leaves part of a page empty. */
@@ -38,17 +38,23 @@ function fillsPages(blockBytes: number): boolean {
 export class BlockBuilder {
   readonly #first = new GrowingBytes(64);
   readonly #before = new GrowingBytes(64);
-  readonly #word = new GrowingBytes(64);
   readonly #directory = new GrowingBytes();
   readonly #entries = new GrowingBytes();
+  /** No word has come, also for an earlier block. */
+  #isFirst = true;
   #words = 0;
+  #word: Uint8Array = Buffer.alloc(0);
+  #wordStart = 0;
+  #wordEnd = 0;
   #start = 0;
   #count = 0;
   #chunk = -1;
 
+  /** @param bytes to stay as they are until the word ends */
   beginWord(bytes: Uint8Array, start: number, length: number): void {
-    this.#word.length = 0;
-    this.#word.append(bytes, start, start + length);
+    this.#word = bytes;
+    this.#wordStart = start;
+    this.#wordEnd = start + length;
     this.#start = this.#entries.length;
     this.#count = 0;
     this.#chunk = -1;
@@ -62,25 +68,47 @@ export class BlockBuilder {
     this.#count++;
   }
 
-  /** A word without entries is left out. */
+  /**
+   * A word without entries is left out.
+   * @throws DerivedDamageError for a word that is not beyond the one before
+   */
   endWord(): void {
     if (this.#count === 0) return;
-    const shared = sharedLength(this.#before.written(), this.#word.written());
+    const before = this.#before;
+    const shared = this.#sharedLength();
+    const rest = this.#wordStart + shared;
+    const isBeyond =
+      rest < this.#wordEnd &&
+      (shared === before.length || (this.#word[rest] ?? 0) > (before.bytes[shared] ?? 0));
+    if (!isBeyond && !this.#isFirst) throw new DerivedDamageError('words are out of order');
+    this.#isFirst = false;
+    before.length = shared;
+    before.append(this.#word, rest, this.#wordEnd);
+    const directory = this.#directory;
     if (this.#words === 0) {
       this.#first.length = 0;
-      this.#first.append(this.#word.bytes, 0, this.#word.length);
-      this.#directory.varint(0);
-      this.#directory.varint(0);
+      this.#first.append(before.bytes, 0, before.length);
+      directory.varint(0);
+      directory.varint(0);
     } else {
-      this.#directory.varint(shared);
-      this.#directory.varint(this.#word.length - shared);
-      this.#directory.append(this.#word.bytes, shared, this.#word.length);
+      directory.varint(shared);
+      directory.varint(this.#wordEnd - rest);
+      directory.append(this.#word, rest, this.#wordEnd);
     }
-    this.#directory.varint(this.#count);
-    this.#directory.varint(this.#entries.length - this.#start);
-    this.#before.length = 0;
-    this.#before.append(this.#word.bytes, 0, this.#word.length);
+    directory.varint(this.#count);
+    directory.varint(this.#entries.length - this.#start);
     this.#words++;
+  }
+
+  /** Bytes at the beginning that the word has in common with the one before. */
+  #sharedLength(): number {
+    const before = this.#before.bytes;
+    const word = this.#word;
+    const start = this.#wordStart;
+    const common = Math.min(this.#before.length, this.#wordEnd - start);
+    let shared = 0;
+    while (shared < common && before[shared] === word[start + shared]) shared++;
+    return shared;
   }
 
   get isEmpty(): boolean {
@@ -104,13 +132,6 @@ export class BlockBuilder {
     this.#entries.length = 0;
     return block;
   }
-}
-
-function sharedLength(a: Uint8Array, b: Uint8Array): number {
-  const common = Math.min(a.length, b.length);
-  let shared = 0;
-  while (shared < common && a[shared] === b[shared]) shared++;
-  return shared;
 }
 
 /** Goes through the words of a block: the fields are those of the word that `next` came to. */

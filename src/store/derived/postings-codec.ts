@@ -2,8 +2,8 @@
  * The bytes of the inverted index: words, integers and entries.
  *
  * An entry is a chunk id, as its distance from the one before (LEB128; the first one from -1, so that no distance is
- * 0), and one level byte. A word is the UTF-8 of each of its UTF-16 units by itself (CESU-8, Unicode TR 26): any
- * string comes back as it was, and bytes sort as JavaScript compares strings.
+ * 0), and one level byte. A word is the UTF-8 of each of its UTF-16 units by itself (CESU-8, Unicode TR 26),
+ * so that each string comes back as it was, and bytes sort as JavaScript compares strings.
  */
 import { DerivedDamageError } from './damage.js';
 
@@ -39,9 +39,17 @@ export class GrowingBytes {
 
   /** @param gap distance from the chunk before, at least 1 */
   entry(gap: number, level: number): void {
-    this.varint(gap);
-    this.reserve(1);
-    this.bytes[this.length++] = level;
+    if (this.length + 6 > this.bytes.length) this.reserve(6);
+    const { bytes } = this;
+    let at = this.length;
+    let rest = gap;
+    while (rest >= 0x80) {
+      bytes[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[at++] = rest;
+    bytes[at++] = level;
+    this.length = at;
   }
 
   append(source: Uint8Array, start: number, end: number): void {

@@ -23,15 +23,17 @@ export const postingsSchema = `
     through     BLOB                            -- of a building one: the last word that is merged; NULL before the first
   ) STRICT;
 
-  -- Neighbouring words of a segment; its first word is the key. Words are CESU-8, which sorts as UTF-16 does.
+  -- Neighbouring words of a segment, some hundred of rare ones. Words are CESU-8, which sorts as UTF-16 does. No
+  -- WITHOUT ROWID table: SQLite reads the whole of a row that overflows to compare its key.
   CREATE TABLE posting_blocks (
-    segment     INTEGER NOT NULL,               -- posting_segments.id
-    word        BLOB NOT NULL,
-    -- for each word in order: bytes shared with the word before (0 for the first: it is the key, and not repeated),
-    -- length of the rest, the rest, number of entries, bytes of entries; all numbers LEB128
-    directory   BLOB NOT NULL,
+    id        INTEGER PRIMARY KEY,
+    segment   INTEGER NOT NULL,                 -- posting_segments.id
+    word      BLOB NOT NULL,                    -- its first word
+    -- for each word in order: bytes shared with the word before (0 for the first, which is not repeated), length of
+    -- the rest, the rest, number of entries, bytes of entries; all numbers LEB128
+    directory BLOB NOT NULL,
     -- one word's after the other's: distance of the chunk id from the one before (LEB128, the first from -1), level (1 byte)
-    entries     BLOB NOT NULL,
-    PRIMARY KEY (segment, word)
-  ) STRICT, WITHOUT ROWID;
+    entries   BLOB NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX posting_blocks_by_word ON posting_blocks(segment, word);
 `;

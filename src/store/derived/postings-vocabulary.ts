@@ -66,31 +66,50 @@ export class Vocabulary {
     this.lengths = grown(this.lengths);
   }
 
+  /** The numbers in ascending order of their words. */
+  sorted(): Uint32Array {
+    const numbers = Uint32Array.from({ length: this.count }, (_, number) => number);
+    this.#sort(numbers, new Float64Array(this.count), 0);
+    return numbers;
+  }
+
   /**
-   * The numbers in ascending order of their words. Four bytes of each word and its number are sorted as one float of
-   * 53 bits, natively; only words that have these in common are compared by their bytes.
+   * Sorts words that have their first `depth` bytes in common. Their next four bytes and their number are sorted as one
+   * float of 53 bits, natively; then those that have these in common, too, by themselves.
+   * @param keys as many, to sort with
    */
-  sorted(): number[] {
+  #sort(numbers: Uint32Array, keys: Float64Array, depth: number): void {
     const { bytes } = this.#text;
-    const keys = new Float64Array(this.count);
-    for (let number = 0; number < this.count; number++) {
-      const start = this.starts[number] ?? 0;
-      const length = this.lengths[number] ?? 0;
+    for (let at = 0; at < keys.length; at++) {
+      const number = numbers[at] ?? 0;
+      const end = (this.starts[number] ?? 0) + (this.lengths[number] ?? 0);
       let head = 0;
-      // One that ends sorts before one that goes on with a NUL only by the comparison below.
-      for (let at = 0; at < 4; at++) head = head * 256 + (at < length ? (bytes[start + at] ?? 0) : 0);
-      keys[number] = head * wordsMax + number;
+      // A word that ends and one that goes on with NUL are told apart by the comparison below.
+      for (let byte = 0, next = end - (this.lengths[number] ?? 0) + depth; byte < 4; byte++, next++)
+        head = head * 256 + (next < end ? (bytes[next] ?? 0) : 0);
+      keys[at] = head * wordsMax + number;
     }
     keys.sort();
-    const numbers = Array.from(keys, (key) => key % wordsMax);
-    for (let first = 0, end = 1; first < keys.length; first = end++) {
-      const head = Math.floor((keys[first] ?? 0) / wordsMax);
-      while (end < keys.length && Math.floor((keys[end] ?? 0) / wordsMax) === head) end++;
-      if (end - first === 1) continue;
-      const alike = numbers.slice(first, end).sort((a, b) => this.#compare(a, b));
-      for (let at = first; at < end; at++) numbers[at] = alike[at - first] ?? 0;
+    let first = 0;
+    let headBefore = -1;
+    for (let at = 0; at < keys.length; at++) {
+      const key = keys[at] ?? 0;
+      const head = Math.floor(key / wordsMax);
+      numbers[at] = key - head * wordsMax;
+      if (head === headBefore) continue;
+      this.#sortAlike(numbers, keys, first, at, depth + 4);
+      first = at;
+      headBefore = head;
     }
-    return numbers;
+    this.#sortAlike(numbers, keys, first, keys.length, depth + 4);
+  }
+
+  #sortAlike(numbers: Uint32Array, keys: Float64Array, first: number, end: number, depth: number): void {
+    if (end - first < 2) return;
+    const alike = numbers.subarray(first, end);
+    if (alike.length >= sortedByKeysMin && depth < sortedByKeysDepthMax)
+      this.#sort(alike, keys.subarray(first, end), depth);
+    else alike.sort((a, b) => this.#compare(a, b));
   }
 
   #compare(a: number, b: number): number {
@@ -99,6 +118,10 @@ export class Vocabulary {
     return compareBytes(bytes, starts[a] ?? 0, lengths[a] ?? 0, bytes, starts[b] ?? 0, lengths[b] ?? 0);
   }
 }
+
+/** Fewer words are sorted by comparing them; so are words that have more bytes in common. */
+const sortedByKeysMin = 12;
+const sortedByKeysDepthMax = 32;
 
 /** Words that `sorted` can number beside four of their bytes: 53 bits less 32. */
 export const wordsMax = 2 ** 21;

@@ -4,17 +4,16 @@
  */
 import { BlockCursor } from './postings-block.js';
 import { DerivedDamageError } from './damage.js';
-import { EntryCursor, wordBytes } from './postings-codec.js';
+import { compareBytes, EntryCursor, wordBytes } from './postings-codec.js';
 import type { DerivedConnection } from './postings-schema.js';
 
 /** A segment in which some chunk has the word. */
 interface SegmentPostings {
-  readonly segment: number;
   /** Chunk ids, both inclusive. */
   readonly firstChunk: number;
   readonly lastChunk: number;
-  /** Key of the block that the word is in. */
-  readonly block: Buffer;
+  /** Id of the block that the word is in. */
+  readonly block: number;
   readonly count: number;
   /** Where its entries begin and end in the block's. */
   readonly start: number;
@@ -25,10 +24,10 @@ interface SegmentPostings {
 export function readWord(db: DerivedConnection, word: string): WordPostings {
   const bytes = wordBytes(word);
   const found: SegmentPostings[] = [];
-  for (const { directory, entriesLength, ...row } of blocksWith(db, bytes)) {
-    const cursor = new BlockCursor(row.block, directory, entriesLength);
+  for (const { firstWord, directory, entriesLength, ...row } of blocksWith(db, bytes)) {
+    const cursor = new BlockCursor(firstWord, directory, entriesLength);
     while (cursor.next()) {
-      const order = Buffer.compare(cursor.word.written(), bytes);
+      const order = compareBytes(cursor.word.bytes, 0, cursor.word.length, bytes, 0, bytes.length);
       if (order === 0) found.push({ ...row, count: cursor.count, start: cursor.start, end: cursor.end });
       if (order >= 0) break;
     }
@@ -36,7 +35,8 @@ export function readWord(db: DerivedConnection, word: string): WordPostings {
   return new WordPostings(db, found);
 }
 
-interface BlockRow extends Pick<SegmentPostings, 'segment' | 'firstChunk' | 'lastChunk' | 'block'> {
+interface BlockRow extends Pick<SegmentPostings, 'firstChunk' | 'lastChunk' | 'block'> {
+  readonly firstWord: Buffer;
   readonly directory: Buffer;
   readonly entriesLength: number;
 }
@@ -45,10 +45,10 @@ interface BlockRow extends Pick<SegmentPostings, 'segment' | 'firstChunk' | 'las
 function blocksWith(db: DerivedConnection, word: Buffer): BlockRow[] {
   return db
     .sql<[Buffer], BlockRow>(
-      `SELECT s.id AS segment, s.first_chunk AS firstChunk, s.last_chunk AS lastChunk, b.word AS block,
+      `SELECT s.first_chunk AS firstChunk, s.last_chunk AS lastChunk, b.id AS block, b.word AS firstWord,
          b.directory, length(b.entries) AS entriesLength
-       FROM posting_segments s CROSS JOIN posting_blocks b ON b.segment = s.id AND b.word = (
-         SELECT word FROM posting_blocks WHERE segment = s.id AND word <= ? ORDER BY word DESC LIMIT 1)
+       FROM posting_segments s CROSS JOIN posting_blocks b ON b.id = (
+         SELECT id FROM posting_blocks WHERE segment = s.id AND word <= ? ORDER BY word DESC LIMIT 1)
        WHERE s.state = 'live' ORDER BY s.first_chunk`,
     )
     .all(word);
@@ -107,16 +107,16 @@ export class WordPostings {
     return levels;
   }
 
-  #cursorOf({ segment, block, start, end }: SegmentPostings): EntryCursor {
-    let entries = this.#entries.get(segment);
+  #cursorOf({ block, start, end }: SegmentPostings): EntryCursor {
+    let entries = this.#entries.get(block);
     if (entries === undefined) {
       entries = this.#db
-        .sql<[number, number, number, Buffer], { entries: Buffer }>(
-          'SELECT substr(entries, ?, ?) AS entries FROM posting_blocks WHERE segment = ? AND word = ?',
+        .sql<[number, number, number], { entries: Buffer }>(
+          'SELECT substr(entries, ?, ?) AS entries FROM posting_blocks WHERE id = ?',
         )
-        .get(start + 1, end - start, segment, block)?.entries;
+        .get(start + 1, end - start, block)?.entries;
       if (entries?.length !== end - start) throw new DerivedDamageError('the entries of a word are cut off');
-      this.#entries.set(segment, entries);
+      this.#entries.set(block, entries);
     }
     return new EntryCursor(entries);
   }

@@ -1,5 +1,6 @@
 /** The rows of segments and of their blocks: writing, walking and deleting them. */
 import { type Block, BlockBuilder, BlockCursor } from './postings-block.js';
+import { compareBytes, type GrowingBytes } from './postings-codec.js';
 import type { DerivedConnection } from './postings-schema.js';
 
 export interface SegmentRow {
@@ -102,8 +103,13 @@ export class SegmentCursor {
     this.#db = db;
     this.#segment = segment;
     this.#open(this.#firstBlock(through));
-    while (through !== null && this.#block !== undefined && Buffer.compare(this.word, through) <= 0)
-      this.next();
+    if (through === null) return;
+    while (this.isAtWord && this.#isWithin(through)) this.next();
+  }
+
+  #isWithin(through: Uint8Array): boolean {
+    const { bytes, length } = this.word;
+    return compareBytes(bytes, 0, length, through, 0, through.length) <= 0;
   }
 
   /** False after the last word. The other fields are of no use then. */
@@ -112,8 +118,8 @@ export class SegmentCursor {
   }
 
   /** Changes with `next`. */
-  get word(): Buffer {
-    return this.#cursor.word.written();
+  get word(): GrowingBytes {
+    return this.#cursor.word;
   }
 
   /** The bytes that its entries lie in, from `start` to `end`. */
@@ -176,11 +182,10 @@ export function deleteBlocks(db: DerivedConnection, segment: number, budgetBytes
   for (let spent = 0; ;) {
     const { changes } = db
       .sql(
-        // No word's bytes begin with FF.
-        `DELETE FROM posting_blocks WHERE segment = @segment AND word <= ifnull(
-           (SELECT word FROM posting_blocks WHERE segment = @segment ORDER BY word LIMIT 1 OFFSET ${deletedAtOnce - 1}), x'FF')`,
+        `DELETE FROM posting_blocks WHERE id IN (
+           SELECT id FROM posting_blocks WHERE segment = ? ORDER BY word LIMIT ${deletedAtOnce})`,
       )
-      .run({ segment });
+      .run(segment);
     spent += changes * blockUsualBytes;
     if (changes < deletedAtOnce) {
       db.sql('DELETE FROM posting_segments WHERE id = ?').run(segment);

@@ -9,7 +9,7 @@ const nameWeight = 4;
 /** BM25's usual part of the length that counts. */
 const lengthShare = 0.75;
 /** Words of a typical chunk, name included. A fixed one, so that no chunk's weight depends on others. */
-const typicalWords = 120;
+const typicalWords = 30;
 
 /** Steps of the scale to a doubling, and the doublings below 1 that it begins at: 0.03 to 1,000, each within 2 %. */
 const stepsPerDoubling = 16;

@@ -8,7 +8,7 @@ import { postingsSchema } from '#src/store/derived/postings-schema.js';
 import { readWord } from '#src/store/derived/postings.js';
 import { noteDropped } from '#src/store/derived/segments.js';
 import { SegmentMerger } from '#src/store/derived/segments-merge.js';
-import type { Statement } from '#src/store/index-database.js';
+import type { Statement } from '#src/store/connection.js';
 import { temporaryFolder } from '../../harness/folder.js';
 
 export class TestDatabase {
