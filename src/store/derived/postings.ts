@@ -101,7 +101,6 @@ export class WordPostings {
           wanted = chunks[at] ?? 0;
         }
       }
-      at = end;
     }
     return levels;
   }
