@@ -102,7 +102,6 @@ export class WordPostings {
           wanted = chunks[at] ?? 0;
         }
       }
-      at = end;
     }
     return levels;
   }

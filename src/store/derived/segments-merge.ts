@@ -157,11 +157,10 @@ function compareWords(a: GrowingBytes, b: GrowingBytes): number {
   return compareBytes(a.bytes, 0, a.length, b.bytes, 0, b.length);
 }
 
-/** From here on the merged segment is read, and those that it was made of are not. One without a block goes, too. */
+/** From here on the merged segment is read, and those that it was made of are not. */
 function publish(db: DerivedConnection, target: number, bytes: number): void {
   db.sql(`UPDATE posting_segments SET state = 'replaced' WHERE merged_into = ?`).run(target);
-  db.sql('UPDATE posting_segments SET state = ?, bytes = ?, through = NULL WHERE id = ?').run(
-    bytes === 0 ? 'replaced' : 'live',
+  db.sql(`UPDATE posting_segments SET state = 'live', bytes = ?, through = NULL WHERE id = ?`).run(
     bytes,
     target,
   );

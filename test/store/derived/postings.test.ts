@@ -164,6 +164,10 @@ test('words whose entries fill many blocks are found, and those around them', (t
     ]);
   });
   index.add([many.slice(0, 1_000), many.slice(1_000), [new Map([['z', 1]])]]);
+  const { longest } = index.db
+    .sql<[], { longest: number }>('SELECT max(length(directory)) AS longest FROM posting_blocks')
+    .get() ?? { longest: 0 };
+  assert.ok(longest > 0 && longest < 3_000, `${longest} bytes`);
   for (const word of ['common', 'n0', 'n4999', 'n2500', 'z', 'absent', 'nn'])
     assert.deepEqual(index.read(word), index.expected(word), word);
 });
@@ -171,10 +175,34 @@ test('words whose entries fill many blocks are found, and those around them', (t
 test('levels are read only of segments in which there is a candidate', (t) => {
   const index = openTestIndex(t);
   addSegments(index, 2);
-  index.db.sql(`UPDATE posting_blocks SET entries = zeroblob(length(entries)) WHERE segment = 1`).run();
   const postings = readWord(index.db, 'a');
+  index.db.sql('DELETE FROM posting_blocks WHERE segment = 1').run();
   assert.deepEqual([...postings.levelsOf(Uint32Array.of(3, 4, 5))], [1, 200, 0]);
   assert.throws(() => postings.levelsOf(Uint32Array.of(1)), DerivedDamageError);
+});
+
+test('a segment of which all is dropped goes without being read', (t) => {
+  const index = openTestIndex(t);
+  addSegments(index, 2);
+  index.db
+    .sql('UPDATE posting_blocks SET entries = zeroblob(1), directory = zeroblob(1) WHERE segment = 1')
+    .run();
+  index.drop(1);
+  index.drop(2);
+  mergeAll(index);
+  assertPostings(index);
+});
+
+test('entries that are more or fewer than the directory says are damage', (t) => {
+  const index = openTestIndex(t);
+  index.add([[new Map([['a', 1]]), new Map([['a', 2]])]]);
+  const setDirectory = (...bytes: number[]): void => {
+    index.db.sql('UPDATE posting_blocks SET directory = ?').run(Buffer.from(bytes));
+  };
+  setDirectory(0, 0, 2, 4);
+  assert.equal(index.read('a').size, 2);
+  setDirectory(0, 0, 1, 4);
+  assert.throws(() => index.read('a'), DerivedDamageError);
 });
 
 test('damage to a row is damage for who reads it and for a merge', (t) => {
