@@ -174,8 +174,14 @@ async function commitBatch(
     const nlink = prepared?.file.nlink ?? restamp?.nlink ?? 1;
     tally.isLinkedAnew ||= nlink > 1 && nlink !== row?.nlink;
     if (outcomes[position] !== true) tally.unsettled.push(path);
-    else if (prepared !== null) tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;
+    else if (prepared !== null && !isSameFile(row, prepared.file)) tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;
   });
+}
+
+/** It had to be looked at only because it was not known whether what is made of it is there. */
+function isSameFile(row: FileRow | undefined, { kind, sha256, mode }: PreparedFile['file']): boolean {
+  const isActive = row?.deleted === 0 && row.ignored === 0 && sha256 !== null;
+  return isActive && row.kind === kind && row.sha256 === sha256 && row.mode === mode;
 }
 
 /** Gives false where the entry changed since it was read. */

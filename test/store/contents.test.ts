@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import { healContent, problemOfContent, putContent, renderContent } from '#src/store/contents.js';
-import { replaceDerived } from '#src/store/derived.js';
 import { markDeleted } from '#src/store/files.js';
 import { beginRun, recordIntent } from '#src/store/journal.js';
 import { checkContents, checkStructure } from '#src/store/maintenance.js';
@@ -108,11 +107,6 @@ test('removing a project or a row keeps contents and journal', (t) => {
   const hash = addContent(index, 'kept');
   markDeleted(index, addFile(index, id, 'a', { sha256: hash }), 'unseen', 1);
   const fileId = addFile(index, id, 'b', { sha256: hash });
-  replaceDerived(index, fileId, 'b', {
-    entities: [{ kind: 'function', name: 'f', qualifiedName: 'f', startLine: 1, endLine: 1 }] as never,
-    chunks: [{ entityIndex: 0, startLine: 1, endLine: 1, text: 'f' }] as never,
-    chunkWords: ['f'],
-  });
   const run = { runId: 'r', projectId: id };
   beginRun(index, { ...run, origin: 'command', rootDir: '/r', versionDir: '/v' }, 1);
   recordIntent(index, run, {
@@ -125,44 +119,7 @@ test('removing a project or a row keeps contents and journal', (t) => {
   });
   deleteProject(index, id);
   const left = (tables: string[]): number[] => tables.map((table) => countRows(index, table));
-  assert.deepEqual(left(['projects', 'files', 'entities', 'chunks']), [0, 0, 0, 0]);
+  assert.deepEqual(left(['projects', 'files', 'file_counts']), [0, 0, 0]);
   assert.deepEqual(left(['contents', 'repair_runs', 'repair_actions']), [1, 1, 1]);
   assert.ok('bytes' in renderContent(index, hash));
-});
-
-test('search words follow their chunks, however those go', (t) => {
-  const index = openIndex(t);
-  const id = addProject(index);
-  const found = (): number[] =>
-    index
-      .sql<[], { rowid: number }>("SELECT rowid FROM chunk_words WHERE chunk_words MATCH 'needle'")
-      .all()
-      .map(({ rowid }) => rowid);
-  const derive = (path: string): number => {
-    const fileId = addFile(index, id, path);
-    const chunk = {
-      entityIndex: null,
-      startOffset: 0,
-      endOffset: 6,
-      startLine: 1,
-      endLine: 1,
-      text: 'needle',
-    };
-    replaceDerived(index, fileId, path, {
-      entities: [],
-      chunks: [chunk, chunk],
-      chunkWords: ['needle', 'needle'],
-    });
-    return fileId;
-  };
-  const first = derive('a');
-  derive('b');
-  assert.equal(found().length, 4);
-  replaceDerived(index, first, 'a', null);
-  assert.equal(found().length, 2);
-  derive('a');
-  deleteProject(index, id);
-  assert.equal(found().length, 0);
-  assert.equal(countRows(index, 'chunks'), 0);
-  assert.deepEqual(checkStructure(index), []);
 });

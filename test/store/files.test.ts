@@ -5,13 +5,18 @@ import {
   activeFilesBelow,
   clearDeleted,
   countFiles,
+  type FileKind,
   type FilePage,
   fileByPath,
+  forgetFile,
   markDeleted,
+  markIgnored,
   pageOfFiles,
   requireFile,
   restampFile,
+  setMoved,
 } from '#src/store/files.js';
+import { deleteProject } from '#src/store/projects.js';
 import { addFile, addProject, openIndex } from './index-fixture.js';
 
 const oddNames = [
@@ -97,10 +102,57 @@ test('pages and counts tell deleted rows from others', (t) => {
     notRestorable: 1,
     withoutCopy: 0,
     linked: 0,
+    chunks: 0,
   });
   assert.equal(fileByPath(index, id, 'b')?.deletedAt, 5);
   clearDeleted(index, ids[1] ?? 0, 6);
   assert.equal(fileByPath(index, id, 'b')?.deletedAt, null);
+});
+
+test('what is counted as rows come, change and go is what counting them gives', (t) => {
+  const index = openIndex(t);
+  const ids = [addProject(index), addProject(index)];
+  const path = fc.constantFrom('a', 'b', 'c', 'd');
+  const row = fc.record({
+    sha256: fc.constantFrom(null, 'h', 'lost'),
+    nlink: fc.constantFrom(1, 2),
+    kind: fc.constantFrom<FileKind>('file', 'symlink', 'folder'),
+    chunks: fc.nat(5),
+  });
+  const change = fc.oneof(
+    fc.record({ do: fc.constant('write' as const), path, row }),
+    fc.record({ do: fc.constantFrom('delete', 'due', 'return', 'ignore', 'move', 'forget'), path }),
+  );
+  index.sql("INSERT INTO damaged_contents VALUES ('lost', '', 1)").run();
+  const counted = (id: string): unknown =>
+    index
+      .sql(
+        `SELECT count(*) AS total, count(*) FILTER (WHERE deleted = 0 AND ignored = 0) AS active,
+           count(*) FILTER (WHERE deleted = 1) AS deleted, count(*) FILTER (WHERE ignored = 1) AS ignored,
+           count(*) FILTER (WHERE deleted = 1 AND copy_problem IS NOT NULL) AS withoutCopy,
+           count(*) FILTER (WHERE nlink > 1 AND deleted = 0 AND ignored = 0 AND kind = 'file') AS linked,
+           coalesce(sum(chunks) FILTER (WHERE deleted = 0 AND ignored = 0), 0) AS chunks,
+           count(*) FILTER (WHERE NOT (sha256 IS NOT NULL AND sha256 <> 'lost' OR moved_sha256 IS NOT NULL
+             OR kind = 'folder')) AS notRestorable FROM files WHERE project_id = ?`,
+      )
+      .get(id);
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.constantFrom(...ids), change), { maxLength: 30 }), (changes) => {
+      for (const [id, one] of changes) {
+        const known = fileByPath(index, id, one.path)?.id ?? 0;
+        if ('row' in one) addFile(index, id, one.path, one.row);
+        else if (one.do === 'delete') markDeleted(index, known, 'seen', 1);
+        else if (one.do === 'due') markDeleted(index, known, 'seen', 1, 'no room');
+        else if (one.do === 'return') clearDeleted(index, known, 1);
+        else if (one.do === 'ignore') markIgnored(index, known, 1);
+        else if (one.do === 'move') setMoved(index, known, 'elsewhere');
+        else forgetFile(index, known);
+      }
+      for (const id of ids) assert.deepEqual({ ...countFiles(index, id) }, counted(id));
+    }),
+  );
+  deleteProject(index, ids[0] ?? '');
+  assert.equal(countFiles(index, ids[0] ?? '').total, 0);
 });
 
 test('what is below a folder does not only begin like it', (t) => {

@@ -22,7 +22,7 @@ import { addContent, addFile, addProject } from './index-fixture.js';
 const work = { signal: new AbortController().signal, progress: () => undefined };
 const pageBytes = 4_096;
 /** `npm run test:faults` damages every page, one after the other. */
-const pageStep = process.env['CODEKEEP_FAULTS'] === 'all' ? 1 : 7;
+const pageStep = process.env['CODEKEEP_FAULTS'] === 'all' ? 1 : 5;
 
 /** Tables whose rows nothing else could give back. */
 const kept = [

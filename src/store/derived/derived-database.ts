@@ -43,7 +43,7 @@ export class DerivedDatabase extends Connection {
 
   /** For the process that keeps it: makes a new one where there is none, or one that cannot be used. */
   static openOrMake(path: string): DerivedDatabase {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(path), { recursive: true });
     try {
       return make(path);
     } catch (error) {

@@ -3,7 +3,15 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { BlockBuilder, BlockCursor } from '#src/store/derived/postings-block.js';
 import { DerivedDamageError } from '#src/store/derived/damage.js';
-import { chunkIdMax, compareBytes, EntryCursor, GrowingBytes, packWords, unpackWords, wordBytes } from '#src/store/derived/postings-codec.js';
+import {
+  chunkIdMax,
+  compareBytes,
+  EntryCursor,
+  GrowingBytes,
+  packWords,
+  unpackWords,
+  wordBytes,
+} from '#src/store/derived/postings-codec.js';
 
 /** Any strings, surrogates that stand alone and NUL among them. */
 const anyWord = fc.string({
