@@ -37,7 +37,8 @@ export async function withDerived<T>(
 export function chunkCountsOf({ index, readers }: IndexContext, projectId: string): ChunkCounts {
   const total = countFiles(index, projectId).chunks;
   const counts = vectorsOf(readers, projectId);
-  // Documents get their vectors in order, whether a file still has them or not.
+  if (counts.vectorized === 0) return { total, vectorized: 0 };
+  // Documents get their vectors in order, whether a file still has them or not; files with one content share them.
   return { total, vectorized: Math.max(0, total - (counts.total - counts.vectorized)) };
 }
 
