@@ -36,7 +36,10 @@ export interface FileRow {
   language: string | null;
   sha256: string | null;
   skipReason: string | null;
+  /** Set where the project's derived database has what is made of the content. */
   extractor: string | null;
+  /** Of its content there. */
+  chunks: number;
   /** It was deleted or lost, and came back: a copy in versions from then is no sign of another deletion. */
   revived: 0 | 1;
   copyProblem: string | null;
@@ -47,7 +50,7 @@ export interface FileRow {
 const columns = `id, path, kind, deleted, deleted_at AS deletedAt, cause, ignored, tracked, size,
   CAST(mtime_ns AS TEXT) AS mtimeNs, CAST(ctime_ns AS TEXT) AS ctimeNs, CAST(ino AS TEXT) AS ino,
   device_id AS deviceId, nlink, mode, uid, gid, xattrs, language, sha256, skip_reason AS skipReason, extractor,
-  revived, copy_problem AS copyProblem, moved_sha256 AS movedSha256, updated_at AS updatedAt`;
+  chunks,  revived, copy_problem AS copyProblem, moved_sha256 AS movedSha256, updated_at AS updatedAt`;
 
 export function fileByPath(index: IndexDatabase, projectId: string, path: string): FileRow | undefined {
   return index

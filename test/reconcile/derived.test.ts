@@ -1,0 +1,220 @@
+/** What is made of contents follows them, and costs nothing where they only move. */
+import assert from 'node:assert/strict';
+import { cpSync, renameSync, rmSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { Collecting, unusedKeptMs } from '#src/store/derived/collecting.js';
+import { pageOfFiles, type FileRow } from '#src/store/files.js';
+import { clearDeleted, fileByPath, markDeleted } from '#src/store/files.js';
+import { contentsOf, type FileContents, mergeAll } from '../store/derived/contents-of.js';
+import { TestProject } from './project-fixture.js';
+
+const sources = [
+  'export function parseHeader(text: string): string[] {\n  return text.split(":");\n}\n',
+  'class Reader:\n    def read_all(self):\n        return self.source.read()\n',
+  'just words of prose, and no code\n',
+  'int main(void) {\n  return 0;\n}\n',
+  '',
+  '\u0000\u0001 binary \uFFFF',
+] as const;
+const names = ['a.ts', 'b.py', 'c.txt', 'd/e.c', 'd/f.ts', 'g.h', 'g.cpp'] as const;
+
+type Change =
+  | { kind: 'write'; path: string; source: string }
+  | { kind: 'move' | 'copy'; path: string; to: string }
+  | { kind: 'remove'; path: string };
+
+const path = fc.constantFrom(...names);
+const change: fc.Arbitrary<Change> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('write'), path, source: fc.constantFrom(...sources) }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('move', 'copy'), path, to: path }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove'), path }) },
+);
+
+function apply(project: TestProject, one: Change): void {
+  if (one.kind === 'write') return project.write(one.path, one.source);
+  if (!project.has(one.path)) return undefined;
+  if (one.kind === 'remove') return rmSync(project.at(one.path));
+  if (one.path === one.to) return undefined;
+  project.write(one.to);
+  if (one.kind === 'move') renameSync(project.at(one.path), project.at(one.to));
+  else cpSync(project.at(one.path), project.at(one.to));
+  return undefined;
+}
+
+function activeFiles({ index, projectId }: TestProject): FileRow[] {
+  const page = { filter: 'active', prefix: '', after: '', limit: 1_000 } as const;
+  return pageOfFiles(index, projectId, page).filter(({ kind }) => kind === 'file');
+}
+
+async function searchable(project: TestProject): Promise<FileContents[]> {
+  const derived = await project.derived.of(project.projectId);
+  await mergeAll(derived);
+  return contentsOf(derived, activeFiles(project));
+}
+
+test('the index made step by step equals the index made from nothing', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(change, fc.constantFrom('paths', 'whole', 'later')), { maxLength: 12 }),
+      async (steps) => {
+        const project = new TestProject(t);
+        let due: string[] = [];
+        for (const [one, follow] of steps) {
+          apply(project, one);
+          due.push(one.path, ...('to' in one ? [one.to] : []), 'd');
+          if (follow === 'later') continue;
+          if (follow === 'paths') await project.follow(...due);
+          else await project.reconcile();
+          due = [];
+        }
+        await project.reconcile();
+        const fresh = new TestProject(t);
+        cpSync(project.root, fresh.root, { recursive: true, preserveTimestamps: true });
+        await fresh.reconcile();
+        assert.deepEqual(await searchable(project), await searchable(fresh));
+      },
+    ),
+    { numRuns: 25 },
+  );
+});
+
+/** Everything that was made of contents: what a switch there and back must not write. */
+async function madeIn(project: TestProject): Promise<unknown[]> {
+  const derived = await project.derived.of(project.projectId);
+  return [
+    'documents',
+    'layouts',
+    'paths',
+    'vectors',
+    'signatures',
+    'posting_segments',
+    'posting_blocks',
+    'facts',
+  ].map((table) => derived.sql(`SELECT * FROM ${table}`).all());
+}
+
+async function withFiles(t: TestContext): Promise<TestProject> {
+  const project = new TestProject(t);
+  for (const [at, name] of names.entries()) project.write(name, sources[at % sources.length]);
+  await project.reconcile();
+  return project;
+}
+
+test('a rename, a copy, and a switch there and back make nothing of contents', async (t) => {
+  const project = await withFiles(t);
+  const before = await searchable(project);
+  for (const name of names) project.write(name, `other ${name}\n`);
+  await project.reconcile();
+  const made = await madeIn(project);
+  for (const [at, name] of names.entries()) project.write(name, sources[at % sources.length]);
+  await project.reconcile();
+  for (const name of names) project.write(name, `other ${name}\n`);
+  await project.reconcile();
+  assert.deepEqual(await madeIn(project), made);
+  for (const [at, name] of names.entries()) project.write(name, sources[at % sources.length]);
+  await project.reconcile();
+  assert.deepEqual(await madeIn(project), made);
+  assert.deepEqual(await searchable(project), before);
+  const derived = await project.derived.of(project.projectId);
+  const documents = derived.sql('SELECT * FROM documents').all();
+  renameSync(project.at('a.ts'), project.at('renamed.ts'));
+  cpSync(project.at('b.py'), project.at('copied.py'));
+  await project.reconcile();
+  assert.deepEqual(derived.sql('SELECT * FROM documents').all(), documents);
+});
+
+test('what no file uses is kept for a day, and dropped then', async (t) => {
+  const project = await withFiles(t);
+  const { index, projectId } = project;
+  const derived = await project.derived.of(projectId);
+  const collect = async (now: number): Promise<void> => {
+    const collecting = new Collecting(index, derived, projectId);
+    while (await collecting.step(now));
+    await mergeAll(derived);
+  };
+  const count = (): number =>
+    Number(derived.sql<[], { n: number }>('SELECT count(*) AS n FROM documents').get()?.n);
+  const all = count();
+  await collect(1_000);
+  assert.equal(count(), all);
+  project.remove('a.ts');
+  project.remove('b.py');
+  await project.reconcile();
+  await collect(2_000);
+  await collect(2_000 + unusedKeptMs - 1);
+  assert.equal(count(), all);
+  // One comes back in time.
+  project.write('b.py', sources[1]);
+  await project.reconcile();
+  await collect(2_000 + unusedKeptMs - 1);
+  await collect(2_000 + unusedKeptMs);
+  assert.equal(count(), all - 1);
+  assert.equal(
+    derived.facts.chunks,
+    (await searchable(project)).reduce((sum, file) => sum + file.layout.chunks.length, 0) -
+      sharedChunks(project),
+  );
+});
+
+/** Chunks that more files than one have. */
+function sharedChunks(project: TestProject): number {
+  const rows = activeFiles(project);
+  return rows.reduce((sum, row, at) => {
+    const isFirst =
+      rows.findIndex(({ sha256, language }) => sha256 === row.sha256 && language === row.language) === at;
+    return sum + (isFirst ? 0 : row.chunks);
+  }, 0);
+}
+
+test('a file that comes back after what was made of it is gone is searchable again', async (t) => {
+  const project = await withFiles(t);
+  const { index, projectId } = project;
+  const derived = await project.derived.of(projectId);
+  const id = fileByPath(index, projectId, 'a.ts')?.id ?? 0;
+  markDeleted(index, id, 'seen', 1);
+  const collecting = async (now: number): Promise<void> => {
+    const pass = new Collecting(index, derived, projectId);
+    while (await pass.step(now));
+  };
+  await collecting(1_000);
+  await collecting(1_000 + unusedKeptMs);
+  // As a restore and a repair do it, in a process that makes nothing of contents.
+  clearDeleted(index, id, 2);
+  await project.reconcile();
+  assert.equal((await searchable(project)).length, names.length);
+});
+
+test('what the derived database lost is made again by the next comparison, and nothing else is touched', async (t) => {
+  const project = await withFiles(t);
+  const before = await searchable(project);
+  project.derived.discard(project.projectId);
+  const contents = project.index.sql('SELECT * FROM contents ORDER BY sha256').all();
+  const outcome = await project.reconcile();
+  assert.deepEqual([outcome.added, outcome.changed, outcome.deleted], [0, 0, 0]);
+  assert.deepEqual(await searchable(project), before);
+  assert.deepEqual(project.index.sql('SELECT * FROM contents ORDER BY sha256').all(), contents);
+});
+
+test('a process that dies between the two databases leaves nothing that is not true', async (t) => {
+  const project = await withFiles(t);
+  const before = await searchable(project);
+  project.write('a.ts', 'export const brandNew = 1;\n');
+  const { index } = project;
+  const write = index.write.bind(index);
+  index.write = () => Promise.reject(new Error('died'));
+  await assert.rejects(project.reconcile(), /died/u);
+  index.write = write;
+  const rows = activeFiles(project);
+  assert.deepEqual(
+    contentsOf(await project.derived.of(project.projectId), rows).map(({ path: name }) => name),
+    before.map(({ path: name }) => name),
+  );
+  project.close();
+  project.reopen();
+  await project.reconcile();
+  assert.equal((await searchable(project)).find(({ path: name }) => name === 'a.ts')?.chunks, 1);
+});
