@@ -174,7 +174,8 @@ async function commitBatch(
     const nlink = prepared?.file.nlink ?? restamp?.nlink ?? 1;
     tally.isLinkedAnew ||= nlink > 1 && nlink !== row?.nlink;
     if (outcomes[position] !== true) tally.unsettled.push(path);
-    else if (prepared !== null && !isSameFile(row, prepared.file)) tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;
+    else if (prepared !== null && !isSameFile(row, prepared.file))
+      tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;
   });
 }
 

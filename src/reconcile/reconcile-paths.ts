@@ -56,6 +56,13 @@ export async function reconcilePaths(
   return { ...summary, problems, owed, needsReconcile };
 }
 
+/** Whether a path is that of a known file that is there: it may have been saved, and nothing else. */
+export function isSavedFile({ index, project }: IndexingContext, path: string): boolean {
+  const row = fileByPath(index, project.id, path);
+  if (row?.deleted !== 0 || row.ignored === 1 || row.kind !== 'file') return false;
+  return new TreePresence(project.rootDir).at(path) === 'file';
+}
+
 /** What there is to do for some paths. */
 interface Found {
   present: Set<string>;

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { CodekeepError } from '../base/errors.js';
+import { makeCompactable } from './compaction.js';
 import { busyTimeoutMs, Connection, fileAt, inodeAt } from './connection.js';
 import { CommitNote } from './index-identity.js';
 import { isIndexSchema } from './schema-check.js';
@@ -42,8 +43,7 @@ export class IndexDatabase extends Connection {
       const hadLog = (sizeOf(`${path}-wal`) ?? 0) > 0;
       const db = new Database(path, { timeout: 5_000 });
       if (!mayBeNew) assertFilled(db);
-      // Before the first table: free pages can be given back in steps.
-      db.pragma('auto_vacuum = INCREMENTAL');
+      makeCompactable(db);
       db.pragma('journal_mode = WAL');
       // FULL: a commit survives a power loss. The index is the last copy of a file that is gone from disk.
       db.pragma('synchronous = FULL');

@@ -12,6 +12,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { messageOf } from '../../base/errors.js';
+import { makeCompactable } from '../compaction.js';
 import { busyTimeoutMs, Connection } from '../connection.js';
 import type { IndexDatabase } from '../index-database.js';
 import { guardOpening, isCorrupt } from '../sqlite-errors.js';
@@ -146,7 +147,7 @@ function isUseless(error: unknown): boolean {
 function make(path: string): DerivedDatabase {
   const db = guardOpening(path, () => new Database(path, { timeout: 5_000 }));
   try {
-    db.pragma('auto_vacuum = INCREMENTAL');
+    makeCompactable(db);
     db.pragma('journal_mode = WAL');
     db.transaction(() => {
       const version = versionOf(db);

@@ -8,7 +8,7 @@ import type { IndexingContext, IndexProgress } from '../../reconcile/index-paths
 import { lookAtGit } from '../../reconcile/git-look.js';
 import { inspectRootOf } from '../../reconcile/project-root.js';
 import type { ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
-import { reconcilePaths } from '../../reconcile/reconcile-paths.js';
+import { isSavedFile, reconcilePaths } from '../../reconcile/reconcile-paths.js';
 import { reconcileProject } from '../../reconcile/reconcile-project.js';
 import { countFiles } from '../../store/files.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
@@ -179,16 +179,16 @@ export class ProjectWatcher {
     // The kernel has queued what happened before this call: two turns of the event loop take it in.
     await turn();
     await turn();
-    while (this.#pending.size > 0 && this.#trouble === null && !this.#stop.signal.aborted)
-      await this.#options.serial.run(() => this.#followPending());
+    while (this.#pending.size + this.#following > 0 && this.#trouble === null && !this.#stop.signal.aborted)
+      await this.#follow(this.#pending.take());
   }
 
   async #step(): Promise<void> {
     if (this.#reconcileWanted) {
       await this.reconcileNow();
     } else if (this.#pending.size > 0) {
-      await this.#pending.settled(this.#stop.signal);
-      await this.#options.serial.run(() => this.#followPending());
+      const isSave = (path: string): boolean => isSavedFile(this.#context, path);
+      await this.#follow(await this.#pending.settled(this.#stop.signal, isSave));
     } else if (this.#gitLookWanted) {
       await this.#options.serial.run(() => this.#lookAtGit());
     }
@@ -289,25 +289,30 @@ export class ProjectWatcher {
     }
   }
 
-  async #followPending(): Promise<void> {
-    const context = this.#context;
-    const paths = this.#pending.take();
+  /** Until they are indexed they are pending, also while others have their turn. */
+  async #follow(paths: string[]): Promise<void> {
+    this.#following += paths.length;
+    try {
+      await this.#options.serial.run(() => this.#followPaths(paths));
+    } finally {
+      this.#following -= paths.length;
+      this.#options.onIdle();
+      this.#publish();
+    }
+  }
+
+  async #followPaths(paths: readonly string[]): Promise<void> {
     // After trouble only a reconcile proves anything.
     if (paths.length > pathsMax || this.#trouble !== null) this.#reconcileWanted = true;
     if (this.#reconcileWanted || paths.length === 0) return;
-    this.#following = paths.length;
     this.#publish();
     try {
-      const outcome = await reconcilePaths(context, paths);
+      const outcome = await reconcilePaths(this.#context, paths);
       if (outcome.needsReconcile) this.#reconcileWanted = true;
       else await this.#finish(outcome);
     } catch (error) {
       this.#reconcileWanted = true;
       throw error;
-    } finally {
-      this.#following = 0;
-      this.#options.onIdle();
-      this.#publish();
     }
   }
 
