@@ -11,12 +11,12 @@ const program = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 /** A daemon for measuring: the real program in a state directory of its own. */
 export class Service {
-  readonly client: Client;
+  client: Client;
   readonly folder: string;
   readonly socket: string;
   /** From the start of the process to the first answer, in milliseconds. */
   readonly firstAnswerMs: number;
-  readonly #child: ChildProcess;
+  #child: ChildProcess;
 
   private constructor(child: ChildProcess, client: Client, folder: string, firstAnswerMs: number) {
     this.#child = child;
@@ -27,7 +27,18 @@ export class Service {
   }
 
   static async start(): Promise<Service> {
-    const folder = await mkdtemp(join(tmpdir(), 'codekeep-bench-'));
+    return await Service.#startIn(await mkdtemp(join(tmpdir(), 'codekeep-bench-')));
+  }
+
+  /** Stops it, and starts it again with what it has. */
+  async restart(): Promise<void> {
+    await this.#end();
+    const again = await Service.#startIn(this.folder);
+    this.client = again.client;
+    this.#child = again.#child;
+  }
+
+  static async #startIn(folder: string): Promise<Service> {
     const socket = join(folder, 'codekeep.sock');
     const startedAt = performance.now();
     const child = spawn(process.execPath, [program, 'serve', '--state-dir', folder], {
@@ -50,11 +61,15 @@ export class Service {
     return this.#child.pid ?? 0;
   }
 
-  async stop(): Promise<void> {
+  async #end(): Promise<void> {
     this.client.close();
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
     await exited;
+  }
+
+  async stop(): Promise<void> {
+    await this.#end();
     await rm(this.folder, { recursive: true });
   }
 }
