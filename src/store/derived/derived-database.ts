@@ -8,7 +8,7 @@
  * index.db relied on, by `facts.token`: then every row of the project has to be looked at again.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { messageOf } from '../../base/errors.js';
@@ -198,6 +198,16 @@ function versionOf(db: Database.Database): number {
 /** Whoever has it open goes on with what nobody finds any more. */
 export function removeDerived(path: string): void {
   for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
+}
+
+/** What is left of projects that are not registered any more. */
+export function removeOrphans(indexPath: string, projectIds: ReadonlySet<string>): void {
+  const folder = dirname(derivedPath(indexPath, ''));
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const id = /^(?<id>[\da-f-]{36})\.db(?:-wal|-shm|-journal)?$/u.exec(name)?.groups?.['id'];
+    if (id !== undefined && !projectIds.has(id)) rmSync(join(folder, name), { force: true });
+  }
 }
 
 function tokenOf(index: IndexDatabase, projectId: string): string | null {

@@ -9,12 +9,13 @@ import { extractingWith } from '../../reconcile/extract.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import { backup, backupBeforeMigration, backupsBeside } from '../../store/backups.js';
 import { canGiveBack, compactWhole } from '../../store/compaction.js';
+import { removeOrphans } from '../../store/derived/derived-database.js';
 import { DerivedDatabases, DerivedReaders } from '../../store/derived/derived-databases.js';
 import { IndexDatabase, isOlder } from '../../store/index-database.js';
 import { causeInWords, damaged, isCorrupt } from '../../store/sqlite-errors.js';
 import { assertSameIndex, noteIdentity, notedIdentity } from '../../store/index-identity.js';
 import { unfinishedRuns } from '../../store/journal.js';
-import { requireProject } from '../../store/projects.js';
+import { listProjects, requireProject } from '../../store/projects.js';
 import { replacedPath, settleReplacing } from '../../store/replace-index.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
@@ -66,6 +67,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
         host.log('warn', `free pages of the index cannot be given back yet: ${causeInWords(error)}`);
       });
   }
+  removeOrphans(index.path, new Set(listProjects(index).map(({ id }) => id)));
   await noteIdentity(index);
   const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
   const extractor = extractingWith(createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) }));
