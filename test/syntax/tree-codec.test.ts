@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { brotliCompressSync, crc32, deflateRawSync, deflateSync, inflateRawSync } from 'node:zlib';
+import { crc32, deflateRawSync, deflateSync, inflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { oneTokenTree, render, triviaKind } from '#src/syntax/green-tree.js';
 import type { GreenTree, Shape } from '#src/syntax/green-tree.js';
@@ -295,7 +295,7 @@ test('what is declared too large is refused before it is unpacked', async () => 
   const parts = partsOf(encodeTree(await treeOf(example, 'python')));
   const zeros = Buffer.alloc(20_000_000);
   const forged: [Partial<Parts>, RegExp][] = [
-    [{ text: brotliCompressSync(zeros) }, /damaged/],
+    [{ text: deflateRawSync(zeros) }, /damaged/],
     [{ textLength: 2 ** 32 - 1 }, /over the limit/],
     [{ structure: deflateRawSync(zeros) }, /damaged/],
     [{ structureLength: 2 ** 32 - 1 }, /over the limit/],
@@ -305,7 +305,7 @@ test('what is declared too large is refused before it is unpacked', async () => 
   for (const [change, message] of forged)
     assert.throws(() => decodeTree(joined({ ...parts, ...change })), message);
   assert.throws(
-    () => sourceIn(joined({ ...parts, text: brotliCompressSync(zeros) }), parts.textLength),
+    () => sourceIn(joined({ ...parts, text: deflateRawSync(zeros) }), parts.textLength),
     /damaged/,
   );
 });
