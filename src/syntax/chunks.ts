@@ -9,7 +9,7 @@ import type { Entity, EntityKind } from './entities.js';
 import type { GreenTree } from './green-tree.js';
 import { layoutOf } from './layout.js';
 import { leadingRuns } from './leading.js';
-import { linesOf } from './lines.js';
+import { linesIn } from './lines.js';
 import type { Lines } from './lines.js';
 
 export interface Chunk {
@@ -51,7 +51,7 @@ const functionKinds: ReadonlySet<EntityKind> = new Set(['function', 'method']);
 /** `entities` are those of `entitiesOf(tree)`. A binary file has no chunks; a text file without a grammar has windows. */
 export function chunksOf(tree: GreenTree, entities: readonly Entity[]): Chunk[] {
   if (tree.binary) return [];
-  const lines = linesOf(tree.text);
+  const lines = linesIn(tree);
   const owners = lineOwners(tree, entities, lines);
   const chunks: Chunk[] = [];
   let first = 1;
@@ -152,5 +152,13 @@ function isHighSurrogate(unit: number): boolean {
 }
 
 function isBlankLine(text: string, lines: Lines, line: number): boolean {
-  return text.slice(lines.startOf(line), lines.endOf(line)).trim() === '';
+  const end = lines.endOf(line);
+  for (let at = lines.startOf(line); at < end; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === 0x20 || unit === 0x09) continue;
+    // Beyond ASCII, and for its rarer spaces, what is blank is as String.trim has it.
+    if (unit > 0x20 && unit < 0x7f) return false;
+    return text.slice(at, end).trim() === '';
+  }
+  return true;
 }

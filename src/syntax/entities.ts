@@ -15,7 +15,7 @@ import type { Language } from './language.js';
 import { childrenOf, layoutOf } from './layout.js';
 import type { Layout } from './layout.js';
 import { leadingRuns } from './leading.js';
-import { linesOf } from './lines.js';
+import { linesIn } from './lines.js';
 
 export { type EntityKind, entityKinds } from './entity-kinds.js';
 
@@ -176,7 +176,7 @@ function describer(
   layout: Layout,
   language: Language,
 ): (index: number, name: EntityName) => Description {
-  const lines = linesOf(tree.text);
+  const lines = linesIn(tree);
   const runs = leadingRuns(tree, layout);
   return (index, name) => {
     const outer = outermost(tree, layout, index);

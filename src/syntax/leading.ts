@@ -22,40 +22,67 @@ export function isCommentKind(kind: string): boolean {
   return kind.endsWith('comment');
 }
 
+/** Of the trees in use: entities and chunks of one tree ask for the same runs. */
+const known = new WeakMap<GreenTree, ReadonlyMap<number, LeadingRun>>();
+
 /**
  * For each offset where something starts right after such a run: the run. Goes by the order of the text, not by
  * siblings, because grammars that know indentation put a comment into the block before it.
  */
 export function leadingRuns(tree: GreenTree, layout: Layout): ReadonlyMap<number, LeadingRun> {
-  const comment = tree.shapes.map((shape) => isCommentKind(shape.kind));
-  const attribute = tree.shapes.map((shape) => !shape.token && attributeKinds.has(shape.kind));
-  const blank = tree.shapes.map((shape) => shape.kind === triviaKind);
+  let runs = known.get(tree);
+  if (runs === undefined) {
+    runs = found(tree, layout);
+    known.set(tree, runs);
+  }
+  return runs;
+}
+
+/** What a shape is to a run. */
+const node = 0;
+const comment = 1;
+const attribute = 2;
+const trivia = 3;
+const token = 4;
+
+function rolesOf(tree: GreenTree): Uint8Array {
+  return Uint8Array.from(tree.shapes, (shape) => {
+    if (isCommentKind(shape.kind)) return comment;
+    if (!shape.token) return attributeKinds.has(shape.kind) ? attribute : node;
+    return shape.kind === triviaKind ? trivia : token;
+  });
+}
+
+function found(tree: GreenTree, layout: Layout): ReadonlyMap<number, LeadingRun> {
+  const roles = rolesOf(tree);
   const runs = new Map<number, LeadingRun>();
+  const hasShebang = tree.text.startsWith('#!');
   let run: { start: number; comments: number[] } | null = null;
   for (let i = 0; i < tree.shape.length;) {
-    const shape = tree.shape[i] ?? 0;
+    const role = roles[tree.shape[i] ?? 0] ?? node;
+    if (role === node || (run === null && role >= trivia)) {
+      i++;
+      continue;
+    }
     const start = layout.start[i] ?? 0;
     const end = layout.end[i] ?? 0;
-    const isShebang = start === 0 && tree.text.startsWith('#!');
-    if ((comment[shape] && !isShebang) || (attribute[shape] && !isInsideFirst(layout, i))) {
+    const isShebang = hasShebang && start === 0;
+    if ((role === comment && !isShebang) || (role === attribute && !isInsideFirst(layout, i))) {
       if (run !== null || startsLine(tree.text, start)) {
         run ??= { start, comments: [] };
-        if (comment[shape] && run.comments.length < runCommentsMax) run.comments.push(i);
+        if (role === comment && run.comments.length < runCommentsMax) run.comments.push(i);
       }
       i = layout.next[i] ?? i + 1;
       continue;
     }
-    if (!tree.shapes[shape]?.token || start === end) {
-      i++;
-      continue;
-    }
-    if (blank[shape] || isShebang || isBlank(tree.text, start, end)) {
-      if (run !== null && hasBlankLine(tree.text, start, end)) run = null;
-    } else if (run !== null) {
+    i++;
+    if (run === null || start === end || tree.shapes[tree.shape[i - 1] ?? 0]?.token !== true) continue;
+    if (role === trivia || isShebang || isBlank(tree.text, start, end)) {
+      if (hasBlankLine(tree.text, start, end)) run = null;
+    } else {
       runs.set(start, run);
       run = null;
     }
-    i++;
   }
   return runs;
 }

@@ -2,7 +2,7 @@
 import { shapeAt } from './green-tree.js';
 import type { GreenTree } from './green-tree.js';
 import { layoutOf } from './layout.js';
-import { linesOf } from './lines.js';
+import { linesIn } from './lines.js';
 
 /** A named node or token; keys as on the wire. */
 export interface AstNode {
@@ -34,7 +34,7 @@ export const outlineDepthMax = 200;
  */
 export function outline(tree: GreenTree, maxDepth: number): AstNode {
   const layout = layoutOf(tree);
-  const lines = linesOf(tree.text);
+  const lines = linesIn(tree);
   const depthMax = Math.min(maxDepth, outlineDepthMax);
   const describe = (index: number): AstNode => {
     const { kind, field, token } = shapeAt(tree, index);

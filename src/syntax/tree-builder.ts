@@ -58,8 +58,11 @@ class Columns {
   shape = new Uint32Array(1_024);
   size = new Uint32Array(1_024);
   count = 0;
-  /** Element indexes of the open nodes, outermost first. */
-  readonly open: number[] = [];
+  /** How many nodes are open. */
+  depth = 0;
+  /** Element indexes of the open nodes, outermost first, and how many children each has. */
+  private readonly open: number[] = [];
+  private readonly children: number[] = [0];
 
   /** Appends an element as the next child of the innermost open node, and gives its index. */
   append(shape: number, size: number): number {
@@ -67,9 +70,22 @@ class Columns {
     const index = this.count++;
     this.shape[index] = shape;
     this.size[index] = size;
-    const parent = this.open[this.open.length - 1];
-    if (parent !== undefined) this.size[parent] = (this.size[parent] ?? 0) + 1;
+    this.children[this.depth] = (this.children[this.depth] ?? 0) + 1;
     return index;
+  }
+
+  /** Appends a node, which is open then. */
+  appendNode(shape: number): void {
+    this.open[this.depth] = this.append(shape, 0);
+    this.depth++;
+    this.children[this.depth] = 0;
+  }
+
+  /** Closes the innermost open node. */
+  closeNode(): void {
+    const children = this.children[this.depth] ?? 0;
+    this.depth--;
+    this.size[this.open[this.depth] ?? 0] = children;
   }
 
   private grow(): void {
@@ -107,32 +123,32 @@ export async function buildGreenTree(
   };
 
   // The root spans the whole file, whatever tree-sitter says: leading and trailing trivia are its children.
-  out.open.push(out.append(table.idOf(cursor.nodeTypeId, 0, false), 0));
+  out.appendNode(table.idOf(cursor.nodeTypeId, 0, false));
   let more = cursor.gotoFirstChild();
   while (more) {
     if (out.count % pauseEveryElements === 0 && pause.isDue()) await pause.breathe();
     coverUpTo(Math.min(cursor.startIndex, length));
     const typeId = cursor.nodeTypeId;
     const fieldId = cursor.currentFieldId;
-    const end = cursor.endIndex;
     if (cursor.gotoFirstChild()) {
-      if (out.open.length >= depthMax) return null;
-      out.open.push(out.append(table.idOf(typeId, fieldId, false), 0));
+      if (out.depth >= depthMax) return null;
+      out.appendNode(table.idOf(typeId, fieldId, false));
       continue;
     }
-    const covered = Math.max(position, Math.min(end, length));
+    const covered = Math.max(position, Math.min(cursor.endIndex, length));
     out.append(table.idOf(typeId, fieldId, true), covered - position);
     position = covered;
     more = cursor.gotoNextSibling();
-    while (!more && out.open.length > 1) {
+    while (!more && out.depth > 1) {
       cursor.gotoParent();
       // Grammars hide some tokens (the text of Rust's line comments): they belong inside the node that ends here.
       coverUpTo(Math.min(cursor.endIndex, length));
-      out.open.pop();
+      out.closeNode();
       more = cursor.gotoNextSibling();
     }
   }
   coverUpTo(length);
+  out.closeNode();
   return {
     encoding: source.encoding,
     binary: source.binary,

@@ -7,8 +7,13 @@ export class TreeFormatError extends Error {
 
 /** A buffer that grows. */
 export class ByteWriter {
-  private bytes = Buffer.allocUnsafe(4_096);
+  private bytes: Buffer;
   private length = 0;
+
+  /** @param bytesExpected it grows beyond */
+  constructor(bytesExpected = 256) {
+    this.bytes = Buffer.allocUnsafe(bytesExpected);
+  }
 
   byte(value: number): void {
     this.reserve(1);
@@ -18,19 +23,18 @@ export class ByteWriter {
   /** `value` is an integer from 0 to 2^32 - 1. */
   varint(value: number): void {
     this.reserve(5);
-    this.length = putVarint(this.bytes, this.length, value);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.bytes[this.length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.bytes[this.length++] = rest;
   }
 
-  /** Each of the values as a varint. */
-  varints(values: Uint32Array): void {
-    this.reserve(5 * values.length);
-    const { bytes } = this;
-    let at = this.length;
-    for (const value of values) {
-      if (value < 0x80) bytes[at++] = value;
-      else at = putVarint(bytes, at, value);
-    }
-    this.length = at;
+  /** Four bytes, the lowest first. */
+  uint32(value: number): void {
+    this.reserve(4);
+    this.length = this.bytes.writeUInt32LE(value, this.length);
   }
 
   /** Length in bytes, then UTF-8. */
@@ -41,6 +45,11 @@ export class ByteWriter {
   /** Length, then the bytes. */
   blob(value: Uint8Array): void {
     this.varint(value.length);
+    this.raw(value);
+  }
+
+  /** The bytes alone. */
+  raw(value: Uint8Array): void {
     this.reserve(value.length);
     this.bytes.set(value, this.length);
     this.length += value.length;
@@ -57,16 +66,6 @@ export class ByteWriter {
     grown.set(this.written());
     this.bytes = grown;
   }
-}
-
-function putVarint(bytes: Buffer, at: number, value: number): number {
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  bytes[at++] = rest;
-  return at;
 }
 
 /** Reads what ByteWriter wrote. Every method throws TreeFormatError at the end of the bytes or at a bad value. */
@@ -100,6 +99,12 @@ export class ByteReader {
       if (next < 0x80) return value;
     }
     throw new TreeFormatError('an integer is longer than 32 bits');
+  }
+
+  uint32(): number {
+    if (this.remaining < 4) throw new TreeFormatError('truncated');
+    this.at += 4;
+    return this.bytes.readUInt32LE(this.at - 4);
   }
 
   /** A varint that counts things of at least `bytesEach` bytes that follow: a larger one is refused unallocated. */
