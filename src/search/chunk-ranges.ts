@@ -16,14 +16,17 @@ export class ChunkRanges {
   walk(): (chunkId: number) => boolean {
     const ranges = this.#ranges;
     if (ranges === null) return () => true;
-    let at = 0;
+    let at = -1;
+    let start = 0;
+    let end = 0;
     return (chunkId) => {
-      for (; at < ranges.length; at += 1) {
-        const { firstChunk, chunks } = ranges[at] ?? { firstChunk: 0, chunks: 0 };
-        if (chunkId < firstChunk) return false;
-        if (chunkId < firstChunk + chunks) return true;
+      while (chunkId >= end && at < ranges.length) {
+        at += 1;
+        const range = ranges[at];
+        start = range?.firstChunk ?? Number.POSITIVE_INFINITY;
+        end = start + (range?.chunks ?? 0);
       }
-      return false;
+      return chunkId >= start && chunkId < end;
     };
   }
 }

@@ -19,8 +19,8 @@ import { VectorSample } from './vector-sample.js';
 
 /** Of all projects, in memory; the one used longest ago goes first. 3.5 million chunks. */
 const cacheBytesMax = 128 * 1024 * 1024;
-/** Documents whose signatures are read at once: some 5 ms. */
-const documentsAtOnce = 2_048;
+/** Documents whose signatures are read at once: some 2 ms, and fastest by a tenth. */
+const documentsAtOnce = 512;
 /** Rows of dropped documents that are kept, as a share of all: they cost time, and answer nothing. */
 const droppedShareMax = 1 / 4;
 
@@ -115,7 +115,7 @@ class CachedVectors {
       if (model === null || this.#embedder === null) return false;
       const documents = signaturesFrom(this.#derived, model.id, this.#rows.end, documentsAtOnce);
       if (documents.length > 0) this.#rows.reserve(model.chunks);
-      for (const { firstChunk, bits } of documents) this.#rows.append(firstChunk, bits);
+      for (const [firstChunk, bits] of documents) this.#rows.append(firstChunk, bits);
       const levelsOf = (chunkId: number): Int8Array | null => levelsOfChunk(this.#derived, model, chunkId);
       const isSampled = this.#sample.follow(this.#rows, model.chunks, levelsOf);
       return documents.length === documentsAtOnce || !isSampled;

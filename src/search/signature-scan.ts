@@ -9,7 +9,6 @@
  */
 import { Slicer } from '../base/waiting.js';
 import { rotated, signatureBits, signatureBytes, signatureOf } from '../store/derived/vector-codec.js';
-import { bestOf } from './best.js';
 import type { ChunkRanges } from './chunk-ranges.js';
 
 /** Signatures in memory, in ascending order of their chunks. Rows behind `count` may be filled by others meanwhile. */
@@ -42,7 +41,11 @@ export async function nearestRows(
   const rows = await leastDistant(distances, counts, Math.max(preselectedMax, limit), signal);
   if (rows.length <= limit) return rows;
   const scores = estimates(table, rows, rotated(question));
-  return bestOf(scores, limit).map((position) => rows[position] ?? 0);
+  // Native sorting of numbers takes a fifth of the time of sorting rows by their numbers.
+  const least = scores.toSorted()[rows.length - limit] ?? 0;
+  const better = rows.filter((_, position) => (scores[position] ?? 0) > least);
+  const equal = rows.filter((_, position) => scores[position] === least);
+  return [...better, ...equal.slice(0, limit - better.length)];
 }
 
 /** Fills in how many bits differ in each row; gives how many rows there are of each distance. */
@@ -55,15 +58,14 @@ async function measure(
 ): Promise<Uint32Array> {
   const slicer = new Slicer(signal);
   const query = new Int32Array(Uint8Array.from(signature).buffer);
-  const counts = new Uint32Array(excluded + 1);
+  const counts = new Uint32Array(excluded);
   const isIn = ranges.walk();
   for (let start = 0; start < count; start += rowsPerStep) {
     const end = Math.min(start + rowsPerStep, count);
     differingBits(words, query, distances, start, end);
     for (let row = start; row < end; row += 1) {
-      const distance = isIn(ids[row] ?? 0) ? (distances[row] ?? 0) : excluded;
-      distances[row] = distance;
-      counts[distance] = (counts[distance] ?? 0) + 1;
+      if (isIn(ids[row] ?? 0)) counts[distances[row] ?? 0] = (counts[distances[row] ?? 0] ?? 0) + 1;
+      else distances[row] = excluded;
     }
     await slicer.breathe();
   }
@@ -165,12 +167,14 @@ function estimates(
 ): Float64Array {
   const bytes = new Uint8Array(words.buffer);
   const sums = byteSums(directions);
-  return Float64Array.from(rows, (row) => {
-    const at = row * signatureBytes;
+  const found = new Float64Array(rows.length);
+  for (let position = 0; position < rows.length; position += 1) {
+    const at = (rows[position] ?? 0) * signatureBytes;
     let sum = 0;
     for (let i = 0; i < signatureBytes; i += 1) sum += sums[i * 256 + (bytes[at + i] ?? 0)] ?? 0;
-    return sum;
-  });
+    found[position] = sum;
+  }
+  return found;
 }
 
 /** For each byte of a signature and each value that it can have: the sum of its eight directions with their signs. */

@@ -29,19 +29,22 @@ export class VectorSample {
       this.#members = [];
       this.#rows = 0;
     }
-    this.#thinning = thinning;
-    this.#members = this.#members.filter(({ chunkId }) => this.#isMember(chunkId));
+    if (thinning !== this.#thinning) {
+      this.#thinning = thinning;
+      this.#members = this.#members.filter(({ chunkId }) => isMember(chunkId, thinning));
+    }
     const end = Math.min(this.#rows + rowsPerStep * 2 ** thinning, rows.count);
     for (; this.#rows < end; this.#rows += 1) {
       const chunkId = rows.idAt(this.#rows);
-      const levels = this.#isMember(chunkId) ? levelsOf(chunkId) : null;
+      const levels = isMember(chunkId, thinning) ? levelsOf(chunkId) : null;
       // Copied: a row's bytes may lie in a larger piece of memory.
       if (levels !== null) this.#members.push({ chunkId, levels: levels.slice() });
     }
     return this.#rows === rows.count;
   }
+}
 
-  #isMember(chunkId: number): boolean {
-    return Math.imul(chunkId, goldenStep) >>> 0 < 2 ** (32 - this.#thinning);
-  }
+function isMember(chunkId: number, thinning: number): boolean {
+  const place = Math.imul(chunkId, goldenStep) >>> 0;
+  return thinning === 0 || place >>> (32 - thinning) === 0;
 }

@@ -175,11 +175,8 @@ function modelLeftIn(derived: DerivedDatabase, table: MadeTable): number | undef
     .get()?.id;
 }
 
-export interface SignatureRow {
-  firstChunk: number;
-  /** signatureBytes for each chunk of the document. */
-  bits: Buffer;
-}
+/** The first chunk of a document, and signatureBytes for each of its chunks. As a tuple, since there are very many. */
+export type SignatureRow = readonly [firstChunk: number, bits: Buffer];
 
 /** Signatures that the model made, a document a row in ascending order, from `firstChunk` on. */
 export function signaturesFrom(
@@ -190,9 +187,9 @@ export function signaturesFrom(
 ): SignatureRow[] {
   return derived
     .sql<[number, number, number], SignatureRow>(
-      `SELECT first_chunk AS firstChunk, bits FROM signatures WHERE model_id = ? AND first_chunk >= ?
-       ORDER BY first_chunk LIMIT ?`,
+      'SELECT first_chunk, bits FROM signatures WHERE model_id = ? AND first_chunk >= ? ORDER BY first_chunk LIMIT ?',
     )
+    .raw(true)
     .all(modelId, firstChunk, limit);
 }
 

@@ -44,7 +44,7 @@ export interface VectorizationContext extends Work {
 export async function trainProject(context: VectorizationContext): Promise<void> {
   const { index, derived, provider, project, signal } = context;
   const trainedOn = derived.read(() => derived.facts.chunks);
-  const trained = await provider.train(sampledChunks(index, derived, provider.trainingDocumentsMax), {
+  const trained = await provider.train(sampledChunks(index, derived, provider.trainingDocumentsMax, signal), {
     signal,
     progress: (_phase, done, total) => context.progress(`learning ${project.rootDir}`, done, total),
   });
@@ -82,6 +82,7 @@ export async function embedProject(
   const { derived, project, signal } = context;
   const { nextChunk, chunks } = derived.read(() => derived.facts);
   const operation = `embedding ${project.rootDir}`;
+  const slicer = new Slicer(signal);
   for (;;) {
     const model = unfinished(derived, nextChunk);
     if (model === undefined) break;
@@ -90,7 +91,7 @@ export async function embedProject(
     const embedder = open(model);
     if (embedder === null) return 'nothing';
     context.progress(operation, Math.min(model.chunks, chunks), chunks);
-    if ((await embedBatch(context, model, embedder)) === 'waiting') return 'waiting';
+    if ((await embedBatch(context, model, embedder, slicer)) === 'waiting') return 'waiting';
   }
   const next = derived.read(() => nextModel(derived));
   if (next !== undefined) await derived.write(() => becomeCurrent(derived, next), signal);
@@ -120,12 +121,16 @@ async function embedBatch(
   context: VectorizationContext,
   model: ModelRow,
   embedder: Embedder,
+  slicer: Slicer,
 ): Promise<'done' | 'waiting'> {
   const { derived, signal } = context;
+  await slicer.breathe();
   const { documents, doneBelow, isCutOff } = readBatch(context, model.doneBelow);
   const encoded: DocumentVectors[] = [];
-  for (const { firstChunk, texts } of documents)
+  for (const { firstChunk, texts } of documents) {
     encoded.push(encodeVectors(firstChunk, await embedder.embed(texts, signal)));
+    await slicer.breathe();
+  }
   if (doneBelow > model.doneBelow)
     await derived.write(() => putVectors(derived, model.id, encoded, doneBelow), signal);
   return isCutOff ? 'waiting' : 'done';

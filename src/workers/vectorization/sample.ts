@@ -1,3 +1,4 @@
+import { Slicer } from '../../base/waiting.js';
 import type { Document } from '../../embedding/provider.js';
 import { chunkTexts } from '../../store/derived/chunk-texts.js';
 import type { DerivedDatabase } from '../../store/derived/derived-database.js';
@@ -12,8 +13,10 @@ export async function* sampledChunks(
   index: IndexDatabase,
   derived: DerivedDatabase,
   documentsMax: number,
+  signal: AbortSignal,
 ): AsyncGenerator<Document> {
   if (documentsMax === 0) return;
+  const slicer = new Slicer(signal);
   const { chunks, nextChunk } = derived.read(() => derived.facts);
   // Ids that are no chunks (any more) count as far as they are spread evenly: as many more are looked at.
   const step = Math.max(1, chunks / documentsMax);
@@ -27,8 +30,9 @@ export async function* sampledChunks(
     const texts = idAt(position) < end ? chunkTexts(index, derived, document) : [];
     for (; idAt(position) < end; position += 1) {
       const text = texts[idAt(position) - document.firstChunk];
-      if (text !== undefined) yield await Promise.resolve(text);
+      if (text !== undefined) yield text;
     }
+    await slicer.breathe();
   }
 }
 

@@ -99,7 +99,7 @@ class VectorizedProjects {
       return state;
     } catch (error) {
       if (this.#host.signal.aborted) throw error;
-      if (error instanceof DerivedDamageError) this.#discard(project, error);
+      if (error instanceof DerivedDamageError) this.#discard(project, memory, error);
       else this.#noteFailure(project, memory, causeInWords(error));
       return 'done';
     }
@@ -116,8 +116,11 @@ class VectorizedProjects {
   }
 
   /** The watcher makes another one, and says so. */
-  #discard({ id, rootDir }: Project, damage: DerivedDamageError): void {
+  #discard({ id, rootDir }: Project, { derived }: ProjectMemory, damage: DerivedDamageError): void {
+    // Another one may be in its place already.
+    const isInPlace = derived?.isInPlace === true;
     this.#forget(id);
+    if (!isInPlace) return;
     removeDerived(derivedPath(this.#index.path, id));
     this.#host.log('warn', `what ${rootDir} is searched by is made again: ${damage.message}`);
   }

@@ -79,11 +79,11 @@ test('vectors are put with the cursor and the count, and read back', async (t) =
   assert.deepEqual(countVectors(derived), { total: 6, vectorized: 4 });
   const rows = signaturesFrom(derived, id, 0, 10);
   assert.deepEqual(
-    rows.map(({ firstChunk, bits }) => [firstChunk, bits.length]),
+    rows.map(([firstChunk, bits]) => [firstChunk, bits.length]),
     [a, b].map(({ firstChunk, chunks }) => [firstChunk, chunks * signatureBytes]),
   );
   const second = randomUnit(dimensions, a.firstChunk + 1);
-  assert.deepEqual(Uint8Array.from(rows[0]?.bits.subarray(signatureBytes) ?? []), signatureOf(second));
+  assert.deepEqual(Uint8Array.from(rows[0]?.[1].subarray(signatureBytes) ?? []), signatureOf(second));
   assert.equal(levelsOfChunk(derived, current, a.firstChunk + 1)?.length, dimensions);
   assert.equal(levelsOfChunk(derived, current, b.firstChunk + 2), null);
   assert.deepEqual(signaturesFrom(derived, id, b.firstChunk + 1, 10), []);
@@ -104,7 +104,7 @@ test('a dropped document takes its vectors with it, of both models, and no other
   assert.deepEqual([currentModel(derived)?.chunks, nextModel(derived)?.chunks], [2, 2]);
   assert.deepEqual(countVectors(derived), { total: 2, vectorized: 2 });
   for (const id of [first, next]) {
-    assert.deepEqual(signaturesFrom(derived, id, 0, 10).map(({ firstChunk }) => firstChunk), [a.firstChunk]); // prettier-ignore
+    assert.deepEqual(signaturesFrom(derived, id, 0, 10).map(([firstChunk]) => firstChunk), [a.firstChunk]); // prettier-ignore
     const known: DocumentRow[] = [a, b, c].filter(({ firstChunk }) =>
       levelsOfChunk(derived, { id, dimensions }, firstChunk),
     );
@@ -123,7 +123,7 @@ test('no vectors are put for a document that was dropped meanwhile', async (t) =
   );
   await project.drop([a]);
   await derived.write(() => putVectors(derived, id, made, b.firstChunk + 2));
-  assert.deepEqual(signaturesFrom(derived, id, 0, 10).map(({ firstChunk }) => firstChunk), [b.firstChunk]); // prettier-ignore
+  assert.deepEqual(signaturesFrom(derived, id, 0, 10).map(([firstChunk]) => firstChunk), [b.firstChunk]); // prettier-ignore
   assert.deepEqual(countVectors(derived), { total: 2, vectorized: 2 });
 });
 

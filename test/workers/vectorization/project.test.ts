@@ -15,9 +15,11 @@ import { DerivedProject, twoFunctions } from '../../store/derived/fixture.js';
 const embed = async (context: VectorizationContext): Promise<'nothing' | 'waiting'> =>
   await embedProject(context, (model) => openModel(context, model));
 
+const { signal } = new AbortController();
+
 async function sampleOf({ index, derived }: DerivedProject, max: number): Promise<string[]> {
   const documents: Document[] = [];
-  for await (const document of sampledChunks(index, derived, max)) documents.push(document);
+  for await (const document of sampledChunks(index, derived, max, signal)) documents.push(document);
   return documents.map(({ name }) => name);
 }
 
@@ -97,6 +99,19 @@ test('the vectors of the model before are used until the next one has all', asyn
   await removeLeft(context);
   const models = project.derived.sql('SELECT DISTINCT model_id AS id FROM vectors').all();
   assert.deepEqual(models, [{ id: currentModel(project.derived)?.id }]);
+});
+
+test('others have their turns while vectors are made, and a stop is heard', async (t) => {
+  const project = new DerivedProject(t);
+  await project.put(manyFiles(300));
+  const stop = new AbortController();
+  const context = project.vectorization({ signal: stop.signal });
+  await trainProject(context);
+  const watch = setInterval(() => stop.abort(new Error('stopped')));
+  await assert.rejects(embed(context), /stopped/u);
+  clearInterval(watch);
+  const { total, vectorized } = countVectors(project.derived);
+  assert.ok(vectorized < total, `${vectorized} of ${total}`);
 });
 
 test('training ends with its signal, and leaves the project as it was', async (t) => {
