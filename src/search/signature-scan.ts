@@ -25,8 +25,6 @@ const preselectedMax = 16_384;
 /** Rows between two looks at the clock: about 1 ms. */
 const rowsPerStep = 32_768;
 const wordsPerRow = signatureBytes / 4;
-/** A row that is not asked for; no two signatures differ in so many bits. */
-const excluded = signatureBits + 1;
 
 /** The rows within the ranges that are probably the nearest, in no order. */
 export async function nearestRows(
@@ -36,9 +34,21 @@ export async function nearestRows(
   limit: number,
   signal: AbortSignal,
 ): Promise<readonly number[]> {
+  const slicer = new Slicer(signal);
+  const steps = stepsOver(ranges.stretches(table.ids, table.count));
   const distances = new Uint16Array(table.count);
-  const counts = await measure(table, signatureOf(question), ranges, distances, signal);
-  const rows = await leastDistant(distances, counts, Math.max(preselectedMax, limit), signal);
+  const counts = new Uint32Array(signatureBits + 1);
+  const signature = new Int32Array(Uint8Array.from(signatureOf(question)).buffer);
+  for (const [start, end] of steps) {
+    measure(table.words, signature, start, end, distances, counts);
+    if (slicer.isDue()) await slicer.breathe();
+  }
+  const chosen = leastDistant(counts, Math.max(preselectedMax, limit));
+  const rows: number[] = [];
+  for (const [start, end] of steps) {
+    chosen(distances, start, end, rows);
+    if (slicer.isDue()) await slicer.breathe();
+  }
   if (rows.length <= limit) return rows;
   const scores = estimates(table, rows, rotated(question));
   // Native sorting of numbers takes a fifth of the time of sorting rows by their numbers.
@@ -48,28 +58,16 @@ export async function nearestRows(
   return [...better, ...equal.slice(0, limit - better.length)];
 }
 
-/** Fills in how many bits differ in each row; gives how many rows there are of each distance. */
-async function measure(
-  { count, ids, words }: SignatureTable,
-  signature: Uint8Array,
-  ranges: ChunkRanges,
-  distances: Uint16Array,
-  signal: AbortSignal,
-): Promise<Uint32Array> {
-  const slicer = new Slicer(signal);
-  const query = new Int32Array(Uint8Array.from(signature).buffer);
-  const counts = new Uint32Array(excluded);
-  const isIn = ranges.walk();
-  for (let start = 0; start < count; start += rowsPerStep) {
-    const end = Math.min(start + rowsPerStep, count);
-    differingBits(words, query, distances, start, end);
-    for (let row = start; row < end; row += 1) {
-      if (isIn(ids[row] ?? 0)) counts[distances[row] ?? 0] = (counts[distances[row] ?? 0] ?? 0) + 1;
-      else distances[row] = excluded;
-    }
-    await slicer.breathe();
+type Stretch = readonly [start: number, end: number];
+
+function stepsOver(stretches: readonly Stretch[]): readonly Stretch[] {
+  const steps: Stretch[] = [];
+  for (const stretch of stretches) {
+    let [start] = stretch;
+    for (; stretch[1] - start > rowsPerStep; start += rowsPerStep) steps.push([start, start + rowsPerStep]);
+    steps.push([start, stretch[1]]);
   }
-  return counts;
+  return steps;
 }
 
 const everySecond = 0x55555555;
@@ -77,15 +75,16 @@ const everyPair = 0x33333333;
 const lowHalves = 0x0f0f0f0f;
 
 /**
- * The bits that are set in a row xor the query, counted by carry-save adders (Warren, Hacker's Delight, 5-1): eight words
+ * How many bits differ between rows and the query, and how often so many do. They are counted by carry-save adders (Warren, Hacker's Delight, 5-1): eight words
  * are added bit by bit to four (of weight 1, 2, 4 and 8), which halves the words whose bits are counted.
  */
-function differingBits(
+function measure(
   words: Int32Array,
   query: Int32Array,
-  distances: Uint16Array,
   start: number,
   end: number,
+  distances: Uint16Array,
+  counts: Uint32Array,
 ): void {
   const [q0 = 0, q1 = 0, q2 = 0, q3 = 0, q4 = 0, q5 = 0, q6 = 0, q7 = 0] = query;
   for (let row = start; row < end; row += 1) {
@@ -120,7 +119,9 @@ function differingBits(
     const inBytes =
       (byteCounts(ones) + (byteCounts(twos) << 1) + (byteCounts(fours) << 2) + (byteCounts(eights) << 3)) | 0;
     const inHalves = (inBytes & 0x00ff00ff) + ((inBytes >>> 8) & 0x00ff00ff);
-    distances[row] = (inHalves & 0xffff) + (inHalves >>> 16);
+    const distance = (inHalves & 0xffff) + (inHalves >>> 16);
+    distances[row] = distance;
+    counts[distance] = (counts[distance] ?? 0) + 1;
   }
 }
 
@@ -131,32 +132,25 @@ function byteCounts(word: number): number {
   return (fours + (fours >>> 4)) & lowHalves;
 }
 
-/** The rows of the least distances, so many at most, in ascending order; of the largest distance among them the first ones. */
-async function leastDistant(
-  distances: Uint16Array,
+/**
+ * Collects the rows of the least distances, so many at most; of the largest distance among them the first ones.
+ * @param counts how many rows there are of each distance
+ */
+function leastDistant(
   counts: Uint32Array,
   limit: number,
-  signal: AbortSignal,
-): Promise<number[]> {
-  const slicer = new Slicer(signal);
+): (distances: Uint16Array, start: number, end: number, rows: number[]) => void {
   let last = 0;
-  let below = 0;
-  for (; last < excluded && below + (counts[last] ?? 0) <= limit; last += 1) below += counts[last] ?? 0;
-  let left = last === excluded ? 0 : limit - below;
-  const rows: number[] = [];
-  for (let start = 0; start < distances.length; start += rowsPerStep) {
-    const end = Math.min(start + rowsPerStep, distances.length);
+  let left = limit;
+  for (; last < counts.length && (counts[last] ?? 0) <= left; last += 1) left -= counts[last] ?? 0;
+  return (distances, start, end, rows) => {
     for (let row = start; row < end; row += 1) {
-      const distance = distances[row] ?? excluded;
-      if (distance < last) rows.push(row);
-      else if (distance === last && left > 0) {
-        rows.push(row);
-        left -= 1;
-      }
+      const distance = distances[row] ?? 0;
+      if (distance > last || (distance === last && left === 0)) continue;
+      rows.push(row);
+      if (distance === last) left -= 1;
     }
-    await slicer.breathe();
-  }
-  return rows;
+  };
 }
 
 /** What the rows have in common with the question, up to a factor: the sum of its directions, by the signs that a row has there. */
