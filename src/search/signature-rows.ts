@@ -42,11 +42,13 @@ export class SignatureRows {
 
   /** @param firstChunk at or above `end` */
   append(firstChunk: number, bits: Uint8Array): void {
+    const count = this.#count;
     const added = Math.floor(bits.length / signatureBytes);
-    this.reserve(this.#count + added);
-    this.#bits.set(bits.subarray(0, added * signatureBytes), this.#count * signatureBytes);
-    for (let i = 0; i < added; i += 1) this.#ids[this.#count + i] = firstChunk + i;
-    this.#count += added;
+    this.reserve(count + Math.ceil(bits.length / signatureBytes));
+    this.#bits.set(bits, count * signatureBytes);
+    const ids = this.#ids;
+    for (let i = 0; i < added; i += 1) ids[count + i] = firstChunk + i;
+    this.#count = count + added;
   }
 
   /** What is in it now, which appending does not change. */

@@ -34,12 +34,14 @@ export class VectorSample {
       this.#members = this.#members.filter(({ chunkId }) => isMember(chunkId, thinning));
     }
     const end = Math.min(this.#rows + rowsPerStep * 2 ** thinning, rows.count);
-    for (; this.#rows < end; this.#rows += 1) {
-      const chunkId = rows.idAt(this.#rows);
-      const levels = isMember(chunkId, thinning) ? levelsOf(chunkId) : null;
+    for (let row = this.#rows; row < end; row += 1) {
+      const chunkId = rows.idAt(row);
+      if (!isMember(chunkId, thinning)) continue;
+      const levels = levelsOf(chunkId);
       // Copied: a row's bytes may lie in a larger piece of memory.
       if (levels !== null) this.#members.push({ chunkId, levels: levels.slice() });
     }
+    this.#rows = end;
     return this.#rows === rows.count;
   }
 }

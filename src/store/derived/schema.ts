@@ -48,10 +48,14 @@ export const derivedSchema = `
     dimensions INTEGER NOT NULL,
     trained_on INTEGER NOT NULL,                -- chunks that the project had when it learned
     is_early   INTEGER NOT NULL,                -- 1: it learned while the project's first index was under way
-    state      BLOB NOT NULL,
     done_below INTEGER NOT NULL,                -- every document whose chunks are below this id has its vectors, or can have none
     chunks     INTEGER NOT NULL,                -- that have one
     is_current INTEGER NOT NULL                 -- 1 for one of them
+  ) STRICT;
+  -- Some MB each, which a change of a model's row is not to write again.
+  CREATE TABLE model_states (
+    model_id INTEGER PRIMARY KEY,
+    state    BLOB NOT NULL
   ) STRICT;
   CREATE TABLE vectors (
     model_id INTEGER NOT NULL,
@@ -78,6 +82,9 @@ export const derivedSchema = `
       AND chunk_id >= old.first_chunk AND chunk_id < old.first_chunk + old.chunks;
     DELETE FROM signatures WHERE first_chunk = old.first_chunk AND model_id IN (SELECT id FROM models);
     UPDATE facts SET chunks = chunks - old.chunks;
+  END;
+  CREATE TRIGGER model_dropped AFTER DELETE ON models BEGIN
+    DELETE FROM model_states WHERE model_id = old.id;
   END;
   CREATE TRIGGER path_added AFTER INSERT ON paths BEGIN
     UPDATE facts SET next_chunk = max(next_chunk, new.id + 1);

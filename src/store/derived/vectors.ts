@@ -48,8 +48,9 @@ export function nextModel(derived: DerivedDatabase): ModelRow | undefined {
 
 /** What its provider opens it with; undefined where the model is gone. */
 export function stateOf(derived: DerivedDatabase, modelId: number): Buffer | undefined {
-  return derived.sql<[number], { state: Buffer }>('SELECT state FROM models WHERE id = ?').get(modelId)
-    ?.state;
+  return derived
+    .sql<[number], { state: Buffer }>('SELECT state FROM model_states WHERE model_id = ?')
+    .get(modelId)?.state;
 }
 
 /** Chunks of the project, and those with a vector that is used. */
@@ -65,10 +66,11 @@ export function addModel(derived: DerivedDatabase, model: NewModel): number {
   derived.sql('DELETE FROM models WHERE is_current = 0').run();
   const { lastInsertRowid } = derived
     .sql(
-      `INSERT INTO models (provider, dimensions, trained_on, is_early, state, done_below, chunks, is_current)
-       VALUES (?, ?, ?, ?, ?, 0, 0, NOT EXISTS (SELECT 1 FROM models))`,
+      `INSERT INTO models (provider, dimensions, trained_on, is_early, done_below, chunks, is_current)
+       VALUES (?, ?, ?, ?, 0, 0, NOT EXISTS (SELECT 1 FROM models))`,
     )
-    .run(model.provider, model.dimensions, model.trainedOn, model.isEarly ? 1 : 0, model.state);
+    .run(model.provider, model.dimensions, model.trainedOn, model.isEarly ? 1 : 0);
+  derived.sql('INSERT INTO model_states (model_id, state) VALUES (?, ?)').run(lastInsertRowid, model.state);
   return Number(lastInsertRowid);
 }
 
