@@ -84,11 +84,13 @@ export function decodeModel(state: Buffer): LsaModel {
   if (![...idf, ...scales].every((value) => Number.isFinite(value) && value >= 0)) {
     throw new UnusableModelError('The LSA model has weights that are no positive numbers.');
   }
-  return { dimensions, words, idf, scales, levels: Int8Array.from(state.subarray(scalesEnd), signed) };
-}
-
-function signed(byte: number): number {
-  return byte > levelMax ? byte - 256 : byte;
+  return {
+    dimensions,
+    words,
+    idf,
+    scales,
+    levels: new Int8Array(Uint8Array.from(state.subarray(scalesEnd)).buffer),
+  };
 }
 
 function floatBytes(values: Float32Array): Buffer {

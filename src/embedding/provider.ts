@@ -4,8 +4,6 @@ import type { Work } from '../base/progress.js';
 export interface Document {
   /** Qualified name of the entity it is of, '' where there is none. */
   readonly name: string;
-  /** Relative to the project's root, '/'-separated. */
-  readonly path: string;
   readonly text: string;
 }
 

@@ -6,16 +6,18 @@ import type { Document } from './provider.js';
  * repeats only by chance: weights as in BM25F practice, where name × 4 lifted MRR@10 from 0.440 to 0.475.
  */
 const nameWeight = 4;
-const pathWeight = 2;
 
 /** UTF-16 units of a text that are read. Twice the longest chunk: bounds the work, cuts nothing in practice. */
 const textLengthMax = 8_000;
 
-/** Weighted count of each word of a document. */
+/**
+ * Weighted count of each word of a document. Words of its path are not among them, since a content does not know where it
+ * lies. To questions made of doc comments that is all the same (MRR@10 of vectors alone 0.410 with them and 0.403 without
+ * for 126 questions, 0.229 and 0.231 for 1,194), to those that ask for a subject it is not (NDCG@10 of 600: 0.672 and 0.633).
+ */
 export function countWords(document: Document): Map<string, number> {
   const counts = new Map<string, number>();
   addWords(counts, document.name, nameWeight);
-  addWords(counts, document.path, pathWeight);
   addWords(counts, document.text, 1);
   return counts;
 }

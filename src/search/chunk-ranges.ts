@@ -16,16 +16,50 @@ export class ChunkRanges {
   walk(): (chunkId: number) => boolean {
     const ranges = this.#ranges;
     if (ranges === null) return () => true;
-    let at = 0;
+    let at = -1;
+    let start = 0;
+    let end = 0;
     return (chunkId) => {
-      for (; at < ranges.length; at += 1) {
-        const { firstChunk, chunks } = ranges[at] ?? { firstChunk: 0, chunks: 0 };
-        if (chunkId < firstChunk) return false;
-        if (chunkId < firstChunk + chunks) return true;
+      while (chunkId >= end && at < ranges.length) {
+        at += 1;
+        const range = ranges[at];
+        start = range?.firstChunk ?? Number.POSITIVE_INFINITY;
+        end = start + (range?.chunks ?? 0);
       }
-      return false;
+      return chunkId >= start && chunkId < end;
     };
   }
+
+  /** Where the first `count` of an ascending list of ids are in it: positions from, up to and not including. */
+  stretches(ids: Uint32Array, count: number): readonly (readonly [start: number, end: number])[] {
+    if (this.#ranges === null) return [[0, count]];
+    const found: [number, number][] = [];
+    let last: [number, number] | undefined;
+    for (const { firstChunk, chunks } of this.#ranges) {
+      const start = firstAtLeast(ids, firstChunk, last?.[1] ?? 0, count);
+      const end = firstAtLeast(ids, firstChunk + chunks, start, count);
+      if (last !== undefined && last[1] === start) last[1] = end;
+      else if (end > start) found.push((last = [start, end]));
+    }
+    return found;
+  }
+}
+
+/** The position of the first id that is `least` or more; looked for in growing steps, since it is mostly near `from`. */
+function firstAtLeast(ids: Uint32Array, least: number, from: number, count: number): number {
+  let low = from;
+  let step = 1;
+  while (low + step < count && (ids[low + step] ?? 0) < least) {
+    low += step;
+    step *= 2;
+  }
+  let high = Math.min(low + step, count);
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ids[middle] ?? 0) < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 export interface ChunkRange {

@@ -1,49 +1,110 @@
-import type { ChunkFilter } from '../store/chunk-search.js';
-import type { IndexDatabase } from '../store/index-database.js';
-import { bestRows, similarities } from './similarity.js';
-import { vectorsOfProject } from './vector-cache.js';
+import { Slicer } from '../base/waiting.js';
+import type { DerivedDatabase } from '../store/derived/derived-database.js';
+import { cosineOf } from '../store/derived/vector-codec.js';
+import { levelsOfChunk } from '../store/derived/vectors.js';
+import { bestOf } from './best.js';
+import type { ChunkRanges } from './chunk-ranges.js';
+import { projectVectors, type ProjectVectors } from './project-vectors.js';
+import { nearestRows } from './signature-scan.js';
+
+/**
+ * Chunks whose cosines are read; see signature-scan.ts for what is missed. Not fewer for a smaller `limit`: the best ten are
+ * to be the same ones however many are asked for.
+ */
+const nearestMax = 2_048;
+/** Chunks whose vectors are read at once: some 2 ms. */
+const readAtOnce = 512;
 
 /** What a project's vectors say to a query. */
 export interface SimilarChunks {
-  /** Ids of the most similar chunks that pass the filter, best first. */
+  /** Ids of the most similar chunks within the ranges, best first. */
   readonly best: readonly number[];
-  /** The cosine with the query; null for a chunk without a vector. */
+  /** The cosine with the query, of the best and of those that were asked for; null for a chunk without a vector. */
   readonly cosineOf: (chunkId: number) => number | null;
   /** The same in standard deviations above the mean of the project's chunks, which compares between models. */
   readonly deviationsOf: (chunkId: number) => number | null;
+  /**
+   * The cosine of a path's words with the query; 0 where none is known. What a chunk is of says its path, which its vector
+   * does not know: with 0.3 of it added to their cosines, NDCG@10 of the nearest chunks alone rose from 0.633 to 0.665
+   * (600 questions), where vectors with the words of paths in them had 0.672; for 101 questions to whole repositories, from
+   * 0.384 to 0.475, where those had 0.442.
+   */
+  readonly cosinesOfPaths: (paths: readonly string[]) => Promise<readonly number[]>;
 }
 
-/** Null where the project has no vectors, or its model knows no word of the query: no answer rather than noise. */
+export interface SimilarityRequest {
+  /** Chunks whose cosines are wanted in any case. */
+  also: readonly number[];
+  /** What may be among the best. */
+  ranges: ChunkRanges;
+  /** Of the best; nearestMax at most. */
+  limit: number;
+}
+
+/**
+ * Null where the project has no vectors, or its model knows no word of the query: no answer rather than noise.
+ * @throws DerivedDamageError; the signal's reason when it aborts
+ */
 export async function similarChunks(
-  index: IndexDatabase,
-  projectId: string,
+  derived: DerivedDatabase,
   query: string,
-  filter: ChunkFilter,
-  limit: number,
+  { also, ranges, limit }: SimilarityRequest,
   signal: AbortSignal,
 ): Promise<SimilarChunks | null> {
-  const snapshot = await vectorsOfProject(index, projectId, signal);
-  if (snapshot === null || snapshot.owners.length === 0) return null;
-  const vector = await snapshot.embedder.embedQuery(query, signal);
-  if (vector === null) return null;
-  const scores = await similarities(snapshot, vector, signal);
-  const { mean, deviation } = distribution(scores);
-  const cosineOf = (chunkId: number): number | null => {
-    const row = snapshot.rowOf.get(chunkId);
-    return row === undefined ? null : (scores[row] ?? 0);
-  };
+  const vectors = await projectVectors(derived, signal);
+  const question = (await vectors?.embedder.embedQuery(query, signal)) ?? null;
+  if (vectors === null || question === null) return null;
+  const { table, sample } = vectors;
+  const rows = await nearestRows(table, question, ranges, nearestMax, signal);
+  // In the order of ids, which decides between equal ones.
+  const near = rows.map((row) => table.ids[row] ?? 0).sort((a, b) => a - b);
+  const cosines = await cosinesOf(derived, vectors, question, new Set([...near, ...also]), signal);
+  const { mean, deviation } = distribution(sample.map((levels) => cosineOf(levels, question)));
+  const known = (chunkId: number): number | null => cosines.get(chunkId) ?? null;
   return {
-    best: bestRows(snapshot, scores, filter, limit).flatMap((row) => snapshot.owners[row]?.chunkId ?? []),
-    cosineOf,
+    best: bestOf(
+      near.map((chunkId) => known(chunkId) ?? 0),
+      limit,
+    ).flatMap((position) => near[position] ?? []),
+    cosineOf: known,
     deviationsOf(chunkId) {
-      const cosine = cosineOf(chunkId);
+      const cosine = known(chunkId);
       if (cosine === null) return null;
       return deviation > 0 ? (cosine - mean) / deviation : 0;
+    },
+    async cosinesOfPaths(paths) {
+      const documents = paths.map((text) => ({ name: '', text }));
+      const ofPaths = await vectors.embedder.embed(documents, signal);
+      return ofPaths.map((vector) => vector.reduce((sum, value, i) => sum + value * (question[i] ?? 0), 0));
     },
   };
 }
 
-function distribution(values: Float32Array): { mean: number; deviation: number } {
+/** Those that have no vector (any more) are left out. */
+async function cosinesOf(
+  derived: DerivedDatabase,
+  { model }: ProjectVectors,
+  question: Float32Array,
+  wanted: ReadonlySet<number>,
+  signal: AbortSignal,
+): Promise<Map<number, number>> {
+  const slicer = new Slicer(signal);
+  const cosines = new Map<number, number>();
+  // In the order in which they are stored: neighbours are read together.
+  const chunkIds = [...wanted].sort((a, b) => a - b);
+  for (let start = 0; start < chunkIds.length; start += readAtOnce) {
+    derived.read(() => {
+      for (const chunkId of chunkIds.slice(start, start + readAtOnce)) {
+        const levels = levelsOfChunk(derived, model, chunkId);
+        if (levels !== null) cosines.set(chunkId, cosineOf(levels, question));
+      }
+    });
+    await slicer.breathe();
+  }
+  return cosines;
+}
+
+function distribution(values: readonly number[]): { mean: number; deviation: number } {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return { mean, deviation: Math.sqrt(squares / values.length) };

@@ -7,8 +7,8 @@ export async function* streamOf(documents: readonly Document[]): AsyncGenerator<
 
 export const patient: Work = { signal: new AbortController().signal, progress: () => undefined };
 
-export function documentOf(text: string, name = '', path = 'a.ts'): Document {
-  return { name, path, text };
+export function documentOf(text: string, name = ''): Document {
+  return { name, text };
 }
 
 /** Numbers in [0, 1), the same in each run (a linear congruential generator). */
@@ -30,7 +30,7 @@ export function twoSubjects(count: number): Document[] {
   return Array.from({ length: count }, (_, i) => {
     const words = subjects[i % 2] ?? [];
     const text = Array.from({ length: 4 }, () => words[Math.floor(random() * words.length)]).join(' ');
-    return documentOf(text, '', i % 2 === 0 ? 'x.ts' : 'y.ts');
+    return documentOf(text);
   });
 }
 

@@ -13,7 +13,7 @@ test('words that are used together come close, words that are not do not', async
   const { state } = await lsa.train(streamOf(documents), patient);
   const embedder = lsa.open(state);
   const [invoice, amount, socket] = await embedder.embed(
-    ['invoice', 'amount', 'socket'].map((word) => documentOf(word, '', '')),
+    ['invoice', 'amount', 'socket'].map((word) => documentOf(word)),
     signal,
   );
   assert.ok(invoice !== undefined && amount !== undefined && socket !== undefined);
@@ -26,7 +26,7 @@ test('words that are used together come close, words that are not do not', async
 test('vectors have unit length, and none where no word is known', async () => {
   const embedder = lsa.open((await lsa.train(streamOf(twoSubjects(40)), patient)).state);
   const [known, unknown] = await embedder.embed(
-    [documentOf('socket buffer', 'open', ''), documentOf('zebra', '', '')],
+    [documentOf('socket buffer', 'open'), documentOf('zebra')],
     signal,
   );
   assert.ok(known !== undefined && unknown !== undefined);
@@ -52,7 +52,7 @@ for (const count of [0, 1, 2, 3]) {
 }
 
 test('documents without a word give a model without dimensions', async () => {
-  const documents = [documentOf('', '', ''), documentOf('...', '', '')];
+  const documents = [documentOf(''), documentOf('...')];
   const { dimensions, state } = await lsa.train(streamOf(documents), patient);
   assert.equal(dimensions, 0);
   assert.deepEqual(await lsa.open(state).embed(documents, signal), [new Float32Array(), new Float32Array()]);
@@ -115,8 +115,8 @@ test('a state that was not written by this version is refused, never misread', a
 /** Documents of words that follow the usual skewed distribution. */
 function manyDocuments(count: number, numbers: number): ReturnType<typeof documentOf>[] {
   const random = randomNumbers(11);
-  return Array.from({ length: count }, (_, i) => {
+  return Array.from({ length: count }, () => {
     const words = Array.from({ length: 60 }, () => `w${String.fromCharCode(97 + Math.floor(random() * 26))}${Math.floor(numbers * random() ** 3)}`); // prettier-ignore
-    return documentOf(words.join(' '), '', `d${i % 20}.ts`);
+    return documentOf(words.join(' '));
   });
 }

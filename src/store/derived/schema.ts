@@ -40,30 +40,34 @@ export const derivedSchema = `
     unused_since INTEGER                        -- as documents.unused_since
   ) STRICT;
 
-  -- What an embedding provider learned from the project, and needs to embed its queries.
+  -- What an embedding provider learned from the project, and needs to embed its queries. Two at
+  -- most: while the vectors of the next one are being made, those of the current one are used.
   CREATE TABLE models (
-    id         INTEGER PRIMARY KEY,
+    id         INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice: what a dropped one has left is no other one's
     provider   TEXT NOT NULL,
     dimensions INTEGER NOT NULL,
     trained_on INTEGER NOT NULL,                -- chunks that the project had when it learned
-    state      BLOB NOT NULL,
-    added_at   INTEGER NOT NULL,                -- ms since 1970
-    done_below INTEGER NOT NULL,                -- every document whose chunks are below this id has its vectors
+    is_early   INTEGER NOT NULL,                -- 1: it learned while the project's first index was under way
+    done_below INTEGER NOT NULL,                -- every document whose chunks are below this id has its vectors, or can have none
     chunks     INTEGER NOT NULL,                -- that have one
-    is_current INTEGER NOT NULL                 -- 0: its vectors are being made, and those of the current one are used
+    is_current INTEGER NOT NULL                 -- 1 for one of them
   ) STRICT;
-  -- The vectors of a document's chunks.
+  -- Some MB each, which a change of a model's row is not to write again.
+  CREATE TABLE model_states (
+    model_id INTEGER PRIMARY KEY,
+    state    BLOB NOT NULL
+  ) STRICT;
   CREATE TABLE vectors (
-    model_id    INTEGER NOT NULL,
-    first_chunk INTEGER NOT NULL,
-    levels      BLOB NOT NULL,                  -- chunks × dimensions signed bytes, see vector-codec.ts
-    PRIMARY KEY (model_id, first_chunk)
+    model_id INTEGER NOT NULL,
+    chunk_id INTEGER NOT NULL,
+    levels   BLOB NOT NULL,                     -- a signed byte a dimension, see vector-codec.ts
+    PRIMARY KEY (model_id, chunk_id)
   ) STRICT, WITHOUT ROWID;
-  -- One bit a dimension, read for all chunks at each question.
+  -- Of the chunks of a document, read for all documents before the first question.
   CREATE TABLE signatures (
     model_id    INTEGER NOT NULL,
     first_chunk INTEGER NOT NULL,
-    bits        BLOB NOT NULL,                  -- chunks × dimensions bits
+    bits        BLOB NOT NULL,                  -- 256 for each chunk, see vector-codec.ts
     PRIMARY KEY (model_id, first_chunk)
   ) STRICT, WITHOUT ROWID;
 
@@ -73,10 +77,14 @@ export const derivedSchema = `
   CREATE TRIGGER document_dropped AFTER DELETE ON documents BEGIN
     DELETE FROM layouts WHERE first_chunk = old.first_chunk;
     UPDATE models SET chunks = chunks - old.chunks
-      WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.model_id = models.id AND v.first_chunk = old.first_chunk);
-    DELETE FROM vectors WHERE first_chunk = old.first_chunk AND model_id IN (SELECT id FROM models);
+      WHERE EXISTS (SELECT 1 FROM signatures s WHERE s.model_id = models.id AND s.first_chunk = old.first_chunk);
+    DELETE FROM vectors WHERE model_id IN (SELECT id FROM models)
+      AND chunk_id >= old.first_chunk AND chunk_id < old.first_chunk + old.chunks;
     DELETE FROM signatures WHERE first_chunk = old.first_chunk AND model_id IN (SELECT id FROM models);
     UPDATE facts SET chunks = chunks - old.chunks;
+  END;
+  CREATE TRIGGER model_dropped AFTER DELETE ON models BEGIN
+    DELETE FROM model_states WHERE model_id = old.id;
   END;
   CREATE TRIGGER path_added AFTER INSERT ON paths BEGIN
     UPDATE facts SET next_chunk = max(next_chunk, new.id + 1);

@@ -1,0 +1,213 @@
+/**
+ * What embedding models have made of a project's documents. Documents get their vectors in ascending order of their chunks,
+ * and new ones always come after all others, so that a model's cursor (`done_below`) says what lacks a vector: nothing is
+ * ever searched for it.
+ */
+import type { DerivedDatabase } from './derived-database.js';
+import { levelsOf, signatureBytes, signatureOf, storedLevels } from './vector-codec.js';
+
+export interface ModelRow {
+  /** Never given twice within a database. */
+  id: number;
+  provider: string;
+  dimensions: number;
+  /** Chunks that the project had when it learned; of many it reads a sample. */
+  trainedOn: number;
+  /** It learned while the project's first index was under way. */
+  isEarly: boolean;
+  /** Every document whose chunks are below this id has its vectors, or can have none. */
+  doneBelow: number;
+  /** That have a vector. */
+  chunks: number;
+  isCurrent: boolean;
+}
+
+export type NewModel = Pick<ModelRow, 'provider' | 'dimensions' | 'trainedOn' | 'isEarly'> & {
+  state: Buffer;
+};
+
+type StoredModelRow = Omit<ModelRow, 'isEarly' | 'isCurrent'> & { isEarly: number; isCurrent: number };
+
+const columns = `id, provider, dimensions, trained_on AS trainedOn, is_early AS isEarly, done_below AS doneBelow, chunks,
+  is_current AS isCurrent`;
+
+function modelWhere(derived: DerivedDatabase, condition: string): ModelRow | undefined {
+  const row = derived.sql<[], StoredModelRow>(`SELECT ${columns} FROM models WHERE ${condition}`).get();
+  return row && { ...row, isEarly: row.isEarly === 1, isCurrent: row.isCurrent === 1 };
+}
+
+/** The one whose vectors are used. */
+export function currentModel(derived: DerivedDatabase): ModelRow | undefined {
+  return modelWhere(derived, 'is_current = 1');
+}
+
+/** The one that is to take the current one's place, once it has all vectors. */
+export function nextModel(derived: DerivedDatabase): ModelRow | undefined {
+  return modelWhere(derived, 'is_current = 0');
+}
+
+/** What its provider opens it with; undefined where the model is gone. */
+export function stateOf(derived: DerivedDatabase, modelId: number): Buffer | undefined {
+  return derived
+    .sql<[number], { state: Buffer }>('SELECT state FROM model_states WHERE model_id = ?')
+    .get(modelId)?.state;
+}
+
+/** Chunks of the project, and those with a vector that is used. */
+export function countVectors(derived: DerivedDatabase): { total: number; vectorized: number } {
+  return { total: derived.facts.chunks, vectorized: currentModel(derived)?.chunks ?? 0 };
+}
+
+/**
+ * Adds a model without vectors, and gives its id. The project's first one is the current one at once; another one once it
+ * is complete (`becomeCurrent`), and one that is not complete yet is given up for it. Within a transaction.
+ */
+export function addModel(derived: DerivedDatabase, model: NewModel): number {
+  derived.sql('DELETE FROM models WHERE is_current = 0').run();
+  const { lastInsertRowid } = derived
+    .sql(
+      `INSERT INTO models (provider, dimensions, trained_on, is_early, done_below, chunks, is_current)
+       VALUES (?, ?, ?, ?, 0, 0, NOT EXISTS (SELECT 1 FROM models))`,
+    )
+    .run(model.provider, model.dimensions, model.trainedOn, model.isEarly ? 1 : 0);
+  derived.sql('INSERT INTO model_states (model_id, state) VALUES (?, ?)').run(lastInsertRowid, model.state);
+  return Number(lastInsertRowid);
+}
+
+/** Gives up a model that nobody can open, so that its vectors are no use. Within a transaction. */
+export function giveUpModel(derived: DerivedDatabase, modelId: number): void {
+  derived.sql('DELETE FROM models WHERE id = ?').run(modelId);
+  derived.sql('UPDATE models SET is_current = 1').run();
+}
+
+/** The next model takes the place of the current one; false while a document lacks its vectors. Within a transaction. */
+export function becomeCurrent(derived: DerivedDatabase, { id }: Pick<ModelRow, 'id'>): boolean {
+  const lacking = derived
+    .sql(
+      `SELECT 1 FROM documents WHERE chunks > 0
+         AND first_chunk >= (SELECT done_below FROM models WHERE id = ?) LIMIT 1`,
+    )
+    .get(id);
+  if (lacking !== undefined) return false;
+  derived.sql('DELETE FROM models WHERE id <> ?').run(id);
+  derived.sql('UPDATE models SET is_current = 1').run();
+  return true;
+}
+
+/** The vectors of a document in their stored forms. */
+export interface DocumentVectors {
+  firstChunk: number;
+  levels: readonly Int8Array[];
+  /** signatureBytes for each chunk. */
+  bits: Uint8Array;
+}
+
+/** @param vectors one for each chunk of the document */
+export function encodeVectors(firstChunk: number, vectors: readonly Float32Array[]): DocumentVectors {
+  const bits = new Uint8Array(vectors.length * signatureBytes);
+  vectors.forEach((vector, i) => bits.set(signatureOf(vector), i * signatureBytes));
+  return { firstChunk, levels: vectors.map(levelsOf), bits };
+}
+
+/**
+ * Stores the vectors of documents that are still there: another process may have dropped some meanwhile. Within a
+ * transaction.
+ * @param documents in ascending order, all that lie between the model's cursor and `doneBelow` and can have vectors
+ */
+export function putVectors(
+  derived: DerivedDatabase,
+  modelId: number,
+  documents: readonly DocumentVectors[],
+  doneBelow: number,
+): void {
+  let chunks = 0;
+  for (const { firstChunk, levels, bits } of documents) {
+    const there = derived
+      .sql<[number], { chunks: number }>('SELECT chunks FROM documents WHERE first_chunk = ?')
+      .get(firstChunk);
+    if (there?.chunks !== levels.length) continue;
+    const insert = derived.sql('INSERT INTO vectors (model_id, chunk_id, levels) VALUES (?, ?, ?)');
+    levels.forEach((bytes, i) => insert.run(modelId, firstChunk + i, bytes));
+    derived
+      .sql('INSERT INTO signatures (model_id, first_chunk, bits) VALUES (?, ?, ?)')
+      .run(modelId, firstChunk, bits);
+    chunks += levels.length;
+  }
+  derived
+    .sql('UPDATE models SET chunks = chunks + ?, done_below = ? WHERE id = ?')
+    .run(chunks, doneBelow, modelId);
+}
+
+/** Rows that are removed at once: a few ms. */
+const removedAtOnce = 2_000;
+const keyOf = { vectors: 'chunk_id', signatures: 'first_chunk' } as const;
+type MadeTable = keyof typeof keyOf;
+
+/** Whether there is anything that was made by models that are not there any more. */
+export function hasLeftVectors(derived: DerivedDatabase): boolean {
+  return modelLeftIn(derived, 'vectors') !== undefined || modelLeftIn(derived, 'signatures') !== undefined;
+}
+
+/** Removes some of that. Within a transaction. */
+export function removeLeftVectors(derived: DerivedDatabase): void {
+  for (const table of ['vectors', 'signatures'] as const) {
+    const id = modelLeftIn(derived, table);
+    if (id === undefined) continue;
+    const key = keyOf[table];
+    derived
+      .sql(
+        `DELETE FROM ${table} WHERE model_id = @id AND ${key} <= (
+           SELECT max(${key}) FROM (SELECT ${key} FROM ${table} WHERE model_id = @id ORDER BY ${key} LIMIT @limit))`,
+      )
+      .run({ id, limit: removedAtOnce });
+    return;
+  }
+}
+
+/** From one model to the next by a look into the table's key each. */
+function modelLeftIn(derived: DerivedDatabase, table: MadeTable): number | undefined {
+  return derived
+    .sql<[], { id: number }>(
+      `WITH RECURSIVE found (id) AS (
+         SELECT min(model_id) FROM ${table}
+         UNION ALL
+         SELECT (SELECT min(model_id) FROM ${table} WHERE model_id > found.id) FROM found WHERE id IS NOT NULL)
+       SELECT id FROM found WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM models) LIMIT 1`,
+    )
+    .get()?.id;
+}
+
+/** The first chunk of a document, and signatureBytes for each of its chunks. As a tuple, since there are very many. */
+export type SignatureRow = readonly [firstChunk: number, bits: Buffer];
+
+/** Signatures that the model made, a document a row in ascending order, from `firstChunk` on. */
+export function signaturesFrom(
+  derived: DerivedDatabase,
+  modelId: number,
+  firstChunk: number,
+  limit: number,
+): SignatureRow[] {
+  return derived
+    .sql<[number, number, number], SignatureRow>(
+      'SELECT first_chunk, bits FROM signatures WHERE model_id = ? AND first_chunk >= ? ORDER BY first_chunk LIMIT ?',
+    )
+    .raw(true)
+    .all(modelId, firstChunk, limit);
+}
+
+/**
+ * The levels of a chunk's vector; null where the model has made none, or its document was dropped.
+ * @throws DerivedDamageError
+ */
+export function levelsOfChunk(
+  derived: DerivedDatabase,
+  { id, dimensions }: Pick<ModelRow, 'id' | 'dimensions'>,
+  chunkId: number,
+): Int8Array | null {
+  const row = derived
+    .sql<[number, number], { levels: Buffer }>(
+      'SELECT levels FROM vectors WHERE model_id = ? AND chunk_id = ?',
+    )
+    .get(id, chunkId);
+  return row === undefined ? null : storedLevels(row.levels, dimensions);
+}
