@@ -17,6 +17,8 @@ import { type QueryTerm, readTerms, union, WordMatches } from './word-search.js'
 const candidatesMax = 200;
 /** Chunks that are looked up to find so many in files that are there and pass the filter. */
 const lookedUpMax = 20_000;
+/** What the cosine of a path's words counts beside that of a chunk's; see SimilarChunks.cosinesOfPaths. */
+const pathSimilarityWeight = 0.3;
 /** Paths that a word proposes files by; one that more paths have only counts for what is proposed. */
 const proposingPathsMax = 300;
 
@@ -91,17 +93,26 @@ async function candidatesIn(
       ? null
       : await similarChunks(derived, query.text, { also, ranges, limit: lookedUpMax }, signal);
   const alike = similar === null ? [] : derived.read(() => present(documents, similar.best));
-  const found = new Map([...worded, ...alike].map((chunk) => [`${chunk.chunkId} ${chunk.path}`, chunk]));
-  return [...found.values()].map((chunk) => candidateOf(id, chunk, byWords, similar));
+  const byPlace = new Map([...worded, ...alike].map((chunk) => [`${chunk.chunkId} ${chunk.path}`, chunk]));
+  const found = [...byPlace.values()];
+  const ofPaths = (await similar?.cosinesOfPaths(found.map(({ path }) => path))) ?? [];
+  return found.map((chunk, at) => candidateOf(id, chunk, { byWords, similar, ofPath: ofPaths[at] ?? 0 }));
+}
+
+interface Evidence {
+  byWords: ByWords | null;
+  similar: SimilarChunks | null;
+  /** Cosine of the path's words. */
+  ofPath: number;
 }
 
 function candidateOf(
   projectId: string,
   found: FoundChunk,
-  byWords: ByWords | null,
-  similar: SimilarChunks | null,
+  { byWords, similar, ofPath }: Evidence,
 ): FoundCandidate {
   const { chunkId, path, startLine, endLine, entity } = found;
+  const cosine = similar?.cosineOf(chunkId) ?? null;
   return {
     projectId,
     chunkId,
@@ -110,8 +121,8 @@ function candidateOf(
     endLine,
     entity,
     wordScore: byWords?.scoreOf(found) ?? 0,
-    similarity: similar?.deviationsOf(chunkId) ?? null,
-    cosine: similar?.cosineOf(chunkId) ?? null,
+    similarity: similar?.deviationsOf(chunkId, pathSimilarityWeight * ofPath) ?? null,
+    cosine: cosine === null ? null : cosine + pathSimilarityWeight * ofPath,
     found,
   };
 }

@@ -10,7 +10,9 @@ import { putContent } from '#src/store/contents.js';
 import { DerivedDatabases } from '#src/store/derived/derived-databases.js';
 import { storeDocuments } from '#src/store/derived/documents.js';
 import { IndexDatabase } from '#src/store/index-database.js';
-import { insertProject } from '#src/store/projects.js';
+import { defaultProvider } from '#src/embedding/providers.js';
+import { insertProject, requireProject } from '#src/store/projects.js';
+import { embedProject, openModel, trainProject } from '#src/workers/vectorization/project.js';
 import { extractorOf } from '#src/syntax/extractor.js';
 import { languageOf } from '#src/syntax/language.js';
 import { createParser } from '#src/syntax/parser.js';
@@ -58,6 +60,17 @@ export class FixtureIndex {
     const projects: SearchedProject[] = [];
     for (const id of projectIds) projects.push({ id, derived: await this.derived.of(id) });
     return projects;
+  }
+
+  /** Trains a model and makes all vectors, as the worker does. */
+  async vectorize(projectId: string): Promise<void> {
+    const derived = await this.derived.of(projectId);
+    const project = requireProject(this.index, { project_id: projectId });
+    const { index } = this;
+    const options = { provider: defaultProvider, ripeBelow: 0, progress: () => undefined, signal };
+    const context = { index, derived, project: { ...project, lastVerifiedAt: 1 }, ...options };
+    await trainProject(context);
+    await embedProject(context, (model) => openModel(context, model));
   }
 
   /** Indexes a file as the watcher does, though it is not on disk; gives its id. */

@@ -6,7 +6,10 @@ import { wordsOf } from '#src/base/search-words.js';
 import { lsa } from '#src/embedding/lsa.js';
 import type { Document } from '#src/embedding/provider.js';
 import { search, type SearchRequest } from '#src/search/search.js';
-import { chunkIds, chunkTexts, currentModel } from '#src/store/vectors.js';
+import { chunkTexts } from '#src/store/derived/chunk-texts.js';
+import { documentsFrom } from '#src/store/derived/documents.js';
+import { currentModel, stateOf } from '#src/store/derived/vectors.js';
+import { pathsWith } from '#src/store/files.js';
 import { commentedFunctions, meanReciprocalRank, type Question } from './doc-comments.js';
 import { FixtureIndex } from './project-fixture.js';
 
@@ -22,15 +25,16 @@ test('hybrid search finds functions by what their comments said, better than eit
   using fixture = new FixtureIndex();
   const projectId = fixture.addProject();
   const { files, questions } = await commentedFunctions(modules, folders);
-  fixture.index.db.transaction(() => files.forEach((file) => fixture.putParsed(projectId, file)))();
+  for (const { path, content } of files) await fixture.put(projectId, path, content);
   assert.ok(questions.length >= 100, `only ${questions.length} questions`);
   await fixture.vectorize(projectId);
+  const searched = await fixture.searched([projectId]);
 
   const quality = async (mode: SearchRequest['mode']): Promise<number> => {
     const ranks: (number | null)[] = [];
     for (const { query, path, entity } of questions) {
       const request: SearchRequest = { query, mode, limit: 10, filter: {} };
-      const hits = await search(fixture.index, [projectId], request, signal);
+      const hits = await search(fixture.index, searched, request, signal);
       ranks.push(rankOf(hits, (hit) => hit.path === path && hit.entity === entity));
     }
     return meanReciprocalRank(ranks);
@@ -42,17 +46,22 @@ test('hybrid search finds functions by what their comments said, better than eit
   context.diagnostic(`MRR@10 of ${questions.length} questions: ${figures}`);
   assert.ok(hybrid >= fulltext - slack && hybrid >= semantic - slack, figures);
 
-  const chunks = chunkTexts(fixture.index, chunkIds(fixture.index, projectId));
-  const embedder = lsa.open(currentModel(fixture.index, projectId)?.state ?? Buffer.alloc(0));
+  const derived = await fixture.derived.of(projectId);
+  const chunks = documentsFrom(derived, 0, files.length).flatMap((document) =>
+    chunkTexts(fixture.index, derived, document).map((chunk) => ({
+      ...chunk,
+      path: pathsWith(fixture.index, projectId, document, 1)[0],
+    })),
+  );
+  const state = stateOf(derived, currentModel(derived)?.id ?? 0);
+  const embedder = lsa.open(state ?? Buffer.alloc(0));
   const learned = await vectorQuality(questions, chunks, await embedder.embed(chunks, signal), (query) =>
     embedder.embedQuery(query, signal),
   );
   const hashed = await vectorQuality(
     questions,
     chunks,
-    chunks.map(({ name, path, text }) =>
-      hashVector(`${`${name} `.repeat(4)}${path} ${path} ${text}`, embedder.dimensions),
-    ),
+    chunks.map(({ name, text }) => hashVector(`${`${name} `.repeat(4)}${text}`, embedder.dimensions)),
     (query) => Promise.resolve(hashVector(query, embedder.dimensions)),
   );
   context.diagnostic(`vectors alone: learned ${learned.toFixed(3)}, hashed ${hashed.toFixed(3)}`);
@@ -66,7 +75,7 @@ function rankOf<T>(hits: readonly T[], isRight: (hit: T) => boolean): number | n
 
 async function vectorQuality(
   questions: readonly Question[],
-  chunks: readonly Document[],
+  chunks: readonly (Document & { path: string | undefined })[],
   vectors: readonly Float32Array[],
   embedQuery: (query: string) => Promise<Float32Array | null>,
 ): Promise<number> {

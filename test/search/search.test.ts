@@ -99,7 +99,6 @@ test('deleted files are not found, at once, and come back with their mark', asyn
 test('a changed file is found by its new text only, before and after it has vectors again', async () => {
   await withProject(async (fixture, id) => {
     await find(fixture, [id], { query: 'invoice' });
-    // The last file of the project: its new chunk gets the id of the one that it replaces.
     await fixture.put(
       id,
       'test/client.test.ts',
@@ -125,7 +124,8 @@ test('without vectors hybrid finds by words and semantic finds nothing', async (
 
 test('a model that cannot be read leaves search by words', async () => {
   await withProject(async (fixture, id) => {
-    fixture.index.sql("UPDATE embedding_models SET state = x'00'").run();
+    const derived = await fixture.derived.of(id);
+    derived.sql("UPDATE model_states SET state = x'00'").run();
     assert.deepEqual(await find(fixture, [id], { query: 'send request', mode: 'semantic' }), []);
     assert.equal((await find(fixture, [id], { query: 'send request' }))[0]?.entity, 'sendRequest');
   });

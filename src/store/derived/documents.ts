@@ -82,23 +82,6 @@ export function layoutOf(derived: DerivedDatabase, firstChunk: number): Layout {
   return layout;
 }
 
-export interface ChunkCounts {
-  total: number;
-  /** That have a vector of the current model. */
-  vectorized: number;
-}
-
-/** Of all documents, also of those that no file has any more. */
-export function countChunks(derived: DerivedDatabase): ChunkCounts {
-  const row = derived
-    .sql<[], ChunkCounts>(
-      `SELECT chunks AS total, coalesce((SELECT chunks FROM models WHERE is_current = 1), 0) AS vectorized
-       FROM facts WHERE id = 1`,
-    )
-    .get();
-  return row ?? { total: 0, vectorized: 0 };
-}
-
 /** Terms of paths are told from those of texts by what no term begins with. */
 const pathMark = '/';
 

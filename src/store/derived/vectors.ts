@@ -53,8 +53,14 @@ export function stateOf(derived: DerivedDatabase, modelId: number): Buffer | und
     .get(modelId)?.state;
 }
 
+export interface ChunkCounts {
+  total: number;
+  /** That have a vector of the current model. */
+  vectorized: number;
+}
+
 /** Chunks of the project, and those with a vector that is used. */
-export function countVectors(derived: DerivedDatabase): { total: number; vectorized: number } {
+export function countVectors(derived: DerivedDatabase): ChunkCounts {
   return { total: derived.facts.chunks, vectorized: currentModel(derived)?.chunks ?? 0 };
 }
 

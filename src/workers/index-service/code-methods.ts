@@ -9,7 +9,7 @@ import { namedProjects, type Project, requireProject } from '../../store/project
 import type { GreenTree } from '../../syntax/green-tree.js';
 import { outline } from '../../syntax/outline.js';
 import { chunkCountsOf, withDerived } from './derived.js';
-import type { ChunkCounts } from '../../store/derived/documents.js';
+import type { ChunkCounts } from '../../store/derived/vectors.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
 
 type CodeMethods = Pick<IndexMethods, 'list_code_entities' | 'get_ast' | 'search'>;

@@ -1,6 +1,6 @@
 import { CodekeepError } from '../../base/errors.js';
 import { DerivedDamageError } from '../../store/derived/damage.js';
-import { type ChunkCounts, countChunks } from '../../store/derived/documents.js';
+import { type ChunkCounts, countVectors } from '../../store/derived/vectors.js';
 import { countFiles } from '../../store/files.js';
 import type { Project } from '../../store/projects.js';
 import type { SearchedProject } from '../../search/search.js';
@@ -46,7 +46,7 @@ function vectorsOf(readers: IndexContext['readers'], projectId: string): ChunkCo
   const derived = readers.of(projectId);
   if (derived === null) return { total: Number.POSITIVE_INFINITY, vectorized: 0 };
   try {
-    return derived.read(() => countChunks(derived));
+    return derived.read(() => countVectors(derived));
   } catch (error) {
     if (error instanceof DerivedDamageError) return { total: Number.POSITIVE_INFINITY, vectorized: 0 };
     throw error;
