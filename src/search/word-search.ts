@@ -12,8 +12,11 @@ import { weightOfLevel } from '../store/derived/term-weights.js';
 import { bestOf } from './best.js';
 import type { ChunkRanges } from './chunk-ranges.js';
 
-/** BM25's usual saturation. */
-const saturation = 1.2;
+/**
+ * Less than BM25's usual 1.2, since the length of a typical chunk is fixed (term-weights.ts): NDCG@10 of questions to eleven
+ * repositories was 0.696, 0.700, 0.719 with 1.2, 0.8, 0.4, MRR@10 of two sets of docstrings (0.52, 0.36), (0.50, 0.34), (0.46, 0.32).
+ */
+const saturation = 0.8;
 /** What a word in the path counts, where one in a text of the usual length counts 1. */
 const pathWeight = 1;
 /** Chunks that are enough to choose from: 100 times what is asked for at most. */
