@@ -21,6 +21,9 @@ const bytesInFlightMax = 8 * 1024 * 1024;
 const idleMs = 3_000;
 /** A parser's memory begins with 32 MiB; a share below this (bytes) would send too many files to a second try. */
 const parseShareMinBytes = 64 * 1024 * 1024;
+/** What a process without threads comes to while it indexes, and what each thread adds to it (bytes). */
+const mainThreadBytes = 256 * 1024 * 1024;
+const threadBytes = 128 * 1024 * 1024;
 
 /** What a thread may use; `whole` is for one that tries again what was too much for another. */
 interface Share {
@@ -51,7 +54,11 @@ export function poolOptionsWithin(
   const parseBytes = parseMemoryWithin(processMemoryMaxBytes);
   // On two cores as well: the main thread leaves much of its core to the second one.
   const wanted = cores === 1 ? 0 : Math.max(cores - 1, 2);
-  const threads = Math.min(wanted, Math.floor(parseBytes / parseShareMinBytes) - 1);
+  const threads = Math.min(
+    wanted,
+    Math.floor(parseBytes / parseShareMinBytes) - 1,
+    Math.floor((processMemoryMaxBytes - mainThreadBytes) / threadBytes),
+  );
   if (threads < 1) return null;
   const heapBytes = Math.floor(processMemoryMaxBytes / 2);
   const shareOf = (whole: number): Share => ({ share: Math.floor(whole / (threads + 1)), whole });
@@ -124,7 +131,7 @@ export class ExtractorPool {
 
   /** Ends all threads at once, whatever they are at. */
   close(): void {
-    for (const session of [...this.#sessions]) session.close();
+    for (const session of this.#sessions) session.close();
     if (this.#idle !== null) clearTimeout(this.#idle);
     this.#endThreads();
   }
@@ -168,7 +175,7 @@ export class ExtractorPool {
   #drop(session: Session): void {
     this.#sessions.delete(session);
     const isKept = (task: Task): boolean => task.session !== session;
-    for (const task of [...this.#inFlight])
+    for (const task of this.#inFlight)
       if (!isKept(task)) this.#settle(task, () => task.reject(session.endReason));
     this.#waiting = this.#waiting.filter(isKept);
     this.#suspects = this.#suspects.filter(isKept);
@@ -303,7 +310,7 @@ class Session implements PoolSession {
   }
 
   get endReason(): unknown {
-    return this.signal.reason;
+    return this.signal.reason as unknown;
   }
 
   assertOpen(): void {

@@ -247,7 +247,8 @@ function keyOf({
 
 /** A content that was damaged or lost in the index is stored again, now that its bytes are at hand. */
 function isSound(index: IndexDatabase, row: FileRow | undefined): boolean {
-  return row?.sha256 != null && problemOfContent(index, row.sha256) === null;
+  const hash = row?.sha256 ?? null;
+  return hash !== null && problemOfContent(index, hash) === null;
 }
 
 /** A file that changes while it is read is looked at again so often, with a pause in between (ms). */

@@ -180,6 +180,6 @@ test('threads are as many as cores and memory allow', () => {
   assert.equal(threads(2_048 * mib, 2), 2);
   assert.equal(threads(2_048 * mib, 4), 3);
   assert.equal(threads(2_048 * mib, 64), 7);
-  assert.equal(threads(256 * mib, 64), 1);
-  assert.equal(threads(128 * mib, 64), undefined);
+  assert.equal(threads(512 * mib, 64), 2);
+  assert.equal(threads(256 * mib, 64), undefined);
 });
