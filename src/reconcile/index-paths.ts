@@ -16,7 +16,7 @@ import type { ProjectGit } from './project-git.js';
 import { readWhole, type Reading } from './read-entry.js';
 import type { FolderCover } from './walk.js';
 
-/** Fewer are done by the parser that is there: to start threads and load grammars takes as long (some 300 ms). */
+/** Fewer are done by the parser that is there: to start threads and load grammars takes as long (some 200 ms). */
 const bulkPathsMin = 50;
 
 export interface IndexTally {
