@@ -9,6 +9,7 @@ import { reconcileProject } from '#src/reconcile/reconcile-project.js';
 import { renderContent } from '#src/store/contents.js';
 import { documentOf } from '#src/store/derived/documents.js';
 import { createParser } from '#src/syntax/parser.js';
+import { waitFor } from '../harness/waiting.js';
 import { rowSummary, TestProject } from './project-fixture.js';
 
 const mib = 1024 ** 2;
@@ -108,7 +109,7 @@ test('the same content is extracted once, however many files have it', async (t)
   assert.equal(project.marks().active.length, 84);
 });
 
-test('an abort ends the work in the middle, and what was committed stays', async (t) => {
+test('an abort ends the work in the middle, and the threads, and the next reconcile does the rest', async (t) => {
   const project = withPool(t, new TestProject(t));
   fill(project);
   const stop = new AbortController();
@@ -116,6 +117,6 @@ test('an abort ends the work in the middle, and what was committed stays', async
     if (done === 30) stop.abort(new Error('enough'));
   });
   await assert.rejects(work, /enough/u);
-  assert.equal(project.pool?.size, 0);
+  await waitFor('no threads', () => project.pool?.size === 0);
   assert.equal((await project.reconcile()).added, 84);
 });
