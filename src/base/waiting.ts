@@ -37,6 +37,21 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | u
   return await Promise.race([work, aborted]).finally(() => settled.abort());
 }
 
+/** Who waits for a slice, in the order in which they asked. */
+const sliceWanted: (() => void)[] = [];
+
+/** One slice a turn of the event loop: however many long loops there are, each turn stays as short as with one. */
+async function nextSlice(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (sliceWanted.push(resolve) === 1) setImmediate(giveSlice);
+  });
+}
+
+function giveSlice(): void {
+  sliceWanted.shift()?.();
+  if (sliceWanted.length > 0) setImmediate(giveSlice);
+}
+
 /**
  * Keeps a long loop from holding the event loop: `await slicer.breathe()` yields once more than
  * `sliceMs` have passed since the last yield, and costs next to nothing in between. An aborted signal is seen before
@@ -61,7 +76,7 @@ export class Slicer {
 
   async breathe(): Promise<void> {
     if (this.isDue()) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await nextSlice();
       this.#since = performance.now();
     }
     this.#signal?.throwIfAborted();

@@ -7,7 +7,7 @@ import { packWords } from '../store/derived/postings-codec.js';
 import { levelOf } from '../store/derived/term-weights.js';
 import { type Chunk, chunksOf } from '../syntax/chunks.js';
 import { entitiesOf, type Entity } from '../syntax/entities.js';
-import { type GreenTree, oneTokenTree, render } from '../syntax/green-tree.js';
+import { type FallbackReason, type GreenTree, oneTokenTree, render } from '../syntax/green-tree.js';
 import type { Language } from '../syntax/language.js';
 import type { Parser } from '../syntax/parser.js';
 import { decodeSource } from '../syntax/source.js';
@@ -34,6 +34,8 @@ export interface Extraction {
   tree: Uint8Array | null;
   /** Null for what is no file. */
   document: Pick<NewDocument, 'chunks' | 'layout' | 'words'> | null;
+  /** Why it could not be parsed now; null: it was, or the stored tree served. */
+  notParsed: FallbackReason | null;
 }
 
 /** Makes trees and what they are searched by. */
@@ -65,7 +67,8 @@ async function extract(parser: Parser, job: ExtractionJob, slicer: Slicer): Prom
   await slicer.breathe();
   const encoded = isUsable || isTaken ? null : encodeTree(tree);
   await slicer.breathe();
-  return { tree: encoded, document: job.extractor === null ? null : await searchable(tree, slicer) };
+  const document = job.extractor === null ? null : await searchable(tree, slicer);
+  return { tree: encoded, document, notParsed: isUsable ? null : tree.fallback };
 }
 
 function decoded(stored: Uint8Array): GreenTree | null {

@@ -1,10 +1,13 @@
 /**
- * Which content a process has in hand while it parses, in a file that outlives the process: what kills it (memory,
+ * Which contents a process has in hand while it parses, in a file that outlives the process: what kills it (memory,
  * a hang) leaves no other trace of which file it was, and the next process would take the same file and die again.
  *
- * `<state directory>/in-hand/<pid>.<start time>`, one for each process that parses, holds the SHA-256 of the content
- * in hand as 64 hexadecimal digits, or as many spaces. It is written in place and not synced: it has to survive the
- * process, not the machine.
+ * `<state directory>/in-hand/<pid>.<start time>`, one for each process that parses, has a slot of 64 bytes for each content
+ * that is in hand at once: its SHA-256 in hexadecimal digits, or as many spaces. It is written in place and not synced: it
+ * has to survive the process, not the machine.
+ *
+ * A death may be blamed on the innocent that were in hand together with the guilty one. So whatever a process has died with
+ * is parsed alone: the second death is the guilty one's, and the others are forgiven.
  */
 import {
   closeSync,
@@ -27,14 +30,24 @@ import { countDeath, deathsOf, forgive } from '../store/suspects.js';
 /** One death may be anybody's fault: a kill -9, a power cut. A second one with the same content is not by chance. */
 const deathsMax = 2;
 
-const nothing = ' '.repeat(64);
+const slotBytes = 64;
+/** Written at the beginning: as many as an ExtractorPool has jobs in flight, on most machines. */
+const slotsAtFirst = 64;
+const nothing = ' '.repeat(slotBytes);
+const slotPattern = /.{64}/gsu;
 const hashPattern = /^[0-9a-f]{64}$/u;
 const namePattern = /^(?<pid>\d+)\.(?<startTime>\d+)$/u;
 
 export class InHand {
   readonly #index: IndexDatabase;
   readonly #path: string;
+  /** Of what is parsed alone. */
   readonly #serial = new Serial();
+  /** Ends when what is parsed alone has ended. */
+  #alone: Promise<void> | null = null;
+  readonly #held = new Set<Promise<unknown>>();
+  /** Slots that are in use, by number. */
+  readonly #taken: boolean[] = [];
   /** Null where there was no room for the file, and once it is closed. */
   #fd: number | null = null;
 
@@ -66,13 +79,28 @@ export class InHand {
     return deathsOf(this.#index, hash) >= deathsMax;
   }
 
-  /** Parses by `work`, one at a time; what gets through in peace is forgiven. */
+  /**
+   * Parses by `work` while the content is in hand. One that a process has died with waits until nothing else is in hand, and
+   * others wait for it; where it gets through in peace it is forgiven.
+   */
   async hold<T>(hash: string, work: () => Promise<T>): Promise<T> {
-    return await this.#serial.run(async () => {
+    if (deathsOf(this.#index, hash) > 0) return await this.#serial.run(() => this.#holdAlone(hash, work));
+    while (this.#alone !== null) await this.#alone;
+    return await this.#during(hash, work);
+  }
+
+  async #holdAlone<T>(hash: string, work: () => Promise<T>): Promise<T> {
+    const end = new AbortController();
+    this.#alone = new Promise((resolve) => end.signal.addEventListener('abort', () => resolve()));
+    try {
+      await Promise.allSettled(this.#held);
       const result = await this.#during(hash, work);
-      if (deathsOf(this.#index, hash) > 0) await this.#index.write(() => forgive(this.#index, hash));
+      await this.#index.write(() => forgive(this.#index, hash));
       return result;
-    });
+    } finally {
+      this.#alone = null;
+      end.abort();
+    }
   }
 
   close(): void {
@@ -83,22 +111,34 @@ export class InHand {
   }
 
   async #during<T>(hash: string, work: () => Promise<T>): Promise<T> {
-    this.#write(hash);
+    const slot = this.#takeSlot();
+    this.#write(hash, slot);
+    const held = work();
+    this.#held.add(held);
     try {
-      return await work();
+      return await held;
     } finally {
-      this.#write(nothing);
+      this.#held.delete(held);
+      this.#write(nothing, slot);
+      this.#taken[slot] = false;
     }
+  }
+
+  #takeSlot(): number {
+    const free = this.#taken.indexOf(false);
+    const slot = free === -1 ? this.#taken.length : free;
+    this.#taken[slot] = true;
+    return slot;
   }
 
   /** The room is taken here, so that a full disk is not met between two files: what follows is written over it. */
   #begin(): void {
     this.#fd = openSync(this.#path, 'w', 0o600);
-    this.#write(nothing);
+    this.#write(nothing.repeat(slotsAtFirst), 0);
   }
 
-  #write(text: string): void {
-    if (this.#fd !== null) writeSync(this.#fd, text, 0);
+  #write(text: string, slot: number): void {
+    if (this.#fd !== null) writeSync(this.#fd, text, slot * slotBytes);
   }
 }
 
@@ -110,14 +150,15 @@ function isLeft(name: string): boolean {
 /** In one transaction, so that of two processes that start together one counts. */
 async function count(index: IndexDatabase, path: string, now: number): Promise<void> {
   await index.write(() => {
-    let hash: string;
+    let slots: string;
     try {
-      hash = readFileSync(path, 'latin1');
+      slots = readFileSync(path, 'latin1');
       unlinkSync(path);
     } catch (error) {
       return ignoreErrno('ENOENT')(error);
     }
-    if (hashPattern.test(hash)) countDeath(index, hash, now);
+    for (const hash of new Set(slots.match(slotPattern)))
+      if (hashPattern.test(hash)) countDeath(index, hash, now);
     return undefined;
   });
 }

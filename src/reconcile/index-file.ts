@@ -2,7 +2,6 @@ import { lstatSync } from 'node:fs';
 import { isEmptyFolder } from '../base/empty-folder.js';
 import { sha256 } from '../base/hash.js';
 import { isSameStamp, stampOfAny } from '../base/stamp.js';
-import type { Slicer } from '../base/waiting.js';
 import {
   extractorOfContent,
   healContent,
@@ -13,13 +12,7 @@ import {
 } from '../store/contents.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { documentOf, type NewDocument } from '../store/derived/documents.js';
-import {
-  type FileKind,
-  type FileRow,
-  type FileUpsert,
-  forgetEmptyFolders,
-  upsertFile,
-} from '../store/files.js';
+import { type FileKind, type FileRow, type FileUpsert, upsertFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { extractorOf } from '../syntax/extractor.js';
 import { type Language, languageOf } from '../syntax/language.js';
@@ -50,25 +43,28 @@ export const tooLarge = 'larger than max_file_bytes';
 
 type Kept = Extract<Reading, { kind: 'content' | 'too_large' }>;
 
-/**
- * Finds out what has to be made of what was read, and has it made. What this gives renders to the bytes that were read; of a
- * content that is stored and searchable already nothing is made.
- */
-export async function prepareFile(
-  context: Pick<IndexingContext, 'index' | 'extractor' | 'inHand'>,
+/** An entry that was read, and what has to be made of it before it can be written. */
+export interface PlannedFile {
+  file: FileUpsert;
+  /** Null where its content is stored and searchable already. */
+  job: ExtractionJob | null;
+  /** Set where the stored tree is to be replaced. */
+  heals: boolean;
+}
+
+/** Finds out what has to be made of what was read. */
+export function planFile(
+  { index, inHand }: Pick<IndexingContext, 'index' | 'inHand'>,
   derived: DerivedDatabase,
   entry: EntryContext,
   reading: Kept,
-  slicer: Slicer,
-): Promise<PreparedFile> {
+): PlannedFile {
   const { xattrs } = reading;
   if (reading.kind === 'too_large') {
     const language = languageOf(entry.path);
     const nothing = { kind: 'file', sha256: null, skipReason: tooLarge, extractor: null, chunks: 0 } as const;
-    const file = { ...reading.stamp, ...entry, ...nothing, xattrs, language };
-    return { file, content: null, heals: false, document: null };
+    return { file: { ...reading.stamp, ...entry, ...nothing, xattrs, language }, job: null, heals: false };
   }
-  const { index } = context;
   const hash = sha256(reading.bytes);
   const isFile = reading.entry === 'file';
   const language = isFile ? languageOf(entry.path, firstLineOf(reading.bytes)) : null;
@@ -89,7 +85,7 @@ export async function prepareFile(
     chunks: known?.chunks ?? 0,
   };
   if (isStored && isSearchable && (storedBy === extractor || !isFile))
-    return { file, content: null, heals: false, document: null };
+    return { file, job: null, heals: false };
   const job: ExtractionJob = {
     bytes: reading.bytes,
     sha256: hash,
@@ -97,27 +93,26 @@ export async function prepareFile(
     stored: isStored ? treeOf(index, hash) : null,
     storedBy: storedBy ?? null,
     extractor,
-    isDeadly: context.inHand?.isDeadly(hash) === true,
+    isDeadly: inHand?.isDeadly(hash) === true,
   };
-  const { tree, document } = await extractGuarded(context, job, slicer);
-  const size = reading.bytes.length;
+  return { file, job, heals: storedBy !== undefined };
+}
+
+/** What this gives renders to the bytes that were read. */
+export function preparedWith(
+  { file, heals }: Omit<PlannedFile, 'job'>,
+  job: ExtractionJob,
+  { tree, document }: Extraction,
+): PreparedFile {
+  const { sha256: hash, language, extractor } = job;
+  const size = job.bytes.length;
   return {
     file: { ...file, chunks: document?.chunks ?? 0 },
     content: tree === null ? null : { sha256: hash, size, tree: bufferOf(tree), extractor },
-    heals: storedBy !== undefined,
+    heals,
     document:
       document === null || extractor === null ? null : { ...document, sha256: hash, language, extractor },
   };
-}
-
-/** A content that has killed those who parsed it is not parsed any more; any other is in hand while it is parsed. */
-async function extractGuarded(
-  { extractor, inHand }: Pick<IndexingContext, 'extractor' | 'inHand'>,
-  job: ExtractionJob,
-  slicer: Slicer,
-): Promise<Extraction> {
-  const work = async (): Promise<Extraction> => await extractor.extract(job, slicer);
-  return inHand === undefined || job.isDeadly ? await work() : await inHand.hold(job.sha256, work);
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {
@@ -143,7 +138,6 @@ export function commitFile(
   if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
   if (content !== null) (heals ? healContent : putContent)(index, content, now);
   upsertFile(index, project.id, file, now);
-  forgetEmptyFolders(index, project.id, file.path);
   return true;
 }
 

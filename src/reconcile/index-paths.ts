@@ -1,25 +1,23 @@
 import { reasonOf } from '../base/errors.js';
-import type { FileStamp } from '../base/stamp.js';
 import { sleep, Slicer } from '../base/waiting.js';
 import { problemOfContent } from '../store/contents.js';
 import { DerivedDamageError } from '../store/derived/damage.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import type { DerivedDatabases } from '../store/derived/derived-databases.js';
-import { storeDocuments } from '../store/derived/documents.js';
-import { fileByPath, type FileRow, restampFile, setTracked } from '../store/files.js';
+import { fileByPath, type FileRow, type FileUpsert } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
-import type { Project } from '../store/projects.js';
+import { type Project, projectById } from '../store/projects.js';
+import type { Extraction, ExtractionJob, Extractor } from './extract.js';
+import type { ExtractorPool, PoolSession } from './extractor-pool.js';
 import type { InHand } from './in-hand.js';
-import type { FolderCover } from './walk.js';
-import { DeviceIds } from './devices.js';
-import type { Extractor } from './extract.js';
-import { commitFile, isHidden, isSameContent, type PreparedFile, prepareFile } from './index-file.js';
-import { readWhole } from './read-entry.js';
+import { Batch, type BatchLimits, largeBatch, type Pending, smallBatch } from './index-batch.js';
+import { isHidden, isSameContent, planFile, preparedWith } from './index-file.js';
 import type { ProjectGit } from './project-git.js';
+import { readWhole, type Reading } from './read-entry.js';
+import type { FolderCover } from './walk.js';
 
-/** A transaction takes at most so many files or bytes: commits stay well below 50 ms, other writers get their turn. */
-const batchFiles = 200;
-const batchBytes = 1024 * 1024;
+/** Fewer are done by the parser that is there: to start threads and load grammars takes as long (some 200 ms). */
+const bulkPathsMin = 50;
 
 export interface IndexTally {
   added: number;
@@ -36,6 +34,8 @@ export interface IndexTally {
 export interface IndexingContext {
   index: IndexDatabase;
   extractor: Extractor;
+  /** Set where there are threads for bulk work. */
+  pool?: ExtractorPool;
   derived: DerivedDatabases;
   project: Project;
   stateDir: string;
@@ -54,7 +54,8 @@ export type IndexProgress = (done: number, total: number) => void;
 
 /**
  * Indexes the given paths as they are on disk now. Reads, parses and proves outside of transactions, and
- * commits in small ones; a file that changed in between is not written but reported as unsettled.
+ * commits in small ones; a file that changed in between is not written but reported as unsettled. Many are parsed in threads
+ * while others are read and committed; they are committed in the order in which they are given.
  */
 export async function indexPaths(
   context: IndexingContext,
@@ -80,122 +81,174 @@ async function indexAll(
 ): Promise<IndexTally> {
   const derived = await context.derived.of(context.project.id);
   const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
-  const slicer = new Slicer(context.signal);
-  const devices = new DeviceIds(context.index, context.project);
-  let batch: Pending[] = [];
-  let bytes = 0;
-  const flush = async (): Promise<void> => {
-    if (batch.length > 0) await commitBatch(context, derived, devices, batch, tally);
-    batch = [];
-    bytes = 0;
-  };
-  progress?.(0, paths.length);
-  for (const [position, path] of paths.entries()) {
-    const pending = await preparePath(context, derived, git, path, tally, slicer);
-    if (pending !== null) {
-      batch.push(pending);
-      bytes += pending.prepared?.file.size ?? 0;
-    }
-    if (batch.length >= batchFiles || bytes >= batchBytes) await flush();
-    progress?.(position + 1, paths.length);
-    await slicer.breathe();
+  const session = paths.length < bulkPathsMin ? undefined : context.pool?.open(context.signal);
+  try {
+    await new Indexing(context, derived, git, tally, session).run(paths, progress);
+  } finally {
+    session?.close();
   }
-  await flush();
   return tally;
 }
 
-/** An entry ready to commit; `prepared` is null where only the row's stamp has to follow the disk. */
-interface Pending {
-  row: FileRow | undefined;
+/** An entry that was read, while what has to be made of it is made. */
+interface Begun {
   path: string;
-  prepared: PreparedFile | null;
-  restamp: (FileStamp & { xattrs: string | null }) | null;
-  tracked: 0 | 1;
+  /** Of its content. */
+  bytes: number;
+  isDone: boolean;
+  /** Null where there is nothing to write. */
+  pending: Promise<Pending | null>;
 }
 
-async function preparePath(
-  context: IndexingContext,
-  derived: DerivedDatabase,
-  git: ProjectGit,
-  path: string,
-  tally: IndexTally,
-  slicer: Slicer,
-): Promise<Pending | null> {
-  const { index, project } = context;
-  const row = fileByPath(index, project.id, path);
-  const reading = readWhole(`${project.rootDir}/${path}`, context.maxFileBytes);
-  const tracked = git.isTracked(path) ? 1 : 0;
-  if (reading.kind === 'content' && isHidden(reading.entry, row)) return null;
-  if (reading.kind === 'unsettled') {
-    tally.unsettled.push(path);
-    return null;
+/** Reads ahead of the extractions, and commits behind them. */
+class Indexing {
+  readonly #context: IndexingContext;
+  readonly #derived: DerivedDatabase;
+  readonly #git: ProjectGit;
+  readonly #tally: IndexTally;
+  readonly #session: PoolSession | undefined;
+  readonly #slicer: Slicer;
+  readonly #batch: Batch;
+  readonly #limits: BatchLimits;
+  /** In the order of their paths. */
+  readonly #begun: Begun[] = [];
+  #begunBytes = 0;
+  /** What is made of contents that are not committed yet; the same content is extracted once. */
+  readonly #extractions = new Map<string, Promise<Extraction>>();
+
+  constructor(
+    context: IndexingContext,
+    derived: DerivedDatabase,
+    git: ProjectGit,
+    tally: IndexTally,
+    session: PoolSession | undefined,
+  ) {
+    this.#context = context;
+    this.#derived = derived;
+    this.#git = git;
+    this.#tally = tally;
+    this.#session = session;
+    this.#slicer = new Slicer(context.signal);
+    const { index, project } = context;
+    const isFirst = projectById(index, project.id)?.lastVerifiedAt === null;
+    this.#limits = isFirst ? largeBatch : smallBatch;
+    this.#batch = new Batch(context, derived, this.#limits, tally);
   }
-  if (reading.kind === 'unreadable') {
-    tally.unreadable.push({ path, reason: reading.reason });
-    return null;
+
+  async run(paths: readonly string[], progress?: IndexProgress): Promise<void> {
+    const isDone = (): boolean => this.#begun[0]?.isDone === true;
+    const settle = async (goesOn: () => boolean): Promise<void> => {
+      while (this.#begun.length > 0 && goesOn()) {
+        await this.#settleFirst();
+        progress?.(read - this.#begun.length, paths.length);
+        await this.#slicer.breathe();
+      }
+    };
+    let read = 0;
+    progress?.(0, paths.length);
+    for (const path of paths) {
+      await this.#session?.room();
+      this.#begin(path);
+      read += 1;
+      await settle(() => this.#session === undefined || isDone() || this.#isFull);
+      await this.#slicer.breathe();
+    }
+    await settle(() => true);
+    await this.#commit();
   }
-  if (isSameContent(row, reading) && isSound(index, row))
-    return { row, path, prepared: null, restamp: { ...reading.stamp, xattrs: reading.xattrs }, tracked };
-  try {
+
+  /** What is done behind one that takes long waits for it, at most as much as a batch. */
+  get #isFull(): boolean {
+    return this.#begun.length >= this.#limits.files || this.#begunBytes >= this.#limits.bytes;
+  }
+
+  #begin(path: string): void {
+    const { project, maxFileBytes } = this.#context;
+    const reading = readWhole(`${project.rootDir}/${path}`, maxFileBytes);
+    const bytes = reading.kind === 'content' ? reading.bytes.length : 0;
+    const begun: Begun = { path, bytes, isDone: false, pending: this.#prepare(path, reading) };
+    const end = (): void => void (begun.isDone = true);
+    begun.pending.then(end, end);
+    this.#begun.push(begun);
+    this.#begunBytes += bytes;
+  }
+
+  async #settleFirst(): Promise<void> {
+    const first = this.#begun.shift();
+    if (first === undefined) return;
+    this.#begunBytes -= first.bytes;
+    try {
+      const pending = await first.pending;
+      if (pending !== null) this.#batch.add(pending);
+    } catch (error) {
+      this.#context.signal.throwIfAborted();
+      if (error instanceof DerivedDamageError) throw error;
+      this.#tally.unreadable.push({ path: first.path, reason: reasonOf(error) });
+    }
+    if (this.#batch.isFull) await this.#commit();
+  }
+
+  async #commit(): Promise<void> {
+    // What is committed is found in the index from now on.
+    for (const { prepared } of await this.#batch.commit())
+      if (prepared !== null) this.#extractions.delete(keyOf(prepared.file));
+  }
+
+  async #prepare(path: string, reading: Reading): Promise<Pending | null> {
+    const { index, project } = this.#context;
+    const row = fileByPath(index, project.id, path);
+    const tracked = this.#git.isTracked(path) ? 1 : 0;
+    if (reading.kind === 'content' && isHidden(reading.entry, row)) return null;
+    if (reading.kind === 'unsettled') {
+      this.#tally.unsettled.push(path);
+      return null;
+    }
+    if (reading.kind === 'unreadable') {
+      this.#tally.unreadable.push({ path, reason: reading.reason });
+      return null;
+    }
+    if (isSameContent(row, reading) && isSound(index, row))
+      return { row, path, prepared: null, restamp: { ...reading.stamp, xattrs: reading.xattrs }, tracked };
     const entry = { path, deviceId: null, tracked } as const;
-    const prepared = await prepareFile(context, derived, entry, reading, slicer);
+    const { job, ...planned } = planFile(this.#context, this.#derived, entry, reading);
+    if (job === null)
+      return { row, path, prepared: { ...planned, content: null, document: null }, restamp: null, tracked };
+    const prepared = preparedWith(planned, job, await this.#extract(job));
     return { row, path, prepared, restamp: null, tracked };
-  } catch (error) {
-    context.signal.throwIfAborted();
-    if (error instanceof DerivedDamageError) throw error;
-    tally.unreadable.push({ path, reason: reasonOf(error) });
-    return null;
   }
+
+  async #extract(job: ExtractionJob): Promise<Extraction> {
+    const key = keyOf(job);
+    let extraction = this.#extractions.get(key);
+    if (extraction === undefined) {
+      extraction = this.#extractGuarded(job);
+      this.#extractions.set(key, extraction);
+    }
+    return await extraction;
+  }
+
+  /** A content that has killed those who parsed it is not parsed any more; any other is in hand while it is parsed. */
+  async #extractGuarded(job: ExtractionJob): Promise<Extraction> {
+    const { extractor, inHand } = this.#context;
+    const work = async (): Promise<Extraction> =>
+      await (this.#session?.extract(job) ?? extractor.extract(job, this.#slicer));
+    return inHand === undefined || job.isDeadly ? await work() : await inHand.hold(job.sha256, work);
+  }
+}
+
+/** What an extraction depends on, beside what is stored. */
+function keyOf({
+  sha256,
+  language,
+  extractor,
+}: Pick<FileUpsert, 'sha256' | 'language' | 'extractor'>): string {
+  return `${sha256} ${language} ${extractor}`;
 }
 
 /** A content that was damaged or lost in the index is stored again, now that its bytes are at hand. */
 function isSound(index: IndexDatabase, row: FileRow | undefined): boolean {
-  return row?.sha256 != null && problemOfContent(index, row.sha256) === null;
-}
-
-/** What rows rely on is written first: a process that is killed in between leaves nothing that is not true. */
-async function commitBatch(
-  context: IndexingContext,
-  derived: DerivedDatabase,
-  devices: DeviceIds,
-  batch: readonly Pending[],
-  tally: IndexTally,
-): Promise<void> {
-  const { index } = context;
-  const searchable = batch.flatMap(({ path, prepared }) =>
-    prepared?.file.kind === 'file' ? [{ path, document: prepared.document }] : [],
-  );
-  await storeDocuments(derived, searchable, context.signal);
-  const outcomes = await index.write(
-    () => batch.map((pending) => commit(context, devices, pending)),
-    context.signal,
-  );
-  batch.forEach(({ row, path, prepared, restamp }, position) => {
-    const nlink = prepared?.file.nlink ?? restamp?.nlink ?? 1;
-    tally.isLinkedAnew ||= nlink > 1 && nlink !== row?.nlink;
-    if (outcomes[position] !== true) tally.unsettled.push(path);
-    else if (prepared !== null && !isSameFile(row, prepared.file))
-      tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;
-  });
-}
-
-/** It had to be looked at only because it was not known whether what is made of it is there. */
-function isSameFile(row: FileRow | undefined, { kind, sha256, mode }: PreparedFile['file']): boolean {
-  const isActive = row?.deleted === 0 && row.ignored === 0 && sha256 !== null;
-  return isActive && row.kind === kind && row.sha256 === sha256 && row.mode === mode;
-}
-
-/** Gives false where the entry changed since it was read. */
-function commit({ index, project, now }: IndexingContext, devices: DeviceIds, pending: Pending): boolean {
-  const { row, path, prepared, restamp, tracked } = pending;
-  if (prepared !== null) {
-    const file = { ...prepared.file, deviceId: devices.idOf(prepared.file.dev, path) };
-    return commitFile(index, project, { ...prepared, file }, now());
-  }
-  if (row === undefined || restamp === null) return true;
-  restampFile(index, row.id, { ...restamp, deviceId: devices.idOf(restamp.dev, path) }, now());
-  if (row.tracked !== tracked) setTracked(index, row.id, tracked);
-  return true;
+  const hash = row?.sha256 ?? null;
+  return hash !== null && problemOfContent(index, hash) === null;
 }
 
 /** A file that changes while it is read is looked at again so often, with a pause in between (ms). */

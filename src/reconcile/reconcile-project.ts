@@ -18,6 +18,7 @@ import { compareFolder, wholeRows } from './compare-walk.js';
 import { retireMissing, retryCopies } from './deletion.js';
 import { type IsLeftByGit, leftByGit } from './git-left.js';
 import type { IgnoreRules } from './ignore-rules.js';
+import { mostPreciousFirst } from './index-order.js';
 import { type IndexingContext, type IndexProgress, indexSettling } from './index-paths.js';
 import {
   gitProblemOf,
@@ -68,7 +69,8 @@ export async function reconcileProject(
   const halted = haltReason(root, rows, compared.missing, { rules, isLeft });
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
-  const tally = await indexSettling(context, git, compared.toIndex, progress);
+  const toIndex = mostPreciousFirst(compared.toIndex, walk.files);
+  const tally = await indexSettling(context, git, toIndex, progress);
   const { gone, owed } = withoutOwed(context, wholeRows(context, compared.missing));
   const causeOf = (row: FileRow): Cause => (isLeft(row) ? 'git' : cause);
   const retired = await retireMissing(context, gone, { rules, causeOf });

@@ -60,7 +60,7 @@ test('a file that its parser died with twice is kept as one token, and the rest 
       `the file is in hand, ${death}`,
       async () => {
         const worker = await daemon.workerPid('file_watcher');
-        return entryOf(worker) === sha256(slow) ? worker : null;
+        return entryOf(worker)?.includes(sha256(slow)) === true ? worker : null;
       },
       freshMaxMs,
     );

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Serial } from '#src/base/serial.js';
+import { Serial, Serials } from '#src/base/serial.js';
 import { throttled } from '#src/base/progress.js';
 import { forEachLimited, sleep, Slicer } from '#src/base/waiting.js';
 
@@ -56,6 +56,31 @@ test('a loop with a slicer lets others have their turn, and hears of an abort', 
   assert.equal(stopped.isDue(), true);
   await assert.rejects(stopped.breathe(), /enough/);
   assert.throws(() => new Slicer(stop.signal), /enough/, 'before the first step');
+});
+
+test('however many loops there are, one has a slice in each turn, and each has its own', async () => {
+  const slices: number[] = [];
+  let turns = 0;
+  let isOver = false;
+  const count = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  const loop = async (number: number): Promise<void> => {
+    const slicer = new Slicer(undefined, 0);
+    for (let round = 0; round < 10; round += 1) {
+      await slicer.breathe();
+      slices.push(number);
+    }
+  };
+  await Promise.all([0, 1, 2, 3].map(loop));
+  isOver = true;
+  assert.deepEqual(
+    slices,
+    Array.from({ length: 40 }, (_, at) => at % 4),
+  );
+  assert.ok(turns >= 39, `${turns} turns`);
 });
 
 test('a slicer costs no turn before its slice is over', async () => {
@@ -117,6 +142,23 @@ test('serial work runs one after the other, also after a failure', async () => {
     ['fulfilled', 'rejected', 'fulfilled'],
   );
   assert.deepEqual(log, ['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends']);
+});
+
+test('work of one key waits for no other key, and all of it can be waited for', async () => {
+  const serials = new Serials();
+  assert.equal(serials.of('a'), serials.of('a'));
+  const end = new AbortController();
+  let hasEnded = false;
+  const long = serials.of('a').run(async () => {
+    await sleep(60_000, end.signal);
+    hasEnded = true;
+  });
+  assert.equal(await serials.of('b').run(() => Promise.resolve('b')), 'b');
+  assert.equal(hasEnded, false);
+  end.abort();
+  await serials.ended();
+  assert.equal(hasEnded, true);
+  await long;
 });
 
 test('reports are held back, except the final ones', () => {

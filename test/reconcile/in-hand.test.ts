@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { identify } from '#src/base/process-identity.js';
 import { sha256 } from '#src/base/hash.js';
+import { turn } from '#src/base/waiting.js';
 import { InHand } from '#src/reconcile/in-hand.js';
 import { renderContent } from '#src/store/contents.js';
 import { deathsOf } from '#src/store/suspects.js';
@@ -70,20 +71,74 @@ test('after one death a content is tried once more, and forgiven', async (t) => 
   assert.equal(deathsOf(project.index, hash), 0);
 });
 
-test('a content is in hand exactly while it is parsed', async (t) => {
+/** What the only process that parses has in hand. */
+function inHandNow(project: TestProject): string[] {
+  const folder = join(project.stateDir, 'in-hand');
+  const slots = readFileSync(join(folder, readdirSync(folder)[0] ?? ''), 'latin1');
+  return (slots.match(/.{64}/gsu) ?? []).map((slot) => slot.trim()).filter((slot) => slot !== '');
+}
+
+test('contents are in hand exactly while they are parsed, also several at once', async (t) => {
   const project = new TestProject(t);
   const inHand = await open(project);
-  const folder = join(project.stateDir, 'in-hand');
-  const entry = (): string => readFileSync(join(folder, readdirSync(folder)[0] ?? ''), 'utf8').trim();
-  assert.equal(await inHand.hold(hash, () => Promise.resolve(entry())), hash);
-  assert.equal(entry(), '');
+  const other = 'a'.repeat(64);
+  const ends = [new AbortController(), new AbortController()];
+  const held = [hash, other].map(async (content, at) => {
+    const { signal } = ends[at] ?? assert.fail();
+    await inHand.hold(content, async () => void (await once(signal, 'abort')));
+  });
+  assert.deepEqual(inHandNow(project), [hash, other]);
+  ends[0]?.abort();
+  await held[0];
+  assert.deepEqual(inHandNow(project), [other]);
+  assert.deepEqual(await inHand.hold(hash, () => Promise.resolve(inHandNow(project))), [hash, other]);
+  ends[1]?.abort();
+  await held[1];
+  assert.deepEqual(inHandNow(project), []);
   await assert.rejects(
     inHand.hold(hash, () => Promise.reject(new Error('given up'))),
     /given up/u,
   );
-  assert.equal(entry(), '');
+  assert.deepEqual(inHandNow(project), []);
   inHand.close();
-  assert.deepEqual(readdirSync(folder), []);
+  assert.deepEqual(readdirSync(join(project.stateDir, 'in-hand')), []);
+});
+
+test('a content that a process died with is parsed alone, and others wait for it', async (t) => {
+  const project = new TestProject(t);
+  await deaths(project, 1);
+  const inHand = await open(project);
+  t.after(() => inHand.close());
+  const [before, after] = ['a'.repeat(64), 'b'.repeat(64)];
+  const end = new AbortController();
+  const seen: string[][] = [];
+  const look = (): Promise<void> => {
+    seen.push(inHandNow(project));
+    return Promise.resolve();
+  };
+  const held = [
+    inHand.hold(before, async () => void (await once(end.signal, 'abort'))),
+    inHand.hold(hash, look),
+  ];
+  await turn();
+  held.push(inHand.hold(after, look));
+  await turn();
+  assert.deepEqual(inHandNow(project), [before]);
+  end.abort();
+  await Promise.all(held);
+  assert.deepEqual(seen, [[hash], [after]]);
+  assert.equal(deathsOf(project.index, hash), 0);
+});
+
+test('a death is counted for all that were in hand, and the second one for the guilty alone', async (t) => {
+  const project = new TestProject(t);
+  const innocent = 'a'.repeat(64);
+  await deaths(project, 1, `${' '.repeat(64)}${innocent}${hash}${' '.repeat(64)}`);
+  assert.deepEqual([deathsOf(project.index, hash), deathsOf(project.index, innocent)], [1, 1]);
+  await deaths(project, 1, hash);
+  const inHand = await open(project);
+  t.after(() => inHand.close());
+  assert.deepEqual([inHand.isDeadly(hash), inHand.isDeadly(innocent)], [true, false]);
 });
 
 test('what another living process has in hand is no death', async (t) => {

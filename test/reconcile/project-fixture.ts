@@ -16,6 +16,7 @@ import type { TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import type { ProgressListener } from '#src/base/progress.js';
 import { extractingWith } from '#src/reconcile/extract.js';
+import type { ExtractorPool } from '#src/reconcile/extractor-pool.js';
 import type { InHand } from '#src/reconcile/in-hand.js';
 import type { IndexingContext } from '#src/reconcile/index-paths.js';
 import type { ReconcileOutcome } from '#src/reconcile/reconcile-outcome.js';
@@ -62,6 +63,7 @@ export class TestProject {
   maxFileBytes = 100_000;
   parser: Parser = parser;
   inHand: InHand | undefined;
+  pool: ExtractorPool | undefined;
   /** Milliseconds since 1970; a test that needs two times moves it on. */
   now: () => number = Date.now;
 
@@ -126,7 +128,8 @@ export class TestProject {
     const extractor = extractingWith(this.parser);
     const { derived } = this;
     const base = { index, derived, extractor, project, stateDir, maxFileBytes, now, signal: neverAborts };
-    return this.inHand === undefined ? base : { ...base, inHand: this.inHand };
+    const { inHand, pool } = this;
+    return { ...base, ...(inHand === undefined ? {} : { inHand }), ...(pool === undefined ? {} : { pool }) };
   }
 
   at(path: string): string {

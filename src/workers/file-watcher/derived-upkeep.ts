@@ -18,7 +18,7 @@ export interface DerivedUpkeepOptions {
   index: IndexDatabase;
   derived: DerivedDatabases;
   projectId: string;
-  /** One piece of indexing work at a time. */
+  /** One piece of indexing work at a time in this project. */
   serial: Serial;
   log: (level: 'warn', message: string) => void;
 }

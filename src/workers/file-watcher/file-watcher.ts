@@ -1,12 +1,13 @@
 import { CodekeepError } from '../../base/errors.js';
 import type { ReconcileRequest } from '../../base/ipc.js';
-import { Serial } from '../../base/serial.js';
+import { Serials } from '../../base/serial.js';
 import { sleep, unlessAborted } from '../../base/waiting.js';
 import { DerivedDatabases } from '../../store/derived/derived-databases.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project, projectById } from '../../store/projects.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import { extractingWith } from '../../reconcile/extract.js';
+import { ExtractorPool, poolOptionsWithin } from '../../reconcile/extractor-pool.js';
 import { InHand } from '../../reconcile/in-hand.js';
 import type { IndexingContext } from '../../reconcile/index-paths.js';
 import type { ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
@@ -22,11 +23,15 @@ const projectsEveryMs = 30_000;
 export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'file_watcher'>> {
   const { stateDir } = host.start;
   const index = IndexDatabase.openExisting(host.indexPath);
-  const { worker_memory_max_bytes: memoryMaxBytes } = host.start.config;
+  const { worker_memory_max_bytes: memoryMaxBytes, worker_hang_timeout: hangSeconds } = host.start.config;
   const extractor = extractingWith(createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) }));
+  const poolOptions = poolOptionsWithin(memoryMaxBytes, hangSeconds * 1_000, extractor);
+  const pool = poolOptions === null ? null : new ExtractorPool(poolOptions);
   const derived = new DerivedDatabases(index);
   const inHand = await InHand.open(index, stateDir, Date.now());
-  const serial = new Serial();
+  const serials = new Serials();
+  /** Ids of projects that are being indexed. */
+  const busy = new Set<string>();
   const flood = new EventFlood();
   const watchers = new Map<string, ProjectWatcher>();
   let wake = new AbortController();
@@ -34,6 +39,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
   const contextOf = (project: Project): IndexingContext => ({
     index,
     extractor,
+    ...(pool === null ? {} : { pool }),
     derived,
     project,
     stateDir,
@@ -46,14 +52,20 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
   const watchProject = (project: Project): void => {
     const watcher = new ProjectWatcher({
       context: contextOf(project),
-      serial,
+      serial: serials.of(project.id),
       flood,
       reconcileIntervalMs: host.start.config.reconcile_interval * 1_000,
       log: (level, message) => host.log(level, message),
       onFreshness: (freshness) => host.send({ type: 'freshness', project: freshness }),
       onIndexed: () => host.send({ type: 'chunks_changed' }),
-      progress: (done, total) => host.report(`indexing ${project.rootDir}`, done, total),
-      onIdle: () => host.report(null),
+      progress: (done, total) => {
+        busy.add(project.id);
+        host.report(`indexing ${project.rootDir}`, done, total);
+      },
+      onIdle: () => {
+        busy.delete(project.id);
+        if (busy.size === 0) host.report(null);
+      },
     });
     watchers.set(project.id, watcher);
     watcher
@@ -119,7 +131,8 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
     },
     async close() {
       await Promise.all([...watchers.values()].map((watcher) => watcher.stop()));
-      await serial.run(() => Promise.resolve());
+      pool?.close();
+      await serials.ended();
       extractor.close();
       inHand.close();
       await derived.close();

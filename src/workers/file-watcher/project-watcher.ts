@@ -36,7 +36,7 @@ export interface ProjectWatcherOptions {
   context: IndexingContext;
   /** Shared by all watchers of this process, as the kernel's queue is. */
   flood: EventFlood;
-  /** One piece of indexing work at a time in this process. */
+  /** One piece of indexing work at a time in this project; what others do goes on meanwhile. */
   serial: Serial;
   reconcileIntervalMs: number;
   log: (level: 'error' | 'warn' | 'info' | 'debug', message: string) => void;
