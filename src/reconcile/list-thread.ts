@@ -1,8 +1,8 @@
 import { isMainThread, MessageChannel, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { packagePath } from '../base/package.js';
-import { turn } from '../base/waiting.js';
-import { type Listing, listWithLooks } from './listing.js';
+import type { Slicer } from '../base/waiting.js';
+import { listFolder, type Listing, listWithLooks } from './listing.js';
 import { OwnFiles } from './own-files.js';
 
 /**
@@ -41,7 +41,7 @@ function claim(claims: Int32Array, ticket: number): boolean {
   return Atomics.compareExchange(claims, place, ticket - places, ticket) === ticket - places;
 }
 
-/** A folder that the thread is at is waited for so long (ms) before the event loop has a turn. */
+/** A folder that the thread is at is waited for so long (ms) at once, less than a slice. */
 const waitMs = 5;
 
 export class ListThread {
@@ -50,7 +50,9 @@ export class ListThread {
   readonly #claims = new Int32Array(new SharedArrayBuffer(places * Int32Array.BYTES_PER_ELEMENT));
   /** The last ticket that the thread is done with; it takes them in their order. */
   readonly #done = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(-1);
-  readonly #answers = new Map<number, Answer | null>();
+  readonly #answers = new Map<number, Listing | null>();
+  /** Folders by their tickets that nobody was found to have begun with, the next ones first. */
+  readonly #open = new Map<number, string>();
   #tickets = 0;
   #isGone = false;
 
@@ -78,11 +80,12 @@ export class ListThread {
     this.#tickets += 1;
     const order: Order = { ticket, folder };
     this.#port.postMessage(order);
+    this.#open.set(ticket, folder);
     return ticket;
   }
 
   /** Null where the thread has not begun with it, or could not list it: then it is for who asks. */
-  async take(ticket: number, signal?: AbortSignal): Promise<Listing | null> {
+  async take(ticket: number, slicer: Slicer): Promise<Listing | null> {
     for (;;) {
       const done = Atomics.load(this.#done, 0);
       // Asking the port costs more than the rest.
@@ -90,12 +93,24 @@ export class ListThread {
       const answer = this.#answers.get(ticket);
       if (answer !== undefined) {
         this.#answers.delete(ticket);
-        return answer === null ? null : listingOf(answer);
+        return answer;
       }
+      this.#open.delete(ticket);
       if (claim(this.#claims, ticket) || this.#isGone) return null;
-      if (Atomics.wait(this.#done, 0, done, waitMs) === 'timed-out') await turn();
-      signal?.throwIfAborted();
+      if (!this.#helpAhead()) Atomics.wait(this.#done, 0, done, waitMs);
+      if (slicer.isDue()) await slicer.breathe();
     }
+  }
+
+  /** Lists one of the folders that are next, instead of waiting for the thread; false where there is none. */
+  #helpAhead(): boolean {
+    for (const [ticket, folder] of this.#open) {
+      this.#open.delete(ticket);
+      if (!claim(this.#claims, ticket)) continue;
+      this.#answers.set(ticket, listedHere(folder));
+      return true;
+    }
+    return false;
   }
 
   /** Nobody waits for it: it may hang in a file system that does not answer. */
@@ -110,8 +125,16 @@ export class ListThread {
       if (received === undefined) return;
       const { message } = received;
       if (typeof message === 'number') this.#answers.set(message, null);
-      else this.#answers.set(message.ticket, message);
+      else this.#answers.set(message.ticket, listingOf(message));
     }
+  }
+}
+
+function listedHere(folder: string): Listing | null {
+  try {
+    return listFolder(folder);
+  } catch {
+    return null;
   }
 }
 

@@ -217,7 +217,7 @@ export class TreeWalk {
     const entered = folder.entered === undefined ? this.#enter(folder.open) : folder.entered;
     if (entered === null) return;
     if (entered.ticket !== null && folder.around !== null) folder.around.aheadCount -= 1;
-    const listing = await this.#listing(entered);
+    const listing = await this.#listing(entered, slicer);
     if (listing === null) return;
     const { path, within, stats, device } = entered;
     if (listing.names.length === 0 && path !== '' && within === null)
@@ -240,9 +240,9 @@ export class TreeWalk {
   }
 
   /** Null for what cannot be listed (any more). */
-  async #listing({ path, ticket }: EnteredFolder): Promise<Listing | null> {
+  async #listing({ path, ticket }: EnteredFolder, slicer: Slicer): Promise<Listing | null> {
     if (ticket !== null) {
-      const listing = await this.#options.thread?.take(ticket, this.#options.signal);
+      const listing = await this.#options.thread?.take(ticket, slicer);
       if (listing != null) {
         this.#entriesMax = Math.max(this.#entriesMax, listing.names.length);
         return listing;
