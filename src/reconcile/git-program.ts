@@ -1,4 +1,5 @@
 import { execFile, spawn, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
 import { type BigIntStats, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -99,7 +100,8 @@ export async function askGit(
     return stdout;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 1) return null;
-    throw isSilence(error, signal) ? silence(error) : error;
+    const isKilled = error instanceof Error && 'killed' in error && error.killed === true;
+    throw isKilled && !signal.aborted ? silence(error) : error;
   }
 }
 
@@ -122,14 +124,10 @@ export async function listGit(
     said = `${said}${text}`.slice(0, saidMaxChars);
   });
   child.stdout.on('data', onPiece);
-  await new Promise<void>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (status) => {
-      if (status === 0) return resolve();
-      const failure = new Error(`git ended with ${status ?? child.signalCode}`);
-      reject(child.killed && !signal.aborted ? silence(failure) : Object.assign(failure, { stderr: said }));
-    });
-  });
+  const [status] = (await once(child, 'close')) as [number | null];
+  if (status === 0) return;
+  const failure = new Error(`git ended with ${status ?? child.signalCode}`);
+  throw child.killed && !signal.aborted ? silence(failure) : Object.assign(failure, { stderr: said });
 }
 
 /** Of what git says of its failure, more than anybody reads. */
@@ -151,10 +149,6 @@ function processOptions(
   signal: AbortSignal,
 ): Pick<SpawnOptions, 'cwd' | 'env' | 'timeout' | 'signal'> & { cwd: string } {
   return { cwd: folder, env: environment(), timeout: answerMaxMs, signal };
-}
-
-function isSilence(error: unknown, signal: AbortSignal): boolean {
-  return !signal.aborted && error instanceof Error && 'killed' in error && error.killed === true;
 }
 
 /** git was ended, since it did not answer. */

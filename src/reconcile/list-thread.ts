@@ -121,9 +121,9 @@ export class ListThread {
 
   #receive(): void {
     for (;;) {
-      const received = receiveMessageOnPort(this.#port) as { message: Answer | number } | undefined;
+      const received = receiveMessageOnPort(this.#port);
       if (received === undefined) return;
-      const { message } = received;
+      const message = received.message as Answer | number;
       if (typeof message === 'number') this.#answers.set(message, null);
       else this.#answers.set(message.ticket, listingOf(message));
     }

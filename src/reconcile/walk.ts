@@ -241,9 +241,10 @@ export class TreeWalk {
 
   /** Null for what cannot be listed (any more). */
   async #listing({ path, ticket }: EnteredFolder, slicer: Slicer): Promise<Listing | null> {
-    if (ticket !== null) {
-      const listing = await this.#options.thread?.take(ticket, slicer);
-      if (listing != null) {
+    const { thread } = this.#options;
+    if (ticket !== null && thread !== undefined) {
+      const listing = await thread.take(ticket, slicer);
+      if (listing !== null) {
         this.#entriesMax = Math.max(this.#entriesMax, listing.names.length);
         return listing;
       }

@@ -166,17 +166,15 @@ test('texts are ordered by their bytes', () => {
 /** What comparing the whole lists gives, said in another way. */
 function comparedWhole(files: readonly WalkedFile[], rows: readonly ComparedRow[]): Comparison {
   const byPath = new Map(rows.map((row) => [row.path, row]));
-  const hidden = files.filter(
-    ({ kind, path }) => kind === 'folder' && (byPath.get(path)?.kind ?? kind) !== kind,
+  const hidden = new Set(
+    files.filter(({ kind, path }) => kind === 'folder' && (byPath.get(path)?.kind ?? kind) !== kind),
   );
-  const found = new Set(files.filter((file) => !hidden.includes(file)).map(({ path }) => path));
+  const found = new Set(files.filter((file) => !hidden.has(file)).map(({ path }) => path));
   const differing = files.filter((file) => {
     const row = byPath.get(file.path);
-    return (
-      !hidden.includes(file) && (row?.print !== file.print || row.deleted === 1 || row.kind !== file.kind)
-    );
+    return !hidden.has(file) && (row?.print !== file.print || row.deleted === 1 || row.kind !== file.kind);
   });
-  const same = files.filter((file) => !hidden.includes(file) && !differing.includes(file));
+  const same = files.filter((file) => !hidden.has(file) && !differing.includes(file));
   return {
     toIndex: differing.map(({ path, tracked }) => ({ path, tracked, mtimeMs: 1_000 / 1e6 })),
     missing: rows.filter(({ path, deleted }) => deleted === 0 && !found.has(path)),
