@@ -19,6 +19,10 @@ export interface Standards {
   maxFileBytes: number;
   /** Whether a row, if it is not marked deleted, counts as content of the project. */
   isContent: (row: ComparedRow) => boolean;
+  /** What is to be indexed is named behind this path only; null for all. */
+  indexAfter: string | null;
+  /** So many paths to index are named at most; what is behind them is for another comparison. */
+  indexMax: number;
 }
 
 /** An entry that is not as it was indexed, or was never. */
@@ -32,7 +36,10 @@ export interface Differing {
 
 /** What the index has to do to follow a walk. Only what differs is named, so that memory does not grow with the project. */
 export interface Comparison {
+  /** In the order of their paths' bytes. */
   toIndex: Differing[];
+  /** Entries to index, also those that `indexMax` leaves for another comparison. */
+  differing: number;
   missing: ComparedRow[];
   retracked: Pick<ComparedRow, 'id' | 'path' | 'tracked'>[];
   unchanged: number;
@@ -49,7 +56,14 @@ export async function compareInOrder(
   rows: AsyncIterable<readonly ComparedRow[]>,
   standards: Standards,
 ): Promise<Comparison> {
-  const comparison: Comparison = { toIndex: [], missing: [], retracked: [], unchanged: 0, activeRows: 0 };
+  const comparison: Comparison = {
+    toIndex: [],
+    differing: 0,
+    missing: [],
+    retracked: [],
+    unchanged: 0,
+    activeRows: 0,
+  };
   const cursor = new RowCursor(rows);
   for await (const batch of walked) {
     for (const file of batch) {
@@ -129,7 +143,10 @@ function takeFile(
     takeUnseen(comparison, row);
     comparison.unchanged += 1;
   } else if (row === undefined || !isAsIndexed(row, file, standards)) {
-    comparison.toIndex.push({ path, tracked, mtimeMs: mtimeOf(file) });
+    if (standards.indexAfter !== null && compareBytes(path, standards.indexAfter) <= 0) return;
+    comparison.differing += 1;
+    if (comparison.toIndex.length < standards.indexMax)
+      comparison.toIndex.push({ path, tracked, mtimeMs: mtimeOf(file) });
   } else {
     comparison.unchanged += 1;
     if (row.tracked !== tracked) comparison.retracked.push({ id: row.id, path: row.path, tracked });
@@ -162,12 +179,20 @@ export async function compareFolder(
   context: IndexingContext,
   folder: string,
   walk: TreeWalk,
-  isContent: Standards['isContent'] = ({ ignored }) => ignored === 0,
+  standards: Partial<Pick<Standards, 'isContent' | 'indexAfter' | 'indexMax'>> = {},
 ): Promise<Comparison> {
   const { index, project, maxFileBytes, signal } = context;
   const deviceIds = new Map(devicesOf(index, project.id).map(({ identity, id }) => [identity, id]));
   const rows = comparedRows(index, project.id, { doubtMs, tooLarge, folder }, signal);
-  return await compareInOrder(walk.batches(), rows, { deviceIds, maxFileBytes, isContent });
+  const isContent = ({ ignored }: ComparedRow): boolean => ignored === 0;
+  return await compareInOrder(walk.batches(), rows, {
+    deviceIds,
+    maxFileBytes,
+    isContent,
+    indexAfter: null,
+    indexMax: Infinity,
+    ...standards,
+  });
 }
 
 /** What retiring a file needs is read for few of them. */

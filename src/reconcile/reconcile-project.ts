@@ -19,7 +19,7 @@ import { compareFolder, type Comparison, wholeRows } from './compare-walk.js';
 import { retireMissing, retryCopies } from './deletion.js';
 import { type IsLeftByGit, leftByGit } from './git-left.js';
 import type { IgnoreRules } from './ignore-rules.js';
-import { type IndexingContext, type IndexProgress, indexSettling } from './index-paths.js';
+import { type IndexingContext, type IndexProgress, indexSettling, type IndexTally } from './index-paths.js';
 import { ListThread } from './list-thread.js';
 import {
   gitProblemOf,
@@ -41,8 +41,12 @@ import {
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
 import { TreeWalk, type WalkFindings } from './walk.js';
 
+/** Paths that are indexed in one round; their list takes some 30 MB. */
+const roundMax = 200_000;
+
 /**
- * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone.
+ * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone. What differs in very many files
+ * is indexed in rounds, each with a comparison of its own, so that no list grows with the project.
  * @param cause of what went since the last comparison: whether somebody has watched since then
  * @throws CodekeepError ROOT_UNAVAILABLE
  */
@@ -50,7 +54,33 @@ export async function reconcileProject(
   context: IndexingContext,
   cause: 'seen' | 'unseen',
   progress?: IndexProgress,
+  indexMax = roundMax,
 ): Promise<ReconcileOutcome> {
+  const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
+  for (let round: Round = { indexAfter: null, indexMax, indexed: 0, tally }; ;) {
+    const next = await reconcileRound(context, cause, round, progress);
+    if (!('indexAfter' in next)) return next;
+    round = next;
+  }
+}
+
+/** What the rounds before have done. */
+interface Round {
+  /** Up to this path what differed is indexed; null at first. */
+  indexAfter: string | null;
+  indexMax: number;
+  /** Paths. */
+  indexed: number;
+  tally: IndexTally;
+}
+
+/** Gives the next round where there has to be one. */
+async function reconcileRound(
+  context: IndexingContext,
+  cause: 'seen' | 'unseen',
+  before: Round,
+  progress?: IndexProgress,
+): Promise<ReconcileOutcome | Round> {
   const { index, signal, now } = context;
   const project = projectAtItsPlace(context);
   const root = inspectRootOf(index, project);
@@ -58,8 +88,8 @@ export async function reconcileProject(
   // Of one that is made anew nothing may be relied on when rows are compared.
   await context.derived.of(project.id);
   const heads = headMarks(index, project.id);
-  const { git, rules, found, compared } = await lookAtTree(context, root, heads);
-  if (!isStillRoot(root, project)) return await reconcileProject(context, cause, progress);
+  const { git, rules, found, compared } = await lookAtTree(context, root, heads, before);
+  if (!isStillRoot(root, project)) return before;
   context.cover?.retain(new Set(found.folders.map(({ path }) => path)));
   context.cover?.coverUnborn(found.unborn);
   const seenGone = hasHeadMoved(heads, git) ? seenSince(context, project.lastVerifiedAt) : [];
@@ -69,12 +99,9 @@ export async function reconcileProject(
   const halted = haltReason(root, compared, rules, isLeft);
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
-  const tally = await indexSettling(
-    context,
-    git,
-    compared.toIndex.map(({ path }) => path),
-    progress,
-  );
+  const round = await indexRound(context, git, before, compared, progress);
+  if (compared.differing > compared.toIndex.length) return round;
+  const { tally } = round;
   const { gone, owed } = withoutOwed(context, wholeRows(context, compared.missing));
   const causeOf = (row: FileRow): Cause => (isLeft(row) ? 'git' : cause);
   const retired = await retireMissing(context, gone, { rules, causeOf });
@@ -106,6 +133,31 @@ export async function reconcileProject(
   };
 }
 
+async function indexRound(
+  context: IndexingContext,
+  git: ProjectGit,
+  { tally, indexed, indexAfter, indexMax }: Round,
+  { toIndex, differing }: Comparison,
+  progress: IndexProgress = () => undefined,
+): Promise<Round> {
+  const paths = toIndex.map(({ path }) => path);
+  const now = await indexSettling(context, git, paths, (done) =>
+    progress(indexed + done, indexed + differing),
+  );
+  return {
+    indexAfter: toIndex.at(-1)?.path ?? indexAfter,
+    indexMax,
+    indexed: indexed + toIndex.length,
+    tally: {
+      added: tally.added + now.added,
+      changed: tally.changed + now.changed,
+      unsettled: [...tally.unsettled, ...now.unsettled],
+      unreadable: [...tally.unreadable, ...now.unreadable],
+      isLinkedAnew: tally.isLinkedAnew || now.isLinkedAnew,
+    },
+  };
+}
+
 interface SeenTree {
   git: ProjectGit;
   rules: IgnoreRules;
@@ -117,7 +169,12 @@ interface SeenTree {
 const threadMinRows = 30_000;
 
 /** Looks once more where repositories turn up that git was not asked about: what they track is content. */
-async function lookAtTree(context: IndexingContext, root: RootState, heads: HeadMarks): Promise<SeenTree> {
+async function lookAtTree(
+  context: IndexingContext,
+  root: RootState,
+  heads: HeadMarks,
+  round: Round,
+): Promise<SeenTree> {
   const { index, project, signal } = context;
   const isLarge = countFiles(index, project.id).total >= threadMinRows;
   const thread = isLarge ? new ListThread(ownFolders(context)) : undefined;
@@ -125,7 +182,7 @@ async function lookAtTree(context: IndexingContext, root: RootState, heads: Head
     context.cover?.coverHeads(folders);
     const git = await readGitBelow(project.rootDir, folders, signal);
     const rules = rulesOf(context, git);
-    return { git, rules, ...(await compareWhole(context, root, rules, thread)) };
+    return { git, rules, ...(await compareWhole(context, root, rules, round, thread)) };
   };
   try {
     const first = await look(nestedIn(heads));
@@ -141,13 +198,15 @@ async function compareWhole(
   context: IndexingContext,
   root: RootState,
   rules: IgnoreRules,
+  { indexAfter, indexMax }: Round,
   thread: ListThread | undefined,
 ): Promise<Pick<SeenTree, 'found' | 'compared'>> {
   const { project, signal, now } = context;
   const onFolder = (folder: string): void => context.cover?.cover(folder, false);
   const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
     const walk = new TreeWalk(project.rootDir, '', rules, { signal, onFolder, thread });
-    const compared = await compareFolder(context, '', walk, (row) => isContentAt(root, rules, row));
+    const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);
+    const compared = await compareFolder(context, '', walk, { isContent, indexAfter, indexMax });
     return { found: walk.findings, compared };
   };
   const first = await compare();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { compareBytes } from '#src/base/byte-order.js';
-import { type Comparison, compareInOrder } from '#src/reconcile/compare-walk.js';
+import { type Comparison, compareInOrder, type Differing } from '#src/reconcile/compare-walk.js';
 import { tooLarge } from '#src/reconcile/index-file.js';
 import type { WalkedFile } from '#src/reconcile/walk.js';
 import { type ComparedRow, comparedRows } from '#src/store/compared-rows.js';
@@ -34,6 +34,8 @@ const standards = {
   deviceIds: new Map([['ext4 2 x', 3]]),
   maxFileBytes: 10,
   isContent: ({ ignored }: { ignored: 0 | 1 }): boolean => ignored === 0,
+  indexAfter: null,
+  indexMax: Infinity,
 };
 const choice = { doubtMs: 50, tooLarge, folder: '' };
 
@@ -89,7 +91,7 @@ test('a file is indexed when it is new, was deleted, or any part of its stamp di
     assert.deepEqual(await compared.toIndex(walked('a')), ['a'], JSON.stringify(given));
   }
   compared.row('a');
-  const same = { toIndex: [], missing: [], retracked: [], unchanged: 1, activeRows: 1 };
+  const same = { toIndex: [], differing: 0, missing: [], retracked: [], unchanged: 1, activeRows: 1 };
   assert.deepEqual(await compared.with(walked('a')), same);
   compared.row('a', { language: 'python', extractor: extractorOf('python') });
   assert.deepEqual(await compared.with(walked('a')), same);
@@ -177,6 +179,7 @@ function comparedWhole(files: readonly WalkedFile[], rows: readonly ComparedRow[
   const same = files.filter((file) => !hidden.has(file) && !differing.includes(file));
   return {
     toIndex: differing.map(({ path, tracked }) => ({ path, tracked, mtimeMs: 1_000 / 1e6 })),
+    differing: differing.length,
     missing: rows.filter(({ path, deleted }) => deleted === 0 && !found.has(path)),
     retracked: same.flatMap(({ path, tracked }) => {
       const row = byPath.get(path);
@@ -216,10 +219,18 @@ test('a comparison in order gives what comparing the whole lists gives, however 
       async (files, rows, fileSizes, rowSizes) => {
         files.sort((one, other) => inBytes(one.path, other.path));
         rows.sort((one, other) => inBytes(one.path, other.path));
-        assert.deepEqual(
-          await compareInOrder(batched(cutAt(files, fileSizes)), batched(cutAt(rows, rowSizes)), standards),
-          comparedWhole(files, rows),
-        );
+        const whole = comparedWhole(files, rows);
+        const [walk, pages] = [cutAt(files, fileSizes), cutAt(rows, rowSizes)];
+        assert.deepEqual(await compareInOrder(batched(walk), batched(pages), standards), whole);
+        const inRounds: Differing[] = [];
+        for (let left = 1; left > 0;) {
+          const round = { ...standards, indexAfter: inRounds.at(-1)?.path ?? null, indexMax: fileSizes[0] ?? 1 };
+          const { toIndex, differing, missing } = await compareInOrder(batched(walk), batched(pages), round);
+          inRounds.push(...toIndex);
+          left = differing - toIndex.length;
+          assert.deepEqual(missing, whole.missing);
+        }
+        assert.deepEqual(inRounds, whole.toIndex, 'in rounds');
       },
     ),
     { numRuns: 500 },
