@@ -109,7 +109,7 @@ async function reconcileRound(
   const skipped = [...found.skipped, ...tally.unreadable];
   const skippedCount = found.skippedCount + tally.unreadable.length;
   const summary = summaryOf(context, tally, retired);
-  const folders = changedFolders(index, project.id, found.folders);
+  const folders = await changedFolders(index, project.id, found.folders, signal);
   await index.write(() => {
     putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);

@@ -124,6 +124,8 @@ interface Step {
   key: string;
   /** What lstat says, see lookAt; null where nobody has looked yet. */
   look: string | null;
+  /** By git; false for a folder. Asked for where its folder is listed, since that is one question about all in it. */
+  isTracked: boolean;
   folder: FolderStep | null;
 }
 
@@ -221,7 +223,7 @@ export class TreeWalk {
     if (listing === null) return;
     const { path, within, stats, device } = entered;
     if (listing.names.length === 0 && path !== '' && within === null)
-      this.#keep(path, 'folder', printOf(stats), device);
+      this.#keep(path, 'folder', printOf(stats), device, false);
     const steps: Step[] = [];
     const inside: Frame = { device, steps, next: 0, ahead: 0, aheadCount: 0 };
     for (const [position, name] of listing.names.entries()) {
@@ -326,9 +328,9 @@ export class TreeWalk {
       this.#skip(path, problem);
       return null;
     }
-    if (!isDirectory) return { key: path, look, folder: null };
+    if (!isDirectory) return { key: path, look, isTracked: this.#rules.isTracked(path), folder: null };
     const open = { path, within: this.#rules.within(path, source), above: folder.device };
-    return { key: path, look: null, folder: { open, inside: null, around: null } };
+    return { key: path, look: null, isTracked: false, folder: { open, inside: null, around: null } };
   }
 
   #noteRepository(folder: string, isDirectory: boolean): void {
@@ -337,17 +339,16 @@ export class TreeWalk {
     } else if (folder !== '') this.findings.repositories.push(folder);
   }
 
-  #keepFile({ key, look }: Step, device: WalkedDevice): void {
+  #keepFile({ key, look, isTracked }: Step, device: WalkedDevice): void {
     const said = look ?? lookAt(this.#at(key), (stats) => this.#rules.isOwn(stats));
-    if (said.startsWith(seen.file)) this.#keep(key, 'file', said.slice(1), device);
-    else if (said.startsWith(seen.symlink)) this.#keep(key, 'symlink', said.slice(1), device);
+    if (said.startsWith(seen.file)) this.#keep(key, 'file', said.slice(1), device, isTracked);
+    else if (said.startsWith(seen.symlink)) this.#keep(key, 'symlink', said.slice(1), device, isTracked);
     else if (said !== '') this.#skip(key, said.slice(1));
   }
 
-  #keep(path: string, kind: FileKind, print: string, device: WalkedDevice): void {
-    const tracked = kind !== 'folder' && this.#rules.isTracked(path) ? 1 : 0;
+  #keep(path: string, kind: FileKind, print: string, { identity }: WalkedDevice, isTracked: boolean): void {
     this.findings.fileCount += 1;
-    this.#batch.push({ path, print, kind, tracked, device: device.identity });
+    this.#batch.push({ path, print, kind, tracked: isTracked ? 1 : 0, device: identity });
   }
 
   #skipFolder(path: string, error: unknown): void {

@@ -236,3 +236,17 @@ test('a comparison in order gives what comparing the whole lists gives, however 
     { numRuns: 500 },
   ); // prettier-ignore
 });
+
+test('rows of an index come in the order that walks have, whatever is in their paths', async (t) => {
+  const compared = new Compared(t);
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(oddPath, { maxLength: 20 }), async (paths) => {
+      compared.clear();
+      for (const path of paths) compared.row(path);
+      const files = paths.toSorted(inBytes).map((path) => walked(path));
+      const { differing, missing, unchanged } = await compared.with(...files);
+      assert.deepEqual([differing, missing, unchanged], [0, [], paths.length]);
+    }),
+    { numRuns: 50 },
+  );
+});
