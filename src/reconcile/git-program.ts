@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
 import { type BigIntStats, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -90,28 +91,70 @@ export async function askGit(
   question: readonly string[],
   signal: AbortSignal,
 ): Promise<string | null> {
-  const place =
-    repository === null
-      ? ['--git-dir=/dev/null']
-      : [`--git-dir=${repository.gitDir}`, `--work-tree=${repository.top}`];
   if (performance.now() < silentUntil) throw new Error(noAnswer);
   try {
-    const { stdout } = await promisify(execFile)('git', [...place, '--no-pager', ...harmless, ...question], {
-      cwd: folder,
-      env: environment(),
-      timeout: answerMaxMs,
+    const { stdout } = await promisify(execFile)('git', wholeQuestion(repository, question), {
+      ...processOptions(folder, signal),
       maxBuffer: answerMaxBytes,
-      signal,
     });
     return stdout;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 1) return null;
-    if (!signal.aborted && error instanceof Error && 'killed' in error && error.killed === true) {
-      silentUntil = performance.now() + silenceMs;
-      throw new Error(noAnswer, { cause: error });
-    }
-    throw error;
+    const isKilled = error instanceof Error && 'killed' in error && error.killed === true;
+    throw isKilled && !signal.aborted ? silence(error) : error;
   }
+}
+
+/**
+ * As askGit, for answers that are too long to be held as a whole.
+ * @param onPiece told of what git writes, as it comes
+ * @throws as askGit, and where git says that there is no such thing
+ */
+export async function listGit(
+  repository: { top: string | null; gitDir: string | null },
+  folder: string,
+  question: readonly string[],
+  signal: AbortSignal,
+  onPiece: (piece: Buffer) => void,
+): Promise<void> {
+  if (performance.now() < silentUntil) throw new Error(noAnswer);
+  const child = spawn('git', wholeQuestion(repository, question), processOptions(folder, signal));
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = `${said}${text}`.slice(0, saidMaxChars);
+  });
+  child.stdout.on('data', onPiece);
+  const [status] = (await once(child, 'close')) as [number | null];
+  if (status === 0) return;
+  const failure = new Error(`git ended with ${status ?? child.signalCode}`);
+  throw child.killed && !signal.aborted ? silence(failure) : Object.assign(failure, { stderr: said });
+}
+
+/** Of what git says of its failure, more than anybody reads. */
+const saidMaxChars = 4_000;
+
+function wholeQuestion(
+  repository: { top: string | null; gitDir: string | null } | null,
+  question: readonly string[],
+): string[] {
+  const place =
+    repository === null
+      ? ['--git-dir=/dev/null']
+      : [`--git-dir=${repository.gitDir}`, `--work-tree=${repository.top}`];
+  return [...place, '--no-pager', ...harmless, ...question];
+}
+
+function processOptions(
+  folder: string,
+  signal: AbortSignal,
+): Pick<SpawnOptions, 'cwd' | 'env' | 'timeout' | 'signal'> & { cwd: string } {
+  return { cwd: folder, env: environment(), timeout: answerMaxMs, signal };
+}
+
+/** git was ended, since it did not answer. */
+function silence(cause: unknown): Error {
+  silentUntil = performance.now() + silenceMs;
+  return new Error(noAnswer, { cause });
 }
 
 const noAnswer = `git did not answer within ${answerMaxMs / 1_000} s`;

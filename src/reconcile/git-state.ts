@@ -1,15 +1,16 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Slicer } from '../base/waiting.js';
 import {
   askGit,
   findRepository,
   firstLineOf,
+  listGit,
   type Repository,
   repositoryAt,
   stampsOf,
   whyGitFailed,
 } from './git-program.js';
+import { IndexListing, TrackedPaths } from './tracked-paths.js';
 
 /**
  * What git says of a folder: which of its files are tracked, where HEAD is, and which rule files of its own hold.
@@ -72,12 +73,15 @@ const knownConfigs = new Map<string, Known<GitConfig>>();
  */
 export async function readGitState(root: string, signal: AbortSignal): Promise<GitState> {
   const repository = findRepository(root);
-  const { excludesFile } = await readConfig(repository, signal);
   if (repository === null) {
     knownIndexes.delete(root);
-    return { ...noGit, excludesFile };
+    return { ...noGit, excludesFile: (await readConfig(null, signal)).excludesFile };
   }
-  return { ...(await stateOf(repository, root, signal)), excludesFile };
+  const [{ excludesFile }, state] = await Promise.all([
+    readConfig(repository, signal),
+    stateOf(repository, root, signal),
+  ]);
+  return { ...state, excludesFile };
 }
 
 /**
@@ -99,13 +103,13 @@ async function stateOf(
   root: string,
   signal: AbortSignal,
 ): Promise<Omit<GitState, 'excludesFile'>> {
-  const { files, folders, ...answer } = await readIndex(repository, root, signal);
+  const { tracked, ...answer } = await readIndex(repository, root, signal);
   return {
     ...answer,
     top: repository.top,
     gitDir: repository.gitDir,
-    isTracked: (path) => files.has(path),
-    hasTrackedBelow: (folder) => folders.has(folder),
+    isTracked: (path) => tracked.has(path),
+    hasTrackedBelow: (folder) => tracked.hasBelow(folder),
     infoExclude: join(repository.commonDir, 'info', 'exclude'),
   };
 }
@@ -113,18 +117,15 @@ async function stateOf(
 interface GitIndex {
   head: string | null;
   headLog: string | null;
-  /** Relative to the root, as all that is below it. */
-  files: ReadonlySet<string>;
-  /** Those that something tracked is below, and submodules. */
-  folders: ReadonlySet<string>;
+  /** Relative to the root. */
+  tracked: TrackedPaths;
   problem: string | null;
 }
 
 const emptyIndex: GitIndex = {
   head: null,
   headLog: null,
-  files: new Set(),
-  folders: new Set(),
+  tracked: new TrackedPaths(),
   problem: null,
 };
 
@@ -133,13 +134,12 @@ async function readIndex(repository: Repository, root: string, signal: AbortSign
   const known = knownIndexes.get(root);
   if (known?.stamps === stamps) return known.answer;
   try {
-    const [head, headLog, listed] = await Promise.all([
+    const [head, headLog, tracked] = await Promise.all([
       headOf(repository, root, signal),
       newestEntry(repository, root, signal),
-      // In its working directory git names what is below it, relative to it.
-      askGit(repository, root, ['ls-files', '-z', '--stage'], signal),
+      trackedIn(repository, root, signal),
     ]);
-    const answer = { head, headLog, ...(await trackedIn(listed ?? '', signal)), problem: null };
+    const answer = { head, headLog, tracked, problem: null };
     knownIndexes.set(root, { stamps, answer });
     return answer;
   } catch (error) {
@@ -180,32 +180,12 @@ async function newestEntry(
   }
 }
 
-/** A submodule's entry is a commit of another repository. */
-const submoduleMode = '160000 ';
-
-/** @param listed entries of `mode object stage`, a tab, and the path, each with a NUL at its end */
-async function trackedIn(listed: string, signal: AbortSignal): Promise<Pick<GitIndex, 'files' | 'folders'>> {
-  const slicer = new Slicer(signal);
-  const files = new Set<string>();
-  const folders = new Set<string>();
-  for (let start = 0; start < listed.length;) {
-    const end = listed.indexOf('\0', start);
-    const path = listed.slice(listed.indexOf('\t', start) + 1, end);
-    (listed.startsWith(submoduleMode, start) ? folders : files).add(path);
-    addParents(folders, path);
-    start = end + 1;
-    if (slicer.isDue()) await slicer.breathe();
-  }
-  return { files, folders };
-}
-
-function addParents(folders: Set<string>, path: string): void {
-  let folder = path;
-  do {
-    folder = folder.slice(0, Math.max(folder.lastIndexOf('/'), 0));
-    if (folders.has(folder)) return;
-    folders.add(folder);
-  } while (folder !== '');
+async function trackedIn(repository: Repository, root: string, signal: AbortSignal): Promise<TrackedPaths> {
+  const listing = new IndexListing();
+  // In its working directory git names what is below it, relative to it.
+  await listGit(repository, root, ['ls-files', '-z', '--stage'], signal, (piece) => listing.take(piece));
+  listing.tracked.seal();
+  return listing.tracked;
 }
 
 interface GitConfig {

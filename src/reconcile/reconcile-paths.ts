@@ -11,7 +11,7 @@ import { type IndexingContext, indexSettling } from './index-paths.js';
 import { hasHeadMoved, nestedIn, readGitBelow } from './project-git.js';
 import { inspectRootOf, judgeRoot, projectAtItsPlace, rootUnavailable } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
-import { walkTree } from './walk.js';
+import { TreeWalk } from './walk.js';
 
 /** What a batch of changed paths came to; `needsReconcile` asks for a reconcile of the whole project instead. */
 export interface PathsOutcome extends ReconcileOutcome {
@@ -102,13 +102,13 @@ async function sortPath(
     noteEmptied(rules, observed, path, found);
     return;
   }
-  const walk = await walkTree(project.rootDir, path, rules, signal, (folder) =>
-    context.cover?.cover(folder, true),
-  );
-  const { toIndex, missing } = await compareFolder(context, path, walk.files);
-  for (const changed of toIndex) found.present.add(changed);
-  context.cover?.coverUnborn(walk.unborn);
-  for (const folder of walk.repositories) found.repositories.add(folder);
+  const onFolder = (folder: string): void => context.cover?.cover(folder, true);
+  const walk = new TreeWalk(project.rootDir, path, rules, { signal, onFolder });
+  const { toIndex, missing } = await compareFolder(context, path, walk);
+  const { unborn, repositories } = walk.findings;
+  for (const changed of toIndex) found.present.add(changed.path);
+  context.cover?.coverUnborn(unborn);
+  for (const folder of repositories) found.repositories.add(folder);
   for (const gone of wholeRows(context, missing)) if (gone.ignored === 0) found.missing.set(gone.path, gone);
 }
 

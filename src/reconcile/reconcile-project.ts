@@ -4,6 +4,7 @@ import type { ComparedRow } from '../store/compared-rows.js';
 import {
   blameGit,
   type Cause,
+  countFiles,
   type DeletedRow,
   deletedSince,
   type FileRow,
@@ -13,13 +14,14 @@ import { changedFolders, putFolders } from '../store/folders.js';
 import { setRoot, setVerified } from '../store/projects.js';
 import { headMarks, type HeadMarks, replaceHeads } from '../store/repositories.js';
 import { replaceUnprotected } from '../store/unprotected.js';
-import { rulesOf } from './bounds.js';
-import { compareFolder, wholeRows } from './compare-walk.js';
+import { ownFolders, rulesOf } from './bounds.js';
+import { compareFolder, type Comparison, wholeRows } from './compare-walk.js';
 import { retireMissing, retryCopies } from './deletion.js';
 import { type IsLeftByGit, leftByGit } from './git-left.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { mostPreciousFirst } from './index-order.js';
-import { type IndexingContext, type IndexProgress, indexSettling } from './index-paths.js';
+import { type IndexingContext, type IndexProgress, indexSettling, type IndexTally } from './index-paths.js';
+import { ListThread } from './list-thread.js';
 import {
   gitProblemOf,
   hasHeadMoved,
@@ -38,10 +40,14 @@ import {
   rootUnavailable,
 } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
-import { type WalkResult, walkTree } from './walk.js';
+import { TreeWalk, type WalkFindings } from './walk.js';
+
+/** Paths that are indexed in one round; their list takes some 30 MB. */
+const roundMax = 200_000;
 
 /**
- * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone.
+ * Makes the index follow the whole tree: walk, compare, index what differs, retire what is gone. What differs in very many files
+ * is indexed in rounds, each with a comparison of its own, so that no list grows with the project.
  * @param cause of what went since the last comparison: whether somebody has watched since then
  * @throws CodekeepError ROOT_UNAVAILABLE
  */
@@ -49,7 +55,33 @@ export async function reconcileProject(
   context: IndexingContext,
   cause: 'seen' | 'unseen',
   progress?: IndexProgress,
+  indexMax = roundMax,
 ): Promise<ReconcileOutcome> {
+  const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
+  for (let round: Round = { indexAfter: null, indexMax, indexed: 0, tally }; ;) {
+    const next = await reconcileRound(context, cause, round, progress);
+    if (!('indexAfter' in next)) return next;
+    round = next;
+  }
+}
+
+/** What the rounds before have done. */
+interface Round {
+  /** Up to this path what differed is indexed; null at first. */
+  indexAfter: string | null;
+  indexMax: number;
+  /** Paths. */
+  indexed: number;
+  tally: IndexTally;
+}
+
+/** Gives the next round where there has to be one. */
+async function reconcileRound(
+  context: IndexingContext,
+  cause: 'seen' | 'unseen',
+  before: Round,
+  progress?: IndexProgress,
+): Promise<ReconcileOutcome | Round> {
   const { index, signal, now } = context;
   const project = projectAtItsPlace(context);
   const root = inspectRootOf(index, project);
@@ -57,28 +89,28 @@ export async function reconcileProject(
   // Of one that is made anew nothing may be relied on when rows are compared.
   await context.derived.of(project.id);
   const heads = headMarks(index, project.id);
-  const { git, rules, walk } = await lookAtTree(context, heads);
-  if (!isStillRoot(root, project)) return await reconcileProject(context, cause, progress);
-  context.cover?.retain(new Set(walk.folders.map(({ path }) => path)));
-  context.cover?.coverUnborn(walk.unborn);
-  const { rows, ...compared } = await compareFolder(context, '', walk.files);
+  const { git, rules, found, compared } = await lookAtTree(context, root, heads, before);
+  if (!isStillRoot(root, project)) return before;
+  context.cover?.retain(new Set(found.folders.map(({ path }) => path)));
+  context.cover?.coverUnborn(found.unborn);
   const seenGone = hasHeadMoved(heads, git) ? seenSince(context, project.lastVerifiedAt) : [];
   // Where nothing is gone, as when a project is indexed for the first time, git need not be asked.
   const isAsked = compared.missing.length + seenGone.length > 0;
   const isLeft = isAsked ? await leftByGit(project.rootDir, heads, git, signal) : () => false;
-  const halted = haltReason(root, rows, compared.missing, { rules, isLeft });
+  const halted = haltReason(root, compared, rules, isLeft);
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
-  const toIndex = mostPreciousFirst(compared.toIndex, walk.files);
-  const tally = await indexSettling(context, git, toIndex, progress);
+  const round = await indexRound(context, git, before, compared, progress);
+  if (compared.differing > compared.toIndex.length) return round;
+  const { tally } = round;
   const { gone, owed } = withoutOwed(context, wholeRows(context, compared.missing));
   const causeOf = (row: FileRow): Cause => (isLeft(row) ? 'git' : cause);
   const retired = await retireMissing(context, gone, { rules, causeOf });
   await retryCopies(context);
-  const skipped = [...walk.skipped, ...tally.unreadable];
-  const skippedCount = walk.skippedCount + tally.unreadable.length;
+  const skipped = [...found.skipped, ...tally.unreadable];
+  const skippedCount = found.skippedCount + tally.unreadable.length;
   const summary = summaryOf(context, tally, retired);
-  const folders = changedFolders(index, project.id, walk.folders);
+  const folders = await changedFolders(index, project.id, found.folders, signal);
   await index.write(() => {
     putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);
@@ -90,7 +122,7 @@ export async function reconcileProject(
   }, signal);
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
   const unchanged =
-    walk.files.length - tally.added - tally.changed - tally.unreadable.length - tally.unsettled.length;
+    found.fileCount - tally.added - tally.changed - tally.unreadable.length - tally.unsettled.length;
   return {
     ...summary,
     unchanged,
@@ -98,61 +130,111 @@ export async function reconcileProject(
     owed,
     gitProblem: gitProblemOf(git),
     problems: [...skipped.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems],
-    allIgnored: walk.files.length === 0 ? describeIgnored(walk.ignored) : null,
+    allIgnored: found.fileCount === 0 ? describeIgnored(found.ignored) : null,
+  };
+}
+
+async function indexRound(
+  context: IndexingContext,
+  git: ProjectGit,
+  { tally, indexed, indexAfter, indexMax }: Round,
+  { toIndex, differing }: Comparison,
+  progress: IndexProgress = () => undefined,
+): Promise<Round> {
+  const now = await indexSettling(context, git, mostPreciousFirst(toIndex), (done) =>
+    progress(indexed + done, indexed + differing),
+  );
+  return {
+    indexAfter: toIndex.at(-1)?.path ?? indexAfter,
+    indexMax,
+    indexed: indexed + toIndex.length,
+    tally: {
+      added: tally.added + now.added,
+      changed: tally.changed + now.changed,
+      unsettled: [...tally.unsettled, ...now.unsettled],
+      unreadable: [...tally.unreadable, ...now.unreadable],
+      isLinkedAnew: tally.isLinkedAnew || now.isLinkedAnew,
+    },
   };
 }
 
 interface SeenTree {
   git: ProjectGit;
   rules: IgnoreRules;
-  walk: WalkResult;
+  found: WalkFindings;
+  compared: Comparison;
 }
 
+/** From so many rows on a second thread pays, which takes some 40 ms to start and 10 MB. */
+const threadMinRows = 30_000;
+
 /** Looks once more where repositories turn up that git was not asked about: what they track is content. */
-async function lookAtTree(context: IndexingContext, heads: HeadMarks): Promise<SeenTree> {
+async function lookAtTree(
+  context: IndexingContext,
+  root: RootState,
+  heads: HeadMarks,
+  round: Round,
+): Promise<SeenTree> {
+  const { index, project, signal } = context;
+  const isLarge = countFiles(index, project.id).total >= threadMinRows;
+  const thread = isLarge ? new ListThread(ownFolders(context)) : undefined;
   const look = async (folders: readonly string[]): Promise<SeenTree> => {
     context.cover?.coverHeads(folders);
-    const git = await readGitBelow(context.project.rootDir, folders, context.signal);
+    const git = await readGitBelow(project.rootDir, folders, signal);
     const rules = rulesOf(context, git);
-    return { git, rules, walk: await walkWhole(context, rules) };
+    return { git, rules, ...(await compareWhole(context, root, rules, round, thread)) };
   };
-  const first = await look(nestedIn(heads));
-  const { repositories } = first.walk;
-  return repositories.some((folder) => !heads.has(folder)) ? await look(repositories) : first;
+  try {
+    const first = await look(nestedIn(heads));
+    const { repositories } = first.found;
+    return repositories.some((folder) => !heads.has(folder)) ? await look(repositories) : first;
+  } finally {
+    thread?.end();
+  }
 }
 
 /** What a process that died had taken aside is put back first, and what it had half made goes. */
-async function walkWhole(context: IndexingContext, rules: IgnoreRules): Promise<WalkResult> {
+async function compareWhole(
+  context: IndexingContext,
+  root: RootState,
+  rules: IgnoreRules,
+  { indexAfter, indexMax }: Round,
+  thread: ListThread | undefined,
+): Promise<Pick<SeenTree, 'found' | 'compared'>> {
   const { project, signal, now } = context;
-  const walk = async (): Promise<WalkResult> =>
-    await walkTree(project.rootDir, '', rules, signal, (folder) => context.cover?.cover(folder, false));
-  const first = await walk();
-  if (first.withLeftOvers.length === 0) return first;
-  const root = await PinnedFolder.open(project.rootDir);
+  const onFolder = (folder: string): void => context.cover?.cover(folder, false);
+  const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
+    const walk = new TreeWalk(project.rootDir, '', rules, { signal, onFolder, thread });
+    const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);
+    const compared = await compareFolder(context, '', walk, { isContent, indexAfter, indexMax });
+    return { found: walk.findings, compared };
+  };
+  const first = await compare();
+  const { withLeftOvers } = first.found;
+  if (withLeftOvers.length === 0) return first;
+  const pinned = await PinnedFolder.open(project.rootDir);
   try {
-    for (const folder of new Set(first.withLeftOvers)) await putBackLeftOver(root, folder, now());
+    for (const folder of new Set(withLeftOvers)) await putBackLeftOver(pinned, folder, now());
   } finally {
-    await root.close();
+    await pinned.close();
   }
-  return await walk();
+  return await compare();
 }
 
-/**
- * Null where what is missing is missing. What git took away is no reason for suspicion. In another folder than was
- * registered, what was ignored is one where the rules that said so are missing, too.
- */
+/** In another folder than was registered, what was ignored is content where the rules that said so are missing, too. */
+function isContentAt(root: RootState, rules: IgnoreRules, { path, ignored }: ComparedRow): boolean {
+  return ignored === 0 || (root.kind === 'replaced' && !rules.ignoresPath(path, false));
+}
+
+/** Null where what is missing is missing. What git took away is no reason for suspicion. */
 function haltReason(
   root: RootState,
-  rows: ReadonlyMap<string, ComparedRow>,
-  missing: readonly ComparedRow[],
-  { rules, isLeft }: { rules: IgnoreRules; isLeft: IsLeftByGit },
+  { missing, activeRows }: Comparison,
+  rules: IgnoreRules,
+  isLeft: IsLeftByGit,
 ): string | null {
-  const isContent = ({ path, ignored }: ComparedRow): boolean =>
-    ignored === 0 || (root.kind === 'replaced' && !rules.ignoresPath(path, false));
-  let active = 0;
-  for (const row of rows.values()) if (row.deleted === 0 && isContent(row)) active += 1;
-  const lost = missing.filter((row) => isContent(row) && !isLeft(row)).length;
-  const judgement = judgeRoot(root, lost, active);
+  const lost = missing.filter((row) => isContentAt(root, rules, row) && !isLeft(row)).length;
+  const judgement = judgeRoot(root, lost, activeRows);
   return judgement.kind === 'sound' ? null : judgement.reason;
 }
 

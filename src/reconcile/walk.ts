@@ -1,4 +1,5 @@
-import { type BigIntStats, type Dirent, lstatSync, readdirSync } from 'node:fs';
+import { type BigIntStats, lstatSync } from 'node:fs';
+import { compareBytes } from '../base/byte-order.js';
 import { errnoOf } from '../base/errors.js';
 import { identityOf, type Mount, readMounts } from '../base/mounts.js';
 import { isWithin, relativePathProblem } from '../base/paths.js';
@@ -8,6 +9,8 @@ import { Slicer } from '../base/waiting.js';
 import type { FileKind } from '../store/files.js';
 import { repositoryAt } from './git-program.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
+import type { ListThread } from './list-thread.js';
+import { listFolder, type Listing, lookAt, marks, seen, whyUnread } from './listing.js';
 
 export interface WalkedFile {
   path: string;
@@ -38,9 +41,10 @@ export interface WalkedDevice {
   dev: string;
 }
 
-export interface WalkResult {
-  /** Content: regular files, symlinks, and folders with nothing in them. */
-  files: WalkedFile[];
+/** What a walk has found beside the content itself; complete when the walk is. */
+export interface WalkFindings {
+  /** Entries of content. */
+  fileCount: number;
   /** Every folder that was listed, the root as well. */
   folders: WalkedFolder[];
   /** Every file system that a listed folder lies on, by its identity. */
@@ -75,34 +79,19 @@ export interface FolderCover {
   coverHeads(folders: readonly string[]): void;
 }
 
-/**
- * Walks a project, or one folder of it, and lists its content: what no rule ignores and what git tracks.
- * Symlinks are not followed. What cannot be read is skipped with a reason and thereby not "missing".
- * Runs in slices; aborts with the signal's reason.
- */
-export async function walkTree(
-  root: string,
-  startFolder: string,
-  rules: IgnoreRules,
-  signal?: AbortSignal,
-  onFolder?: (folder: string) => void,
-): Promise<WalkResult> {
-  const slicer = new Slicer(signal);
-  const walk = new Walk(root, rules);
-  const open: OpenFolder[] = [{ path: startFolder, within: rules.withinAt(startFolder), above: null }];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    if (slicer.isDue()) await slicer.breathe();
-    const folder = walk.enter(next);
-    if (folder === null) continue;
-    onFolder?.(folder.path);
-    for (const entry of walk.list(folder)) {
-      const inner = walk.visit(folder, entry);
-      if (inner !== null) open.push(inner);
-      if (slicer.isDue()) await slicer.breathe();
-    }
-  }
-  return walk.result;
+export interface WalkOptions {
+  signal?: AbortSignal | undefined;
+  /** Told of each folder just before it is listed. */
+  onFolder?: ((folder: string) => void) | undefined;
+  /** Lists folders ahead of the walk. */
+  thread?: ListThread | undefined;
 }
+
+/** Entries that are handed on at once. */
+const batchFiles = 500;
+/** Of what is in one folder so many folders, and about so many entries, are listed ahead of the walk at most. */
+const aheadFolders = 24;
+const aheadEntries = 16_384;
 
 /** A folder that is still to be looked at. */
 interface OpenFolder {
@@ -116,13 +105,48 @@ interface OpenFolder {
 interface EnteredFolder extends OpenFolder {
   stats: BigIntStats;
   device: WalkedDevice;
+  /** Of the thread that lists it; null where none does. */
+  ticket: number | null;
 }
 
-type Entry = Pick<Dirent, 'name' | 'isDirectory'> & { isUtf8?: boolean };
+/** A folder on the way: it is listed where its own path stands in the order, and descended where what is in it stands. */
+interface FolderStep {
+  open: OpenFolder;
+  /** Undefined until somebody went there, null where there is nothing to go to. */
+  entered?: EnteredFolder | null;
+  inside: Frame | null;
+  /** What it is in; null where the walk begins. */
+  around: Frame | null;
+}
 
-class Walk {
-  readonly result: WalkResult = {
-    files: [],
+interface Step {
+  /** Its path, with a slash behind it where a folder is descended. */
+  key: string;
+  /** What lstat says, see lookAt; null where nobody has looked yet. */
+  look: string | null;
+  /** By git; false for a folder. Asked for where its folder is listed, since that is one question about all in it. */
+  isTracked: boolean;
+  folder: FolderStep | null;
+}
+
+/** A folder that is being walked. */
+interface Frame {
+  device: WalkedDevice;
+  steps: readonly Step[];
+  next: number;
+  /** What the thread was told of ends before this step. */
+  ahead: number;
+  /** Folders that the thread was told of and that are not taken yet. */
+  aheadCount: number;
+}
+
+/**
+ * Walks a project, or one folder of it, and gives its content: what no rule ignores and what git tracks, in the order of
+ * the paths' bytes. Symlinks are not followed. What cannot be read is skipped with a reason and thereby not "missing".
+ */
+export class TreeWalk {
+  readonly findings: WalkFindings = {
+    fileCount: 0,
     folders: [],
     devices: new Map(),
     skipped: [],
@@ -133,20 +157,132 @@ class Walk {
     ignored: new Map(),
   };
   readonly #root: string;
+  readonly #startFolder: string;
   readonly #rules: IgnoreRules;
+  readonly #options: WalkOptions;
   readonly #mounts: readonly Mount[] = readMounts();
   /** Absolute, below the root. */
   readonly #mountPoints: ReadonlySet<string>;
+  /** The innermost last. */
+  readonly #frames: Frame[] = [];
+  #batch: WalkedFile[] = [];
+  /** The most that one folder had in it, and what is expected at first. */
+  #entriesMax = aheadEntries / aheadFolders;
 
-  constructor(root: string, rules: IgnoreRules) {
+  constructor(root: string, startFolder: string, rules: IgnoreRules, options: WalkOptions = {}) {
     this.#root = root;
+    this.#startFolder = startFolder;
     this.#rules = rules;
+    this.#options = options;
     const points = this.#mounts.map(({ mountPoint }) => mountPoint);
     this.#mountPoints = new Set(points.filter((point) => isWithin(root, point)));
   }
 
+  /**
+   * Can be asked for once. Runs in slices; aborts with the signal's reason.
+   * @throws what the system says where the root cannot be listed
+   */
+  async *batches(): AsyncGenerator<WalkedFile[], void, undefined> {
+    const slicer = new Slicer(this.#options.signal);
+    const first = this.#startFolder;
+    const open = { path: first, within: this.#rules.withinAt(first), above: null };
+    const start: FolderStep = { open, inside: null, around: null };
+    await this.#list(start, slicer);
+    this.#descend(start);
+    for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
+      if (slicer.isDue()) await slicer.breathe();
+      const step = frame.steps[frame.next];
+      frame.next += 1;
+      if (step === undefined) this.#frames.pop();
+      else if (step.folder === null) this.#keepFile(step, frame.device);
+      else if (step.folder.inside !== null) this.#descend(step.folder);
+      else if (!step.key.endsWith('/')) await this.#list(step.folder, slicer);
+      if (this.#batch.length >= batchFiles) yield this.#taken();
+    }
+    if (this.#batch.length > 0) yield this.#taken();
+  }
+
+  #taken(): WalkedFile[] {
+    const batch = this.#batch;
+    this.#batch = [];
+    return batch;
+  }
+
+  #descend(folder: FolderStep): void {
+    if (folder.inside !== null) this.#frames.push(folder.inside);
+    folder.inside = null;
+  }
+
+  /** Goes into a folder and takes what is in it apart; what is to be looked at is a step of it. */
+  async #list(folder: FolderStep, slicer: Slicer): Promise<void> {
+    this.#orderAhead();
+    const entered = folder.entered === undefined ? this.#enter(folder.open) : folder.entered;
+    if (entered === null) return;
+    if (entered.ticket !== null && folder.around !== null) folder.around.aheadCount -= 1;
+    const listing = await this.#listing(entered, slicer);
+    if (listing === null) return;
+    const { path, within, stats, device } = entered;
+    if (listing.names.length === 0 && path !== '' && within === null)
+      this.#keep(path, 'folder', printOf(stats), device, false);
+    const steps: Step[] = [];
+    const inside: Frame = { device, steps, next: 0, ahead: 0, aheadCount: 0 };
+    for (const [position, name] of listing.names.entries()) {
+      const mark = listing.marks.charAt(position);
+      const step = this.#visit(entered, name, mark, listing.looks?.[position] ?? null);
+      if (step === null) continue;
+      steps.push(step);
+      if (step.folder !== null) {
+        step.folder.around = inside;
+        steps.push({ ...step, key: `${step.key}/` });
+      }
+      if (slicer.isDue()) await slicer.breathe();
+    }
+    steps.sort((one, other) => compareBytes(one.key, other.key));
+    folder.inside = inside;
+  }
+
+  /** Null for what cannot be listed (any more). */
+  async #listing({ path, ticket }: EnteredFolder, slicer: Slicer): Promise<Listing | null> {
+    const { thread } = this.#options;
+    if (ticket !== null && thread !== undefined) {
+      const listing = await thread.take(ticket, slicer);
+      if (listing !== null) {
+        this.#entriesMax = Math.max(this.#entriesMax, listing.names.length);
+        return listing;
+      }
+    }
+    try {
+      return listFolder(this.#at(path));
+    } catch (error) {
+      this.#skipFolder(path, error);
+      return null;
+    }
+  }
+
+  /** Tells the thread of the folders that are next. */
+  #orderAhead(): void {
+    const { thread } = this.#options;
+    if (thread === undefined) return;
+    const most = Math.max(2, Math.floor(aheadEntries / this.#entriesMax));
+    for (const frame of this.#frames.toReversed()) {
+      for (
+        frame.ahead = Math.max(frame.ahead, frame.next);
+        frame.ahead < frame.steps.length;
+        frame.ahead += 1
+      ) {
+        if (frame.aheadCount >= most) break;
+        const folder = frame.steps[frame.ahead]?.folder ?? null;
+        if (folder === null || folder.entered !== undefined) continue;
+        folder.entered = this.#enter(folder.open);
+        if (folder.entered === null) continue;
+        folder.entered.ticket = thread.order(this.#at(folder.open.path));
+        frame.aheadCount += 1;
+      }
+    }
+  }
+
   /** Null for what is no folder of the project's (any more). */
-  enter(folder: OpenFolder): EnteredFolder | null {
+  #enter(folder: OpenFolder): EnteredFolder | null {
     try {
       const stats = lstatSync(this.#at(folder.path), { bigint: true });
       // A root that is none is an error, when it is listed.
@@ -154,8 +290,9 @@ class Walk {
       if (this.#rules.isOwn(stats)) return null;
       const { mode, uid, gid, dev } = stampOfAny(stats);
       const device = this.#deviceOf(folder, dev);
-      this.result.folders.push({ path: folder.path, mode, uid, gid, dev });
-      return { ...folder, stats, device };
+      this.findings.folders.push({ path: folder.path, mode, uid, gid, dev });
+      this.#options.onFolder?.(folder.path);
+      return { ...folder, stats, device, ticket: null };
     } catch (error) {
       this.#skipFolder(folder.path, error);
       return null;
@@ -166,85 +303,69 @@ class Walk {
     const absolute = this.#at(path);
     if (above?.dev === dev && !this.#mountPoints.has(absolute)) return above;
     const identity = identityOf(absolute, this.#mounts);
-    const known = this.result.devices.get(identity);
+    const known = this.findings.devices.get(identity);
     if (known?.dev === dev) return known;
     const device = { identity, folder: path, dev };
-    if (known === undefined) this.result.devices.set(identity, device);
+    if (known === undefined) this.findings.devices.set(identity, device);
     return device;
   }
 
-  list(folder: EnteredFolder): Entry[] {
-    try {
-      const entries = entriesOf(this.#at(folder.path));
-      if (entries.length === 0 && folder.path !== '' && folder.within === null)
-        this.#keep(folder.path, 'folder', folder.stats, folder.device);
-      return entries;
-    } catch (error) {
-      this.#skipFolder(folder.path, error);
-      return [];
-    }
-  }
-
-  /** Takes an entry into the result; a folder that is to be entered is given back. */
-  visit(folder: EnteredFolder, entry: Entry): OpenFolder | null {
-    const path = folder.path === '' ? entry.name : `${folder.path}/${entry.name}`;
-    const isDirectory = entry.isDirectory();
-    if (entry.name === '.git') this.#noteRepository(folder.path, isDirectory);
-    if (isDirectory ? isTakenName(entry.name) : isDeadTemporary(entry.name))
-      this.result.withLeftOvers.push(folder.path);
+  /** What there is to do for an entry of a folder; null where it is no content. */
+  #visit(folder: EnteredFolder, name: string, mark: string, look: string | null): Step | null {
+    const path = folder.path === '' ? name : `${folder.path}/${name}`;
+    const isDirectory = mark === marks.folder || mark === marks.oddFolder;
+    if (name === '.git') this.#noteRepository(folder.path, isDirectory);
+    if (isDirectory ? isTakenName(name) : isDeadTemporary(name))
+      this.findings.withLeftOvers.push(folder.path);
     const source = this.#rules.ignoredBy(path, isDirectory, folder.within);
     if (source !== null && !(isDirectory && this.#rules.isEntered(path, source))) {
       this.#ignore(source);
       return null;
     }
-    const problem = entry.isUtf8 === false ? notUtf8 : pathProblem(path);
-    if (problem !== null) this.#skip(path, problem);
-    else if (isDirectory) return { path, within: this.#rules.within(path, source), above: folder.device };
-    else this.#look(path, folder.device);
-    return null;
+    const isUtf8 = mark === marks.folder || mark === marks.other;
+    const problem = isUtf8 ? pathProblem(path) : notUtf8;
+    if (problem !== null) {
+      this.#skip(path, problem);
+      return null;
+    }
+    if (!isDirectory) return { key: path, look, isTracked: this.#rules.isTracked(path), folder: null };
+    const open = { path, within: this.#rules.within(path, source), above: folder.device };
+    return { key: path, look: null, isTracked: false, folder: { open, inside: null, around: null } };
   }
 
   #noteRepository(folder: string, isDirectory: boolean): void {
     if (repositoryAt(this.#at(folder)) === null) {
-      if (isDirectory) this.result.unborn.push(folder);
-    } else if (folder !== '') this.result.repositories.push(folder);
+      if (isDirectory) this.findings.unborn.push(folder);
+    } else if (folder !== '') this.findings.repositories.push(folder);
   }
 
-  #look(path: string, device: WalkedDevice): void {
-    try {
-      const stats = lstatSync(this.#at(path), { bigint: true, throwIfNoEntry: false });
-      // Gone or a folder by now: that is for the next walk.
-      if (stats === undefined || stats.isDirectory()) return;
-      if (this.#rules.isOwn(stats)) return;
-      if (stats.isFile()) this.#keep(path, 'file', stats, device);
-      else if (stats.isSymbolicLink()) this.#keep(path, 'symlink', stats, device);
-      else this.#skip(path, `not a regular file (${specialKindOf(stats)})`);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno !== 'ENOTDIR') this.#skip(path, reasonOf(errno));
-    }
+  #keepFile({ key, look, isTracked }: Step, device: WalkedDevice): void {
+    const said = look ?? lookAt(this.#at(key), (stats) => this.#rules.isOwn(stats));
+    if (said.startsWith(seen.file)) this.#keep(key, 'file', said.slice(1), device, isTracked);
+    else if (said.startsWith(seen.symlink)) this.#keep(key, 'symlink', said.slice(1), device, isTracked);
+    else if (said !== '') this.#skip(key, said.slice(1));
   }
 
-  #keep(path: string, kind: FileKind, stats: BigIntStats, device: WalkedDevice): void {
-    const tracked = kind !== 'folder' && this.#rules.isTracked(path) ? 1 : 0;
-    this.result.files.push({ path, print: printOf(stats), kind, tracked, device: device.identity });
+  #keep(path: string, kind: FileKind, print: string, { identity }: WalkedDevice, isTracked: boolean): void {
+    this.findings.fileCount += 1;
+    this.#batch.push({ path, print, kind, tracked: isTracked ? 1 : 0, device: identity });
   }
 
   #skipFolder(path: string, error: unknown): void {
     const errno = errnoOf(error);
     // A folder that vanished meanwhile has no content; the root itself must be there.
     if (path === '' || errno === null) throw error;
-    if (errno !== 'ENOENT' && errno !== 'ENOTDIR') this.#skip(path, reasonOf(errno, 'the folder '));
+    if (errno !== 'ENOENT' && errno !== 'ENOTDIR') this.#skip(path, whyUnread(errno, 'the folder '));
   }
 
   #skip(path: string, reason: string): void {
-    this.result.skippedCount += 1;
-    if (this.result.skipped.length < skippedListMax) this.result.skipped.push({ path, reason });
+    this.findings.skippedCount += 1;
+    if (this.findings.skipped.length < skippedListMax) this.findings.skipped.push({ path, reason });
   }
 
   #ignore(source: string): void {
     if (source === neverContent) return;
-    this.result.ignored.set(source, (this.result.ignored.get(source) ?? 0) + 1);
+    this.findings.ignored.set(source, (this.findings.ignored.get(source) ?? 0) + 1);
   }
 
   #at(path: string): string {
@@ -253,34 +374,8 @@ class Walk {
 }
 
 const notUtf8 = 'the name is not UTF-8';
-/** Stands in a name that was read as UTF-8 for bytes that are not; a name may also have it by itself. */
-const replacement = '\uFFFD';
-
-function entriesOf(folder: string): Entry[] {
-  const entries = readdirSync(folder, { withFileTypes: true });
-  return entries.some(({ name }) => name.includes(replacement)) ? entriesByBytes(folder) : entries;
-}
-
-/** Tells a name that is not UTF-8 from one that looks like it. */
-function entriesByBytes(folder: string): Entry[] {
-  return readdirSync(folder, { withFileTypes: true, encoding: 'buffer' }).map((entry) => {
-    const name = entry.name.toString();
-    const isUtf8 = Buffer.from(name).equals(entry.name);
-    return { name, isUtf8, isDirectory: () => entry.isDirectory() };
-  });
-}
 
 function pathProblem(path: string): string | null {
   const problem = relativePathProblem(path);
   return problem === null ? null : `the path ${problem}`;
-}
-
-function reasonOf(errno: string | null, subject = ''): string {
-  if (errno === 'ENAMETOOLONG') return 'the path with that of the root is longer than the system takes';
-  return `${subject}cannot be read (${errno ?? 'error'})`;
-}
-
-function specialKindOf(stats: BigIntStats): string {
-  if (stats.isSocket()) return 'socket';
-  return stats.isFIFO() ? 'fifo' : 'device';
 }

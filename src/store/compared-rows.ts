@@ -33,64 +33,71 @@ function currentExtractor(): string {
 }
 
 /**
- * The rows of a project, or of those below one of its folders, by their paths. Read in slices.
+ * The rows of a project, or of those below one of its folders, in the order of their paths' bytes, a page at a time. Between two
+ * pages rows may be written. Read in slices.
  * @param doubtMs see isDoubtful
  * @param tooLarge the reason that such rows have
  * @throws the signal's reason
  */
-export async function comparedRows(
+export async function* comparedRows(
   index: IndexDatabase,
   projectId: string,
   { doubtMs, tooLarge, folder }: { doubtMs: number; tooLarge: string; folder: string },
   signal?: AbortSignal,
-): Promise<Map<string, ComparedRow>> {
+): AsyncGenerator<ComparedRow[], void, undefined> {
   const slicer = new Slicer(signal);
   const current = currentExtractor();
-  const rows = new Map<string, ComparedRow>();
   // '0' comes right after '/'.
   const [from, end] = folder === '' ? ['', null] : [`${folder}/`, `${folder}0`];
   for (let after: string | null = null; ;) {
     const page = index
       .sql<[Record<string, unknown>], { rows: string }>(
-        `SELECT json_group_array(json_array(id, path, kind, deleted, ignored, tracked, device_id, print, is_doubtful,
-           is_stale, too_large)) AS rows FROM (
-           SELECT id, path, kind, deleted, ignored, tracked, device_id,
+        `SELECT json_group_array(json_array(id, path, flags, device_id, print, too_large)) AS rows FROM (
+           SELECT id, path, device_id,
              size || ' ' || mtime_ns || ' ' || ctime_ns || ' ' || ino || ' ' || mode AS print,
-             ctime_ns / 1000000 > updated_at - @doubtMs AS is_doubtful,
-             kind = 'file' AND sha256 IS NOT NULL AND extractor IS NOT (${current}) AS is_stale,
+             deleted + 2 * ignored + 4 * tracked + 8 * (ctime_ns / 1000000 > updated_at - @doubtMs)
+               + 16 * (kind = 'file' AND sha256 IS NOT NULL AND extractor IS NOT (${current}))
+               + CASE kind WHEN 'file' THEN 0 WHEN 'symlink' THEN 32 ELSE 64 END AS flags,
              CASE WHEN sha256 IS NULL AND skip_reason = @tooLarge THEN size END AS too_large
            FROM files WHERE project_id = @projectId AND path >= @after AND path IS NOT @last
              AND (@end IS NULL OR path < @end)
            ORDER BY path LIMIT ${pageRows})`,
       )
       .get({ projectId, doubtMs, tooLarge, after: after ?? from, last: after, end });
-    const tuples = JSON.parse(page?.rows ?? '[]') as ComparedTuple[];
-    for (const tuple of tuples) {
-      const row = comparedRow(tuple);
-      rows.set(row.path, row);
-      after = row.path;
-    }
-    if (tuples.length < pageRows) return rows;
+    const rows = (JSON.parse(page?.rows ?? '[]') as ComparedTuple[]).map(comparedRow);
+    if (rows.length > 0) yield rows;
+    if (rows.length < pageRows) return;
+    after = rows.at(-1)?.path ?? after;
     await slicer.breathe();
   }
 }
 
+/** Flags in one number: a value of its own for each would take as long again. */
 type ComparedTuple = [
-  number,
-  string,
-  FileKind,
-  0 | 1,
-  0 | 1,
-  0 | 1,
-  number | null,
-  string,
-  0 | 1,
-  0 | 1,
-  number | null,
+  id: number,
+  path: string,
+  flags: number,
+  deviceId: number | null,
+  print: string,
+  tooLargeBytes: number | null,
 ];
 
-function comparedRow(tuple: ComparedTuple): ComparedRow {
-  const [id, path, kind, deleted, ignored, tracked, deviceId, print, isDoubtful, isStale, tooLargeBytes] =
-    tuple;
-  return { id, path, kind, deleted, ignored, tracked, deviceId, print, isDoubtful, isStale, tooLargeBytes };
+function comparedRow([id, path, flags, deviceId, print, tooLargeBytes]: ComparedTuple): ComparedRow {
+  return {
+    id,
+    path,
+    kind: (flags & 64) !== 0 ? 'folder' : (flags & 32) !== 0 ? 'symlink' : 'file',
+    deleted: flag(flags & 1),
+    ignored: flag(flags & 2),
+    tracked: flag(flags & 4),
+    deviceId,
+    print,
+    isDoubtful: flag(flags & 8),
+    isStale: flag(flags & 16),
+    tooLargeBytes,
+  };
+}
+
+function flag(bit: number): 0 | 1 {
+  return bit === 0 ? 0 : 1;
 }

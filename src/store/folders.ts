@@ -1,3 +1,4 @@
+import { Slicer } from '../base/waiting.js';
 import type { IndexDatabase } from './index-database.js';
 
 /** How a folder is made again: permission bits and owner. */
@@ -23,22 +24,27 @@ export function folderAttributes(
 
 export type FolderRow = FolderAttributes & { path: string };
 
-/** Of those given the ones that are not known so, in the order given. */
-export function changedFolders(
+/**
+ * Of those given the ones that are not known so, in the order given. Asked one by one and in slices: a project may have 100,000.
+ * @throws the signal's reason
+ */
+export async function changedFolders(
   index: IndexDatabase,
   projectId: string,
   folders: readonly FolderRow[],
-): FolderRow[] {
-  const known = new Map(
-    index
-      .sql<[string], FolderRow>('SELECT path, mode, uid, gid FROM folders WHERE project_id = ?')
-      .all(projectId)
-      .map((row) => [row.path, row]),
+  signal: AbortSignal,
+): Promise<FolderRow[]> {
+  const slicer = new Slicer(signal);
+  const known = index.sql<[string, string, number, number, number], { found: 1 }>(
+    'SELECT 1 AS found FROM folders WHERE project_id = ? AND path = ? AND mode = ? AND uid = ? AND gid = ?',
   );
-  return folders.filter(({ path, mode, uid, gid }) => {
-    const row = known.get(path);
-    return row === undefined || row.mode !== mode || row.uid !== uid || row.gid !== gid;
-  });
+  const changed: FolderRow[] = [];
+  for (const folder of folders) {
+    const { path, mode, uid, gid } = folder;
+    if (known.get(projectId, path, mode, uid, gid) === undefined) changed.push(folder);
+    if (slicer.isDue()) await slicer.breathe();
+  }
+  return changed;
 }
 
 /** A folder that is gone keeps its row: what was in it may come back. Call it inside a transaction. */

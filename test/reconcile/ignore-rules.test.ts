@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { presenceAt } from '#src/base/presence.js';
 import { type IgnoreContext, IgnoreRules, isRuling } from '#src/reconcile/ignore-rules.js';
 import { readGitBelow } from '#src/reconcile/project-git.js';
-import { type WalkResult, walkTree } from '#src/reconcile/walk.js';
 import { pathsBelow, temporaryFolder } from '../harness/folder.js';
+import { type Walked, walkTree } from './walked.js';
 import { git, repositoryIn, withVariables } from './repository.js';
 
 /**
@@ -41,16 +41,12 @@ const shownByGit = (root: string): string[] =>
     .filter((path) => path !== '' && presenceAt(join(root, path)) !== 'absent')
     .sort();
 
-async function walkOf(
-  root: string,
-  excluded: string[] = [],
-  context: IgnoreContext = {},
-): Promise<WalkResult> {
+async function walkOf(root: string, excluded: string[] = [], context: IgnoreContext = {}): Promise<Walked> {
   const state = await readGitBelow(root, [], new AbortController().signal);
   return await walkTree(root, '', new IgnoreRules(root, excluded, { git: state, ...context }));
 }
 
-const shownOf = ({ files }: WalkResult): string[] =>
+const shownOf = ({ files }: Walked): string[] =>
   files
     .filter(({ kind }) => kind !== 'folder')
     .map(({ path }) => path)

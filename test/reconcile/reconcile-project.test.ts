@@ -41,6 +41,21 @@ test('files are added, changed, deleted and left alone', async (t) => {
   assert.deepEqual([third.added, third.changed, third.deleted, third.unchanged], [0, 0, 0, 3]);
 });
 
+test('what differs in many files is indexed in rounds, and comes to the same', async (t) => {
+  const project = new TestProject(t);
+  for (let file = 0; file < 10; file += 1) project.write(`d${file % 3}/${file}`, `content ${file}`);
+  const told: [number, number][] = [];
+  const first = await reconcileProject(project.context(), 'unseen', (...at) => told.push(at), 3);
+  assert.deepEqual([first.added, first.unchanged], [10, 0]);
+  assert.deepEqual(told.at(-1), [10, 10]);
+  assert.ok(told.every(([done, total], at) => total === 10 && done >= (told[at - 1]?.[0] ?? 0)));
+  for (let file = 0; file < 5; file += 1) project.write(`d${file % 3}/${file}`, `another ${file}`);
+  project.remove('d0/9');
+  const second = await reconcileProject(project.context(), 'unseen', undefined, 2);
+  assert.deepEqual([second.changed, second.deleted, second.unchanged], [5, 1, 4]);
+  assert.equal(project.marks().active.length, 9);
+});
+
 test('a touch and a change of mode are followed without counting as a change of content', async (t) => {
   const project = new TestProject(t);
   project.write('a');

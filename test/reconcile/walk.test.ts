@@ -2,29 +2,23 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, linkSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { identityOf } from '#src/base/mounts.js';
 import { IgnoreRules } from '#src/reconcile/ignore-rules.js';
-import { tooLarge } from '#src/reconcile/index-file.js';
-import { compareWalk } from '#src/reconcile/compare-walk.js';
+import { ListThread } from '#src/reconcile/list-thread.js';
 import { printOf, stampOf } from '#src/base/stamp.js';
-import { type WalkedFile, type WalkResult, walkTree } from '#src/reconcile/walk.js';
-import { comparedRows } from '#src/store/compared-rows.js';
-import type { FileUpsert } from '#src/store/files.js';
-import type { IndexDatabase } from '#src/store/index-database.js';
-import { extractorOf } from '#src/syntax/extractor.js';
 import { asNobody, atEnd, temporaryFolder } from '../harness/folder.js';
-import { addFile, addProject, openIndex } from '../store/index-fixture.js';
+import { type Walked, walkTree } from './walked.js';
 
 const deepName = 'n'.repeat(100);
-const walk = (root: string): Promise<WalkResult> => walkTree(root, '', new IgnoreRules(root, []));
-const pathsOf = ({ files }: WalkResult): string[] => files.map(({ path }) => path).sort();
-const skippedOf = ({ skipped }: WalkResult): string[] =>
+const walk = (root: string): Promise<Walked> => walkTree(root, '', new IgnoreRules(root, []));
+const pathsOf = ({ files }: Walked): string[] => files.map(({ path }) => path).sort();
+const skippedOf = ({ skipped }: Walked): string[] =>
   skipped.map(({ path, reason }) => `${path}: ${reason}`).sort();
 
-const kindsOf = ({ files }: WalkResult): Record<string, string> =>
+const kindsOf = ({ files }: Walked): Record<string, string> =>
   Object.fromEntries(files.map(({ path, kind }) => [path, kind]));
 
 test('regular files, symlinks and empty folders are content; special files are skipped with a reason', async (t) => {
@@ -98,7 +92,7 @@ test('entries know the file system that they lie on', async (t) => {
     mkdirSync(join(root, name));
     writeFileSync(join(root, name, 'file'), '');
   }
-  const devicesOf = ({ files }: WalkResult): Map<string, string> =>
+  const devicesOf = ({ files }: Walked): Map<string, string> =>
     new Map(files.map(({ path, device }) => [path, device]));
   const own = identityOf(root);
   const plain = await walk(root);
@@ -273,14 +267,18 @@ test('a root that is away is an error and no empty project', async (t) => {
 test('a walk ends when it is aborted', async (t) => {
   const root = temporaryFolder(t);
   const rules = new IgnoreRules(root, []);
-  await assert.rejects(walkTree(root, '', rules, AbortSignal.abort(new Error('before it began'))), /before/);
+  await assert.rejects(
+    walkTree(root, '', rules, { signal: AbortSignal.abort(new Error('before it began')) }),
+    /before/,
+  );
   for (const name of ['a', 'b', 'c']) mkdirSync(join(root, name));
   const stop = new AbortController();
   const walked: string[] = [];
-  const walking = walkTree(root, '', rules, stop.signal, (folder) => {
+  const onFolder = (folder: string): void => {
     walked.push(folder);
     if (walked.length === 2) stop.abort(new Error('in the middle'));
-  });
+  };
+  const walking = walkTree(root, '', rules, { signal: stop.signal, onFolder });
   await assert.rejects(walking, /middle/);
   assert.equal(walked.length, 2, 'no folder is begun after it');
 });
@@ -295,124 +293,45 @@ test('a stamp is null for what is gone or no file, however it is gone', (t) => {
   assert.deepEqual([stamp?.size, stamp?.mode], [5, 0o640]);
 });
 
-const walked = (path: string, given: Partial<WalkedFile> = {}): WalkedFile => ({
-  path,
-  kind: 'file',
-  tracked: 0,
-  device: 'ext4 2 x',
-  print: '1 1000 1001 5 420',
-  ...given,
-});
-/** A row of what `walked` gives, as it was indexed long after. */
-const indexed: Partial<FileUpsert> = {
-  size: 1,
-  mtimeNs: '1000',
-  ctimeNs: '1001',
-  ino: '5',
-  mode: 0o644,
-  deviceId: 3,
-  sha256: 'h',
-  extractor: extractorOf(null),
-};
-const standards = { deviceIds: new Map([['ext4 2 x', 3]]), maxFileBytes: 10 };
-const choice = { doubtMs: 50, tooLarge, folder: '' };
+const inBytes = (one: string, other: string): number => Buffer.compare(Buffer.from(one), Buffer.from(other));
 
-/** Compares with rows of a real index. */
-class Compared {
-  readonly #index: IndexDatabase;
-  readonly #projectId: string;
-
-  constructor(t: TestContext) {
-    this.#index = openIndex(t);
-    this.#projectId = addProject(this.#index);
-  }
-
-  row(path: string, given: Partial<FileUpsert> = {}, at = 1_000_000): number {
-    return addFile(this.#index, this.#projectId, path, { ...indexed, ...given }, at);
-  }
-
-  set(path: string, assignment: string): void {
-    this.#index.sql(`UPDATE files SET ${assignment} WHERE path = ?`).run(path);
-  }
-
-  clear(): void {
-    this.#index.sql('DELETE FROM files').run();
-  }
-
-  async with(...files: WalkedFile[]): Promise<ReturnType<typeof compareWalk>> {
-    return compareWalk(files, await comparedRows(this.#index, this.#projectId, choice), standards);
+/** Makes a tree of paths; one that leads through a file is left out. */
+function plant(root: string, paths: readonly string[]): void {
+  for (const path of paths) {
+    try {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      if (path.endsWith('/')) mkdirSync(join(root, path), { recursive: true });
+      else writeFileSync(join(root, path), '');
+    } catch {
+      // A file is in the way.
+    }
   }
 }
 
-test('a file is indexed when it is new, was deleted, or any part of its stamp differs', async (t) => {
-  const compared = new Compared(t);
-  assert.deepEqual((await compared.with(walked('a'))).toIndex, ['a']);
-  const differing: Partial<FileUpsert>[] = [
-    { size: 2 }, { mtimeNs: '1001' }, { ctimeNs: '1002' }, { ino: '6' }, { mode: 0o755 }, { kind: 'symlink' },
-    { deviceId: 4 }, { deviceId: null }, { extractor: 'older' }, { extractor: null },
-    { language: 'python' }, { sha256: null, skipReason: tooLarge },
-  ]; // prettier-ignore
-  for (const given of differing) {
-    compared.row('a', given);
-    assert.deepEqual((await compared.with(walked('a'))).toIndex, ['a'], JSON.stringify(given));
-  }
-  compared.row('a');
-  const same = { toIndex: [], missing: [], retracked: [], unchanged: 1 };
-  assert.deepEqual(await compared.with(walked('a')), same);
-  compared.row('a', { language: 'python', extractor: extractorOf('python') });
-  assert.deepEqual(await compared.with(walked('a')), same);
-  for (const mark of ['deleted', 'ignored']) {
-    compared.row('a');
-    compared.set('a', `${mark} = 1`);
-    assert.deepEqual((await compared.with(walked('a'))).toIndex, ['a'], mark);
-  }
-});
-
-test('a file that is still too large is left alone, and what git tracks by now is no reason to read a file', async (t) => {
-  const compared = new Compared(t);
-  compared.row('a', { sha256: null, skipReason: tooLarge, size: 11 });
-  assert.deepEqual((await compared.with(walked('a', { print: '11 1000 1001 5 420' }))).toIndex, []);
-  const id = compared.row('a');
-  const { toIndex, retracked } = await compared.with(walked('a', { tracked: 1 }));
-  assert.deepEqual([toIndex, retracked], [[], [{ id, path: 'a', tracked: 1 }]]);
-});
-
-test('a file that was written just before it was indexed is looked at again', async (t) => {
-  const compared = new Compared(t);
-  const ctimeNs = String(1_000_000n * 1_000_000n);
-  const at = async (updatedAt: number): Promise<string[]> => {
-    compared.row('a', { ctimeNs }, updatedAt);
-    return (await compared.with(walked('a', { print: `1 1000 ${ctimeNs} 5 420` }))).toIndex;
-  };
-  assert.deepEqual(await at(1_000_000), ['a']);
-  assert.deepEqual(await at(1_000_049), ['a']);
-  assert.deepEqual(await at(1_000_051), []);
-});
-
-test('only rows without the deleted mark can be missing', async (t) => {
-  const compared = new Compared(t);
-  for (const path of ['a', 'b', 'c']) compared.row(path);
-  compared.set('b', 'deleted = 1');
-  assert.deepEqual(
-    (await compared.with(walked('c'))).missing.map(({ path }) => path),
-    ['a'],
-  );
-});
-
-test('every walked file is either unchanged or to be indexed, every row is found or missing', async (t) => {
-  const compared = new Compared(t);
-  const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
-  const names = fc.uniqueArray(name);
+test('a walk gives paths in the order of their bytes, with a thread ahead of it as without', async (t) => {
+  const segment = fc.constantFrom('a', 'a-', 'a.c', 'a0', 'a!', 'b', '\uff5e', '\u{1f600}', 'x.pyc');
+  const path = fc
+    .tuple(fc.array(segment, { minLength: 1, maxLength: 4 }), fc.boolean())
+    .map(([parts, isFolder]) => parts.join('/') + (isFolder ? '/' : ''));
   await fc.assert(
-    fc.asyncProperty(names, names, fc.func(fc.boolean()), async (onDisk, inIndex, isSame) => {
-      compared.clear();
-      for (const path of inIndex) compared.row(path, isSame(path) ? {} : { size: 9 });
-      const result = await compared.with(...onDisk.map((path) => walked(path)));
-      assert.equal(result.unchanged + result.toIndex.length, onDisk.length);
-      assert.deepEqual(
-        result.missing.map(({ path }) => path),
-        inIndex.filter((path) => !onDisk.includes(path)).sort(),
-      );
+    fc.asyncProperty(fc.array(path, { maxLength: 60 }), async (paths) => {
+      const root = temporaryFolder(t);
+      plant(root, paths);
+      const alone = await walk(root);
+      const inOrder = alone.files.map((file) => file.path).sort(inBytes);
+      assert.deepEqual(alone.files.map((file) => file.path), inOrder); // prettier-ignore
+      const thread = new ListThread([]);
+      try {
+        const covered: string[] = [];
+        const onFolder = (folder: string): number => covered.push(folder);
+        const ahead = await walkTree(root, '', new IgnoreRules(root, []), { thread, onFolder });
+        assert.deepEqual(ahead.files, alone.files);
+        assert.deepEqual(covered.sort(), alone.folders.map((folder) => folder.path).sort());
+        assert.deepEqual([ahead.skippedCount, ahead.ignored], [alone.skippedCount, alone.ignored]);
+      } finally {
+        thread.end();
+      }
     }),
+    { numRuns: 30 },
   );
 });

@@ -1,0 +1,97 @@
+import { splitPath } from '../base/paths.js';
+
+/** Folders whose names are held as a set: a walk asks about those that it is in. */
+const recentMax = 32;
+
+/**
+ * The paths that git's index names. Kept as one text for each folder: a set of all paths takes ten times as much memory, which
+ * for a million files is more than all the rest.
+ */
+export class TrackedPaths {
+  /** Names by folder, each with a NUL behind it. */
+  readonly #names = new Map<string, string>();
+  /** Those that something tracked is below, and submodules. */
+  readonly #folders = new Set<string>();
+  /** The last one asked about at the end. */
+  readonly #recent = new Map<string, ReadonlySet<string>>();
+  /** What was added last, and is not in `#names` yet. */
+  #adding: { folder: string; names: string[] } | null = null;
+
+  /** Costs least in git's order, which has a folder's files mostly together. */
+  add(path: string): void {
+    const { folder, name } = splitPath(path);
+    if (this.#adding?.folder !== folder) {
+      this.seal();
+      this.#adding = { folder, names: [] };
+      this.#addFolders(folder);
+    }
+    this.#adding.names.push(name);
+  }
+
+  /** A submodule: its entry is a commit of another repository. */
+  addSubmodule(path: string): void {
+    this.#addFolders(path);
+  }
+
+  /** Call it behind the last one. */
+  seal(): void {
+    if (this.#adding === null) return;
+    const { folder, names } = this.#adding;
+    // Made of one piece: slices would keep all alive that they were cut from.
+    const joined = Buffer.from(`${names.join('\0')}\0`).toString();
+    this.#names.set(folder, (this.#names.get(folder) ?? '') + joined);
+    this.#adding = null;
+  }
+
+  has(path: string): boolean {
+    const { folder, name } = splitPath(path);
+    return this.#namesIn(folder)?.has(name) === true;
+  }
+
+  hasBelow(folder: string): boolean {
+    return this.#folders.has(folder);
+  }
+
+  #namesIn(folder: string): ReadonlySet<string> | undefined {
+    let names = this.#recent.get(folder);
+    if (names === undefined) {
+      const text = this.#names.get(folder);
+      if (text === undefined) return undefined;
+      names = new Set(text.slice(0, -1).split('\0'));
+      if (this.#recent.size >= recentMax) this.#recent.delete(this.#recent.keys().next().value ?? '');
+    } else {
+      this.#recent.delete(folder);
+    }
+    this.#recent.set(folder, names);
+    return names;
+  }
+
+  #addFolders(path: string): void {
+    for (let folder = path; !this.#folders.has(folder); folder = splitPath(folder).folder)
+      this.#folders.add(folder);
+  }
+}
+
+/** A submodule's entry has this mode. */
+const submoduleMode = '160000 ';
+
+/** Takes what `git ls-files -z --stage` writes, in pieces: entries of `mode object stage`, a tab, and the path, each with a NUL. */
+export class IndexListing {
+  readonly tracked = new TrackedPaths();
+  #rest: Buffer = Buffer.alloc(0);
+
+  take(piece: Buffer): void {
+    const bytes = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece]);
+    let start = 0;
+    for (let end = bytes.indexOf(0); end >= 0; end = bytes.indexOf(0, start)) {
+      const path = bytes.toString('utf8', bytes.indexOf(tab, start) + 1, end);
+      if (bytes.toString('latin1', start, start + submoduleMode.length) === submoduleMode)
+        this.tracked.addSubmodule(path);
+      else this.tracked.add(path);
+      start = end + 1;
+    }
+    this.#rest = bytes.subarray(start);
+  }
+}
+
+const tab = 0x09;
