@@ -2,7 +2,7 @@
  * Parses source text to green trees with tree-sitter, and never fails: what cannot be parsed within the bounds
  * below becomes a one-token tree that says why in `fallback`.
  */
-import type { Language as Grammar, Parser as WasmParser, Tree } from 'web-tree-sitter';
+import type { Language as Grammar, Tree } from 'web-tree-sitter';
 import { OutOfMemory, Runtime } from './grammar.js';
 import { oneTokenTree } from './green-tree.js';
 import type { GreenTree } from './green-tree.js';
@@ -106,8 +106,7 @@ export function createParser(options: ParserOptions = {}): Parser {
     try {
       runtime ??= await Runtime.load(limits.memoryMaxBytes);
       const grammar = await runtime.grammar(language);
-      const wasm = runtime.parser;
-      const tree = await parseWith({ wasm, grammar, language, source, limits, pause });
+      const tree = await parseWith({ runtime, grammar, language, source, limits, pause });
       if (runtime.memoryBytes > memoryKeptBytes) runtime = null;
       return tree;
     } catch (error) {
@@ -127,7 +126,7 @@ export function createParser(options: ParserOptions = {}): Parser {
 }
 
 interface Work {
-  wasm: WasmParser;
+  runtime: Runtime;
   grammar: Grammar;
   language: Language;
   source: Source;
@@ -136,28 +135,29 @@ interface Work {
 }
 
 async function parseWith(work: Work): Promise<GreenTree> {
-  const { wasm, grammar, language, source, limits, pause } = work;
-  wasm.setLanguage(grammar);
+  const { runtime, grammar, language, source, limits, pause } = work;
+  runtime.parser.setLanguage(grammar);
   const tree = await parseText(work);
   if (tree === null) return oneTokenTree(source, 'timeout');
   try {
-    const cursor = tree.walk();
-    try {
-      const green = await buildGreenTree(cursor, grammar, language, source, limits.depthMax, {
-        isDue: () => pause.isDue(),
-        breathe: () => breathe(pause),
-      });
-      return green ?? oneTokenTree(source, 'too_deep');
-    } finally {
-      cursor.delete();
-    }
+    const green = await buildGreenTree({
+      tree,
+      grammar,
+      language,
+      source,
+      depthMax: limits.depthMax,
+      words: () => runtime.words,
+      pause: { isDue: () => pause.isDue(), breathe: () => breathe(pause) },
+    });
+    return green ?? oneTokenTree(source, 'too_deep');
   } finally {
     tree.delete();
   }
 }
 
 /** Parses in slices: a parse that is halted goes on where it was when it is asked again. Null: it took too long. */
-async function parseText({ wasm, source, limits, pause }: Work): Promise<Tree | null> {
+async function parseText({ runtime, source, limits, pause }: Work): Promise<Tree | null> {
+  const wasm = runtime.parser;
   let spentMs = 0;
   for (;;) {
     const begunAt = limits.now();

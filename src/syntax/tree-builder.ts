@@ -1,29 +1,37 @@
 /**
- * Turns a tree-sitter tree into a green tree in one cursor walk.
+ * Turns a tree-sitter tree into a green tree in one walk: over the WASM memory (tree-memory.ts), or with a cursor where
+ * that is not as expected.
  *
- * Only numbers cross from WASM per element (type, field, start, end); strings are looked up once per shape.
+ * Only numbers come from WASM per element (type, field, start, end); strings are looked up once per shape.
  * What lies between tree-sitter's tokens becomes trivia, put as high in the tree as it fits: before a node, not
  * inside its first child. Zero-width nodes (MISSING, empty blocks) are kept as tokens of length 0.
  */
-import type { Language as Grammar, TreeCursor } from 'web-tree-sitter';
+import type { Language as Grammar, Tree, TreeCursor } from 'web-tree-sitter';
 import { triviaKind } from './green-tree.js';
 import type { GreenTree, Shape } from './green-tree.js';
 import type { Language } from './language.js';
 import type { Source } from './source.js';
-
-/** tree-sitter's symbol for ERROR, which is in no grammar's table (ts_builtin_sym_error). */
-const errorTypeId = 0xffff;
+import { errorTypeId, TreeMemoryWalk } from './tree-memory.js';
+import type { TreeSink } from './tree-memory.js';
 
 /** Field ids share a 31-bit key with the type id and the token bit; the largest grammar here has 54 fields. */
 const fieldIdMax = 0x1ff;
 
-/** Elements between two looks at the clock: about a millisecond. */
+/** Elements between two looks at the clock: about a millisecond with a cursor, a tenth of one without. */
 const pauseEveryElements = 1_024;
+
+/** Keys that are remembered by their hash, and the bits of it. A file has about 100 shapes; a map takes 5 times as long. */
+const placeBits = 11;
+/** 2^32 divided by the golden ratio (Knuth, The Art of Computer Programming 3, 6.4). */
+const hashFactor = 0x9e3779b1;
+const noKey = -1;
 
 /** The shapes seen so far, numbered in order of appearance; 0 is trivia. */
 class ShapeTable {
   readonly shapes: Shape[] = [{ kind: triviaKind, field: null, token: true, named: false }];
   private readonly ids = new Map<number, number>();
+  private readonly placedKeys = new Int32Array(1 << placeBits).fill(noKey);
+  private readonly placedIds = new Uint32Array(1 << placeBits);
   private readonly grammar: Grammar;
 
   constructor(grammar: Grammar) {
@@ -32,8 +40,15 @@ class ShapeTable {
 
   idOf(typeId: number, fieldId: number, token: boolean): number {
     const key = (((typeId << 9) | (fieldId & fieldIdMax)) << 1) | (token ? 1 : 0);
-    const known = this.ids.get(key);
-    if (known !== undefined) return known;
+    const place = Math.imul(key, hashFactor) >>> (32 - placeBits);
+    if (this.placedKeys[place] === key) return this.placedIds[place] ?? 0;
+    const id = this.ids.get(key) ?? this.add(key, typeId, fieldId, token);
+    this.placedKeys[place] = key;
+    this.placedIds[place] = id;
+    return id;
+  }
+
+  private add(key: number, typeId: number, fieldId: number, token: boolean): number {
     const isError = typeId === errorTypeId;
     const id = this.shapes.length;
     this.shapes.push({
@@ -98,65 +113,139 @@ class Columns {
   }
 }
 
-/**
- * `cursor` stands on the root of the tree that `grammar` made of `source.text`, and is left anywhere.
- * Offsets are clamped to be monotone, so that even a faulty grammar cannot make a lossy tree.
- * Gives null when the nesting goes beyond `depthMax` nodes.
- */
-export async function buildGreenTree(
-  cursor: TreeCursor,
-  grammar: Grammar,
-  language: Language,
-  source: Source,
-  depthMax: number,
-  pause: { isDue(): boolean; breathe(): Promise<void> },
-): Promise<GreenTree | null> {
-  const table = new ShapeTable(grammar);
-  const out = new Columns();
-  const length = source.text.length;
+/** A green tree while it grows. Offsets are clamped to be monotone: even a faulty grammar cannot make a lossy tree. */
+class Growing implements TreeSink {
+  private readonly table: ShapeTable;
+  private readonly columns = new Columns();
+  private readonly length: number;
   /** How much of the text the tokens so far cover, in UTF-16 units. */
-  let position = 0;
-  const coverUpTo = (end: number): void => {
-    if (end <= position) return;
-    out.append(0, end - position);
-    position = end;
-  };
+  private position = 0;
 
-  // The root spans the whole file, whatever tree-sitter says: leading and trailing trivia are its children.
-  out.appendNode(table.idOf(cursor.nodeTypeId, 0, false));
+  /** The root spans the whole text, whatever tree-sitter says: leading and trailing trivia are its children. */
+  constructor(grammar: Grammar, rootTypeId: number, length: number) {
+    this.table = new ShapeTable(grammar);
+    this.length = length;
+    this.columns.appendNode(this.table.idOf(rootTypeId, 0, false));
+  }
+
+  get depth(): number {
+    return this.columns.depth;
+  }
+
+  get count(): number {
+    return this.columns.count;
+  }
+
+  openNode(typeId: number, fieldId: number, start: number): void {
+    this.coverUpTo(start);
+    this.columns.appendNode(this.table.idOf(typeId, fieldId, false));
+  }
+
+  token(typeId: number, fieldId: number, start: number, end: number): void {
+    this.coverUpTo(start);
+    const covered = Math.max(this.position, Math.min(end, this.length));
+    this.columns.append(this.table.idOf(typeId, fieldId, true), covered - this.position);
+    this.position = covered;
+  }
+
+  closeNode(end: number): void {
+    // Grammars hide some tokens (the text of Rust's line comments): they belong inside the node that ends here.
+    this.coverUpTo(end);
+    this.columns.closeNode();
+  }
+
+  /** Closes the root. */
+  finish(language: Language, { encoding, binary, text }: Source): GreenTree {
+    this.closeNode(this.length);
+    const { shape, size, count } = this.columns;
+    return {
+      encoding,
+      binary,
+      language,
+      fallback: null,
+      shapes: this.table.shapes,
+      shape: shape.slice(0, count),
+      size: size.slice(0, count),
+      text,
+    };
+  }
+
+  private coverUpTo(offset: number): void {
+    const end = Math.min(offset, this.length);
+    if (end <= this.position) return;
+    this.columns.append(0, end - this.position);
+    this.position = end;
+  }
+}
+
+/** What a green tree is made of, and how. */
+export interface Building {
+  /** Of `source.text`, by `grammar`. */
+  readonly tree: Tree;
+  readonly grammar: Grammar;
+  readonly language: Language;
+  readonly source: Source;
+  /** Nodes that may be open at once. */
+  readonly depthMax: number;
+  /** The runtime's memory as it is when it is asked for; null: it cannot be read here. */
+  readonly words: () => Uint32Array | null;
+  readonly pause: { isDue(): boolean; breathe(): Promise<void> };
+}
+
+/** Gives null when the nesting goes beyond `depthMax` nodes. */
+export async function buildGreenTree(building: Building): Promise<GreenTree | null> {
+  return (await readMemory(building)) ?? (await walkWithCursor(building));
+}
+
+/** Null where the memory does not serve. */
+async function readMemory(building: Building): Promise<GreenTree | null> {
+  const { tree, grammar, language, source, depthMax, pause } = building;
+  const root = tree.rootNode;
+  const first = building.words();
+  const walk = first === null ? null : TreeMemoryWalk.begin(first, grammar, root);
+  if (walk === null) return null;
+  const growing = new Growing(grammar, root.typeId, source.text.length);
+  for (;;) {
+    const words = building.words();
+    if (words === null) return null;
+    const end = walk.go(words, growing, growing.count + pauseEveryElements, depthMax);
+    if (end === 'unfit') return null;
+    if (end === 'complete') return growing.finish(language, source);
+    if (pause.isDue()) await pause.breathe();
+  }
+}
+
+async function walkWithCursor(building: Building): Promise<GreenTree | null> {
+  const cursor = building.tree.walk();
+  try {
+    return await walk(cursor, building);
+  } finally {
+    cursor.delete();
+  }
+}
+
+/** `cursor` stands on the root, and is left anywhere. */
+async function walk(cursor: TreeCursor, building: Building): Promise<GreenTree | null> {
+  const { grammar, language, source, depthMax, pause } = building;
+  const growing = new Growing(grammar, cursor.nodeTypeId, source.text.length);
   let more = cursor.gotoFirstChild();
   while (more) {
-    if (out.count % pauseEveryElements === 0 && pause.isDue()) await pause.breathe();
-    coverUpTo(Math.min(cursor.startIndex, length));
+    if (growing.count % pauseEveryElements === 0 && pause.isDue()) await pause.breathe();
+    const start = cursor.startIndex;
     const typeId = cursor.nodeTypeId;
     const fieldId = cursor.currentFieldId;
     if (cursor.gotoFirstChild()) {
-      if (out.depth >= depthMax) return null;
-      out.appendNode(table.idOf(typeId, fieldId, false));
+      if (growing.depth >= depthMax) return null;
+      growing.openNode(typeId, fieldId, start);
       continue;
     }
-    const covered = Math.max(position, Math.min(cursor.endIndex, length));
-    out.append(table.idOf(typeId, fieldId, true), covered - position);
-    position = covered;
+    growing.token(typeId, fieldId, start, cursor.endIndex);
     more = cursor.gotoNextSibling();
-    while (!more && out.depth > 1) {
+    while (!more && growing.depth > 1) {
       cursor.gotoParent();
-      // Grammars hide some tokens (the text of Rust's line comments): they belong inside the node that ends here.
-      coverUpTo(Math.min(cursor.endIndex, length));
-      out.closeNode();
+      growing.closeNode(cursor.endIndex);
       more = cursor.gotoNextSibling();
     }
   }
-  coverUpTo(length);
-  out.closeNode();
-  return {
-    encoding: source.encoding,
-    binary: source.binary,
-    language,
-    fallback: null,
-    shapes: table.shapes,
-    shape: out.shape.slice(0, out.count),
-    size: out.size.slice(0, out.count),
-    text: source.text,
-  };
+  return growing.finish(language, source);
 }
