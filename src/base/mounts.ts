@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync, readFileSync, realpathSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { reasonOf } from './errors.js';
 import { isWithin } from './paths.js';
 
 /**
@@ -215,15 +216,18 @@ export function isPseudo(folder: string): boolean {
   return folder === '/dev' || pseudo.has(statfsSync(folder).type >>> 0);
 }
 
-/**
- * Whether inotify tells of every change in a folder; `type` is the file system's name, or its number in hex.
- * @throws the system's error where the folder cannot be looked at
- */
-export function reliabilityOf(folder: string): { reliable: boolean; type: string } {
-  // A number of 32 bits that comes with its sign extended on some machines.
-  return reliabilityOfMagic(statfsSync(folder).type >>> 0);
+/** The file system of a folder where inotify does not tell of every change in it, or why it cannot be looked at; else null. */
+export function eventlessAt(folder: string): string | null {
+  try {
+    // A number of 32 bits that comes with its sign extended on some machines.
+    const { reliable, type } = reliabilityOfMagic(statfsSync(folder).type >>> 0);
+    return reliable ? null : type;
+  } catch (error) {
+    return reasonOf(error);
+  }
 }
 
+/** `type` is the file system's name, or its number in hex. */
 export function reliabilityOfMagic(magic: number): { reliable: boolean; type: string } {
   const type = withoutEvents.get(magic);
   return { reliable: type === undefined, type: type ?? `0x${magic.toString(16)}` };

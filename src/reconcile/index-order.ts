@@ -5,7 +5,5 @@ import type { Differing } from './compare-walk.js';
  * then what was changed most recently. Pure; the order of the walk where both are the same.
  */
 export function mostPreciousFirst(entries: readonly Differing[]): string[] {
-  return [...entries]
-    .sort((a, b) => a.tracked - b.tracked || b.mtimeMs - a.mtimeMs)
-    .map(({ path }) => path);
+  return [...entries].sort((a, b) => a.tracked - b.tracked || b.mtimeMs - a.mtimeMs).map(({ path }) => path);
 }

@@ -2,7 +2,7 @@ import { termsOf } from '../base/search-terms.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { documentOf, documentWithChunk, layoutOf } from '../store/derived/documents.js';
 import { readWord } from '../store/derived/postings.js';
-import { activeContents, type ActiveContent, fileByPath, pathsWith } from '../store/files.js';
+import { activeContentAt, activeContents, type ActiveContent, pathsWith } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
 
 export interface EntityRow {
@@ -59,16 +59,10 @@ function filesFor(
   projectId: string,
   { path, name }: EntityFilter,
 ): Iterable<ActiveContent> {
-  if (path !== undefined) return fileAt(index, projectId, path);
+  if (path !== undefined) return [activeContentAt(index, projectId, path)].filter((file) => file !== null);
   const terms = name === undefined ? [] : [...new Set(termsOf(name))];
   // A name without a word that is indexed can be in any file.
   return terms.length === 0 ? allFiles(index, projectId) : filesWithAll(index, derived, projectId, terms);
-}
-
-function fileAt(index: IndexDatabase, projectId: string, path: string): ActiveContent[] {
-  const row = fileByPath(index, projectId, path);
-  if (row?.sha256 == null || row.deleted === 1 || row.ignored === 1) return [];
-  return [{ path, sha256: row.sha256, language: row.language }];
 }
 
 function* allFiles(index: IndexDatabase, projectId: string): Generator<ActiveContent> {

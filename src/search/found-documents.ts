@@ -1,7 +1,7 @@
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { type DocumentRow, documentOf, documentWithChunk, layoutOf } from '../store/derived/documents.js';
 import { type Layout, nameOf } from '../store/derived/layout-codec.js';
-import { activeContents, pathsWith } from '../store/files.js';
+import { activeContents, pathsWith } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { ChunkRanges } from './chunk-ranges.js';
 

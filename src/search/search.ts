@@ -3,7 +3,7 @@ import { termOf } from '../base/search-terms.js';
 import { pieceOf, textOf } from '../store/derived/chunk-texts.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { documentOf, pathById } from '../store/derived/documents.js';
-import { fileByPath } from '../store/files.js';
+import { activeContentAt } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { ChunkRange, ChunkRanges } from './chunk-ranges.js';
 import { type FoundChunk, FoundDocuments, type SearchFilter } from './found-documents.js';
@@ -199,11 +199,10 @@ class ByWords {
     const matches = new Map<number, ChunkRange & { terms: readonly boolean[] }>();
     for (const id of ids) {
       const path = pathById(derived, id);
-      const row = path === null ? undefined : fileByPath(index, projectId, path);
-      if (path === null || row?.sha256 == null || row.deleted === 1 || row.ignored === 1) continue;
-      const document = documentOf(derived, row.sha256, row.language);
-      if (document !== undefined && document.chunks > 0)
-        matches.set(document.firstChunk, { ...document, terms: this.#termsOf(path) });
+      const file = path === null ? null : activeContentAt(index, projectId, path);
+      const document = file === null ? undefined : documentOf(derived, file.sha256, file.language);
+      if (file !== null && document !== undefined && document.chunks > 0)
+        matches.set(document.firstChunk, { ...document, terms: this.#termsOf(file.path) });
     }
     return [...matches.values()].sort((a, b) => a.firstChunk - b.firstChunk);
   }

@@ -20,7 +20,7 @@ export class Connection {
   readonly #file: string | null;
   readonly #statements = new Map<string, Database.Statement>();
 
-  protected constructor(db: Database.Database, path: string) {
+  constructor(db: Database.Database, path: string) {
     this.db = db;
     this.path = path;
     this.#file = fileAt(path);

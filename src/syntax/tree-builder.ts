@@ -202,13 +202,13 @@ async function readMemory(building: Building): Promise<GreenTree | null> {
   const { tree, grammar, language, source, depthMax, pause } = building;
   const root = tree.rootNode;
   const first = building.words();
-  const walk = first === null ? null : TreeMemoryWalk.begin(first, grammar, root);
-  if (walk === null) return null;
+  const walking = first === null ? null : TreeMemoryWalk.begin(first, grammar, root);
+  if (walking === null) return null;
   const growing = new Growing(grammar, root.typeId, source.text.length);
   for (;;) {
     const words = building.words();
     if (words === null) return null;
-    const end = walk.go(words, growing, growing.count + pauseEveryElements, depthMax);
+    const end = walking.go(words, growing, growing.count + pauseEveryElements, depthMax);
     if (end === 'unfit') return null;
     if (end === 'complete') return growing.finish(language, source);
     if (pause.isDue()) await pause.breathe();

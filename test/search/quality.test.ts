@@ -9,7 +9,7 @@ import { search, type SearchRequest } from '#src/search/search.js';
 import { chunkTexts } from '#src/store/derived/chunk-texts.js';
 import { documentsFrom } from '#src/store/derived/documents.js';
 import { currentModel, stateOf } from '#src/store/derived/vectors.js';
-import { pathsWith } from '#src/store/files.js';
+import { pathsWith } from '#src/store/active-contents.js';
 import { commentedFunctions, meanReciprocalRank, type Question } from './doc-comments.js';
 import { FixtureIndex } from './project-fixture.js';
 

@@ -2,7 +2,7 @@
  * What no file uses any more leaves the derived database after a while: until then a branch that is switched to and back, or
  * a file that is put back, costs nothing.
  */
-import { hasPathWith, isActive } from '../files.js';
+import { hasPathWith, isActive } from '../active-contents.js';
 import type { IndexDatabase } from '../index-database.js';
 import type { DerivedDatabase } from './derived-database.js';
 import { dropDocument, documentsFrom, dropPath, pathsFrom } from './documents.js';

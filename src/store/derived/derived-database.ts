@@ -54,10 +54,6 @@ export class DerivedDatabase extends Connection {
     }
   }
 
-  constructor(db: Database.Database, path: string) {
-    super(db, path);
-  }
-
   /** @throws DerivedDamageError; as Connection.immediately */
   async write<T>(work: () => T, signal?: AbortSignal): Promise<T> {
     try {

@@ -44,7 +44,7 @@ export class DerivedDatabases {
 
   /** Only these projects are left. */
   retain(projectIds: ReadonlySet<string>): void {
-    for (const id of [...this.#open.keys()]) if (!projectIds.has(id)) this.#forget(id);
+    for (const id of this.#open.keys()) if (!projectIds.has(id)) this.#forget(id);
   }
 
   async close(): Promise<void> {
@@ -90,7 +90,7 @@ export class DerivedReaders {
   }
 
   close(): void {
-    for (const id of [...this.#open.keys()]) this.#forget(id);
+    for (const id of this.#open.keys()) this.#forget(id);
   }
 
   #forget(projectId: string): void {

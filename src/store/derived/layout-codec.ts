@@ -41,14 +41,14 @@ export function encodeLayout({ entities, chunks }: Layout): Buffer {
     line = entity.startLine;
   }
   out.varint(chunks.length);
-  let before = { endLine: 0, endOffset: 0 };
+  let last = { endLine: 0, endOffset: 0 };
   for (const chunk of chunks) {
-    out.varint(chunk.startLine - before.endLine);
+    out.varint(chunk.startLine - last.endLine);
     out.varint(chunk.endLine - chunk.startLine);
-    out.varint(chunk.startOffset - before.endOffset);
+    out.varint(chunk.startOffset - last.endOffset);
     out.varint(chunk.endOffset - chunk.startOffset);
     out.varint(chunk.entityIndex === null ? 0 : chunk.entityIndex + 1);
-    before = chunk;
+    last = chunk;
   }
   return deflateRawSync(out.written());
 }

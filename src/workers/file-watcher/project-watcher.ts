@@ -1,6 +1,5 @@
-import { reasonOf } from '../../base/errors.js';
 import type { ProjectFreshness } from '../../base/ipc.js';
-import { reliabilityOf } from '../../base/mounts.js';
+import { eventlessAt } from '../../base/mounts.js';
 import { isWithin } from '../../base/paths.js';
 import type { Serial } from '../../base/serial.js';
 import { sleep, turn } from '../../base/waiting.js';
@@ -237,13 +236,7 @@ export class ProjectWatcher {
   }
 
   #lookAtFileSystems(): void {
-    const { rootDir } = this.#context.project;
-    try {
-      const { reliable, type } = reliabilityOf(rootDir);
-      this.#eventless = reliable ? null : type;
-    } catch (error) {
-      this.#eventless = reasonOf(error);
-    }
+    this.#eventless = eventlessAt(this.#context.project.rootDir);
     this.#linked.refresh();
     this.#countCopies();
   }

@@ -10,7 +10,7 @@ import { decodeSource } from '#src/syntax/source.js';
 
 const number = fc.nat(100_000);
 /** No entity has none, and its qualified name ends with it. */
-const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
+const names = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
 
 /** As entitiesOf and chunksOf give them: in the order of the text, an entity after the one that it is in. */
 const layouts: fc.Arbitrary<Layout> = fc
@@ -18,8 +18,8 @@ const layouts: fc.Arbitrary<Layout> = fc
     entities: fc.array(
       fc.record({
         kind: fc.constantFrom(...entityKinds),
-        name,
-        qualified: fc.option(name),
+        name: names,
+        qualified: fc.option(names),
         lines: number,
         more: number,
         parent: number,
