@@ -1,6 +1,6 @@
 import type { Reconciled, ReconcileRequest } from '../base/ipc.js';
 import type { ProgressListener, Work } from '../base/progress.js';
-import { Serial } from '../base/serial.js';
+import { Serial, Serials } from '../base/serial.js';
 import { unlessAborted } from '../base/waiting.js';
 import type { Hold } from './hold.js';
 import type { WorkerSlot } from './lifecycle/worker-slot.js';
@@ -23,14 +23,16 @@ interface Queued {
 }
 
 /**
- * Reconciles that somebody asks for, one at a time: the watcher does them; while none runs, a process of its own does.
+ * Reconciles that somebody asks for: the watcher does them; while none runs, a process of its own does, one at a time.
  * Whatever the number of those who ask, a project has one that runs and one that waits at most.
  */
 export class Reconciles {
   readonly #hold: Hold;
   readonly #watcher: WorkerSlot<'file_watcher'>;
   readonly #tasks: Tasks;
-  readonly #serial = new Serial();
+  readonly #serials = new Serials();
+  /** Processes of their own, one at a time: each takes a core. */
+  readonly #alone = new Serial();
   /** By project id. */
   readonly #queued = new Map<string, Queued>();
 
@@ -71,7 +73,7 @@ export class Reconciles {
     const progress: ProgressListener = (...step) => {
       for (const one of waiting) one.progress(...step);
     };
-    const result = this.#serial.run(async () => {
+    const result = this.#serials.of(projectId).run(async () => {
       this.#queued.delete(projectId);
       end.signal.throwIfAborted();
       for (const { onBegin } of waiting) onBegin();
@@ -90,7 +92,10 @@ export class Reconciles {
       const isWatched = this.#isWatched();
       try {
         if (!isWatched)
-          return await this.#tasks.run('file_watcher', { method: 'reconcile', params: request }, work);
+          return await this.#alone.run(async () => {
+            this.#hold.assertFree();
+            return await this.#tasks.run('file_watcher', { method: 'reconcile', params: request }, work);
+          });
         return await (await this.#watcher.whenReady(work.signal)).request('reconcile', request, work);
       } catch (error) {
         work.signal.throwIfAborted();

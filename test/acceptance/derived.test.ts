@@ -97,6 +97,8 @@ test('a project that is removed leaves nothing of what was made of it', async (t
   await daemon.stop();
   writeFileSync(derivedPath(daemon, project_id), 'left over');
   const next = await sandbox.startDaemon();
+  // Once the index is open.
+  assert.deepEqual((await next.call('list_projects', {})).projects, []);
   assert.equal(existsSync(derivedPath(next, project_id)), false);
 });
 

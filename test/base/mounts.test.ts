@@ -173,13 +173,10 @@ test('network, FUSE and layered file systems give no events that can be trusted'
     assert.deepEqual(reliabilityOfMagic(magic), { reliable: false, type });
   for (const magic of [0xef53, 0x9123683e, 0x58465342, 0x01021994])
     assert.equal(reliabilityOfMagic(magic).reliable, true);
-  assert.match(
-    eventlessAt(join(temporaryFolder(t), 'nothing')) ?? '',
-    /no such file|does not exist|ENOENT/iu,
-  );
+  assert.notEqual(eventlessAt(join(temporaryFolder(t), 'nothing')), null);
   const folder = temporaryFolder(t);
   if (!mount(t, '-t', 'tmpfs', 'tmpfs', folder)) return;
-  assert.deepEqual(reliabilityOf(folder), { reliable: true, type: '0x1021994' });
+  assert.equal(eventlessAt(folder), null);
   unmount(folder);
 });
 
@@ -190,6 +187,6 @@ test('a layered file system is known as one', (t) => {
   for (const name of ['lower', 'upper', 'work', 'all']) mkdirSync(join(folder, name));
   const layers = `lowerdir=${folder}/lower,upperdir=${folder}/upper,workdir=${folder}/work`;
   if (!mount(t, '-t', 'overlay', '-o', layers, 'overlay', join(folder, 'all'))) return;
-  assert.deepEqual(reliabilityOf(join(folder, 'all')), { reliable: false, type: 'overlay' });
+  assert.equal(eventlessAt(join(folder, 'all')), 'overlay');
   unmount(join(folder, 'all'));
 });
