@@ -6,9 +6,12 @@ import { leftByGit } from './git-left.js';
 import type { IndexingContext } from './index-paths.js';
 import { hasHeadMoved, headsOf, isKnownAt, nestedIn, readGitBelow } from './project-git.js';
 
+/** By project id: paths that git tracked, and that had no active row, at the last look of this process. */
+const lackingBefore = new Map<string, number>();
+
 /**
  * Follows what git tracks and where HEAD is, as after an add or a commit, without a look at the files. Gives true where
- * a whole comparison has to find out what git took away.
+ * a whole comparison has to find out what git took away, or what it tracks by now that rules ignore.
  */
 export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   const { index, signal } = context;
@@ -20,8 +23,10 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   const isLeft = await leftByGit(project.rootDir, known, git, signal);
   const slicer = new Slicer(signal);
   const retracked: { id: number; tracked: 0 | 1 }[] = [];
+  let lacking = git.trackedCount;
   for (const { id, path, tracked } of activeRows(index, project.id)) {
     const isTracked = git.isTracked(path) ? 1 : 0;
+    lacking -= isTracked;
     if (isLeft({ path, tracked })) return true;
     if (tracked !== isTracked && isKnownAt(git, path)) retracked.push({ id, tracked: isTracked });
     await slicer.breathe();
@@ -30,5 +35,8 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
     for (const { id, tracked } of retracked) setTracked(index, id, tracked);
     if (hasHeadMoved(known, git)) replaceHeads(index, project.id, headsOf(git, known, true));
   }, signal);
-  return false;
+  // Files that are missing are tracked as well: only more than before are news.
+  const isNews = lacking > (lackingBefore.get(project.id) ?? 0);
+  lackingBefore.set(project.id, lacking);
+  return isNews;
 }

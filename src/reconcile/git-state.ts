@@ -29,6 +29,8 @@ export interface GitState {
   gitDir: string | null;
   /** @param path of a file or symlink, relative to the root */
   isTracked: (path: string) => boolean;
+  /** How many such paths there are. */
+  trackedCount: number;
   /**
    * @param folder relative to the root; '' for the root itself. A submodule's folder counts as tracked, and what is below it
    *   is another repository's.
@@ -49,6 +51,7 @@ export const noGit: GitState = {
   top: null,
   gitDir: null,
   isTracked: () => false,
+  trackedCount: 0,
   hasTrackedBelow: () => false,
   infoExclude: null,
   excludesFile: null,
@@ -109,6 +112,7 @@ async function stateOf(
     top: repository.top,
     gitDir: repository.gitDir,
     isTracked: (path) => tracked.has(path),
+    trackedCount: tracked.count,
     hasTrackedBelow: (folder) => tracked.hasBelow(folder),
     infoExclude: join(repository.commonDir, 'info', 'exclude'),
   };

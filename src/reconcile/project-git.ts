@@ -50,6 +50,7 @@ export function withNested(own: GitState, nested: ReadonlyMap<string, GitState>)
   return {
     ...own,
     nested,
+    trackedCount: [...nested.values()].reduce((sum, state) => sum + state.trackedCount, own.trackedCount),
     isTracked: (path) => isSome(path, (state, below) => state.isTracked(below)),
     hasTrackedBelow: (path) => isSome(path, (state, below) => state.hasTrackedBelow(below)),
   };

@@ -16,6 +16,12 @@ export class TrackedPaths {
   readonly #recent = new Map<string, ReadonlySet<string>>();
   /** What was added last, and is not in `#names` yet. */
   #adding: { folder: string; names: string[] } | null = null;
+  #count = 0;
+
+  /** Without submodules. */
+  get count(): number {
+    return this.#count;
+  }
 
   /** Costs least in git's order, which has a folder's files mostly together. */
   add(path: string): void {
@@ -26,6 +32,7 @@ export class TrackedPaths {
       this.#addFolders(folder);
     }
     this.#adding.names.push(name);
+    this.#count += 1;
   }
 
   /** A submodule: its entry is a commit of another repository. */

@@ -139,6 +139,25 @@ test('a repository below the root has rules of its own, those around it end ther
   );
 });
 
+test('what git begins to track although rules ignore it is content from then on', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({
+    '.gitignore': '*.log\n',
+    'x.log': 'x\n',
+    'y.log': 'y\n',
+    'gone.py': 'g\n',
+  });
+  git(repositoryIn(root), 'add', '--all');
+  rmSync(join(root, 'gone.py'));
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  assert.deepEqual(await daemon.paths(project_id), ['.gitignore']);
+  for (const name of ['x.log', 'y.log']) {
+    git(root, 'add', '--force', name);
+    await waitFor(`${name} is content`, async () => (await daemon.paths(project_id)).includes(name));
+  }
+});
+
 test('a folder .git that becomes a repository only later is noticed when it does', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ '.gitignore': '*.log\n', 'x.log': 'x\n', 'plain/a.log': 'a\n' });
