@@ -44,11 +44,12 @@ const countersMax = 100_000;
 /** By word; words of one term have the same one. */
 const counters = new Map<string, Counter>();
 const countersByTerm = new Map<string, Counter>();
-/** What is at a place that no identifier has had: they are filled, since V8 keeps an array with gaps as a map. */
-const none: readonly never[] = [];
-/** By the place of an identifier: its words when it was last met, and their counters. */
-const placedWords = new Array<readonly string[]>(identifierPlaces).fill(none);
-const placedCounters = new Array<readonly Counter[]>(identifierPlaces).fill(none);
+/**
+ * By the place of an identifier: its words when it was last met, and their counters. Filled from the start, since V8 keeps
+ * an array with gaps as a slow map.
+ */
+const placedWords = Array.from({ length: identifierPlaces }, (): readonly string[] | null => null);
+const placedCounters = Array.from({ length: identifierPlaces }, (): readonly Counter[] | null => null);
 
 function countersOf(words: readonly string[], place: number): readonly Counter[] {
   if (place !== noPlace && placedWords[place] === words) return placedCounters[place] ?? [];
@@ -76,8 +77,8 @@ export function countTerms(text: string): TermCounts {
   if (counters.size >= countersMax) {
     counters.clear();
     countersByTerm.clear();
-    placedWords.fill(none);
-    placedCounters.fill(none);
+    placedWords.fill(null);
+    placedCounters.fill(null);
   }
   const used: Counter[] = [];
   let total = 0;

@@ -218,14 +218,14 @@ async function readMemory(building: Building): Promise<GreenTree | null> {
 async function walkWithCursor(building: Building): Promise<GreenTree | null> {
   const cursor = building.tree.walk();
   try {
-    return await walk(cursor, building);
+    return await follow(cursor, building);
   } finally {
     cursor.delete();
   }
 }
 
 /** `cursor` stands on the root, and is left anywhere. */
-async function walk(cursor: TreeCursor, building: Building): Promise<GreenTree | null> {
+async function follow(cursor: TreeCursor, building: Building): Promise<GreenTree | null> {
   const { grammar, language, source, depthMax, pause } = building;
   const growing = new Growing(grammar, cursor.nodeTypeId, source.text.length);
   let more = cursor.gotoFirstChild();
