@@ -38,7 +38,7 @@ interface Counter {
   count: number;
 }
 
-/** Counters that are remembered, but for those of one text: about 10 MB. */
+/** Counters that are remembered, but for those of one text: by estimate 10 MB. */
 const countersMax = 100_000;
 
 /** By word; words of one term have the same one. */

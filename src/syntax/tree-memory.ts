@@ -2,7 +2,7 @@
  * Reads a tree-sitter tree where it lies in the WASM memory.
  *
  * A cursor takes half a dozen calls into WASM per element, each of which finds anew where it stands: 0.3 to 0.5 of the
- * time to parse. This takes 0.10 to 0.15 with all that is made of it, and gives what the cursor gives: visible nodes in preorder, with their
+ * time to parse. This takes 0.10 to 0.16 with all that is made of it, and gives what the cursor gives: visible nodes in preorder, with their
  * aliases and fields (tree_cursor.c; hidden nodes are passed through, and hand the field that they have down).
  *
  * How a grammar's tables lie is part of tree-sitter's ABI (parser.h, versions 13 to 15). How a tree lies is

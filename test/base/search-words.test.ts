@@ -25,7 +25,7 @@ test('an ASCII identifier is split as the same one beside other letters is', () 
   const name = fc.stringMatching(/^[A-Za-z0-9_$]{1,20}$/u);
   fc.assert(
     fc.property(name, (text) => {
-      // Without a space between them, the letter beyond ASCII takes the whole run to the general way.
+      // A character beyond ASCII right before it takes the whole run to the general way.
       assert.deepEqual(wordsOf(`\u2003${text}`), wordsOf(text));
     }),
     { numRuns: 2_000 },
