@@ -17,10 +17,10 @@ const partOf: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
  * The words of ASCII identifiers that were met lately, since nearly all are met again: each has one place, by its hash,
  * and is pushed out by another one there. A map would take longer than to split them anew.
  */
-const knownPlaces = 16_384;
-const knownBytes = new Uint8Array(knownPlaces * wordMaxChars);
-const knownLengths = new Uint8Array(knownPlaces);
-const knownWords: (readonly string[])[] = Array.from({ length: knownPlaces }, () => []);
+export const identifierPlaces = 65_536;
+const knownBytes = new Uint8Array(identifierPlaces * wordMaxChars);
+const knownLengths = new Uint8Array(identifierPlaces);
+const knownWords: (readonly string[])[] = Array.from({ length: identifierPlaces }, () => []);
 
 /** Of the hash FNV-1a. */
 const fnvPrime = 0x01000193;
@@ -32,34 +32,49 @@ const fnvPrime = 0x01000193;
  * here both when it is indexed and when it is asked for.
  */
 export function wordsOf(text: string): string[] {
-  const bytes = Buffer.from(text, 'utf8');
   const words: string[] = [];
+  forEachIdentifier(text, (found) => {
+    for (let i = 0; i < found.length; i++) words.push(found[i] ?? '');
+  });
+  return words;
+}
+
+/** Takes the words of an identifier. As long as it is remembered it comes with the same array and place, from 0. */
+type IdentifierVisitor = (words: readonly string[], place: number) => void;
+
+/** The place of identifiers that are not remembered. */
+export const noPlace = -1;
+
+/** Calls `visit` for each identifier of a text that is not too long, in order. */
+export function forEachIdentifier(text: string, visit: IdentifierVisitor): void {
+  const bytes = Buffer.from(text, 'utf8');
+  const { length } = bytes;
   let at = 0;
-  while (at < bytes.length) {
-    let kinds = partOf[bytes[at] ?? 0] ?? 0;
-    if (kinds === 0) {
+  while (at < length) {
+    let kind = partOf[bytes[at] ?? 0] ?? 0;
+    if (kind === 0) {
       at++;
       continue;
     }
     const start = at;
+    let kinds = 0;
     let hash = 0;
-    for (let kind = kinds; kind !== 0; kind = partOf[bytes[at] ?? 0] ?? 0) {
+    while (kind !== 0) {
       kinds |= kind;
       hash = Math.imul(hash ^ (bytes[at] ?? 0), fnvPrime);
       at++;
+      kind = at < length ? (partOf[bytes[at] ?? 0] ?? 0) : 0;
     }
-    if (kinds !== ascii) appendAny(words, bytes.toString('utf8', start, at));
+    if (kinds !== ascii) visitAny(bytes.toString('utf8', start, at), visit);
     else if (at - start <= wordMaxChars) {
-      const found = known(bytes, start, at, hash);
-      for (let i = 0; i < found.length; i++) words.push(found[i] ?? '');
+      const place = (hash ^ (hash >>> 15)) & (identifierPlaces - 1);
+      visit(known(bytes, start, at, place), place);
     }
   }
-  return words;
 }
 
-/** The words of the ASCII identifier in `bytes` from `start` to `end`. */
-function known(bytes: Buffer, start: number, end: number, hash: number): readonly string[] {
-  const place = (hash ^ (hash >>> 15)) & (knownPlaces - 1);
+/** The words of the ASCII identifier in `bytes` from `start` to `end`, which has that place. */
+function known(bytes: Buffer, start: number, end: number, place: number): readonly string[] {
   const length = end - start;
   const from = place * wordMaxChars;
   if (knownLengths[place] === length) {
@@ -67,17 +82,17 @@ function known(bytes: Buffer, start: number, end: number, hash: number): readonl
     while (same < length && knownBytes[from + same] === bytes[start + same]) same++;
     if (same === length) return knownWords[place] ?? [];
   }
-  const words = wordsIn(bytes.toString('latin1', start, end));
+  const words = wordsInAscii(bytes, start, end);
   knownLengths[place] = length;
   for (let i = 0; i < length; i++) knownBytes[from + i] = bytes[start + i] ?? 0;
   knownWords[place] = words;
   return words;
 }
 
-/** Appends the words of any text. */
-function appendAny(words: string[], text: string): void {
+/** Visits the identifiers of any text. */
+function visitAny(text: string, visit: IdentifierVisitor): void {
   for (const whole of text.match(identifier) ?? []) {
-    if (whole.length <= wordMaxChars) words.push(...wordsIn(whole));
+    if (whole.length <= wordMaxChars) visit(wordsIn(whole), noPlace);
   }
 }
 
@@ -86,5 +101,34 @@ function wordsIn(whole: string): string[] {
   if (onePart.test(whole)) return [whole.toLowerCase()];
   const words = (whole.match(part) ?? []).map((piece) => piece.toLowerCase());
   if (words.length > 1) words.push(whole.replaceAll(/[_$]/g, '').toLowerCase());
+  return words;
+}
+
+const isUpper = (byte: number): boolean => byte >= 0x41 && byte <= 0x5a;
+const isLower = (byte: number): boolean => byte >= 0x61 && byte <= 0x7a;
+const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
+
+/** As `wordsIn`, of the ASCII identifier in `bytes` from `start` to `end`, without a regular expression. */
+function wordsInAscii(bytes: Buffer, start: number, end: number): string[] {
+  const lowered = bytes.toString('latin1', start, end).toLowerCase();
+  const words: string[] = [];
+  const runEnd = (from: number, isIn: (byte: number) => boolean): number => {
+    let at = from;
+    while (at < end && isIn(bytes[at] ?? 0)) at++;
+    return at;
+  };
+  let at = start;
+  while (at < end) {
+    const capitalsEnd = runEnd(at, isUpper);
+    const lettersEnd = runEnd(capitalsEnd, isLower);
+    let next = lettersEnd;
+    // The last capital before small letters begins their part.
+    if (lettersEnd > capitalsEnd && capitalsEnd - at > 1) next = capitalsEnd - 1;
+    else if (lettersEnd === at) next = runEnd(at, isDigit);
+    if (next > at) words.push(lowered.slice(at - start, next - start));
+    at = Math.max(next, at + 1);
+  }
+  // The parts make up all of it but for what stands between them.
+  if (words.length > 1) words.push(words.join(''));
   return words;
 }

@@ -1,9 +1,9 @@
 import { sha256 } from '../base/hash.js';
-import { termsOf } from '../base/search-terms.js';
+import { countTerms } from '../base/search-terms.js';
 import type { Slicer } from '../base/waiting.js';
 import { encodeLayout } from '../store/derived/layout-codec.js';
 import type { NewDocument } from '../store/derived/documents.js';
-import { packWords } from '../store/derived/postings-codec.js';
+import { WordPacker } from '../store/derived/postings-codec.js';
 import { levelOf } from '../store/derived/term-weights.js';
 import { type Chunk, chunksOf } from '../syntax/chunks.js';
 import { entitiesOf, type Entity } from '../syntax/entities.js';
@@ -95,30 +95,25 @@ async function searchable(tree: GreenTree, slicer: Slicer): Promise<Extraction['
   const entities = entitiesOf(tree);
   await slicer.breathe();
   const chunks = chunksOf(tree, entities);
-  const words: Map<string, number>[] = [];
+  const words = new WordPacker();
   for (const chunk of chunks) {
     await slicer.breathe();
-    words.push(levelsOf(chunk, entities));
+    addChunk(words, chunk, entities);
   }
-  return { chunks: chunks.length, layout: encodeLayout({ entities, chunks }), words: packWords(words) };
+  return { chunks: chunks.length, layout: encodeLayout({ entities, chunks }), words: words.packed() };
 }
 
-/** The level of each term of a chunk. */
-function levelsOf(chunk: Chunk, entities: readonly Entity[]): Map<string, number> {
+/** Adds the terms of a chunk, each with its level. */
+function addChunk(words: WordPacker, chunk: Chunk, entities: readonly Entity[]): void {
   const entity = chunk.entityIndex === null ? undefined : entities[chunk.entityIndex];
-  const inName = counted(termsOf(entity?.qualifiedName ?? ''));
-  const inText = counted(termsOf(chunk.text));
-  const length = inName.total + inText.total;
-  const levels = new Map<string, number>();
-  for (const [term, count] of inText.counts)
-    levels.set(term, levelOf(inName.counts.get(term) ?? 0, count, length));
-  for (const [term, count] of inName.counts)
-    if (!levels.has(term)) levels.set(term, levelOf(count, 0, length));
-  return levels;
-}
-
-function counted(terms: readonly string[]): { counts: Map<string, number>; total: number } {
-  const counts = new Map<string, number>();
-  for (const term of terms) counts.set(term, (counts.get(term) ?? 0) + 1);
-  return { counts, total: terms.length };
+  const name = countTerms(entity?.qualifiedName ?? '');
+  const text = countTerms(chunk.text);
+  const length = name.total + text.total;
+  const inName = new Map(name.terms.map((term, index) => [term, name.counts[index] ?? 0]));
+  words.nextChunk();
+  text.terms.forEach((term, index) => {
+    words.add(term, levelOf(inName.get(term) ?? 0, text.counts[index] ?? 0, length));
+    inName.delete(term);
+  });
+  for (const [term, count] of inName) words.add(term, levelOf(count, 0, length));
 }

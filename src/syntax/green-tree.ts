@@ -87,19 +87,16 @@ export function shapeAt(tree: GreenTree, index: number): Shape {
 }
 
 /**
- * The file's bytes, put together from the tokens. It walks them on purpose instead of returning `text`: this is
- * the proof, made before each commit and each restore, that the tree itself carries the file.
+ * The file's bytes, as far as the tokens reach. It walks them on purpose instead of returning `text`: this is
+ * the proof, made before each commit and each restore, that the tree itself carries the file. The tokens' texts
+ * adjoin, so they are taken in one piece.
  */
 export function render(tree: GreenTree): Buffer {
-  const isToken = tree.shapes.map((shape) => shape.token);
-  const parts: string[] = [];
-  let offset = 0;
-  for (let i = 0; i < tree.shape.length; i++) {
-    if (isToken[tree.shape[i] ?? -1] !== true) continue;
-    const end = offset + (tree.size[i] ?? 0);
-    parts.push(tree.text.slice(offset, end));
-    offset = end;
+  const { shape, size } = tree;
+  const isToken = Uint8Array.from(tree.shapes, ({ token }) => (token ? 1 : 0));
+  let length = 0;
+  for (let i = 0; i < shape.length; i++) {
+    if (isToken[shape[i] ?? 0] === 1) length += size[i] ?? 0;
   }
-  // Joined before encoding: a boundary inside a surrogate pair would otherwise encode as two replacement characters.
-  return encodeSource(parts.join(''), tree.encoding);
+  return encodeSource(tree.text.slice(0, length), tree.encoding);
 }

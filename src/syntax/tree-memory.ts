@@ -2,7 +2,7 @@
  * Reads a tree-sitter tree where it lies in the WASM memory.
  *
  * A cursor takes half a dozen calls into WASM per element, each of which finds anew where it stands: 0.3 to 0.5 of the
- * time to parse. This takes 0.10 to 0.15 with all that is made of it, and gives what the cursor gives: visible nodes in preorder, with their
+ * time to parse. This takes 0.10 to 0.16 with all that is made of it, and gives what the cursor gives: visible nodes in preorder, with their
  * aliases and fields (tree_cursor.c; hidden nodes are passed through, and hand the field that they have down).
  *
  * How a grammar's tables lie is part of tree-sitter's ABI (parser.h, versions 13 to 15). How a tree lies is
@@ -144,12 +144,51 @@ function fieldsOf(
   return { fields, fieldWidth };
 }
 
+/** What is read of a subtree: one object for all of a walk. */
+class Subtree {
+  typeId = 0;
+  visible = false;
+  /** It may stand anywhere, and counts for no production. */
+  extra = false;
+  /** Bytes before it. */
+  padding = 0;
+  /** Bytes. */
+  size = 0;
+  visibleChildren = 0;
+  /** Where its data are; only where it has visible children. */
+  data = 0;
+
+  read(words: Uint32Array, at: number): void {
+    const first = words[at] ?? 0;
+    this.visibleChildren = 0;
+    if ((first & isInlineBit) !== 0) {
+      const sizes = words[at + 1] ?? 0;
+      this.typeId = (first >>> 8) & 0xff;
+      this.visible = (first & inlineVisibleBit) !== 0;
+      this.extra = (first & inlineExtraBit) !== 0;
+      this.padding = (sizes >>> 16) & 0xff;
+      this.size = sizes >>> 24;
+      return;
+    }
+    const data = first >>> 2;
+    const flags = words[data + dataFlags] ?? 0;
+    this.typeId = (words[data + dataSymbol] ?? 0) & 0xffff;
+    this.visible = (flags & visibleBit) !== 0;
+    this.extra = (flags & extraBit) !== 0;
+    this.padding = words[data + dataPadding] ?? 0;
+    this.size = words[data + dataSize] ?? 0;
+    if (words[data + dataChildCount] !== 0) this.visibleChildren = words[data + dataVisibleChildCount] ?? 0;
+    this.data = data;
+  }
+}
+
 /** Why a walk has ended. 'unfit': the memory is not as expected, or a nest goes too deep, which is for a cursor to say. */
 export type WalkEnd = 'paused' | 'complete' | 'unfit';
 
 /** One walk over all that is below a root. */
 export class TreeMemoryWalk {
   readonly #tables: Tables;
+  readonly #child = new Subtree();
   readonly #nodes: number;
   #visited = 1;
   #steps = 0;
@@ -193,6 +232,7 @@ export class TreeMemoryWalk {
   go(words: Uint32Array, sink: TreeSink, countMax: number, depthMax: number): WalkEnd {
     const { publicSymbols, aliases, aliasWidth, fields, fieldWidth } = this.#tables;
     const stepsMax = words.length / subtreeWords;
+    const child = this.#child;
     let depth = this.#depth;
     let data = this.#data[depth] ?? 0;
     let done = this.#done[depth] ?? 0;
@@ -218,37 +258,16 @@ export class TreeMemoryWalk {
       // Each child of a tree has its place in memory.
       if (++this.#steps > stepsMax) return 'unfit';
       const at = data - subtreeWords * (childCount - done);
-      const first = words[at] ?? 0;
-      const child = first >>> 2;
-      let typeId: number;
-      let visible: boolean;
-      let extra: boolean;
-      let padding: number;
-      let size: number;
-      let visibleChildren = 0;
-      if ((first & isInlineBit) !== 0) {
-        const sizes = words[at + 1] ?? 0;
-        typeId = (first >>> 8) & 0xff;
-        visible = (first & inlineVisibleBit) !== 0;
-        extra = (first & inlineExtraBit) !== 0;
-        padding = (sizes >>> 16) & 0xff;
-        size = sizes >>> 24;
-      } else {
-        const flags = words[child + dataFlags] ?? 0;
-        typeId = (words[child + dataSymbol] ?? 0) & 0xffff;
-        visible = (flags & visibleBit) !== 0;
-        extra = (flags & extraBit) !== 0;
-        padding = words[child + dataPadding] ?? 0;
-        size = words[child + dataSize] ?? 0;
-        if (words[child + dataChildCount] !== 0) visibleChildren = words[child + dataVisibleChildCount] ?? 0;
-      }
+      child.read(words, at);
+      const { visibleChildren } = child;
+      let { typeId, visible } = child;
       // What is before the first child is before its parent as well.
-      const start = done === 0 ? position : position + padding;
-      const end = start + size;
+      const start = done === 0 ? position : position + child.padding;
+      const end = start + child.size;
       done++;
       position = end;
       let fieldId = 0;
-      if (!extra) {
+      if (!child.extra) {
         const alias = production === 0 ? 0 : (aliases[production * aliasWidth + structural] ?? 0);
         if (alias !== 0) {
           typeId = alias;
@@ -270,7 +289,7 @@ export class TreeMemoryWalk {
       this.#structural[depth] = structural;
       this.#position[depth] = position;
       depth++;
-      data = child;
+      data = child.data;
       done = 0;
       structural = 0;
       position = start;

@@ -21,6 +21,17 @@ test('identifiers are split, and followed by the whole', () => {
   for (const [text, words] of Object.entries(examples)) assert.deepEqual(wordsOf(text), words, text);
 });
 
+test('an ASCII identifier is split as the same one beside other letters is', () => {
+  const name = fc.stringMatching(/^[A-Za-z0-9_$]{1,20}$/u);
+  fc.assert(
+    fc.property(name, (text) => {
+      // A character beyond ASCII right before it takes the whole run to the general way.
+      assert.deepEqual(wordsOf(`\u2003${text}`), wordsOf(text));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 test('what is too long for a name is no word', () => {
   assert.deepEqual(wordsOf(`before ${'a'.repeat(65)} after`), ['before', 'after']);
   assert.deepEqual(wordsOf('a'.repeat(64)), ['a'.repeat(64)]);

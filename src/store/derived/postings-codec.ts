@@ -220,44 +220,93 @@ export function compareBytes(
 }
 
 /**
- * The words of one document, for PostingsBatch.add: the number of its chunks, and for each word in ascending order
- * its bytes and its entries, each after their length; chunks count from 0. It has a memory of its own, to be
- * transferred between threads.
+ * Packs the words of one document, for PostingsBatch.add: the number of its chunks, and for each word in ascending order
+ * its bytes and its entries, each after their length; chunks count from 0.
+ */
+export class WordPacker {
+  readonly #ids = new Map<string, number>();
+  /** By id: the place of a word's latest entry. */
+  readonly #latest: number[] = [];
+  /** Of each entry: chunk, level, and the word's entry before it, or -1. */
+  #entries = new Int32Array(3 * 256);
+  #length = 0;
+  #chunk = -1;
+
+  /** What is added from now on is in another chunk, the first time in the first one. */
+  nextChunk(): void {
+    this.#chunk++;
+  }
+
+  /**
+   * @param word which the chunk does not have yet
+   * @param level an integer from 1 to 255
+   * @throws RangeError for another level
+   */
+  add(word: string, level: number): void {
+    if (!(Number.isInteger(level) && level >= 1 && level <= 255)) throw new RangeError(`level ${level}`);
+    let id = this.#ids.get(word);
+    if (id === undefined) {
+      id = this.#latest.length;
+      this.#ids.set(word, id);
+      this.#latest.push(-1);
+    }
+    const at = this.#length;
+    if (at === this.#entries.length) {
+      const grown = new Int32Array(2 * at);
+      grown.set(this.#entries);
+      this.#entries = grown;
+    }
+    this.#entries[at] = this.#chunk;
+    this.#entries[at + 1] = level;
+    this.#entries[at + 2] = this.#latest[id] ?? -1;
+    this.#latest[id] = at;
+    this.#length = at + 3;
+  }
+
+  /** It has a memory of its own, to be transferred between threads. */
+  packed(): Buffer<ArrayBuffer> {
+    const target = new GrowingBytes(1_024 + 3 * this.#length);
+    const text = new GrowingBytes(256);
+    const entries = new GrowingBytes();
+    /** The places of a word's entries, the latest first. */
+    const places: number[] = [];
+    target.varint(this.#chunk + 1);
+    for (const word of [...this.#ids.keys()].sort()) {
+      text.length = 0;
+      appendWord(text, word);
+      target.varint(text.length);
+      target.append(text.bytes, 0, text.length);
+      entries.length = 0;
+      const id = this.#ids.get(word) ?? 0;
+      let count = 0;
+      for (let at = this.#latest[id] ?? -1; at !== -1; at = this.#entries[at + 2] ?? -1) places[count++] = at;
+      for (let before = -1; count > 0;) {
+        const at = places[--count] ?? 0;
+        const chunk = this.#entries[at] ?? 0;
+        entries.entry(chunk - before, this.#entries[at + 1] ?? 0);
+        before = chunk;
+      }
+      target.varint(entries.length);
+      target.append(entries.bytes, 0, entries.length);
+    }
+    const exact = Buffer.from(new ArrayBuffer(target.length));
+    exact.set(target.written());
+    return exact;
+  }
+}
+
+/**
+ * The words of a document that has all of them at hand, as WordPacker packs them.
  * @param chunks for each chunk of the document its words with their levels, integers from 1 to 255
  * @throws RangeError for another level
  */
 export function packWords(chunks: readonly ReadonlyMap<string, number>[]): Buffer<ArrayBuffer> {
-  const byWord = new Map<string, number[]>();
-  chunks.forEach((words, ordinal) => {
-    for (const [word, level] of words) {
-      if (!(Number.isInteger(level) && level >= 1 && level <= 255)) throw new RangeError(`level ${level}`);
-      const found = byWord.get(word);
-      if (found === undefined) byWord.set(word, [ordinal, level]);
-      else found.push(ordinal, level);
-    }
-  });
-  const packed = new GrowingBytes();
-  const entries = new GrowingBytes();
-  const text = new GrowingBytes();
-  packed.varint(chunks.length);
-  for (const word of [...byWord.keys()].sort()) {
-    const pairs = byWord.get(word) ?? [];
-    text.length = 0;
-    appendWord(text, word);
-    entries.length = 0;
-    for (let index = 0, before = -1; index < pairs.length; index += 2) {
-      const ordinal = pairs[index] ?? 0;
-      entries.entry(ordinal - before, pairs[index + 1] ?? 0);
-      before = ordinal;
-    }
-    for (const part of [text, entries]) {
-      packed.varint(part.length);
-      packed.append(part.bytes, 0, part.length);
-    }
+  const packer = new WordPacker();
+  for (const words of chunks) {
+    packer.nextChunk();
+    for (const [word, level] of words) packer.add(word, level);
   }
-  const exact = Buffer.from(new ArrayBuffer(packed.length));
-  exact.set(packed.written());
-  return exact;
+  return packer.packed();
 }
 
 /**
