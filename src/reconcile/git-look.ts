@@ -4,10 +4,15 @@ import { requireProject } from '../store/projects.js';
 import { headMarks, replaceHeads } from '../store/repositories.js';
 import { leftByGit } from './git-left.js';
 import type { IndexingContext } from './index-paths.js';
-import { hasHeadMoved, headsOf, isKnownAt, nestedIn, readGitBelow } from './project-git.js';
+import { hasHeadMoved, headsOf, isKnownAt, nestedIn, type ProjectGit, readGitBelow } from './project-git.js';
 
-/** By project id: paths that git tracked, and that had no active row, at the last look of this process. */
+/** By project id: paths that git tracked and that were not there, at the last look of this process. */
 const lackingBefore = new Map<string, number>();
+
+/** A comparison of the whole tree has found so many files that git tracks. */
+export function noteTracked(projectId: string, git: Pick<ProjectGit, 'trackedCount'>, found: number): void {
+  lackingBefore.set(projectId, git.trackedCount - found);
+}
 
 /**
  * Follows what git tracks and where HEAD is, as after an add or a commit, without a look at the files. Gives true where
@@ -36,7 +41,5 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
     if (hasHeadMoved(known, git)) replaceHeads(index, project.id, headsOf(git, known, true));
   }, signal);
   // Files that are missing are tracked as well: only more than before are news.
-  const isNews = lacking > (lackingBefore.get(project.id) ?? 0);
-  lackingBefore.set(project.id, lacking);
-  return isNews;
+  return lacking > (lackingBefore.get(project.id) ?? 0);
 }

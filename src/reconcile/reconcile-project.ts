@@ -18,6 +18,7 @@ import { ownFolders, rulesOf } from './bounds.js';
 import { compareFolder, type Comparison, wholeRows } from './compare-walk.js';
 import { retireMissing, retryCopies } from './deletion.js';
 import { type IsLeftByGit, leftByGit } from './git-left.js';
+import { noteTracked } from './git-look.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { mostPreciousFirst } from './index-order.js';
 import { type IndexingContext, type IndexProgress, indexSettling, type IndexTally } from './index-paths.js';
@@ -120,6 +121,7 @@ async function reconcileRound(
     replaceHeads(index, project.id, headsOf(git, heads, summary.doubt === null));
     setVerified(index, project.id, skippedCount, now());
   }, signal);
+  noteTracked(project.id, git, found.trackedCount);
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
   const unchanged =
     found.fileCount - tally.added - tally.changed - tally.unreadable.length - tally.unsettled.length;

@@ -45,6 +45,8 @@ export interface WalkedDevice {
 export interface WalkFindings {
   /** Entries of content. */
   fileCount: number;
+  /** Of them, those that git tracks. */
+  trackedCount: number;
   /** Every folder that was listed, the root as well. */
   folders: WalkedFolder[];
   /** Every file system that a listed folder lies on, by its identity. */
@@ -147,6 +149,7 @@ interface Frame {
 export class TreeWalk {
   readonly findings: WalkFindings = {
     fileCount: 0,
+    trackedCount: 0,
     folders: [],
     devices: new Map(),
     skipped: [],
@@ -348,6 +351,7 @@ export class TreeWalk {
 
   #keep(path: string, kind: FileKind, print: string, { identity }: WalkedDevice, isTracked: boolean): void {
     this.findings.fileCount += 1;
+    if (isTracked) this.findings.trackedCount += 1;
     this.#batch.push({ path, print, kind, tracked: isTracked ? 1 : 0, device: identity });
   }
 
