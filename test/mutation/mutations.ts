@@ -150,8 +150,30 @@ export const mutations: readonly Mutation[] = [
     tests: ['reconcile/kill-points.test.js'],
   },
   {
+    what: 'a row is written before what it relies on',
+    file: 'reconcile/index-batch.ts',
+    find: 'await storeDocuments(this.#derived, searchable, signal);\n    const outcomes = await index.write(() => this.#write(entries), signal);',
+    replace:
+      'const outcomes = await index.write(() => this.#write(entries), signal);\n    await storeDocuments(this.#derived, searchable, signal);',
+    tests: ['reconcile/derived.test.js'],
+  },
+  {
+    what: 'rows rely on a derived database that is another one',
+    file: 'store/derived/derived-database.ts',
+    find: 'const isKnown = tokenOf(index, projectId) === token &&',
+    replace: 'const isKnown =',
+    tests: ['store/derived/derived-database.test.js', 'reconcile/derived.test.js'],
+  },
+  {
+    what: 'search answers with files that have another content by now',
+    file: 'store/active-contents.ts',
+    find: 'WHERE sha256 = ? AND project_id = ? AND language IS ?\n         AND deleted = 0 AND ignored = 0',
+    replace: 'WHERE sha256 = ? AND project_id = ? AND language IS ?',
+    tests: ['search/search.test.js', 'acceptance/derived.test.js'],
+  },
+  {
     what: 'a full disk is taken for damage',
-    file: 'store/index-database.ts',
+    file: 'store/sqlite-errors.ts',
     find: "sqliteCode(error).startsWith('SQLITE_CORRUPT') ||",
     replace: "sqliteCode(error).startsWith('SQLITE_CORRUPT') || sqliteCode(error) === 'SQLITE_FULL' ||",
     tests: ['store/index-database.test.js', 'acceptance/disk-trouble.test.js'],
