@@ -1,6 +1,9 @@
+import { compareBytes } from '../base/byte-order.js';
 import { termsOf } from '../base/search-terms.js';
+import { Slicer } from '../base/waiting.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
-import { documentOf, documentWithChunk, layoutOf } from '../store/derived/documents.js';
+import { documentOf, type DocumentRow, documentWithChunk, layoutOf } from '../store/derived/documents.js';
+import type { Layout } from '../store/derived/layout-codec.js';
 import { readWord } from '../store/derived/postings.js';
 import { activeContentAt, activeContents, type ActiveContent, pathsWith } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
@@ -27,42 +30,59 @@ const pageFiles = 500;
 /** Files with the very same content. */
 const sameFilesMax = 10_000;
 
-/** Functions, classes and the like of present files, in the order of paths and lines. */
-export function listEntities(
+/**
+ * Functions, classes and the like of present files, in the order of paths and lines. In slices: what is rare is looked for
+ * in all files.
+ * @throws DerivedDamageError; the signal's reason
+ */
+export async function listEntities(
   index: IndexDatabase,
   derived: DerivedDatabase,
   projectId: string,
   filter: EntityFilter,
-): EntityRow[] {
-  return derived.read(() => {
-    const entities: EntityRow[] = [];
-    for (const file of filesFor(index, derived, projectId, filter)) {
-      const document = documentOf(derived, file.sha256, file.language);
-      if (document === undefined) continue;
-      for (const entity of layoutOf(derived, document.firstChunk).entities) {
-        const { kind, name, qualifiedName, startLine, endLine } = entity;
-        if (filter.kind !== undefined && kind !== filter.kind) continue;
-        if (filter.name !== undefined && name !== filter.name && qualifiedName !== filter.name) continue;
-        if (entities.length >= filter.limit) return entities;
-        const lines = { start_line: startLine, end_line: endLine };
-        entities.push({ path: file.path, kind, name, qualified_name: qualifiedName, ...lines });
-      }
+  signal: AbortSignal,
+): Promise<EntityRow[]> {
+  const slicer = new Slicer(signal);
+  const entities: EntityRow[] = [];
+  for (const file of await filesFor(index, derived, projectId, filter, slicer)) {
+    for (const { kind, name, qualifiedName, startLine, endLine } of entitiesIn(derived, file)) {
+      if (filter.kind !== undefined && kind !== filter.kind) continue;
+      if (filter.name !== undefined && name !== filter.name && qualifiedName !== filter.name) continue;
+      if (entities.length >= filter.limit) return entities;
+      const lines = { start_line: startLine, end_line: endLine };
+      entities.push({ path: file.path, kind, name, qualified_name: qualifiedName, ...lines });
     }
-    return entities;
+    await slicer.breathe();
+  }
+  return entities;
+}
+
+function entitiesIn(derived: DerivedDatabase, { sha256, language }: ActiveContent): Layout['entities'] {
+  return derived.read(() => {
+    const document = documentOf(derived, sha256, language);
+    return document === undefined ? [] : layoutOf(derived, document.firstChunk).entities;
   });
 }
 
 /** The files that may have such entities, in the order of their paths. */
-function filesFor(
+async function filesFor(
   index: IndexDatabase,
   derived: DerivedDatabase,
   projectId: string,
   { path, name }: EntityFilter,
-): Iterable<ActiveContent> {
+  slicer: Slicer,
+): Promise<Iterable<ActiveContent>> {
   if (path !== undefined) return [activeContentAt(index, projectId, path)].filter((file) => file !== null);
   const terms = name === undefined ? [] : [...new Set(termsOf(name))];
   // A name without a word that is indexed can be in any file.
-  return terms.length === 0 ? allFiles(index, projectId) : filesWithAll(index, derived, projectId, terms);
+  if (terms.length === 0) return allFiles(index, projectId);
+  const files: ActiveContent[] = [];
+  for (const { sha256, language } of await documentsWithAll(derived, terms, slicer)) {
+    for (const one of pathsWith(index, projectId, { sha256, language }, sameFilesMax))
+      files.push({ path: one, sha256, language });
+    await slicer.breathe();
+  }
+  return files.sort((a, b) => compareBytes(a.path, b.path));
 }
 
 function* allFiles(index: IndexDatabase, projectId: string): Generator<ActiveContent> {
@@ -74,32 +94,33 @@ function* allFiles(index: IndexDatabase, projectId: string): Generator<ActiveCon
   }
 }
 
-/** A name is in the text of some chunk of its file, so its words are in the file. */
-function filesWithAll(
-  index: IndexDatabase,
+/** A name is in the text of some chunk of its file, so each of its words is in the document. */
+async function documentsWithAll(
   derived: DerivedDatabase,
-  projectId: string,
   terms: readonly string[],
-): ActiveContent[] {
-  let documents: ReadonlySet<number> | null = null;
-  const postings = terms.map((term) => readWord(derived, term)).sort((a, b) => a.count - b.count);
-  for (const word of postings) {
-    const having = new Set<number>();
-    let known = { first: 0, end: 0 };
-    word.forEach((chunkId) => {
-      if (chunkId >= known.first && chunkId < known.end) return;
-      const row = documentWithChunk(derived, chunkId);
-      if (row === undefined) return;
-      known = { first: row.firstChunk, end: row.firstChunk + row.chunks };
-      if (documents === null || documents.has(row.firstChunk)) having.add(row.firstChunk);
-    });
+  slicer: Slicer,
+): Promise<DocumentRow[]> {
+  const lists = derived.read(() => terms.map((term) => chunksWith(derived, term)));
+  let documents: Map<number, DocumentRow> | null = null;
+  for (const chunks of lists.sort((a, b) => a.length - b.length)) {
+    const having = new Map<number, DocumentRow>();
+    let end = 0;
+    for (const chunkId of chunks) {
+      if (chunkId < end) continue;
+      const row = derived.read(() => documentWithChunk(derived, chunkId));
+      end = row === undefined ? chunkId + 1 : row.firstChunk + row.chunks;
+      if (row !== undefined && documents?.has(row.firstChunk) !== false) having.set(row.firstChunk, row);
+      await slicer.breathe();
+    }
     documents = having;
   }
-  const files = [...(documents ?? [])].flatMap((firstChunk) => {
-    const row = documentWithChunk(derived, firstChunk);
-    if (row === undefined) return [];
-    const { sha256, language } = row;
-    return pathsWith(index, projectId, row, sameFilesMax).map((path) => ({ path, sha256, language }));
-  });
-  return files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  return [...(documents?.values() ?? [])];
+}
+
+function chunksWith(derived: DerivedDatabase, term: string): Uint32Array {
+  const postings = readWord(derived, term);
+  const chunks = new Uint32Array(postings.count);
+  let count = 0;
+  postings.forEach((chunkId) => (chunks[count++] = chunkId));
+  return chunks;
 }

@@ -17,13 +17,14 @@ type CodeMethods = Pick<IndexMethods, 'list_code_entities' | 'get_ast' | 'search
 export function codeMethods(context: IndexContext): CodeMethods {
   const { index } = context;
   return {
-    list_code_entities({ path, kind, name, limit, ...reference }) {
+    async list_code_entities({ path, kind, name, limit, ...reference }, { signal }) {
       const project = requireProject(index, reference);
       if (path !== undefined) requireFile(index, project.id, path);
       const filter = { path, kind, name, limit };
-      return withDerived(context, [project], ([searched]) => ({
-        entities: searched === undefined ? [] : listEntities(index, searched.derived, project.id, filter),
-      }));
+      const entities = await withDerived(context, [project], async ([searched]) =>
+        searched === undefined ? [] : await listEntities(index, searched.derived, project.id, filter, signal),
+      );
+      return { entities };
     },
     get_ast({ path, max_depth, ...reference }) {
       const { row, tree } = renderFile(index, requireProject(index, reference), path);
