@@ -21,8 +21,10 @@ import { derivedSchema, derivedVersion } from './schema.js';
 
 /** Of the machine's current run; what was written in another one may not all have reached the disk. */
 const bootId = readBootId();
+/** Pages (4 KiB) after which SQLite copies the log back by itself, with two syncs. */
+const checkpointPages = 4_000;
 /** Bytes of the log that are kept for the next writes. */
-const logBytesMax = 16 * 1024 * 1024;
+const logBytesMax = 4_096 * checkpointPages;
 /** KiB of pages that a connection keeps: the words of a burst of files. */
 const cacheKib = 16 * 1024;
 
@@ -183,6 +185,7 @@ function prepared(db: Database.Database, path: string): DerivedDatabase {
   db.pragma('synchronous = NORMAL');
   db.pragma(`journal_size_limit = ${logBytesMax}`);
   db.pragma(`cache_size = -${cacheKib}`);
+  db.pragma(`wal_autocheckpoint = ${checkpointPages}`);
   db.pragma(`busy_timeout = ${busyTimeoutMs}`);
   return new DerivedDatabase(db, path);
 }

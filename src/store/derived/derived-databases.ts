@@ -1,4 +1,5 @@
 import type { IndexDatabase } from '../index-database.js';
+import { requireProject } from '../projects.js';
 import { DerivedDatabase, derivedPath, removeDerived } from './derived-database.js';
 
 /** Databases that stay open for looking; each holds three descriptors and some memory. */
@@ -8,6 +9,7 @@ const readersMax = 64;
 export class DerivedDatabases {
   readonly #index: IndexDatabase;
   readonly #open = new Map<string, DerivedDatabase>();
+  readonly #opening = new Map<string, Promise<DerivedDatabase>>();
   readonly #made = new Map<string, number>();
 
   constructor(index: IndexDatabase) {
@@ -19,15 +21,31 @@ export class DerivedDatabases {
     return this.#made.get(projectId) ?? 0;
   }
 
-  /** The project's, made (again) where there is none: then all of its rows in the index are to be looked at again. */
+  /**
+   * The project's, made (again) where there is none: then all of its rows in the index are to be looked at again.
+   * @throws CodekeepError PROJECT_NOT_FOUND where it was removed meanwhile
+   */
   async of(projectId: string): Promise<DerivedDatabase> {
     const known = this.#open.get(projectId);
     if (known?.isInPlace === true) return known;
+    // Whoever asks meanwhile waits for the same one.
+    const opening = this.#opening.get(projectId) ?? this.#openOne(projectId);
+    this.#opening.set(projectId, opening);
+    return await opening.finally(() => this.#opening.delete(projectId));
+  }
+
+  async #openOne(projectId: string): Promise<DerivedDatabase> {
     this.#forget(projectId);
+    requireProject(this.#index, { project_id: projectId });
     const derived = DerivedDatabase.openOrMake(derivedPath(this.#index.path, projectId));
+    try {
+      if (await derived.beginKeeping(this.#index, projectId))
+        this.#made.set(projectId, this.timesMade(projectId) + 1);
+    } catch (error) {
+      derived.close();
+      throw error;
+    }
     this.#open.set(projectId, derived);
-    if (await derived.beginKeeping(this.#index, projectId))
-      this.#made.set(projectId, this.timesMade(projectId) + 1);
     return derived;
   }
 
