@@ -79,26 +79,53 @@ export class DerivedDatabases {
   }
 }
 
+interface Reader {
+  derived: DerivedDatabase;
+  /** Pieces of work that use it. */
+  uses: number;
+  /** Nobody finds it any more: it is closed when the last one is done. */
+  isLeft: boolean;
+}
+
 /** Derived databases for looking only, one a project, each opened when somebody asks. */
 export class DerivedReaders {
   readonly #indexPath: string;
-  readonly #open = new Map<string, DerivedDatabase>();
+  readonly #open = new Map<string, Reader>();
 
   constructor(indexPath: string) {
     this.#indexPath = indexPath;
   }
 
-  /** Null where there is none (yet). */
-  of(projectId: string): DerivedDatabase | null {
-    const known = this.#open.get(projectId);
-    if (known?.isInPlace === true) return known;
-    this.#forget(projectId);
-    const derived = DerivedDatabase.openReadOnly(derivedPath(this.#indexPath, projectId));
-    if (derived === null) return null;
-    const [oldest] = this.#open.keys();
-    if (this.#open.size >= readersMax && oldest !== undefined) this.#forget(oldest);
-    this.#open.set(projectId, derived);
-    return derived;
+  /**
+   * Runs `work` with those of some projects, which stay open until it ends, whatever becomes of them. A project that has none
+   * (yet) is left out.
+   */
+  async use<T>(
+    projectIds: readonly string[],
+    work: (open: ReadonlyMap<string, DerivedDatabase>) => Promise<T> | T,
+  ): Promise<T> {
+    const readers = new Map<string, Reader>();
+    for (const id of projectIds) {
+      const reader = this.#readerOf(id);
+      if (reader === null) continue;
+      reader.uses += 1;
+      readers.set(id, reader);
+    }
+    try {
+      return await work(new Map([...readers].map(([id, { derived }]) => [id, derived])));
+    } finally {
+      for (const reader of readers.values()) {
+        reader.uses -= 1;
+        closeUnused(reader);
+      }
+      this.#trim();
+    }
+  }
+
+  /** For one look at once; null where there is none (yet). */
+  look<T>(projectId: string, work: (derived: DerivedDatabase) => T): T | null {
+    const reader = this.#readerOf(projectId);
+    return reader === null ? null : work(reader.derived);
   }
 
   /** Throws away what is damaged; the process that keeps it makes another one. */
@@ -111,8 +138,38 @@ export class DerivedReaders {
     for (const id of this.#open.keys()) this.#forget(id);
   }
 
-  #forget(projectId: string): void {
-    this.#open.get(projectId)?.close();
-    this.#open.delete(projectId);
+  #readerOf(projectId: string): Reader | null {
+    const known = this.#open.get(projectId);
+    if (known?.derived.isInPlace === true) {
+      // The map is in the order of use.
+      this.#open.delete(projectId);
+      this.#open.set(projectId, known);
+      return known;
+    }
+    this.#forget(projectId);
+    const derived = DerivedDatabase.openReadOnly(derivedPath(this.#indexPath, projectId));
+    if (derived === null) return null;
+    const reader = { derived, uses: 0, isLeft: false };
+    this.#open.set(projectId, reader);
+    return reader;
   }
+
+  #trim(): void {
+    for (const id of this.#open.keys()) {
+      if (this.#open.size <= readersMax) return;
+      this.#forget(id);
+    }
+  }
+
+  #forget(projectId: string): void {
+    const reader = this.#open.get(projectId);
+    if (reader === undefined) return;
+    this.#open.delete(projectId);
+    reader.isLeft = true;
+    closeUnused(reader);
+  }
+}
+
+function closeUnused({ derived, uses, isLeft }: Reader): void {
+  if (isLeft && uses === 0) derived.close();
 }

@@ -15,22 +15,22 @@ export async function withDerived<T>(
   projects: readonly Pick<Project, 'id'>[],
   work: (searched: readonly SearchedProject[]) => Promise<T> | T,
 ): Promise<T> {
-  const searched = projects.flatMap(({ id }) => {
-    const derived = readers.of(id);
-    return derived === null ? [] : [{ id, derived }];
+  const ids = projects.map(({ id }) => id);
+  return await readers.use(ids, async (open) => {
+    const searched = [...open].map(([id, derived]): SearchedProject => ({ id, derived }));
+    try {
+      return await work(searched);
+    } catch (error) {
+      if (!(error instanceof DerivedDamageError)) throw error;
+      host.log('warn', `what search knows is damaged, and is made again: ${error.message}`);
+      for (const { id, derived } of searched) if (derived.path === error.path) readers.discard(id);
+      throw new CodekeepError(
+        'INDEX_UNAVAILABLE',
+        'What search knows of the project is damaged.',
+        'It is made again by itself, which takes as long as a first index; no file and no content is lost.',
+      );
+    }
   });
-  try {
-    return await work(searched);
-  } catch (error) {
-    if (!(error instanceof DerivedDamageError)) throw error;
-    host.log('warn', `what search knows is damaged, and is made again: ${error.message}`);
-    for (const { id, derived } of searched) if (derived.path === error.path) readers.discard(id);
-    throw new CodekeepError(
-      'INDEX_UNAVAILABLE',
-      'What search knows of the project is damaged.',
-      'It is made again by itself, which takes as long as a first index; no file and no content is lost.',
-    );
-  }
 }
 
 /** Chunks of files that are there, and how many of them semantic search can see. */
@@ -43,12 +43,11 @@ export function chunkCountsOf({ index, readers }: IndexContext, projectId: strin
 }
 
 function vectorsOf(readers: IndexContext['readers'], projectId: string): ChunkCounts {
-  const derived = readers.of(projectId);
-  if (derived === null) return { total: Number.POSITIVE_INFINITY, vectorized: 0 };
+  const nothing = { total: 0, vectorized: 0 };
   try {
-    return derived.read(() => countVectors(derived));
+    return readers.look(projectId, (derived) => derived.read(() => countVectors(derived))) ?? nothing;
   } catch (error) {
-    if (error instanceof DerivedDamageError) return { total: Number.POSITIVE_INFINITY, vectorized: 0 };
+    if (error instanceof DerivedDamageError) return nothing;
     throw error;
   }
 }

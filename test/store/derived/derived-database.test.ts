@@ -150,15 +150,41 @@ test('readers see what is there, and nothing where nothing is', async (t) => {
   const setup = setUp(t);
   const readers = new DerivedReaders(setup.index.path);
   t.after(() => readers.close());
-  assert.equal(readers.of(setup.projectId), null);
+  const find = (): unknown =>
+    readers.look(setup.projectId, (derived) => derived.read(() => documentOf(derived, hash, 'typescript')));
+  assert.equal(find(), null);
   const kept = setup.keep();
   await store(await kept.of(setup.projectId));
-  const reading = readers.of(setup.projectId);
-  assert.ok(reading !== null);
-  assert.ok(reading.read(() => documentOf(reading, hash, 'typescript')) !== undefined);
-  assert.throws(() => reading.db.exec('DELETE FROM documents'), /readonly/u);
+  assert.ok(find() !== undefined && find() !== null);
+  readers.look(setup.projectId, (derived) =>
+    assert.throws(() => derived.db.exec('DELETE FROM documents'), /readonly/u),
+  );
   kept.discard(setup.projectId);
-  assert.equal(readers.of(setup.projectId), null);
+  assert.equal(find(), null);
+});
+
+test('a reader stays open until whoever uses it is done, whatever becomes of the file', async (t) => {
+  const setup = setUp(t);
+  const readers = new DerivedReaders(setup.index.path);
+  t.after(() => readers.close());
+  await store(await setup.keep().of(setup.projectId));
+  let used: DerivedDatabase | undefined;
+  await readers.use([setup.projectId, 'another'], async (open) => {
+    assert.deepEqual([...open.keys()], [setup.projectId]);
+    used = open.get(setup.projectId);
+    readers.discard(setup.projectId);
+    await Promise.resolve();
+    assert.ok(used?.read(() => documentOf(used as DerivedDatabase, hash, 'typescript')) !== undefined);
+  });
+  assert.equal(used?.db.open, false);
+});
+
+test('what was made of a project that is removed can be removed', async (t) => {
+  const setup = setUp(t);
+  const kept = setup.keep();
+  await kept.of(setup.projectId);
   deleteProject(setup.index, setup.projectId);
+  new DerivedReaders(setup.index.path).discard(setup.projectId);
   assert.equal(existsSync(setup.path), false);
+  await assert.rejects(kept.of(setup.projectId), /No project/u);
 });
