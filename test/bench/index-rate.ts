@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sleep } from '#src/base/waiting.js';
 import { Runtime } from '#src/syntax/grammar.js';
 import { languageOf } from '#src/syntax/language.js';
 import { parseMemoryMaxBytes } from '#src/syntax/parser.js';
@@ -69,8 +70,12 @@ export async function measureIndexing(service: Service, root: string): Promise<F
   ];
 }
 
-/** Asks for health one after the other until it is stopped, and at least `atLeast` times. */
-export function measureHealth(service: Service, atLeast: number): { stop: () => Promise<number[]> } {
+/** Asks for health one after the other until it is stopped, and at least `atLeast` times, with pauses of `everyMs`. */
+export function measureHealth(
+  service: Service,
+  atLeast: number,
+  everyMs = 0,
+): { stop: () => Promise<number[]> } {
   const times: number[] = [];
   const stopping = new AbortController();
   const run = (async () => {
@@ -78,6 +83,7 @@ export function measureHealth(service: Service, atLeast: number): { stop: () => 
       const startedAt = performance.now();
       await service.client.call('health');
       times.push(performance.now() - startedAt);
+      if (everyMs > 0) await sleep(everyMs);
     }
   })();
   return {
