@@ -4,7 +4,7 @@ import { postingsSchema } from './postings-schema.js';
  * Raised when anything here, or what is put here, changes its meaning: a database of another number is thrown away and made
  * again. There are no migrations, since nothing in it is anybody's only copy.
  */
-export const derivedVersion = 1;
+export const derivedVersion = 2;
 
 /** The schema of derived/<project_id>.db: what is made of a project's contents so that they can be searched. */
 export const derivedSchema = `
@@ -57,19 +57,16 @@ export const derivedSchema = `
     model_id INTEGER PRIMARY KEY,
     state    BLOB NOT NULL
   ) STRICT;
+  -- The vectors of a document's chunks. Rows by one number, and not WITHOUT ROWID: those take a fifth more for such rows.
   CREATE TABLE vectors (
-    model_id INTEGER NOT NULL,
-    chunk_id INTEGER NOT NULL,
-    levels   BLOB NOT NULL,                     -- a signed byte a dimension, see vector-codec.ts
-    PRIMARY KEY (model_id, chunk_id)
-  ) STRICT, WITHOUT ROWID;
-  -- Of the chunks of a document, read for all documents before the first question.
+    id     INTEGER PRIMARY KEY,                 -- models.id * 2^32 + documents.first_chunk
+    levels BLOB NOT NULL                        -- a signed byte a dimension of each chunk, see vector-codec.ts
+  ) STRICT;
+  -- As vectors; read for all documents before the first question.
   CREATE TABLE signatures (
-    model_id    INTEGER NOT NULL,
-    first_chunk INTEGER NOT NULL,
-    bits        BLOB NOT NULL,                  -- 256 for each chunk, see vector-codec.ts
-    PRIMARY KEY (model_id, first_chunk)
-  ) STRICT, WITHOUT ROWID;
+    id   INTEGER PRIMARY KEY,
+    bits BLOB NOT NULL                          -- 256 for each chunk, see vector-codec.ts
+  ) STRICT;
 
   CREATE TRIGGER document_added AFTER INSERT ON documents BEGIN
     UPDATE facts SET chunks = chunks + new.chunks, next_chunk = max(next_chunk, new.first_chunk + max(new.chunks, 1));
@@ -77,10 +74,9 @@ export const derivedSchema = `
   CREATE TRIGGER document_dropped AFTER DELETE ON documents BEGIN
     DELETE FROM layouts WHERE first_chunk = old.first_chunk;
     UPDATE models SET chunks = chunks - old.chunks
-      WHERE EXISTS (SELECT 1 FROM signatures s WHERE s.model_id = models.id AND s.first_chunk = old.first_chunk);
-    DELETE FROM vectors WHERE model_id IN (SELECT id FROM models)
-      AND chunk_id >= old.first_chunk AND chunk_id < old.first_chunk + old.chunks;
-    DELETE FROM signatures WHERE first_chunk = old.first_chunk AND model_id IN (SELECT id FROM models);
+      WHERE EXISTS (SELECT 1 FROM signatures s WHERE s.id = models.id * 4294967296 + old.first_chunk);
+    DELETE FROM vectors WHERE id IN (SELECT m.id * 4294967296 + old.first_chunk FROM models m);
+    DELETE FROM signatures WHERE id IN (SELECT m.id * 4294967296 + old.first_chunk FROM models m);
     UPDATE facts SET chunks = chunks - old.chunks;
   END;
   CREATE TRIGGER model_dropped AFTER DELETE ON models BEGIN

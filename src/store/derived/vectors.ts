@@ -4,6 +4,7 @@
  * ever searched for it.
  */
 import type { DerivedDatabase } from './derived-database.js';
+import { documentWithChunk } from './documents.js';
 import { levelsOf, signatureBytes, signatureOf, storedLevels } from './vector-codec.js';
 
 export interface ModelRow {
@@ -100,19 +101,33 @@ export function becomeCurrent(derived: DerivedDatabase, { id }: Pick<ModelRow, '
   return true;
 }
 
+/** A row's key is the model's id and the document's first chunk, in one number that is exact (models are few). */
+const chunkIds = 2 ** 32;
+
+function rowId(modelId: number, firstChunk: number): number {
+  return modelId * chunkIds + firstChunk;
+}
+
 /** The vectors of a document in their stored forms. */
 export interface DocumentVectors {
   firstChunk: number;
-  levels: readonly Int8Array[];
+  chunks: number;
+  /** A signed byte for each dimension of each chunk. */
+  levels: Int8Array;
   /** signatureBytes for each chunk. */
   bits: Uint8Array;
 }
 
-/** @param vectors one for each chunk of the document */
+/** @param vectors one for each chunk of the document, all of the same length */
 export function encodeVectors(firstChunk: number, vectors: readonly Float32Array[]): DocumentVectors {
+  const dimensions = vectors[0]?.length ?? 0;
+  const levels = new Int8Array(vectors.length * dimensions);
   const bits = new Uint8Array(vectors.length * signatureBytes);
-  vectors.forEach((vector, i) => bits.set(signatureOf(vector), i * signatureBytes));
-  return { firstChunk, levels: vectors.map(levelsOf), bits };
+  vectors.forEach((vector, i) => {
+    levels.set(levelsOf(vector), i * dimensions);
+    bits.set(signatureOf(vector), i * signatureBytes);
+  });
+  return { firstChunk, chunks: vectors.length, levels, bits };
 }
 
 /**
@@ -126,61 +141,59 @@ export function putVectors(
   documents: readonly DocumentVectors[],
   doneBelow: number,
 ): void {
-  let chunks = 0;
-  for (const { firstChunk, levels, bits } of documents) {
+  let made = 0;
+  for (const { firstChunk, chunks, levels, bits } of documents) {
     const there = derived
       .sql<[number], { chunks: number }>('SELECT chunks FROM documents WHERE first_chunk = ?')
       .get(firstChunk);
-    if (there?.chunks !== levels.length) continue;
-    const insert = derived.sql('INSERT INTO vectors (model_id, chunk_id, levels) VALUES (?, ?, ?)');
-    levels.forEach((bytes, i) => insert.run(modelId, firstChunk + i, bytes));
-    derived
-      .sql('INSERT INTO signatures (model_id, first_chunk, bits) VALUES (?, ?, ?)')
-      .run(modelId, firstChunk, bits);
-    chunks += levels.length;
+    if (there?.chunks !== chunks) continue;
+    const id = rowId(modelId, firstChunk);
+    const bytes = new Uint8Array(levels.buffer, levels.byteOffset, levels.length);
+    derived.sql('INSERT INTO vectors (id, levels) VALUES (?, ?)').run(id, bytes);
+    derived.sql('INSERT INTO signatures (id, bits) VALUES (?, ?)').run(id, bits);
+    made += chunks;
   }
   derived
     .sql('UPDATE models SET chunks = chunks + ?, done_below = ? WHERE id = ?')
-    .run(chunks, doneBelow, modelId);
+    .run(made, doneBelow, modelId);
 }
 
 /** Rows that are removed at once: a few ms. */
-const removedAtOnce = 2_000;
-const keyOf = { vectors: 'chunk_id', signatures: 'first_chunk' } as const;
-type MadeTable = keyof typeof keyOf;
+const removedAtOnce = 200;
+const madeTables = ['vectors', 'signatures'] as const;
 
 /** Whether there is anything that was made by models that are not there any more. */
 export function hasLeftVectors(derived: DerivedDatabase): boolean {
-  return modelLeftIn(derived, 'vectors') !== undefined || modelLeftIn(derived, 'signatures') !== undefined;
+  return madeTables.some((table) => modelLeftIn(derived, table) !== null);
 }
 
 /** Removes some of that. Within a transaction. */
 export function removeLeftVectors(derived: DerivedDatabase): void {
-  for (const table of ['vectors', 'signatures'] as const) {
+  for (const table of madeTables) {
     const id = modelLeftIn(derived, table);
-    if (id === undefined) continue;
-    const key = keyOf[table];
+    if (id === null) continue;
+    const range = { from: rowId(id, 0), end: rowId(id + 1, 0), limit: removedAtOnce };
     derived
       .sql(
-        `DELETE FROM ${table} WHERE model_id = @id AND ${key} <= (
-           SELECT max(${key}) FROM (SELECT ${key} FROM ${table} WHERE model_id = @id ORDER BY ${key} LIMIT @limit))`,
+        `DELETE FROM ${table} WHERE id IN (
+           SELECT id FROM ${table} WHERE id >= @from AND id < @end ORDER BY id LIMIT @limit)`,
       )
-      .run({ id, limit: removedAtOnce });
+      .run(range);
     return;
   }
 }
 
 /** From one model to the next by a look into the table's key each. */
-function modelLeftIn(derived: DerivedDatabase, table: MadeTable): number | undefined {
-  return derived
-    .sql<[], { id: number }>(
-      `WITH RECURSIVE found (id) AS (
-         SELECT min(model_id) FROM ${table}
-         UNION ALL
-         SELECT (SELECT min(model_id) FROM ${table} WHERE model_id > found.id) FROM found WHERE id IS NOT NULL)
-       SELECT id FROM found WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM models) LIMIT 1`,
-    )
-    .get()?.id;
+function modelLeftIn(derived: DerivedDatabase, table: (typeof madeTables)[number]): number | null {
+  for (let from = 0; ;) {
+    const first = derived
+      .sql<[number], { id: number | null }>(`SELECT min(id) AS id FROM ${table} WHERE id >= ?`)
+      .get(from)?.id;
+    if (first === undefined || first === null) return null;
+    const modelId = Math.floor(first / chunkIds);
+    if (derived.sql('SELECT 1 FROM models WHERE id = ?').get(modelId) === undefined) return modelId;
+    from = rowId(modelId + 1, 0);
+  }
 }
 
 /** The first chunk of a document, and signatureBytes for each of its chunks. As a tuple, since there are very many. */
@@ -193,27 +206,63 @@ export function signaturesFrom(
   firstChunk: number,
   limit: number,
 ): SignatureRow[] {
+  const range = {
+    base: rowId(modelId, 0),
+    from: rowId(modelId, firstChunk),
+    end: rowId(modelId + 1, 0),
+    limit,
+  };
   return derived
-    .sql<[number, number, number], SignatureRow>(
-      'SELECT first_chunk, bits FROM signatures WHERE model_id = ? AND first_chunk >= ? ORDER BY first_chunk LIMIT ?',
+    .sql<[typeof range], SignatureRow>(
+      `SELECT id - CAST(@base AS INTEGER), bits FROM signatures WHERE id >= @from AND id < @end ORDER BY id LIMIT @limit`,
     )
     .raw(true)
-    .all(modelId, firstChunk, limit);
+    .all(range);
 }
 
-/**
- * The levels of a chunk's vector; null where the model has made none, or its document was dropped.
- * @throws DerivedDamageError
- */
-export function levelsOfChunk(
-  derived: DerivedDatabase,
-  { id, dimensions }: Pick<ModelRow, 'id' | 'dimensions'>,
-  chunkId: number,
-): Int8Array | null {
-  const row = derived
-    .sql<[number, number], { levels: Buffer }>(
-      'SELECT levels FROM vectors WHERE model_id = ? AND chunk_id = ?',
-    )
-    .get(id, chunkId);
-  return row === undefined ? null : storedLevels(row.levels, dimensions);
+/** Reads vectors; a document's once for chunks of it that are asked for one after the other. */
+export class VectorReader {
+  readonly #derived: DerivedDatabase;
+  readonly #model: Pick<ModelRow, 'id' | 'dimensions'>;
+  #firstChunk = 0;
+  #levels: Int8Array = new Int8Array();
+
+  constructor(derived: DerivedDatabase, model: Pick<ModelRow, 'id' | 'dimensions'>) {
+    this.#derived = derived;
+    this.#model = model;
+  }
+
+  /**
+   * The levels of a chunk's vector; null where the model has made none, or its document was dropped before it was read.
+   * @throws DerivedDamageError
+   */
+  levelsOf(chunkId: number): Int8Array | null {
+    const { dimensions } = this.#model;
+    if (dimensions === 0) return this.#has(chunkId) ? new Int8Array() : null;
+    let at = (chunkId - this.#firstChunk) * dimensions;
+    if (at < 0 || at >= this.#levels.length) {
+      this.#read(chunkId);
+      at = (chunkId - this.#firstChunk) * dimensions;
+    }
+    return at < this.#levels.length ? this.#levels.subarray(at, at + dimensions) : null;
+  }
+
+  /** The document that has the chunk, or the one before it. */
+  #read(chunkId: number): void {
+    const { id, dimensions } = this.#model;
+    const row = this.#derived
+      .sql<[number, number], { id: number; levels: Buffer }>(
+        'SELECT id, levels FROM vectors WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT 1',
+      )
+      .get(rowId(id, 0), rowId(id, chunkId));
+    this.#firstChunk = row === undefined ? chunkId : row.id - rowId(id, 0);
+    this.#levels = row === undefined ? new Int8Array() : storedLevels(row.levels, dimensions);
+  }
+
+  #has(chunkId: number): boolean {
+    const document = documentWithChunk(this.#derived, chunkId);
+    if (document === undefined) return false;
+    const key = rowId(this.#model.id, document.firstChunk);
+    return this.#derived.sql('SELECT 1 FROM vectors WHERE id = ?').get(key) !== undefined;
+  }
 }

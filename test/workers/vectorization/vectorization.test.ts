@@ -86,7 +86,7 @@ test('the worker trains once the project rests, follows changes, survives a bad 
   await waitFor('a sound model', () => (currentModel(derived)?.id ?? 0) > bad);
   await waitFor('all have vectors of that', isComplete(project, 21));
   await waitFor('nothing is left of the others', () => {
-    const ids = derived.sql<[], { id: number }>('SELECT DISTINCT model_id AS id FROM vectors').all();
+    const ids = derived.sql<[], { id: number }>('SELECT DISTINCT id / 4294967296 AS id FROM vectors').all();
     return ids.length === 1 && ids[0]?.id === currentModel(derived)?.id;
   });
 
