@@ -9,8 +9,8 @@ import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import {
   currentModel,
   type ModelRow,
+  levelsOfChunk,
   signaturesFrom,
-  VectorReader,
   stateOf,
 } from '../store/derived/vectors.js';
 import { SignatureRows } from './signature-rows.js';
@@ -116,8 +116,7 @@ class CachedVectors {
       const documents = signaturesFrom(this.#derived, model.id, this.#rows.end, documentsAtOnce);
       if (documents.length > 0) this.#rows.reserve(model.chunks);
       for (const [firstChunk, bits] of documents) this.#rows.append(firstChunk, bits);
-      const vectors = new VectorReader(this.#derived, model);
-      const levelsOf = (chunkId: number): Int8Array | null => vectors.levelsOf(chunkId);
+      const levelsOf = (chunkId: number): Int8Array | null => levelsOfChunk(this.#derived, model, chunkId);
       const isSampled = this.#sample.follow(this.#rows, model.chunks, levelsOf);
       return documents.length === documentsAtOnce || !isSampled;
     });

@@ -15,7 +15,11 @@ import { type QueryTerm, readTerms, union, WordMatches } from './word-search.js'
 
 /** Chunks that each kind of search may propose: twice the most that can be asked for, so that fusion has a choice. */
 const candidatesMax = 200;
-/** Chunks that are looked up to find so many in files that are there and pass the filter. */
+/**
+ * Chunks that are looked up to find so many in files that are there and pass the filter: mostly the first ones do, and to put
+ * the rest in order takes longer than to look them up.
+ */
+const lookedUpAtFirst = 1_000;
 const lookedUpMax = 20_000;
 /** What the cosine of a path's words counts beside that of a chunk's; see SimilarChunks.cosinesOfPaths. */
 const pathSimilarityWeight = 0.3;
@@ -86,7 +90,7 @@ async function candidatesIn(
   const ranges = derived.read(() => documents.ranges());
   const byWords =
     mode === 'semantic' ? null : derived.read(() => new ByWords(index, derived, id, query, ranges));
-  const worded = byWords === null ? [] : derived.read(() => present(documents, byWords.best()));
+  const worded = byWords === null ? [] : derived.read(() => presentByWords(documents, byWords));
   const also = worded.map(({ chunkId }) => chunkId);
   const similar =
     mode === 'fulltext'
@@ -127,6 +131,12 @@ function candidateOf(
   };
 }
 
+function presentByWords(documents: FoundDocuments, byWords: ByWords): FoundChunk[] {
+  const found = present(documents, byWords.best(lookedUpAtFirst));
+  const isEnough = found.length >= candidatesMax || byWords.count <= lookedUpAtFirst;
+  return isEnough ? found : present(documents, byWords.best(lookedUpMax));
+}
+
 /** Those that files have which are there and pass the filter, in the order of the chunks, as many as are wanted. */
 function present(documents: FoundDocuments, chunkIds: readonly number[]): FoundChunk[] {
   const found: FoundChunk[] = [];
@@ -159,12 +169,17 @@ class ByWords {
     this.#matches = new WordMatches(this.#terms, ranges, also);
   }
 
+  /** Chunks that have any of the words, as far as they were looked for. */
+  get count(): number {
+    return this.#matches.count;
+  }
+
   /** Best first. */
-  best(): number[] {
+  best(limit: number): number[] {
     const matches = this.#pathMatches;
     let at = 0;
     // Asked for in the order of ids.
-    return this.#matches.best(lookedUpMax, (chunkId) => {
+    return this.#matches.best(limit, (chunkId) => {
       while (at < matches.length && endOf(matches[at]) <= chunkId) at += 1;
       const match = matches[at];
       return match !== undefined && match.firstChunk <= chunkId ? match.terms : undefined;

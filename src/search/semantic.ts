@@ -1,7 +1,7 @@
 import { Slicer } from '../base/waiting.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { cosineOf } from '../store/derived/vector-codec.js';
-import { VectorReader } from '../store/derived/vectors.js';
+import { levelsOfChunk } from '../store/derived/vectors.js';
 import { bestOf } from './best.js';
 import type { ChunkRanges } from './chunk-ranges.js';
 import { projectVectors, type ProjectVectors } from './project-vectors.js';
@@ -97,9 +97,8 @@ async function cosinesOf(
   const chunkIds = [...wanted].sort((a, b) => a - b);
   for (let start = 0; start < chunkIds.length; start += readAtOnce) {
     derived.read(() => {
-      const vectorsOf = new VectorReader(derived, model);
       for (const chunkId of chunkIds.slice(start, start + readAtOnce)) {
-        const levels = vectorsOf.levelsOf(chunkId);
+        const levels = levelsOfChunk(derived, model, chunkId);
         if (levels !== null) cosines.set(chunkId, cosineOf(levels, question));
       }
     });

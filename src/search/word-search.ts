@@ -63,6 +63,10 @@ export class WordMatches {
     this.#levels = terms.map(({ postings }) => postings.levelsOf(this.#chunks));
   }
 
+  get count(): number {
+    return this.#chunks.length;
+  }
+
   /**
    * Best first, so many at most; what is equal in the order of ids.
    * @param pathTermsOf which of the terms the path of a chunk's file has, as far as that is known beforehand

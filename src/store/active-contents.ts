@@ -11,12 +11,12 @@ export function pathsWith(
   limit: number,
 ): string[] {
   return index
-    .sql<[string | null, string, string | null, number], { path: string }>(
+    .sql<[string | null, string, string | null, number], string>(
       `SELECT path FROM files INDEXED BY files_by_content WHERE sha256 = ? AND project_id = ? AND language IS ?
          AND deleted = 0 AND ignored = 0 AND kind = 'file' ORDER BY path LIMIT ?`,
     )
-    .all(sha256, projectId, language, limit)
-    .map(({ path }) => path);
+    .pluck()
+    .all(sha256, projectId, language, limit);
 }
 
 /** Whether an active file has a content in a language. */

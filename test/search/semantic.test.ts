@@ -5,7 +5,7 @@ import { similarChunks, type SimilarChunks } from '#src/search/semantic.js';
 import { DerivedDamageError } from '#src/store/derived/damage.js';
 import { DerivedDatabase } from '#src/store/derived/derived-database.js';
 import { cosineOf } from '#src/store/derived/vector-codec.js';
-import { addModel, currentModel, VectorReader, stateOf } from '#src/store/derived/vectors.js';
+import { addModel, currentModel, levelsOfChunk, stateOf } from '#src/store/derived/vectors.js';
 import { lsa } from '#src/embedding/lsa.js';
 import { embedProject, openModel, trainProject } from '#src/workers/vectorization/project.js';
 import { DerivedProject, twoFunctions } from '../store/derived/fixture.js';
@@ -53,7 +53,7 @@ test('the most similar chunks come first, by their exact cosines', async (t) => 
   const question = await embedder.embedQuery('a packet on a stream', signal);
   assert.ok(question !== null);
   const all = documents.map(({ firstChunk }) => firstChunk);
-  const exact = new Map(all.map((id) => [id, cosineOf(new VectorReader(project.derived, model).levelsOf(id) ?? new Int8Array(), question)])); // prettier-ignore
+  const exact = new Map(all.map((id) => [id, cosineOf(levelsOfChunk(project.derived, model, id) ?? new Int8Array(), question)])); // prettier-ignore
   const byCosine = all.toSorted((a, b) => (exact.get(b) ?? 0) - (exact.get(a) ?? 0) || a - b);
   assert.deepEqual(similar.best, byCosine.slice(0, 6));
   for (const id of similar.best) assert.equal(similar.cosineOf(id), exact.get(id));

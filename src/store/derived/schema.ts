@@ -4,7 +4,7 @@ import { postingsSchema } from './postings-schema.js';
  * Raised when anything here, or what is put here, changes its meaning: a database of another number is thrown away and made
  * again. There are no migrations, since nothing in it is anybody's only copy.
  */
-export const derivedVersion = 2;
+export const derivedVersion = 1;
 
 /** The schema of derived/<project_id>.db: what is made of a project's contents so that they can be searched. */
 export const derivedSchema = `
@@ -57,14 +57,15 @@ export const derivedSchema = `
     model_id INTEGER PRIMARY KEY,
     state    BLOB NOT NULL
   ) STRICT;
-  -- The vectors of a document's chunks. Rows by one number, and not WITHOUT ROWID: those take a fifth more for such rows.
+  -- Rows by one number, and not WITHOUT ROWID: those take a fifth more for such rows. One for each chunk, since chunks are
+  -- looked at here and there.
   CREATE TABLE vectors (
-    id     INTEGER PRIMARY KEY,                 -- models.id * 2^32 + documents.first_chunk
-    levels BLOB NOT NULL                        -- a signed byte a dimension of each chunk, see vector-codec.ts
+    id     INTEGER PRIMARY KEY,                 -- models.id * 2^32 + the chunk's id
+    levels BLOB NOT NULL                        -- a signed byte a dimension, see vector-codec.ts
   ) STRICT;
-  -- As vectors; read for all documents before the first question.
+  -- Of the chunks of a document, read for all documents before the first question.
   CREATE TABLE signatures (
-    id   INTEGER PRIMARY KEY,
+    id   INTEGER PRIMARY KEY,                   -- models.id * 2^32 + documents.first_chunk
     bits BLOB NOT NULL                          -- 256 for each chunk, see vector-codec.ts
   ) STRICT;
 
@@ -75,7 +76,9 @@ export const derivedSchema = `
     DELETE FROM layouts WHERE first_chunk = old.first_chunk;
     UPDATE models SET chunks = chunks - old.chunks
       WHERE EXISTS (SELECT 1 FROM signatures s WHERE s.id = models.id * 4294967296 + old.first_chunk);
-    DELETE FROM vectors WHERE id IN (SELECT m.id * 4294967296 + old.first_chunk FROM models m);
+    DELETE FROM vectors WHERE id IN (
+      SELECT v.id FROM models m CROSS JOIN vectors v ON v.id >= m.id * 4294967296 + old.first_chunk
+        AND v.id < m.id * 4294967296 + old.first_chunk + old.chunks);
     DELETE FROM signatures WHERE id IN (SELECT m.id * 4294967296 + old.first_chunk FROM models m);
     UPDATE facts SET chunks = chunks - old.chunks;
   END;

@@ -32,12 +32,12 @@ export function levelsOf(vector: Float32Array): Int8Array {
 }
 
 /**
- * The levels of stored vectors, one after the other.
- * @throws DerivedDamageError where the last one is cut off
+ * The levels of a stored vector.
+ * @throws DerivedDamageError where it has another length
  */
 export function storedLevels(bytes: Uint8Array, dimensions: number): Int8Array {
-  if (bytes.length % dimensions !== 0)
-    throw new DerivedDamageError(`${bytes.length} bytes are no vectors of ${dimensions} dimensions`);
+  if (bytes.length !== dimensions)
+    throw new DerivedDamageError(`a vector has ${bytes.length} dimensions instead of ${dimensions}`);
   return new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 

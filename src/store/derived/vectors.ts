@@ -4,7 +4,6 @@
  * ever searched for it.
  */
 import type { DerivedDatabase } from './derived-database.js';
-import { documentWithChunk } from './documents.js';
 import { levelsOf, signatureBytes, signatureOf, storedLevels } from './vector-codec.js';
 
 export interface ModelRow {
@@ -101,33 +100,26 @@ export function becomeCurrent(derived: DerivedDatabase, { id }: Pick<ModelRow, '
   return true;
 }
 
-/** A row's key is the model's id and the document's first chunk, in one number that is exact (models are few). */
+/** A row's key is the model's id and a chunk's, in one number that is exact: models are few. */
 const chunkIds = 2 ** 32;
 
-function rowId(modelId: number, firstChunk: number): number {
-  return modelId * chunkIds + firstChunk;
+function rowId(modelId: number, chunkId: number): number {
+  return modelId * chunkIds + chunkId;
 }
 
 /** The vectors of a document in their stored forms. */
 export interface DocumentVectors {
   firstChunk: number;
-  chunks: number;
-  /** A signed byte for each dimension of each chunk. */
-  levels: Int8Array;
+  levels: readonly Int8Array[];
   /** signatureBytes for each chunk. */
   bits: Uint8Array;
 }
 
-/** @param vectors one for each chunk of the document, all of the same length */
+/** @param vectors one for each chunk of the document */
 export function encodeVectors(firstChunk: number, vectors: readonly Float32Array[]): DocumentVectors {
-  const dimensions = vectors[0]?.length ?? 0;
-  const levels = new Int8Array(vectors.length * dimensions);
   const bits = new Uint8Array(vectors.length * signatureBytes);
-  vectors.forEach((vector, i) => {
-    levels.set(levelsOf(vector), i * dimensions);
-    bits.set(signatureOf(vector), i * signatureBytes);
-  });
-  return { firstChunk, chunks: vectors.length, levels, bits };
+  vectors.forEach((vector, i) => bits.set(signatureOf(vector), i * signatureBytes));
+  return { firstChunk, levels: vectors.map(levelsOf), bits };
 }
 
 /**
@@ -142,16 +134,15 @@ export function putVectors(
   doneBelow: number,
 ): void {
   let made = 0;
-  for (const { firstChunk, chunks, levels, bits } of documents) {
+  for (const { firstChunk, levels, bits } of documents) {
     const there = derived
       .sql<[number], { chunks: number }>('SELECT chunks FROM documents WHERE first_chunk = ?')
       .get(firstChunk);
-    if (there?.chunks !== chunks) continue;
-    const id = rowId(modelId, firstChunk);
-    const bytes = new Uint8Array(levels.buffer, levels.byteOffset, levels.length);
-    derived.sql('INSERT INTO vectors (id, levels) VALUES (?, ?)').run(id, bytes);
-    derived.sql('INSERT INTO signatures (id, bits) VALUES (?, ?)').run(id, bits);
-    made += chunks;
+    if (there?.chunks !== levels.length) continue;
+    const insert = derived.sql('INSERT INTO vectors (id, levels) VALUES (?, ?)');
+    levels.forEach((bytes, i) => insert.run(rowId(modelId, firstChunk + i), bytes));
+    derived.sql('INSERT INTO signatures (id, bits) VALUES (?, ?)').run(rowId(modelId, firstChunk), bits);
+    made += levels.length;
   }
   derived
     .sql('UPDATE models SET chunks = chunks + ?, done_below = ? WHERE id = ?')
@@ -159,7 +150,7 @@ export function putVectors(
 }
 
 /** Rows that are removed at once: a few ms. */
-const removedAtOnce = 200;
+const removedAtOnce = 2_000;
 const madeTables = ['vectors', 'signatures'] as const;
 
 /** Whether there is anything that was made by models that are not there any more. */
@@ -220,49 +211,17 @@ export function signaturesFrom(
     .all(range);
 }
 
-/** Reads vectors; a document's once for chunks of it that are asked for one after the other. */
-export class VectorReader {
-  readonly #derived: DerivedDatabase;
-  readonly #model: Pick<ModelRow, 'id' | 'dimensions'>;
-  #firstChunk = 0;
-  #levels: Int8Array = new Int8Array();
-
-  constructor(derived: DerivedDatabase, model: Pick<ModelRow, 'id' | 'dimensions'>) {
-    this.#derived = derived;
-    this.#model = model;
-  }
-
-  /**
-   * The levels of a chunk's vector; null where the model has made none, or its document was dropped before it was read.
-   * @throws DerivedDamageError
-   */
-  levelsOf(chunkId: number): Int8Array | null {
-    const { dimensions } = this.#model;
-    if (dimensions === 0) return this.#has(chunkId) ? new Int8Array() : null;
-    let at = (chunkId - this.#firstChunk) * dimensions;
-    if (at < 0 || at >= this.#levels.length) {
-      this.#read(chunkId);
-      at = (chunkId - this.#firstChunk) * dimensions;
-    }
-    return at < this.#levels.length ? this.#levels.subarray(at, at + dimensions) : null;
-  }
-
-  /** The document that has the chunk, or the one before it. */
-  #read(chunkId: number): void {
-    const { id, dimensions } = this.#model;
-    const row = this.#derived
-      .sql<[number, number], { id: number; levels: Buffer }>(
-        'SELECT id, levels FROM vectors WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT 1',
-      )
-      .get(rowId(id, 0), rowId(id, chunkId));
-    this.#firstChunk = row === undefined ? chunkId : row.id - rowId(id, 0);
-    this.#levels = row === undefined ? new Int8Array() : storedLevels(row.levels, dimensions);
-  }
-
-  #has(chunkId: number): boolean {
-    const document = documentWithChunk(this.#derived, chunkId);
-    if (document === undefined) return false;
-    const key = rowId(this.#model.id, document.firstChunk);
-    return this.#derived.sql('SELECT 1 FROM vectors WHERE id = ?').get(key) !== undefined;
-  }
+/**
+ * The levels of a chunk's vector; null where the model has made none, or its document was dropped.
+ * @throws DerivedDamageError
+ */
+export function levelsOfChunk(
+  derived: DerivedDatabase,
+  { id, dimensions }: Pick<ModelRow, 'id' | 'dimensions'>,
+  chunkId: number,
+): Int8Array | null {
+  const row = derived
+    .sql<[number], { levels: Buffer }>('SELECT levels FROM vectors WHERE id = ?')
+    .get(rowId(id, chunkId));
+  return row === undefined ? null : storedLevels(row.levels, dimensions);
 }

@@ -10,7 +10,7 @@ import {
   encodeVectors,
   giveUpModel,
   hasLeftVectors,
-  VectorReader,
+  levelsOfChunk,
   type NewModel,
   nextModel,
   putVectors,
@@ -84,8 +84,8 @@ test('vectors are put with the cursor and the count, and read back', async (t) =
   );
   const second = randomUnit(dimensions, a.firstChunk + 1);
   assert.deepEqual(Uint8Array.from(rows[0]?.[1].subarray(signatureBytes) ?? []), signatureOf(second));
-  assert.equal(new VectorReader(derived, current).levelsOf(a.firstChunk + 1)?.length, dimensions);
-  assert.equal(new VectorReader(derived, current).levelsOf(b.firstChunk + 2), null);
+  assert.equal(levelsOfChunk(derived, current, a.firstChunk + 1)?.length, dimensions);
+  assert.equal(levelsOfChunk(derived, current, b.firstChunk + 2), null);
   assert.deepEqual(signaturesFrom(derived, id, b.firstChunk + 1, 10), []);
 });
 
@@ -106,7 +106,7 @@ test('a dropped document takes its vectors with it, of both models, and no other
   for (const id of [first, next]) {
     assert.deepEqual(signaturesFrom(derived, id, 0, 10).map(([firstChunk]) => firstChunk), [a.firstChunk]); // prettier-ignore
     const known: DocumentRow[] = [a, b, c].filter(({ firstChunk }) =>
-      new VectorReader(derived, { id, dimensions }).levelsOf(firstChunk),
+      levelsOfChunk(derived, { id, dimensions }, firstChunk),
     );
     assert.deepEqual(known, [a]);
   }
@@ -147,7 +147,9 @@ test('another model is used once no document lacks its vectors, and what the one
   assert.equal(hasLeftVectors(derived), true);
   while (hasLeftVectors(derived)) await derived.write(() => removeLeftVectors(derived));
   const models = derived
-    .sql('SELECT DISTINCT id / 4294967296 AS model_id FROM vectors UNION SELECT id / 4294967296 FROM signatures')
+    .sql(
+      'SELECT DISTINCT id / 4294967296 AS model_id FROM vectors UNION SELECT id / 4294967296 FROM signatures',
+    )
     .all();
   assert.deepEqual(models, [{ model_id: next }]);
   assert.equal(signaturesFrom(derived, next, 0, 10).length, 3);
@@ -180,6 +182,6 @@ test('a model of no dimensions has vectors, too', async (t) => {
   const id = await derived.write(() => addModel(derived, { ...model, dimensions: 0 }));
   const nothing = Array.from({ length: a.chunks }, () => new Float32Array());
   await derived.write(() => putVectors(derived, id, [encodeVectors(a.firstChunk, nothing)], 100));
-  assert.deepEqual(new VectorReader(derived, { id, dimensions: 0 }).levelsOf(a.firstChunk), new Int8Array());
+  assert.deepEqual(levelsOfChunk(derived, { id, dimensions: 0 }, a.firstChunk), new Int8Array());
   assert.deepEqual(countVectors(derived), { total: 2, vectorized: 2 });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Document } from '#src/embedding/provider.js';
-import { countVectors, currentModel, VectorReader, nextModel } from '#src/store/derived/vectors.js';
+import { countVectors, currentModel, levelsOfChunk, nextModel } from '#src/store/derived/vectors.js';
 import {
   embedProject,
   openModel,
@@ -74,7 +74,7 @@ test('documents get vectors in the order in which they came, as far as their con
   assert.deepEqual(countVectors(project.derived), { total: 6, vectorized: 4 });
   const model = currentModel(project.derived);
   assert.ok(model !== undefined);
-  assert.equal(new VectorReader(project.derived, model).levelsOf(late.firstChunk), null);
+  assert.equal(levelsOfChunk(project.derived, model, late.firstChunk), null);
   assert.equal(await embed(passing), 'nothing');
 });
 
