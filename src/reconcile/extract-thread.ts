@@ -128,9 +128,9 @@ function say(word: Word): void {
   if (word === 'ready' || 'failed' in word) return parentPort?.postMessage(word);
   const tree = word.tree === null ? null : ownBytes(word.tree);
   if (word.document === null) return parentPort?.postMessage({ ...word, tree }, buffersOf(tree));
-  const { chunks } = word.document;
+  const { chunks, kinds } = word.document;
   const [layout, words] = [ownBytes(word.document.layout), ownBytes(word.document.words)];
-  const said: Extraction = { ...word, tree, document: { chunks, layout, words } };
+  const said: Extraction = { ...word, tree, document: { chunks, kinds, layout, words } };
   return parentPort?.postMessage(said, buffersOf(tree, layout, words));
 }
 

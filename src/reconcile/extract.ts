@@ -1,7 +1,7 @@
 import { sha256 } from '../base/hash.js';
 import { countTerms } from '../base/search-terms.js';
 import type { Slicer } from '../base/waiting.js';
-import { encodeLayout } from '../store/derived/layout-codec.js';
+import { encodeLayout, kindsOf } from '../store/derived/layout-codec.js';
 import type { NewDocument } from '../store/derived/documents.js';
 import { WordPacker } from '../store/derived/postings-codec.js';
 import { levelOf } from '../store/derived/term-weights.js';
@@ -33,7 +33,7 @@ export interface Extraction {
   /** The encoded tree that is to be stored, which renders to the bytes; null where the stored one serves. */
   tree: Uint8Array | null;
   /** Null for what is no file. */
-  document: Pick<NewDocument, 'chunks' | 'layout' | 'words'> | null;
+  document: Pick<NewDocument, 'chunks' | 'kinds' | 'layout' | 'words'> | null;
   /** Why it could not be parsed now; null: it was, or the stored tree served. */
   notParsed: FallbackReason | null;
 }
@@ -100,7 +100,8 @@ async function searchable(tree: GreenTree, slicer: Slicer): Promise<Extraction['
     await slicer.breathe();
     addChunk(words, chunk, entities);
   }
-  return { chunks: chunks.length, layout: encodeLayout({ entities, chunks }), words: words.packed() };
+  const kinds = kindsOf(entities);
+  return { chunks: chunks.length, kinds, layout: encodeLayout({ entities, chunks }), words: words.packed() };
 }
 
 /** Adds the terms of a chunk, each with its level. */

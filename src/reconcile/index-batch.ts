@@ -1,6 +1,6 @@
 import type { FileStamp } from '../base/stamp.js';
 import { splitPath } from '../base/paths.js';
-import type { DerivedDatabase } from '../store/derived/derived-database.js';
+import { type DerivedDatabase, noteRelied } from '../store/derived/derived-database.js';
 import { storeDocuments } from '../store/derived/documents.js';
 import { type FileRow, forgetEmptyFolders, restampFile, setTracked } from '../store/files.js';
 import { DeviceIds } from './devices.js';
@@ -34,14 +34,20 @@ export interface Pending {
 /** Collects entries, and commits them together. */
 export class Batch {
   readonly #context: IndexingContext;
-  readonly #derived: DerivedDatabase;
+  /** Null where there is none: what is written is kept, and not searchable yet. */
+  readonly #derived: DerivedDatabase | null;
   readonly #limits: BatchLimits;
   readonly #tally: IndexTally;
   readonly #devices: DeviceIds;
   #entries: Pending[] = [];
   #bytes = 0;
 
-  constructor(context: IndexingContext, derived: DerivedDatabase, limits: BatchLimits, tally: IndexTally) {
+  constructor(
+    context: IndexingContext,
+    derived: DerivedDatabase | null,
+    limits: BatchLimits,
+    tally: IndexTally,
+  ) {
     this.#context = context;
     this.#derived = derived;
     this.#limits = limits;
@@ -67,12 +73,16 @@ export class Batch {
     this.#entries = [];
     this.#bytes = 0;
     if (entries.length === 0) return [];
-    const { index, signal } = this.#context;
+    const { index, project, signal } = this.#context;
     const searchable = entries.flatMap(({ path, prepared }) =>
       prepared?.file.kind === 'file' ? [{ path, document: prepared.document }] : [],
     );
-    await storeDocuments(this.#derived, searchable, signal);
-    const outcomes = await index.write(() => this.#write(entries), signal);
+    const derived = this.#derived;
+    const number = derived === null ? null : await storeDocuments(derived, searchable, signal);
+    const outcomes = await index.write(() => {
+      if (number !== null) noteRelied(index, project.id, number);
+      return this.#write(entries);
+    }, signal);
     entries.forEach((entry, position) => this.#count(entry, outcomes[position] === true));
     return entries;
   }

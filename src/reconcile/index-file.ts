@@ -55,7 +55,7 @@ export interface PlannedFile {
 /** Finds out what has to be made of what was read. */
 export function planFile(
   { index, inHand }: Pick<IndexingContext, 'index' | 'inHand'>,
-  derived: DerivedDatabase,
+  derived: DerivedDatabase | null,
   entry: EntryContext,
   reading: Kept,
 ): PlannedFile {
@@ -69,8 +69,9 @@ export function planFile(
   const isFile = reading.entry === 'file';
   const language = isFile ? languageOf(entry.path, firstLineOf(reading.bytes)) : null;
   const extractor = isFile ? extractorOf(language) : null;
-  const known = derived.read(() => documentOf(derived, hash, language));
-  const isSearchable = !isFile || known?.extractor === extractor;
+  const known = derived?.read(() => documentOf(derived, hash, language));
+  // Without a database to rely on, only the content counts.
+  const isSearchable = !isFile || derived === null || known?.extractor === extractor;
   const storedBy = extractorOfContent(index, hash);
   const isStored = storedBy !== undefined && problemOfContent(index, hash) === null;
   const file: FileUpsert = {
@@ -81,7 +82,7 @@ export function planFile(
     language,
     sha256: hash,
     skipReason: null,
-    extractor,
+    extractor: derived === null ? null : extractor,
     chunks: known?.chunks ?? 0,
   };
   if (isStored && isSearchable && (storedBy === extractor || !isFile))
@@ -107,7 +108,7 @@ export function preparedWith(
   const { sha256: hash, language, extractor } = job;
   const size = job.bytes.length;
   return {
-    file: { ...file, chunks: document?.chunks ?? 0 },
+    file: { ...file, chunks: file.extractor === null ? 0 : (document?.chunks ?? 0) },
     content: tree === null ? null : { sha256: hash, size, tree: bufferOf(tree), extractor },
     heals,
     document:

@@ -79,15 +79,28 @@ async function indexAll(
   paths: readonly string[],
   progress?: IndexProgress,
 ): Promise<IndexTally> {
-  const derived = await context.derived.of(context.project.id);
+  const derived = await openDerived(context);
   const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
   const session = paths.length < bulkPathsMin ? undefined : context.pool?.open(context.signal);
   try {
-    await new Indexing(context, derived, git, tally, session).run(paths, progress);
+    const made = 'unavailable' in derived ? null : derived;
+    await new Indexing(context, made, git, tally, session).run(paths, progress);
   } finally {
     session?.close();
   }
+  // What was written is kept; that it cannot be searched is said, and tried again.
+  if ('unavailable' in derived) throw derived.unavailable;
   return tally;
+}
+
+/** What cannot be opened keeps no content from being kept. */
+async function openDerived(context: IndexingContext): Promise<DerivedDatabase | { unavailable: unknown }> {
+  try {
+    return await context.derived.of(context.project.id);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return { unavailable: error };
+  }
 }
 
 /** An entry that was read, while what has to be made of it is made. */
@@ -103,7 +116,7 @@ interface Begun {
 /** Reads ahead of the extractions, and commits behind them. */
 class Indexing {
   readonly #context: IndexingContext;
-  readonly #derived: DerivedDatabase;
+  readonly #derived: DerivedDatabase | null;
   readonly #git: ProjectGit;
   readonly #tally: IndexTally;
   readonly #session: PoolSession | undefined;
@@ -118,7 +131,7 @@ class Indexing {
 
   constructor(
     context: IndexingContext,
-    derived: DerivedDatabase,
+    derived: DerivedDatabase | null,
     git: ProjectGit,
     tally: IndexTally,
     session: PoolSession | undefined,

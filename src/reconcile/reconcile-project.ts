@@ -58,6 +58,27 @@ export async function reconcileProject(
   progress?: IndexProgress,
   indexMax = roundMax,
 ): Promise<ReconcileOutcome> {
+  const { derived, project } = context;
+  // Of one that is made anew nothing may be relied on when rows are compared. Without one, contents are kept all the same.
+  const unavailable = await derived.of(project.id).then(
+    () => null,
+    (error: unknown) => ({ error }),
+  );
+  context.signal.throwIfAborted();
+  const timesMade = derived.timesMade(project.id);
+  const outcome = await reconcileRounds(context, cause, indexMax, progress);
+  if (unavailable !== null) throw unavailable.error;
+  // It was found damaged meanwhile, and thrown away: files that nobody touched are to be looked at, too.
+  if (derived.timesMade(project.id) === timesMade) return outcome;
+  return await reconcileProject(context, cause, progress, indexMax);
+}
+
+async function reconcileRounds(
+  context: IndexingContext,
+  cause: 'seen' | 'unseen',
+  indexMax: number,
+  progress?: IndexProgress,
+): Promise<ReconcileOutcome> {
   const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
   for (let round: Round = { indexAfter: null, indexMax, indexed: 0, tally }; ;) {
     const next = await reconcileRound(context, cause, round, progress);
@@ -87,8 +108,6 @@ async function reconcileRound(
   const project = projectAtItsPlace(context);
   const root = inspectRootOf(index, project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
-  // Of one that is made anew nothing may be relied on when rows are compared.
-  await context.derived.of(project.id);
   const heads = headMarks(index, project.id);
   const { git, rules, found, compared } = await lookAtTree(context, root, heads, before);
   if (!isStillRoot(root, project)) return before;

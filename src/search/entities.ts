@@ -3,7 +3,7 @@ import { termsOf } from '../base/search-terms.js';
 import { Slicer } from '../base/waiting.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { documentOf, type DocumentRow, documentWithChunk, layoutOf } from '../store/derived/documents.js';
-import type { Layout } from '../store/derived/layout-codec.js';
+import { kindBit, type Layout } from '../store/derived/layout-codec.js';
 import { readWord } from '../store/derived/postings.js';
 import { activeContentAt, activeContents, type ActiveContent, pathsWith } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
@@ -27,6 +27,8 @@ export interface EntityFilter {
 
 /** Files that are read at once. */
 const pageFiles = 500;
+/** Every bit of documents.kinds. */
+const anyKind = -1;
 /** Files with the very same content. */
 const sameFilesMax = 10_000;
 
@@ -44,8 +46,10 @@ export async function listEntities(
 ): Promise<EntityRow[]> {
   const slicer = new Slicer(signal);
   const entities: EntityRow[] = [];
+  const kinds = filter.kind === undefined ? anyKind : kindBit(filter.kind);
+  if (kinds === 0) return [];
   for (const file of await filesFor(index, derived, projectId, filter, slicer)) {
-    for (const { kind, name, qualifiedName, startLine, endLine } of entitiesIn(derived, file)) {
+    for (const { kind, name, qualifiedName, startLine, endLine } of entitiesIn(derived, file, kinds)) {
       if (filter.kind !== undefined && kind !== filter.kind) continue;
       if (filter.name !== undefined && name !== filter.name && qualifiedName !== filter.name) continue;
       if (entities.length >= filter.limit) return entities;
@@ -57,10 +61,16 @@ export async function listEntities(
   return entities;
 }
 
-function entitiesIn(derived: DerivedDatabase, { sha256, language }: ActiveContent): Layout['entities'] {
+/** @param kinds none is read where the document has none of them */
+function entitiesIn(
+  derived: DerivedDatabase,
+  { sha256, language }: ActiveContent,
+  kinds: number,
+): Layout['entities'] {
   return derived.read(() => {
     const document = documentOf(derived, sha256, language);
-    return document === undefined ? [] : layoutOf(derived, document.firstChunk).entities;
+    const hasOne = document !== undefined && (document.kinds & kinds) !== 0;
+    return hasOne ? layoutOf(derived, document.firstChunk).entities : [];
   });
 }
 

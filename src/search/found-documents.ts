@@ -1,6 +1,6 @@
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { type DocumentRow, documentOf, documentWithChunk, layoutOf } from '../store/derived/documents.js';
-import { type Layout, nameOf } from '../store/derived/layout-codec.js';
+import { kindBit, type Layout, nameOf } from '../store/derived/layout-codec.js';
 import { activeContents, pathsWith } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { ChunkRanges } from './chunk-ranges.js';
@@ -74,11 +74,12 @@ export class FoundDocuments {
     const document = this.#documentWith(chunkId);
     if (document === null || document.paths.length === 0) return [];
     const { row, paths } = document;
+    const { kind } = this.#filter;
+    if (kind !== undefined && (row.kinds & kindBit(kind)) === 0) return [];
     document.layout ??= layoutOf(this.#derived, row.firstChunk);
     const { layout } = document;
     const chunk = layout.chunks[chunkId - row.firstChunk];
     if (chunk === undefined) return [];
-    const { kind } = this.#filter;
     const entity = chunk.entityIndex === null ? undefined : layout.entities[chunk.entityIndex];
     if (kind !== undefined && entity?.kind !== kind) return [];
     const { startLine, endLine } = chunk;

@@ -1,3 +1,4 @@
+import { Slicer } from '../base/waiting.js';
 import { wordsOf } from '../base/search-words.js';
 import { termOf } from '../base/search-terms.js';
 import { pieceOf, textOf } from '../store/derived/chunk-texts.js';
@@ -71,8 +72,12 @@ export async function search(
   const query = parseQuery(request.query);
   if (query.words.length === 0) return [];
   const candidates: FoundCandidate[] = [];
-  for (const project of projects)
+  const slicer = new Slicer(signal);
+  for (const project of projects) {
     candidates.push(...(await candidatesIn(index, project, query, request, signal)));
+    // Many projects take long together, and others ask meanwhile.
+    await slicer.breathe();
+  }
   const ranked = rank(request.mode, candidates, query);
   const kept = withoutOverlaps(ranked, request.limit, ({ projectId, path }) => `${projectId}/${path}`);
   return kept.map((entry) => hitOf(index, entry, query));

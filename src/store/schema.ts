@@ -294,6 +294,7 @@ export const migrations: readonly string[] = [
   DROP TABLE chunks;
   DROP TABLE entities;
   ALTER TABLE projects ADD COLUMN derived TEXT;           -- facts.token of the derived database that its files rely on; NULL: none
+  ALTER TABLE projects ADD COLUMN derived_number INTEGER NOT NULL DEFAULT 0; -- facts.number of it that rows rely on: with a smaller one it is an older copy
   ALTER TABLE files ADD COLUMN chunks INTEGER NOT NULL DEFAULT 0; -- of its content, in the derived database
   UPDATE files SET extractor = NULL WHERE kind = 'file';  -- from now on: what made what the derived database has of it; NULL: it may have nothing
   CREATE INDEX files_by_content ON files(sha256) WHERE sha256 IS NOT NULL;

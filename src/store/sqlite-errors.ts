@@ -1,5 +1,5 @@
 /** What SQLite's errors mean for whoever has to act on them. */
-import { statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { CodekeepError, errnoOf, reasonOf, systemErrorText } from '../base/errors.js';
 
@@ -31,6 +31,7 @@ export function guardOpening<T>(path: string, open: () => T): T {
     return open();
   } catch (error) {
     assertNoFolder(path);
+    if (sqliteCode(error).startsWith('SQLITE_CANTOPEN') && hasNoDescriptor()) throw tooManyFiles(path);
     if (/^SQLITE_(?:CANTOPEN|READONLY)/u.test(sqliteCode(error))) {
       throw new CodekeepError(
         'INDEX_UNAVAILABLE',
@@ -40,6 +41,24 @@ export function guardOpening<T>(path: string, open: () => T): T {
     }
     throw isCorrupt(error) ? damaged(path, error) : error;
   }
+}
+
+/** SQLite does not say why a file cannot be opened. */
+function hasNoDescriptor(): boolean {
+  try {
+    closeSync(openSync('/dev/null', 'r'));
+    return false;
+  } catch (error) {
+    return ['EMFILE', 'ENFILE'].includes(errnoOf(error) ?? '');
+  }
+}
+
+function tooManyFiles(path: string): CodekeepError {
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `${path} cannot be opened: this process has too many files open.`,
+    'Raise the limit (ulimit -n, or LimitNOFILE= of the systemd unit) and start again: each project takes some ten files.',
+  );
 }
 
 export function sqliteCode(error: unknown): string {
@@ -57,6 +76,7 @@ export function isCorrupt(error: unknown): boolean {
 
 /** What SQLite's own codes mean, by their beginning. */
 const sqliteTexts: readonly [string, string][] = [
+  ['SQLITE_BUSY', 'another process has the database locked'],
   ['SQLITE_FULL', 'the disk is full'],
   ['SQLITE_READONLY', "the index cannot be written: its file system is read-only, or it is not this user's"],
   ['SQLITE_IOERR', 'the disk that holds the index reports an error'],
@@ -65,6 +85,8 @@ const sqliteTexts: readonly [string, string][] = [
 
 function sqliteText(error: unknown): string | null {
   const code = sqliteCode(error);
+  if (code.startsWith('SQLITE_CANTOPEN') && hasNoDescriptor())
+    return 'this process has too many files open: raise the limit (ulimit -n, or LimitNOFILE= of the systemd unit)';
   return sqliteTexts.find(([prefix]) => code.startsWith(prefix))?.[1] ?? null;
 }
 

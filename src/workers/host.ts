@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { cancelled, CodekeepError, type ErrorShape, messageOf } from '../base/errors.js';
 import { turn } from '../base/waiting.js';
@@ -80,6 +81,8 @@ export class WorkerHost {
   /** Waits for the start message, runs the body, and ends the process: by SIGTERM once all is done, 1 after a failure. */
   static async main(open: (host: WorkerHost) => Promise<WorkerBody>): Promise<void> {
     const stopping = new AbortController();
+    // Each project that is watched listens to it, and each sleep.
+    setMaxListeners(0, stopping.signal);
     endWithSupervisor(stopping);
     process.on('SIGTERM', () => stopping.abort());
     // Ctrl-C is the supervisor's to handle; it stops its workers in order.

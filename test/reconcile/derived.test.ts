@@ -1,8 +1,11 @@
 /** What is made of contents follows them, and costs nothing where they only move. */
 import assert from 'node:assert/strict';
-import { cpSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { sha256 } from '#src/base/hash.js';
+import { DerivedDamageError } from '#src/store/derived/damage.js';
+import { derivedPath } from '#src/store/derived/derived-database.js';
 import { Collecting, unusedKeptMs } from '#src/store/derived/collecting.js';
 import { pageOfFiles, type FileRow } from '#src/store/files.js';
 import { clearDeleted, fileByPath, markDeleted } from '#src/store/files.js';
@@ -217,4 +220,77 @@ test('a process that dies between the two databases leaves nothing that is not t
   project.reopen();
   await project.reconcile();
   assert.equal((await searchable(project)).find(({ path: name }) => name === 'a.ts')?.chunks, 1);
+});
+
+test('an older copy of the derived database is told by what rows rely on, and brought up to date', async (t) => {
+  const project = await withFiles(t);
+  const path = derivedPath(project.index.path, project.projectId);
+  const older = `${path}.older`;
+  const derived = await project.derived.of(project.projectId);
+  derived.db.pragma('wal_checkpoint(TRUNCATE)');
+  copyFileSync(path, older);
+  for (const name of names) project.write(name, `brand new ${name}\n`);
+  await project.reconcile();
+  const before = await searchable(project);
+  project.close();
+  for (const end of ['', '-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+  copyFileSync(older, path);
+  project.reopen();
+  const outcome = await project.reconcile();
+  assert.deepEqual([outcome.added, outcome.changed, outcome.deleted], [0, 0, 0]);
+  assert.deepEqual(await searchable(project), before);
+});
+
+test('what stands in the way of the derived database keeps no content from being kept, and is said', async (t) => {
+  const project = await withFiles(t);
+  const path = derivedPath(project.index.path, project.projectId);
+  project.derived.discard(project.projectId);
+  mkdirSync(path);
+  project.write('a.ts', 'export const kept = 1;\n');
+  await assert.rejects(project.reconcile(), /is a folder/u);
+  await assert.rejects(project.follow('a.ts'), /is a folder/u);
+  assert.equal(project.row('a.ts').sha256, sha256(Buffer.from('export const kept = 1;\n')));
+  rmSync(path, { recursive: true });
+  await project.reconcile();
+  assert.equal((await searchable(project)).find(({ path: name }) => name === 'a.ts')?.chunks, 1);
+});
+
+test('values that are not as they were written are seen when they are read, and all of it is made again', async (t) => {
+  for (const [table, column] of [
+    ['posting_blocks', 'entries'],
+    ['posting_blocks', 'directory'],
+    ['layouts', 'layout'],
+  ] as const) {
+    const project = await withFiles(t);
+    const before = await searchable(project);
+    const derived = await project.derived.of(project.projectId);
+    const row = derived
+      .sql<[], { id: number; bytes: Buffer }>(`SELECT rowid AS id, ${column} AS bytes FROM ${table}`)
+      .get();
+    assert.ok(row !== undefined);
+    const bytes = Buffer.from(row.bytes);
+    bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 0x10, bytes.length >> 1);
+    derived.sql(`UPDATE ${table} SET ${column} = ? WHERE rowid = ?`).run(bytes, row.id);
+    project.close();
+    project.reopen();
+    await assert.rejects(searchable(project), DerivedDamageError, `${table}.${column}`);
+    project.derived.discard(project.projectId);
+    await project.reconcile();
+    assert.deepEqual(await searchable(project), before);
+  }
+});
+
+test('a comparison that finds the derived database damaged goes on until all of it is made again', async (t) => {
+  const project = await withFiles(t);
+  const before = await searchable(project);
+  const derived = await project.derived.of(project.projectId);
+  await derived.write(() => derived.sql('DELETE FROM facts').run());
+  project.write('new.ts', 'export const found = 1;\n');
+  await project.reconcile();
+  const after = await searchable(project);
+  assert.deepEqual(
+    after.filter(({ path }) => path !== 'new.ts'),
+    before,
+  );
+  assert.equal(after.length, before.length + 1);
 });

@@ -8,10 +8,10 @@
  * index.db relied on, by `facts.token`: then every row of the project has to be looked at again.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
-import { messageOf } from '../../base/errors.js';
+import { CodekeepError, messageOf } from '../../base/errors.js';
 import { makeCompactable } from '../compaction.js';
 import { busyTimeoutMs, Connection } from '../connection.js';
 import type { IndexDatabase } from '../index-database.js';
@@ -32,6 +32,15 @@ export function derivedPath(indexPath: string, projectId: string): string {
   return join(dirname(indexPath), 'derived', `${projectId}.db`);
 }
 
+interface Facts {
+  token: string;
+  boot: string;
+  /** Transactions that added documents. */
+  number: number;
+  nextChunk: number;
+  chunks: number;
+}
+
 /** Everything goes through `read` and `write`, so that damage here is never taken for damage of index.db. */
 export class DerivedDatabase extends Connection {
   /** Null where there is none (yet), or one that this version cannot read. */
@@ -46,7 +55,7 @@ export class DerivedDatabase extends Connection {
 
   /** For the process that keeps it: makes a new one where there is none, or one that cannot be used. */
   static openOrMake(path: string): DerivedDatabase {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     try {
       return make(path);
     } catch (error) {
@@ -74,9 +83,9 @@ export class DerivedDatabase extends Connection {
     }
   }
 
-  get facts(): { token: string; boot: string; nextChunk: number; chunks: number } {
-    const row = this.sql<[], { token: string; boot: string; nextChunk: number; chunks: number }>(
-      'SELECT token, boot, next_chunk AS nextChunk, chunks FROM facts WHERE id = 1',
+  get facts(): Facts {
+    const row = this.sql<[], Facts>(
+      'SELECT token, boot, number, next_chunk AS nextChunk, chunks FROM facts WHERE id = 1',
     ).get();
     if (row === undefined) throw new DerivedDamageError('it says nothing of itself');
     return row;
@@ -87,8 +96,11 @@ export class DerivedDatabase extends Connection {
    * rows of the project have to be looked at again, which is told by true.
    */
   async beginKeeping(index: IndexDatabase, projectId: string): Promise<boolean> {
-    const { token, boot } = this.read(() => this.facts);
-    const isKnown = tokenOf(index, projectId) === token && (boot === '' || boot === bootId);
+    const { token, boot, number } = this.read(() => this.facts);
+    const relied = reliedOn(index, projectId);
+    // One with a smaller number is an older copy, or has lost the end of its log.
+    const isSame = relied.token === token && relied.number <= number;
+    const isKnown = isSame && (boot === '' || boot === bootId);
     if (isKnown && boot === bootId) return false;
     await this.durably(async () => {
       if (isKnown) await this.write(() => this.#set(token, bootId));
@@ -101,7 +113,7 @@ export class DerivedDatabase extends Connection {
     const token = randomUUID();
     await index.write(() => {
       this.#set(token, bootId);
-      index.sql('UPDATE projects SET derived = ? WHERE id = ?').run(token, projectId);
+      index.sql('UPDATE projects SET derived = ?, derived_number = 0 WHERE id = ?').run(token, projectId);
       index.sql("UPDATE files SET extractor = NULL WHERE project_id = ? AND kind = 'file'").run(projectId);
     });
   }
@@ -153,9 +165,9 @@ function make(path: string): DerivedDatabase {
       if (version !== 0 || db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() !== undefined)
         throw new OutdatedError();
       db.exec(derivedSchema);
-      db.prepare("INSERT INTO facts (id, token, boot, next_chunk, chunks) VALUES (1, ?, '', 1, 0)").run(
-        randomUUID(),
-      );
+      db.prepare(
+        "INSERT INTO facts (id, token, boot, number, next_chunk, chunks) VALUES (1, ?, '', 0, 1, 0)",
+      ).run(randomUUID());
       db.pragma(`user_version = ${derivedVersion}`);
     }).immediate();
     return prepared(db, path);
@@ -166,7 +178,7 @@ function make(path: string): DerivedDatabase {
 }
 
 function openExisting(path: string, readonly: boolean): DerivedDatabase | null {
-  if (!existsSync(path)) return null;
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return null;
   let db: Database.Database | null = null;
   try {
     db = new Database(path, { readonly, fileMustExist: true, timeout: 5_000 });
@@ -199,21 +211,46 @@ export function removeDerived(path: string): void {
   for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
 }
 
+/** @throws CodekeepError INDEX_UNAVAILABLE where something else is in its place */
+function makeFolder(folder: string): void {
+  if (lstatSync(folder, { throwIfNoEntry: false }) === undefined) mkdirSync(folder, { recursive: true });
+  if (isFolder(folder)) return;
+  throw new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `${folder} is no folder: what search needs to know cannot be written there.`,
+    'Move it away; codekeep makes a folder of that name by itself.',
+  );
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
 /** What is left of projects that are not registered any more. */
 export function removeOrphans(indexPath: string, projectIds: ReadonlySet<string>): void {
   const folder = dirname(derivedPath(indexPath, ''));
-  if (!existsSync(folder)) return;
+  if (!isFolder(folder)) return;
   for (const name of readdirSync(folder)) {
     const id = /^(?<id>[\da-f-]{36})\.db(?:-wal|-shm|-journal)?$/u.exec(name)?.groups?.['id'];
     if (id !== undefined && !projectIds.has(id)) rmSync(join(folder, name), { force: true });
   }
 }
 
-function tokenOf(index: IndexDatabase, projectId: string): string | null {
+/** What rows of the project rely on. */
+function reliedOn(index: IndexDatabase, projectId: string): { token: string | null; number: number } {
   const row = index
-    .sql<[string], { derived: string | null }>('SELECT derived FROM projects WHERE id = ?')
+    .sql<[string], { token: string | null; number: number }>(
+      'SELECT derived AS token, derived_number AS number FROM projects WHERE id = ?',
+    )
     .get(projectId);
-  return row?.derived ?? null;
+  return row ?? { token: null, number: 0 };
+}
+
+/** Rows that are written in the same transaction rely on what the database has by now. */
+export function noteRelied(index: IndexDatabase, projectId: string, number: number): void {
+  index
+    .sql('UPDATE projects SET derived_number = max(derived_number, ?) WHERE id = ?')
+    .run(number, projectId);
 }
 
 function readBootId(): string {

@@ -1,6 +1,12 @@
+import { sleep } from '../../base/waiting.js';
 import type { IndexDatabase } from '../index-database.js';
+import { isBusy } from '../sqlite-errors.js';
 import { requireProject } from '../projects.js';
 import { DerivedDatabase, derivedPath, removeDerived } from './derived-database.js';
+
+/** How often a locked database is tried, with a pause (ms) in between. */
+const openTries = 50;
+const openPauseMs = 20;
 
 /** Databases that stay open for looking; each holds three descriptors and some memory. */
 const readersMax = 64;
@@ -37,7 +43,7 @@ export class DerivedDatabases {
   async #openOne(projectId: string): Promise<DerivedDatabase> {
     this.#forget(projectId);
     requireProject(this.#index, { project_id: projectId });
-    const derived = DerivedDatabase.openOrMake(derivedPath(this.#index.path, projectId));
+    const derived = await openPatiently(derivedPath(this.#index.path, projectId));
     try {
       if (await derived.beginKeeping(this.#index, projectId))
         this.#made.set(projectId, this.timesMade(projectId) + 1);
@@ -76,6 +82,18 @@ export class DerivedDatabases {
   #forget(projectId: string): void {
     this.#open.get(projectId)?.close();
     this.#open.delete(projectId);
+  }
+}
+
+/** Whoever else has the one open that it takes the place of may hold a lock for a moment. */
+async function openPatiently(path: string): Promise<DerivedDatabase> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return DerivedDatabase.openOrMake(path);
+    } catch (error) {
+      if (!isBusy(error) || tries === openTries) throw error;
+      await sleep(openPauseMs);
+    }
   }
 }
 

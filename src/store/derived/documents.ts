@@ -14,6 +14,8 @@ export interface NewDocument {
   readonly language: string | null;
   readonly extractor: string;
   readonly chunks: number;
+  /** Of its entities, as kindsOf gives them. */
+  readonly kinds: number;
   /** As encodeLayout made it. */
   readonly layout: Uint8Array;
   /** As packWords made it. */
@@ -27,11 +29,12 @@ export interface DocumentRow {
   language: string | null;
   extractor: string;
   chunks: number;
+  kinds: number;
   /** When no file was found to have it (ms since 1970); null: one has. */
   unusedSince: number | null;
 }
 
-const columns = `first_chunk AS firstChunk, lower(hex(sha256)) AS sha256, nullif(language, '') AS language, extractor, chunks,
+const columns = `first_chunk AS firstChunk, lower(hex(sha256)) AS sha256, nullif(language, '') AS language, extractor, chunks, kinds,
   unused_since AS unusedSince`;
 
 /** What a content is searchable as in a language; undefined where it is not (yet). */
@@ -102,15 +105,17 @@ class DocumentWriter {
   }
 
   /** One of another extractor is replaced. */
-  add({ sha256, language, extractor, chunks, layout, words }: NewDocument): void {
+  add({ sha256, language, extractor, chunks, kinds, layout, words }: NewDocument): void {
     const before = documentOf(this.#derived, sha256, language);
     if (before?.extractor === extractor) return;
     if (before !== undefined) dropDocument(this.#derived, before);
     const firstChunk = this.#nextChunk;
     this.#nextChunk += Math.max(chunks, 1);
     this.#derived
-      .sql('INSERT INTO documents (first_chunk, sha256, language, extractor, chunks) VALUES (?, ?, ?, ?, ?)')
-      .run(firstChunk, Buffer.from(sha256, 'hex'), language ?? '', extractor, chunks);
+      .sql(
+        'INSERT INTO documents (first_chunk, sha256, language, extractor, chunks, kinds) VALUES (?, ?, ?, ?, ?, ?)',
+      )
+      .run(firstChunk, Buffer.from(sha256, 'hex'), language ?? '', extractor, chunks, kinds);
     this.#derived.sql('INSERT INTO layouts (first_chunk, layout) VALUES (?, ?)').run(firstChunk, layout);
     this.#postings.add(firstChunk, words);
   }
@@ -185,20 +190,28 @@ export interface SearchableFile {
   document: NewDocument | null;
 }
 
-/** @throws DerivedDamageError; as DerivedDatabase.write */
+/**
+ * @returns facts.number by which rows may rely on all of them
+ * @throws DerivedDamageError; as DerivedDatabase.write
+ */
 export async function storeDocuments(
   derived: DerivedDatabase,
   files: readonly SearchableFile[],
   signal: AbortSignal,
-): Promise<void> {
-  const news = files.filter(({ path, document }) => document !== null || !hasPath(derived, path));
-  if (news.length === 0) return;
-  await derived.write(() => {
+): Promise<number> {
+  const { news, number } = derived.read(() => ({
+    news: files.filter(({ path, document }) => document !== null || !hasPath(derived, path)),
+    number: derived.facts.number,
+  }));
+  if (news.length === 0) return number;
+  return await derived.write(() => {
     const writer = new DocumentWriter(derived);
     for (const { path, document } of news) {
       if (document !== null) writer.add(document);
       writer.addPath(path);
     }
     writer.flush();
+    derived.sql('UPDATE facts SET number = number + 1 WHERE id = 1').run();
+    return derived.facts.number;
   }, signal);
 }

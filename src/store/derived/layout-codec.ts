@@ -4,9 +4,10 @@
  * All numbers are varints. Entities in the order of the text: kind (position in `entityKinds`), parent (index + 1, 0: none),
  * name, qualified name (empty where it is the parent's and the name, joined by a dot), first line less that of the entity
  * before, further lines. Chunks in the order of the text: first line less the last line of the chunk before, further lines,
- * first unit less the end of the chunk before, units, entity (index + 1, 0: none). Then deflate: names repeat.
+ * first unit less the end of the chunk before, units, entity (index + 1, 0: none). Then zlib, whose checksum sees
+ * what SQLite does not: names repeat.
  */
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { deflateSync, inflateSync } from 'node:zlib';
 import type { Chunk } from '../../syntax/chunks.js';
 import { type Entity, entityKinds } from '../../syntax/entities.js';
 import { ByteReader, ByteWriter, TreeFormatError } from '../../syntax/tree-bytes.js';
@@ -50,19 +51,30 @@ export function encodeLayout({ entities, chunks }: Layout): Buffer {
     out.varint(chunk.entityIndex === null ? 0 : chunk.entityIndex + 1);
     last = chunk;
   }
-  return deflateRawSync(out.written());
+  return deflateSync(out.written());
 }
 
 /** @throws DerivedDamageError for bytes that encodeLayout did not make */
 export function decodeLayout(bytes: Uint8Array): Layout {
   try {
-    const reader = new ByteReader(inflateRawSync(bytes, { maxOutputLength: layoutBytesMax }));
+    const reader = new ByteReader(inflateSync(bytes, { maxOutputLength: layoutBytesMax }));
     const layout = { entities: readEntities(reader), chunks: readChunks(reader) };
     if (reader.remaining > 0) throw new TreeFormatError('it goes on after its end');
     return layout;
   } catch (error) {
     throw new DerivedDamageError('a layout does not decode', { cause: error });
   }
+}
+
+/** Which kinds entities are of, a bit each by its place in entityKinds. */
+export function kindsOf(entities: readonly Pick<LayoutEntity, 'kind'>[]): number {
+  return entities.reduce((kinds, { kind }) => kinds | kindBit(kind), 0);
+}
+
+/** 0 for what is no kind of entity. */
+export function kindBit(kind: string): number {
+  const place = entityKinds.findIndex((known) => known === kind);
+  return place === -1 ? 0 : 1 << place;
 }
 
 /** Qualified name of a chunk's entity; null where it is of none. */

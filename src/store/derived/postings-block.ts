@@ -3,6 +3,7 @@
  * headers than the entries of the rare words, which most words are. Words are cut by what they share with the word
  * before, and found by going through a block's directory, some hundred words at most.
  */
+import { crc32 } from 'node:zlib';
 import { DerivedDamageError } from './damage.js';
 import { ByteCursor, GrowingBytes } from './postings-codec.js';
 
@@ -11,6 +12,21 @@ export interface Block {
   readonly word: Uint8Array;
   readonly directory: Uint8Array;
   readonly entries: Uint8Array;
+}
+
+/** A row of posting_blocks as it was read. */
+export interface StoredBlock extends Block {
+  readonly checksum: number;
+}
+
+/** What is stored with a block. */
+export function checksumOf({ word, directory, entries }: Block): number {
+  return crc32(entries, crc32(directory, crc32(word)));
+}
+
+/** @throws DerivedDamageError where the row is not as it was written */
+export function assertWhole(block: StoredBlock): void {
+  if (checksumOf(block) !== block.checksum) throw new DerivedDamageError('a block of words is damaged');
 }
 
 /**
@@ -23,7 +39,7 @@ const rowLocalMaxBytes = 1_002;
 const overflowPageBytes = 4_092;
 
 /** Of a row beside its word, directory and entries: the record's header and the integers, about. */
-const rowHeaderBytes = 14;
+const rowHeaderBytes = 19;
 
 /** A block is ended at this size even where it leaves part of a page empty. */
 const blockMaxBytes = 64 * 1_024;

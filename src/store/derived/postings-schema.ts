@@ -29,6 +29,7 @@ export const postingsSchema = `
     id        INTEGER PRIMARY KEY,
     segment   INTEGER NOT NULL,                 -- posting_segments.id
     word      BLOB NOT NULL,                    -- its first word
+    checksum  INTEGER NOT NULL,                 -- CRC-32 of word, directory and entries: SQLite does not see a damaged value
     -- for each word in order: bytes shared with the word before (0 for the first, which is not repeated), length of
     -- the rest, the rest, number of entries, bytes of entries; all numbers LEB128
     directory BLOB NOT NULL,

@@ -2,7 +2,7 @@
  * Reading the inverted index. Nothing is kept between queries: all that one query reads is to be read in one read
  * transaction, in which segments neither come nor go.
  */
-import { BlockCursor } from './postings-block.js';
+import { assertWhole, BlockCursor, type StoredBlock } from './postings-block.js';
 import { DerivedDamageError } from './damage.js';
 import { compareBytes, EntryCursor, wordBytes } from './postings-codec.js';
 import type { DerivedConnection } from './postings-schema.js';
@@ -12,41 +12,37 @@ interface SegmentPostings {
   /** Chunk ids, both inclusive. */
   readonly firstChunk: number;
   readonly lastChunk: number;
-  /** Id of the block that the word is in. */
-  readonly block: number;
   readonly count: number;
-  /** Where its entries begin and end in the block's. */
-  readonly start: number;
-  readonly end: number;
+  readonly entries: Uint8Array;
 }
 
-/** Finds a word in every segment. Its entries are read when they are asked for, in the same read transaction. */
+/** Finds a word in every segment. To be called in a read transaction, in which segments neither come nor go. */
 export function readWord(db: DerivedConnection, word: string): WordPostings {
   const bytes = wordBytes(word);
   const found: SegmentPostings[] = [];
-  for (const { firstWord, directory, entriesLength, ...row } of blocksWith(db, bytes)) {
-    const cursor = new BlockCursor(firstWord, directory, entriesLength);
+  for (const block of blocksWith(db, bytes)) {
+    assertWhole(block);
+    const { firstChunk, lastChunk, entries } = block;
+    const cursor = new BlockCursor(block.word, block.directory, entries.length);
     while (cursor.next()) {
       const order = compareBytes(cursor.word.bytes, 0, cursor.word.length, bytes, 0, bytes.length);
-      if (order === 0) found.push({ ...row, count: cursor.count, start: cursor.start, end: cursor.end });
+      if (order === 0) {
+        const { count, start, end } = cursor;
+        found.push({ firstChunk, lastChunk, count, entries: entries.subarray(start, end) });
+      }
       if (order >= 0) break;
     }
   }
-  return new WordPostings(db, found);
+  return new WordPostings(found);
 }
 
-interface BlockRow extends Pick<SegmentPostings, 'firstChunk' | 'lastChunk' | 'block'> {
-  readonly firstWord: Buffer;
-  readonly directory: Buffer;
-  readonly entriesLength: number;
-}
+type BlockRow = StoredBlock & Pick<SegmentPostings, 'firstChunk' | 'lastChunk'>;
 
 /** Of each live segment, in order of chunks, the block that has the word where the segment has it. */
 function blocksWith(db: DerivedConnection, word: Buffer): BlockRow[] {
   return db
     .sql<[Buffer], BlockRow>(
-      `SELECT s.first_chunk AS firstChunk, s.last_chunk AS lastChunk, b.id AS block, b.word AS firstWord,
-         b.directory, length(b.entries) AS entriesLength
+      `SELECT s.first_chunk AS firstChunk, s.last_chunk AS lastChunk, b.word, b.checksum, b.directory, b.entries
        FROM posting_segments s CROSS JOIN posting_blocks b ON b.id = (
          SELECT id FROM posting_blocks WHERE segment = s.id AND word <= ? ORDER BY word DESC LIMIT 1)
        WHERE s.state = 'live' ORDER BY s.first_chunk`,
@@ -56,14 +52,11 @@ function blocksWith(db: DerivedConnection, word: Buffer): BlockRow[] {
 
 /** The chunks that have a word. Among them are some that were dropped and are not merged away yet. */
 export class WordPostings {
-  readonly #db: DerivedConnection;
   readonly #segments: readonly SegmentPostings[];
-  readonly #entries = new Map<number, Buffer>();
   /** How many these are. */
   readonly count: number;
 
-  constructor(db: DerivedConnection, segments: readonly SegmentPostings[]) {
-    this.#db = db;
+  constructor(segments: readonly SegmentPostings[]) {
     this.#segments = segments;
     this.count = segments.reduce((sum, { count }) => sum + count, 0);
   }
@@ -74,7 +67,7 @@ export class WordPostings {
    */
   forEach(callback: (chunk: number, level: number) => void): void {
     for (const segment of this.#segments) {
-      const cursor = this.#cursorOf(segment);
+      const cursor = new EntryCursor(segment.entries);
       let count = 0;
       for (; cursor.next(); count++) callback(cursor.chunk, cursor.level);
       if (count !== segment.count) throw new DerivedDamageError(`${count} entries of ${segment.count}`);
@@ -93,7 +86,7 @@ export class WordPostings {
       at = lowerBound(chunks, segment.firstChunk, at);
       const end = lowerBound(chunks, segment.lastChunk + 1, at);
       if (at === end) continue;
-      const cursor = this.#cursorOf(segment);
+      const cursor = new EntryCursor(segment.entries);
       let wanted = chunks[at] ?? 0;
       while (at < end && cursor.next()) {
         while (wanted < cursor.chunk && ++at < end) wanted = chunks[at] ?? 0;
@@ -104,20 +97,6 @@ export class WordPostings {
       }
     }
     return levels;
-  }
-
-  #cursorOf({ block, start, end }: SegmentPostings): EntryCursor {
-    let entries = this.#entries.get(block);
-    if (entries === undefined) {
-      entries = this.#db
-        .sql<[number, number, number], { entries: Buffer }>(
-          'SELECT substr(entries, ?, ?) AS entries FROM posting_blocks WHERE id = ?',
-        )
-        .get(start + 1, end - start, block)?.entries;
-      if (entries?.length !== end - start) throw new DerivedDamageError('the entries of a word are cut off');
-      this.#entries.set(block, entries);
-    }
-    return new EntryCursor(entries);
   }
 }
 

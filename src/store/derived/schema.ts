@@ -13,6 +13,7 @@ export const derivedSchema = `
     id         INTEGER PRIMARY KEY CHECK (id = 1),
     token      TEXT NOT NULL,                   -- which one it is: projects.derived in index.db says which one its rows rely on
     boot       TEXT NOT NULL,                   -- boot of the machine in which it was last written without a sync at the end; '': none
+    number     INTEGER NOT NULL,                -- transactions that added documents: projects.derived_number in index.db is never larger
     next_chunk INTEGER NOT NULL,                -- the chunk id that is given next; none is given twice
     chunks     INTEGER NOT NULL                 -- of all documents
   ) STRICT;
@@ -24,6 +25,7 @@ export const derivedSchema = `
     language     TEXT NOT NULL,                 -- '': none
     extractor    TEXT NOT NULL,                 -- what made it, see src/syntax/extractor.ts
     chunks       INTEGER NOT NULL,
+    kinds        INTEGER NOT NULL,              -- of its entities: a bit each, by its place in entityKinds
     unused_since INTEGER,                       -- when no file was found to have it (ms since 1970); NULL: one has
     UNIQUE (sha256, language)
   ) STRICT;

@@ -1,5 +1,12 @@
 /** The rows of segments and of their blocks: writing, walking and deleting them. */
-import { type Block, BlockBuilder, BlockCursor } from './postings-block.js';
+import {
+  assertWhole,
+  checksumOf,
+  type StoredBlock,
+  type Block,
+  BlockBuilder,
+  BlockCursor,
+} from './postings-block.js';
 import { compareBytes, type GrowingBytes } from './postings-codec.js';
 import type { DerivedConnection } from './postings-schema.js';
 
@@ -84,10 +91,11 @@ export class SegmentWriter {
     if (!this.words.isEmpty) this.#write(this.words.take());
   }
 
-  #write({ word, directory, entries }: Block): void {
+  #write(block: Block): void {
+    const { word, directory, entries } = block;
     this.#db
-      .sql('INSERT INTO posting_blocks (segment, word, directory, entries) VALUES (?, ?, ?, ?)')
-      .run(this.#segment, word, directory, entries);
+      .sql('INSERT INTO posting_blocks (segment, word, checksum, directory, entries) VALUES (?, ?, ?, ?, ?)')
+      .run(this.#segment, word, checksumOf(block), directory, entries);
     this.bytes += word.length + directory.length + entries.length;
   }
 }
@@ -96,7 +104,7 @@ export class SegmentWriter {
 export class SegmentCursor {
   readonly #db: DerivedConnection;
   readonly #segment: number;
-  #block: Block | undefined;
+  #block: StoredBlock | undefined;
   #cursor = new BlockCursor(Buffer.alloc(0), Buffer.alloc(0), 0);
 
   constructor(db: DerivedConnection, segment: number, through: Uint8Array | null) {
@@ -140,32 +148,33 @@ export class SegmentCursor {
     if (this.#block === undefined || this.#cursor.next()) return;
     this.#open(
       this.#db
-        .sql<[number, Uint8Array], Block>(
-          `SELECT word, directory, entries FROM posting_blocks WHERE segment = ? AND word > ? ORDER BY word LIMIT 1`,
+        .sql<[number, Uint8Array], StoredBlock>(
+          `SELECT word, checksum, directory, entries FROM posting_blocks WHERE segment = ? AND word > ? ORDER BY word LIMIT 1`,
         )
         .get(this.#segment, this.#block.word),
     );
   }
 
   /** The one that the word is in or would be in; else the first of all. */
-  #firstBlock(through: Uint8Array | null): Block | undefined {
+  #firstBlock(through: Uint8Array | null): StoredBlock | undefined {
     const before = this.#db
-      .sql<[number, Uint8Array | null], Block>(
-        `SELECT word, directory, entries FROM posting_blocks WHERE segment = ? AND word <= ?
+      .sql<[number, Uint8Array | null], StoredBlock>(
+        `SELECT word, checksum, directory, entries FROM posting_blocks WHERE segment = ? AND word <= ?
          ORDER BY word DESC LIMIT 1`,
       )
       .get(this.#segment, through);
     if (before !== undefined) return before;
     return this.#db
-      .sql<[number], Block>(
-        'SELECT word, directory, entries FROM posting_blocks WHERE segment = ? ORDER BY word LIMIT 1',
+      .sql<[number], StoredBlock>(
+        'SELECT word, checksum, directory, entries FROM posting_blocks WHERE segment = ? ORDER BY word LIMIT 1',
       )
       .get(this.#segment);
   }
 
-  #open(block: Block | undefined): void {
+  #open(block: StoredBlock | undefined): void {
     this.#block = block;
     if (block === undefined) return;
+    assertWhole(block);
     this.#cursor = new BlockCursor(block.word, block.directory, block.entries.length);
     this.next();
   }

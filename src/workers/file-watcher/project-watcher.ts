@@ -254,13 +254,12 @@ export class ProjectWatcher {
     this.#reconciling = true;
     this.#publish();
     try {
-      await context.derived.of(context.project.id);
-      this.#timesMade = context.derived.timesMade(context.project.id);
       this.#watch.beginReconcile();
       const cause = this.#hasCompared ? 'seen' : 'unseen';
       const outcome = await reconcileProject(context, cause, (done, total) => {
         for (const listener of this.#listeners) listener(done, total);
       });
+      this.#timesMade = context.derived.timesMade(context.project.id);
       if (outcome.halted === null) {
         this.#verifiedOnce = true;
         this.#hasCompared = true;

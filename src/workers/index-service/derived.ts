@@ -1,6 +1,7 @@
 import { CodekeepError } from '../../base/errors.js';
 import { DerivedDamageError } from '../../store/derived/damage.js';
 import { type ChunkCounts, countVectors } from '../../store/derived/vectors.js';
+import { outsideCause } from '../../store/sqlite-errors.js';
 import { countFiles } from '../../store/files.js';
 import type { Project } from '../../store/projects.js';
 import type { SearchedProject } from '../../search/search.js';
@@ -47,7 +48,7 @@ function vectorsOf(readers: IndexContext['readers'], projectId: string): ChunkCo
   try {
     return readers.look(projectId, (derived) => derived.read(() => countVectors(derived))) ?? nothing;
   } catch (error) {
-    if (error instanceof DerivedDamageError) return nothing;
+    if (error instanceof DerivedDamageError || outsideCause(error) !== null) return nothing;
     throw error;
   }
 }

@@ -41,7 +41,7 @@ const extractorOf = ({ index, projectId }: Setup): string | null | undefined =>
   fileByPath(index, projectId, 'a.ts')?.extractor;
 
 async function store(derived: DerivedDatabase): Promise<void> {
-  const made = { chunks: 0, layout: Buffer.alloc(0), words: Buffer.alloc(1) };
+  const made = { chunks: 0, kinds: 0, layout: Buffer.alloc(0), words: Buffer.alloc(1) };
   const document = { ...made, sha256: hash, language: 'typescript', extractor: 'x' };
   await storeDocuments(derived, [{ path: 'a.ts', document }], signal);
 }
