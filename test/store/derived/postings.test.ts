@@ -172,15 +172,6 @@ test('words whose entries fill many blocks are found, and those around them', (t
     assert.deepEqual(index.read(word), index.expected(word), word);
 });
 
-test('levels are read only of segments in which there is a candidate', (t) => {
-  const index = openTestIndex(t);
-  addSegments(index, 2);
-  const postings = readWord(index.db, 'a');
-  index.db.sql('DELETE FROM posting_blocks WHERE segment = 1').run();
-  assert.deepEqual([...postings.levelsOf(Uint32Array.of(3, 4, 5))], [1, 200, 0]);
-  assert.throws(() => postings.levelsOf(Uint32Array.of(1)), DerivedDamageError);
-});
-
 test('a segment of which all is dropped goes without being read', (t) => {
   const index = openTestIndex(t);
   addSegments(index, 2);
