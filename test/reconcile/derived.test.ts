@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { sha256 } from '#src/base/hash.js';
+import { sha256 as hashOf } from '#src/base/hash.js';
 import { DerivedDamageError } from '#src/store/derived/damage.js';
 import { derivedPath } from '#src/store/derived/derived-database.js';
 import { Collecting, unusedKeptMs } from '#src/store/derived/collecting.js';
@@ -27,14 +27,14 @@ type Change =
   | { kind: 'move' | 'copy'; path: string; to: string }
   | { kind: 'remove'; path: string };
 
-const path = fc.constantFrom(...names);
+const anyPath = fc.constantFrom(...names);
 const change: fc.Arbitrary<Change> = fc.oneof(
   {
     weight: 3,
-    arbitrary: fc.record({ kind: fc.constant('write'), path, source: fc.constantFrom(...sources) }),
+    arbitrary: fc.record({ kind: fc.constant('write'), path: anyPath, source: fc.constantFrom(...sources) }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('move', 'copy'), path, to: path }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove'), path }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('move', 'copy'), path: anyPath, to: anyPath }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove'), path: anyPath }) },
 );
 
 function apply(project: TestProject, one: Change): void {
@@ -249,7 +249,7 @@ test('what stands in the way of the derived database keeps no content from being
   project.write('a.ts', 'export const kept = 1;\n');
   await assert.rejects(project.reconcile(), /is a folder/u);
   await assert.rejects(project.follow('a.ts'), /is a folder/u);
-  assert.equal(project.row('a.ts').sha256, sha256(Buffer.from('export const kept = 1;\n')));
+  assert.equal(project.row('a.ts').sha256, hashOf(Buffer.from('export const kept = 1;\n')));
   rmSync(path, { recursive: true });
   await project.reconcile();
   assert.equal((await searchable(project)).find(({ path: name }) => name === 'a.ts')?.chunks, 1);
