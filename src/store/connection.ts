@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
+import { type BigIntStats, statSync } from 'node:fs';
 import type Database from 'better-sqlite3';
-import { CodekeepError } from '../base/errors.js';
+import { CodekeepError, ignoreErrno } from '../base/errors.js';
 import { sleep } from '../base/waiting.js';
 import { isBusy } from './sqlite-errors.js';
 
@@ -80,8 +80,17 @@ export class Connection {
 
 /** Which file is at a path; null where none is, or one with fewer bytes. */
 export function inodeAt(path: string, bytesMin: bigint): string | null {
-  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stats === undefined || stats.size < bytesMin ? null : `${stats.dev} ${stats.ino}`;
+  const stats = statAt(path);
+  return stats === null || stats.size < bytesMin ? null : `${stats.dev} ${stats.ino}`;
+}
+
+/** Null where nothing is there, also where what it would lie in is no folder. */
+export function statAt(path: string): BigIntStats | null {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false }) ?? null;
+  } catch (error) {
+    return ignoreErrno('ENOTDIR')(error) ?? null;
+  }
 }
 
 /** One that is emptied is as good as removed: even a new database has its first page. */

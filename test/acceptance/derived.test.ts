@@ -85,6 +85,27 @@ test('pages that are damaged are found by whoever needs them, and all of it is m
   assert.equal(results[0]?.path, 'src/reader.py');
 });
 
+test('a file in the place of the folder is said, and keeps nothing else from working', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(files);
+  const first = await sandbox.startDaemon();
+  await first.stop();
+  rmSync(join(first.stateDir, 'derived'), { recursive: true, force: true });
+  writeFileSync(join(first.stateDir, 'derived'), '');
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.call('add_project', { root_dir: root });
+  await waitFor('it is said', async () => {
+    const { reason } = await daemon.call('get_project_status', { project_id });
+    return reason?.includes('is no folder') === true;
+  });
+  const file = await daemon.call('get_file', { project_id, path: 'src/reader.py' });
+  assert.equal(file.content, files['src/reader.py']);
+  assert.deepEqual(await finds(daemon, 'parse header'), []);
+  rmSync(join(daemon.stateDir, 'derived'));
+  await daemon.call('wait_until_fresh', { project_id });
+  assert.deepEqual(await finds(daemon, 'parse header'), ['src/header.ts']);
+});
+
 test('a project that is removed leaves nothing of what was made of it', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon();

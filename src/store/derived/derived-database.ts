@@ -8,12 +8,12 @@
  * index.db relied on, by `facts.token`: then every row of the project has to be looked at again.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodekeepError, messageOf } from '../../base/errors.js';
 import { makeCompactable } from '../compaction.js';
-import { busyTimeoutMs, Connection } from '../connection.js';
+import { busyTimeoutMs, Connection, statAt } from '../connection.js';
 import type { IndexDatabase } from '../index-database.js';
 import { guardOpening, isCorrupt } from '../sqlite-errors.js';
 import { DerivedDamageError } from './damage.js';
@@ -178,7 +178,7 @@ function make(path: string): DerivedDatabase {
 }
 
 function openExisting(path: string, readonly: boolean): DerivedDatabase | null {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return null;
+  if (statAt(path)?.isFile() !== true) return null;
   let db: Database.Database | null = null;
   try {
     db = new Database(path, { readonly, fileMustExist: true, timeout: 5_000 });
@@ -208,6 +208,7 @@ function versionOf(db: Database.Database): number {
 
 /** Whoever has it open goes on with what nobody finds any more. */
 export function removeDerived(path: string): void {
+  if (!isFolder(dirname(path))) return;
   for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
 }
 
@@ -223,7 +224,7 @@ function makeFolder(folder: string): void {
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return statAt(path)?.isDirectory() === true;
 }
 
 /** What is left of projects that are not registered any more. */
