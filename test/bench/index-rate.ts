@@ -54,7 +54,8 @@ export async function measureIndexing(service: Service, root: string): Promise<F
   await parseOnly(files);
   const floorMs = await parseOnly(files);
   await service.client.call('stop_worker', { worker_type: 'vectorization' });
-  const health = measureHealth(service, 0);
+  // Without a pause it would take a core from what is measured.
+  const health = measureHealth(service, 0, 5);
   const result = await service.client.call('update_indexes', { root_dir: root });
   const busy = await health.stop();
   if (!('files_added' in result)) throw new Error('update_indexes gave a job');
