@@ -131,13 +131,19 @@ async function measureSearch(service: Service, queries: readonly string[]): Prom
   return times;
 }
 
+/** One that nothing else has any part of. */
+function newWord(): string {
+  const letter = (): string => String.fromCharCode(97 + Math.floor(Math.random() * 26));
+  return Array.from({ length: 16 }, letter).join('');
+}
+
 /** From the write to the first answer that has it; asked for all the time. */
 async function measureSaves(service: Service): Promise<number[]> {
   const { files } = await service.client.call('list_files', { root_dir: root, limit: 1_000 });
   const paths = files.filter(({ language }) => language !== null).map(({ path }) => path);
   const times: number[] = [];
   for (let save = 0; save < saves; save += 1) {
-    const word = `needle${save}q${Date.now().toString(36)}`;
+    const word = newWord();
     const path = join(root, paths[Math.floor((save * paths.length) / saves)] ?? '');
     appendFileSync(path, `\n// ${word}\n`);
     times.push(
