@@ -1,6 +1,6 @@
-import { setPriority } from 'node:os';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { messageOf } from '../base/errors.js';
+import { giveWay } from '../base/give-way.js';
 import { packagePath } from '../base/package.js';
 import { Slicer } from '../base/waiting.js';
 import { createParser } from '../syntax/parser.js';
@@ -111,7 +111,7 @@ export class ExtractThread<T extends { job: ExtractionJob }> {
 }
 
 function work({ parseMemoryMaxBytes, givesWay }: Start): void {
-  if (givesWay) giveWay();
+  if (givesWay) giveWay(niceness);
   const extractor = extractingWith(createParser({ memoryMaxBytes: parseMemoryMaxBytes }));
   // Nobody else waits for this thread's event loop, and whoever wants it to end ends the thread.
   const slicer = new Slicer(undefined, Number.POSITIVE_INFINITY);
@@ -144,16 +144,6 @@ function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength
     ? new Uint8Array(buffer)
     : new Uint8Array(bytes);
-}
-
-/** Whoever writes, and whoever is waited for by people, goes first: the kernel has a priority for each thread. */
-function giveWay(): void {
-  try {
-    // 0 is the thread that calls.
-    setPriority(0, niceness);
-  } catch {
-    // Then it is as quick as everybody else.
-  }
 }
 
 if (!isMainThread && (workerData as Partial<Start> | null)?.kind === 'extract') work(workerData as Start);

@@ -71,9 +71,14 @@ async function extract(parser: Parser, job: ExtractionJob, slicer: Slicer): Prom
   return { tree: encoded, document, notParsed: isUsable ? null : tree.fallback };
 }
 
+/** The same bytes, which threads hand over as plain arrays. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 function decoded(stored: Uint8Array): GreenTree | null {
   try {
-    return decodeTree(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength));
+    return decodeTree(bufferOf(stored));
   } catch (error) {
     if (error instanceof TreeFormatError) return null;
     throw error;
@@ -82,7 +87,7 @@ function decoded(stored: Uint8Array): GreenTree | null {
 
 async function parseProven(parser: Parser, job: ExtractionJob, slicer: Slicer): Promise<GreenTree> {
   const { bytes, language } = job;
-  const source = decodeSource(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  const source = decodeSource(bufferOf(bytes));
   if (job.isDeadly) return oneTokenTree(source, 'deadly');
   const tree = await parser.parse(source, language, slicer);
   await slicer.breathe();

@@ -16,7 +16,7 @@ import { type FileKind, type FileRow, type FileUpsert, upsertFile } from '../sto
 import type { IndexDatabase } from '../store/index-database.js';
 import { extractorOf } from '../syntax/extractor.js';
 import { type Language, languageOf } from '../syntax/language.js';
-import type { Extraction, ExtractionJob } from './extract.js';
+import { bufferOf, type Extraction, type ExtractionJob } from './extract.js';
 import type { IndexingContext } from './index-paths.js';
 import type { Reading } from './read-entry.js';
 
@@ -114,10 +114,6 @@ export function preparedWith(
     document:
       document === null || extractor === null ? null : { ...document, sha256: hash, language, extractor },
   };
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function firstLineOf(bytes: Buffer): string {

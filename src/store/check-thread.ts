@@ -1,9 +1,9 @@
-import { closeSync, fdatasyncSync, openSync, readlinkSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
-import { basename } from 'node:path';
+import { closeSync, fdatasyncSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { messageOf } from '../base/errors.js';
+import { giveWay } from '../base/give-way.js';
 import { packagePath } from '../base/package.js';
 import { unlessAborted } from '../base/waiting.js';
 import { IndexDatabase } from './index-database.js';
@@ -90,7 +90,7 @@ async function inThread(task: Task, signal?: AbortSignal): Promise<CheckResult> 
 }
 
 async function check({ path, part, copyTo, givesWay }: Task): Promise<CheckResult> {
-  if (givesWay) giveWay();
+  if (givesWay) giveWay(constants.priority.PRIORITY_BELOW_NORMAL);
   if (copyTo !== undefined) await copyStill(path, copyTo, givesWay);
   try {
     const index = IndexDatabase.openReadOnly(copyTo ?? path);
@@ -150,18 +150,6 @@ async function copyStill(from: string, to: string, givesWay: boolean): Promise<v
     source.close();
   }
   closeCopy(to);
-}
-
-/** Whoever is waited for by people goes first. The kernel has a priority for each thread. */
-function giveWay(): void {
-  try {
-    setPriority(
-      Number(basename(readlinkSync('/proc/thread-self'))),
-      constants.priority.PRIORITY_BELOW_NORMAL,
-    );
-  } catch {
-    // Then it is as quick as everybody else.
-  }
 }
 
 /** This thread has nothing else to do. */

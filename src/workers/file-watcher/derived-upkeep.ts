@@ -1,7 +1,7 @@
 import { messageOf } from '../../base/errors.js';
 import type { Serial } from '../../base/serial.js';
 import { sleep } from '../../base/waiting.js';
-import { giveBackStep, hasSurplusPages } from '../../store/compaction.js';
+import { giveBackSurplus } from '../../store/compaction.js';
 import { Collecting } from '../../store/derived/collecting.js';
 import type { DerivedDatabase } from '../../store/derived/derived-database.js';
 import type { DerivedDatabases } from '../../store/derived/derived-databases.js';
@@ -42,10 +42,7 @@ export class DerivedUpkeep {
       const database = await derived.of(projectId);
       await this.#collect(database, signal);
       await merge(database, signal);
-      while (!signal.aborted && hasSurplusPages(database)) {
-        await database.write(() => giveBackStep(database));
-        await sleep(stepPauseMs, signal);
-      }
+      await giveBackSurplus(database, signal);
     } catch (error) {
       // What is damaged is found by whoever needs it; what cannot be written is tried again.
       if (!signal.aborted) log('warn', `what search knows could not be tidied up: ${messageOf(error)}`);

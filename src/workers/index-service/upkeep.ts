@@ -3,7 +3,7 @@ import { sleep } from '../../base/waiting.js';
 import { backup } from '../../store/backups.js';
 import { checkFile } from '../../store/check-thread.js';
 import { type IndexDatabase } from '../../store/index-database.js';
-import { giveBackStep, hasSurplusPages } from '../../store/compaction.js';
+import { giveBackSurplus } from '../../store/compaction.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import { lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
 import { listProjects } from '../../store/projects.js';
@@ -15,9 +15,6 @@ const lookMs = 2_000;
 const retryMs = 600_000;
 /** The first check comes so long (ms) after the start, which has enough to do: nobody knows what became of the file meanwhile. */
 const firstCheckMs = 10_000;
-
-/** Between two steps (ms) of giving pages back. */
-const stepPauseMs = 10;
 
 /** What is done to the index by itself: a backup and a check, each once in its interval. Neither holds anybody up. */
 export class Upkeep {
@@ -101,10 +98,7 @@ export class Upkeep {
   async #giveBack(): Promise<void> {
     const { signal } = this.#host;
     try {
-      while (!signal.aborted && this.#index.isInPlace && hasSurplusPages(this.#index)) {
-        await this.#index.write(() => giveBackStep(this.#index));
-        await sleep(stepPauseMs, signal);
-      }
+      await giveBackSurplus(this.#index, signal);
     } catch (error) {
       this.#host.log('debug', `free pages of the index stay for now: ${causeInWords(error)}`);
     }
