@@ -1,11 +1,13 @@
 /**
  * `npm run bench:large -- --tree DIR`: the figures of test/README.md for a large project, made of a copy of DIR, or of
- * small files that are made (`--files N`). Takes minutes, and as much disk as the tree twice.
+ * small files that are made (`--files N`). Takes minutes, and as much disk as the tree twice. With `--keep FOLDER` tree
+ * and index stay there, and the next run in that folder measures all but the first index.
  */
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -31,8 +33,9 @@ const healthEveryMs = 20;
 const saves = 20;
 /** As max_file_bytes: larger files are not parsed. */
 const fileBytesMax = 2 * 1024 * 1024;
-const folder = mkdtempSync(join(options.keep ?? tmpdir(), 'codekeep-large-'));
+const folder = options.keep ?? mkdtempSync(join(tmpdir(), 'codekeep-large-'));
 const root = join(folder, 'tree');
+const isKept = existsSync(root);
 
 function print(figures: readonly Figure[]): void {
   for (const { name, value } of figures) process.stdout.write(`  ${name.padEnd(52)} ${value}\n`);
@@ -238,7 +241,7 @@ async function measureRestart(service: Service): Promise<Figure[]> {
 async function measureSwitch(service: Service): Promise<Figure[]> {
   git('add', '-A');
   git('-c', 'user.name=bench', '-c', 'user.email=bench', 'commit', '-q', '-m', 'saves');
-  git('checkout', '-q', '-b', 'other');
+  git('checkout', '-q', '-B', 'other');
   let changed = 0;
   for (const { path } of sources()) {
     appendFileSync(path, '\n');
@@ -262,10 +265,13 @@ async function measureSwitch(service: Service): Promise<Figure[]> {
 }
 
 try {
-  makeTree();
-  const service = await Service.start();
+  if (!isKept) makeTree();
+  const state = join(folder, 'state');
+  mkdirSync(state, { recursive: true });
+  const service = await Service.start(state);
   try {
-    print(await measureFirst(service));
+    if (!isKept) print(await measureFirst(service));
+    else await untilFresh(service);
     print(await measureAnswers(service));
     print(await measureRestart(service));
     const times = await measureSaves(service);
@@ -278,7 +284,7 @@ try {
     print(await measureSwitch(service));
     print(await memoryOf(service));
   } finally {
-    await service.stop();
+    await service.end();
   }
 } finally {
   if (options.keep === undefined) rmSync(folder, { recursive: true });

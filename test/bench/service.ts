@@ -26,13 +26,14 @@ export class Service {
     this.firstAnswerMs = firstAnswerMs;
   }
 
-  static async start(): Promise<Service> {
-    return await Service.#startIn(await mkdtemp(join(tmpdir(), 'codekeep-bench-')));
+  /** In `folder`, which has what an earlier one left there, or in a new one. */
+  static async start(folder?: string): Promise<Service> {
+    return await Service.#startIn(folder ?? (await mkdtemp(join(tmpdir(), 'codekeep-bench-'))));
   }
 
   /** Stops it, and starts it again with what it has. */
   async restart(): Promise<void> {
-    await this.#end();
+    await this.end();
     const again = await Service.#startIn(this.folder);
     this.client = again.client;
     this.#child = again.#child;
@@ -61,7 +62,8 @@ export class Service {
     return this.#child.pid ?? 0;
   }
 
-  async #end(): Promise<void> {
+  /** What it has stays. */
+  async end(): Promise<void> {
     this.client.close();
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
@@ -69,7 +71,7 @@ export class Service {
   }
 
   async stop(): Promise<void> {
-    await this.#end();
+    await this.end();
     await rm(this.folder, { recursive: true });
   }
 }
