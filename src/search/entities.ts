@@ -3,7 +3,7 @@ import { termsOf } from '../base/search-terms.js';
 import { Slicer } from '../base/waiting.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { documentOf, type DocumentRow, documentWithChunk, layoutOf } from '../store/derived/documents.js';
-import { kindBit, type Layout } from '../store/derived/layout-codec.js';
+import { kindBit, type LayoutEntity } from '../store/derived/layout-codec.js';
 import { readWord } from '../store/derived/postings.js';
 import { activeContentAt, activeContents, type ActiveContent, pathsWith } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
@@ -66,11 +66,12 @@ function entitiesIn(
   derived: DerivedDatabase,
   { sha256, language }: ActiveContent,
   kinds: number,
-): Layout['entities'] {
+): LayoutEntity[] {
   return derived.read(() => {
     const document = documentOf(derived, sha256, language);
-    const hasOne = document !== undefined && (document.kinds & kinds) !== 0;
-    return hasOne ? layoutOf(derived, document.firstChunk).entities : [];
+    if (document === undefined || (document.kinds & kinds) === 0) return [];
+    const layout = layoutOf(derived, document.firstChunk);
+    return Array.from({ length: layout.entities }, (_, at) => layout.entity(at));
   });
 }
 

@@ -1,6 +1,6 @@
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { type DocumentRow, documentOf, documentWithChunk, layoutOf } from '../store/derived/documents.js';
-import { kindBit, type Layout, nameOf } from '../store/derived/layout-codec.js';
+import { kindBit, type LayoutChunk, type StoredLayout } from '../store/derived/layout-codec.js';
 import { activeContents, pathsWith } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { ChunkRanges } from './chunk-ranges.js';
@@ -27,13 +27,13 @@ export interface FoundChunk {
   /** Qualified name of its entity. */
   readonly entity: string | null;
   readonly document: DocumentRow;
-  readonly layout: Layout;
+  readonly chunk: LayoutChunk;
 }
 
 interface FoundDocument {
   row: DocumentRow;
   paths: readonly string[];
-  layout: Layout | null;
+  layout: StoredLayout | null;
 }
 
 /**
@@ -78,13 +78,13 @@ export class FoundDocuments {
     if (kind !== undefined && (row.kinds & kindBit(kind)) === 0) return [];
     document.layout ??= layoutOf(this.#derived, row.firstChunk);
     const { layout } = document;
-    const chunk = layout.chunks[chunkId - row.firstChunk];
+    const chunk = layout.chunk(chunkId - row.firstChunk);
     if (chunk === undefined) return [];
-    const entity = chunk.entityIndex === null ? undefined : layout.entities[chunk.entityIndex];
+    const entity = layout.entityOf(chunk);
     if (kind !== undefined && entity?.kind !== kind) return [];
     const { startLine, endLine } = chunk;
-    const name = nameOf(layout, chunk);
-    return paths.map((path) => ({ path, chunkId, startLine, endLine, entity: name, document: row, layout }));
+    const name = entity?.qualifiedName ?? null;
+    return paths.map((path) => ({ path, chunkId, startLine, endLine, entity: name, document: row, chunk }));
   }
 
   #documentWith(chunkId: number): FoundDocument | null {

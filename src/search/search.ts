@@ -6,13 +6,13 @@ import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { documentOf, pathById } from '../store/derived/documents.js';
 import { activeContentAt } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
-import type { ChunkRange, ChunkRanges } from './chunk-ranges.js';
+import type { ChunkRanges } from './chunk-ranges.js';
 import { type FoundChunk, FoundDocuments, type SearchFilter } from './found-documents.js';
 import { parseQuery, type Query } from './query-words.js';
 import { byScore, type Candidate, fuse, type Ranked, withoutOverlaps } from './rank.js';
 import { type SimilarChunks, similarChunks } from './semantic.js';
 import { snippetOf } from './snippet.js';
-import { type QueryTerm, readTerms, union, WordMatches } from './word-search.js';
+import { type PathMatch, type QueryTerm, readTerms, union, WordMatches } from './word-search.js';
 
 /** Chunks that each kind of search may propose: twice the most that can be asked for, so that fusion has a choice. */
 const candidatesMax = 200;
@@ -157,7 +157,7 @@ class ByWords {
   readonly #terms: readonly QueryTerm[];
   readonly #matches: WordMatches;
   /** Documents of files whose paths have words of the question, in the order of their chunks. */
-  readonly #pathMatches: readonly (ChunkRange & { terms: readonly boolean[] })[];
+  readonly #pathMatches: readonly PathMatch[];
   readonly #termsOfPaths = new Map<string, readonly boolean[]>();
 
   constructor(
@@ -181,14 +181,7 @@ class ByWords {
 
   /** Best first. */
   best(limit: number): number[] {
-    const matches = this.#pathMatches;
-    let at = 0;
-    // Asked for in the order of ids.
-    return this.#matches.best(limit, (chunkId) => {
-      while (at < matches.length && endOf(matches[at]) <= chunkId) at += 1;
-      const match = matches[at];
-      return match !== undefined && match.firstChunk <= chunkId ? match.terms : undefined;
-    });
+    return this.#matches.best(limit, this.#pathMatches);
   }
 
   scoreOf({ chunkId, path }: FoundChunk): number {
@@ -204,11 +197,7 @@ class ByWords {
     return terms;
   }
 
-  #matchPaths(
-    index: IndexDatabase,
-    derived: DerivedDatabase,
-    projectId: string,
-  ): (ChunkRange & { terms: readonly boolean[] })[] {
+  #matchPaths(index: IndexDatabase, derived: DerivedDatabase, projectId: string): PathMatch[] {
     let ids: Uint32Array = new Uint32Array();
     for (const { inPaths } of this.#terms) {
       if (inPaths.count > proposingPathsMax) continue;
@@ -216,7 +205,7 @@ class ByWords {
       inPaths.forEach((id) => having.push(id));
       ids = union(ids, Uint32Array.from(having));
     }
-    const matches = new Map<number, ChunkRange & { terms: readonly boolean[] }>();
+    const matches = new Map<number, PathMatch>();
     for (const id of ids) {
       const path = pathById(derived, id);
       const file = path === null ? null : activeContentAt(index, projectId, path);
@@ -226,10 +215,6 @@ class ByWords {
     }
     return [...matches.values()].sort((a, b) => a.firstChunk - b.firstChunk);
   }
-}
-
-function endOf(range: ChunkRange | undefined): number {
-  return range === undefined ? 0 : range.firstChunk + range.chunks;
 }
 
 function rank(
@@ -247,9 +232,8 @@ function rank(
 }
 
 function hitOf(index: IndexDatabase, { candidate, score }: Ranked<FoundCandidate>, query: Query): SearchHit {
-  const { projectId, path, startLine, endLine, entity, chunkId, found } = candidate;
-  const chunk = found.layout.chunks[chunkId - found.document.firstChunk];
+  const { projectId, path, startLine, endLine, entity, found } = candidate;
   const text = textOf(index, found.document.sha256) ?? '';
-  const snippet = chunk === undefined ? '' : snippetOf(pieceOf(text, chunk), query.words);
+  const snippet = snippetOf(pieceOf(text, found.chunk), query.words);
   return { projectId, path, startLine, endLine, entity, score, snippet };
 }

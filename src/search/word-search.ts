@@ -7,10 +7,10 @@
  */
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { pathTerm } from '../store/derived/documents.js';
-import { readWord, type WordPostings } from '../store/derived/postings.js';
+import { lowerBound, readWord, type WordPostings } from '../store/derived/postings.js';
 import { weightOfLevel } from '../store/derived/term-weights.js';
 import { bestOf } from './best.js';
-import type { ChunkRanges } from './chunk-ranges.js';
+import type { ChunkRange, ChunkRanges } from './chunk-ranges.js';
 
 /**
  * Less than BM25's usual 1.2, since the length of a typical chunk is fixed (term-weights.ts): NDCG@10 of questions to eleven
@@ -48,19 +48,27 @@ export function readTerms(derived: DerivedDatabase, terms: readonly string[]): Q
     .sort((a, b) => b.idf - a.idf || (a.term < b.term ? -1 : 1));
 }
 
+/** Chunks of a file whose path has some of the words. */
+export interface PathMatch extends ChunkRange {
+  /** Which of the terms. */
+  readonly terms: readonly boolean[];
+}
+
 /** Chunks that have words of the question. */
 export class WordMatches {
-  readonly #terms: readonly QueryTerm[];
   /** Ids in ascending order. */
   readonly #chunks: Uint32Array;
-  /** Per term the levels of the chunks. */
-  readonly #levels: readonly Uint8Array[];
+  readonly #terms: readonly MatchedTerm[];
 
   /** @param also chunks that something else proposes, in ascending order */
   constructor(terms: readonly QueryTerm[], ranges: ChunkRanges, also: Uint32Array) {
-    this.#terms = terms;
-    this.#chunks = proposed(terms, ranges, also);
-    this.#levels = terms.map(({ postings }) => postings.levelsOf(this.#chunks));
+    const chunks = proposed(terms, ranges, also);
+    this.#chunks = chunks;
+    this.#terms = terms.map(({ idf, postings }) => ({
+      levels: postings.levelsOf(chunks),
+      scores: weightOfLevel.map((weight) => scoreOf(idf, weight)),
+      inPathScores: weightOfLevel.map((weight) => scoreOf(idf, weight + pathWeight)),
+    }));
   }
 
   get count(): number {
@@ -69,30 +77,49 @@ export class WordMatches {
 
   /**
    * Best first, so many at most; what is equal in the order of ids.
-   * @param pathTermsOf which of the terms the path of a chunk's file has, as far as that is known beforehand
+   * @param pathMatches those that are known beforehand, in the order of their chunks
    */
-  best(limit: number, pathTermsOf: (chunkId: number) => readonly boolean[] | undefined): number[] {
-    const scores = Float64Array.from(this.#chunks, (chunkId, position) =>
-      this.#scoreAt(position, pathTermsOf(chunkId)),
-    );
+  best(limit: number, pathMatches: readonly PathMatch[]): number[] {
+    const scores = new Float64Array(this.#chunks.length);
+    for (const { levels, scores: ofLevel } of this.#terms) {
+      for (let at = 0; at < scores.length; at += 1)
+        scores[at] = (scores[at] ?? 0) + (ofLevel[levels[at] ?? 0] ?? 0);
+    }
+    for (const { firstChunk, chunks, terms } of pathMatches) {
+      const end = lowerBound(this.#chunks, firstChunk + chunks);
+      for (let at = lowerBound(this.#chunks, firstChunk); at < end; at += 1)
+        scores[at] = this.#scoreAt(at, terms);
+    }
     return bestOf(scores, limit).map((position) => this.#chunks[position] ?? 0);
   }
 
   /** @param pathTerms which of the terms the path has */
   scoreOf(chunkId: number, pathTerms: readonly boolean[]): number {
-    const position = positionIn(this.#chunks, chunkId);
-    return position === -1 ? 0 : this.#scoreAt(position, pathTerms);
+    const position = lowerBound(this.#chunks, chunkId);
+    return this.#chunks[position] === chunkId ? this.#scoreAt(position, pathTerms) : 0;
   }
 
-  #scoreAt(position: number, pathTerms: readonly boolean[] | undefined): number {
-    let score = 0;
-    for (let at = 0; at < this.#terms.length; at += 1) {
-      const inPath = pathTerms?.[at] === true ? pathWeight : 0;
-      const weight = (weightOfLevel[this.#levels[at]?.[position] ?? 0] ?? 0) + inPath;
-      score += ((this.#terms[at]?.idf ?? 0) * (saturation + 1) * weight) / (weight + saturation);
-    }
-    return score;
+  #scoreAt(position: number, pathTerms: readonly boolean[]): number {
+    return this.#terms.reduce((sum, { levels, scores, inPathScores }, term) => {
+      const level = levels[position] ?? 0;
+      return sum + ((pathTerms[term] === true ? inPathScores[level] : scores[level]) ?? 0);
+    }, 0);
   }
+}
+
+/** A term and what it says of the chunks. */
+interface MatchedTerm {
+  /** By the position of the chunk; 0: it is not in it. */
+  readonly levels: Uint8Array;
+  /** By level. */
+  readonly scores: Float64Array;
+  /** By level, where the path has it, too. */
+  readonly inPathScores: Float64Array;
+}
+
+/** BM25's part of one term. */
+function scoreOf(idf: number, weight: number): number {
+  return (idf * (saturation + 1) * weight) / (weight + saturation);
 }
 
 function proposed(terms: readonly QueryTerm[], ranges: ChunkRanges, also: Uint32Array): Uint32Array {
@@ -123,17 +150,4 @@ export function union(a: Uint32Array, b: Uint32Array): Uint32Array {
     if (right <= left) j += 1;
   }
   return merged.subarray(0, count);
-}
-
-function positionIn(ascending: Uint32Array, value: number): number {
-  let low = 0;
-  let high = ascending.length - 1;
-  while (low <= high) {
-    const middle = (low + high) >>> 1;
-    const found = ascending[middle] ?? 0;
-    if (found === value) return middle;
-    if (found < value) low = middle + 1;
-    else high = middle - 1;
-  }
-  return -1;
 }

@@ -1,4 +1,4 @@
-import { fileByPath, type FileRow } from './files.js';
+import type { FileRow } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 
 /** Which active files have which content: that is what search asks of the index. */
@@ -64,7 +64,11 @@ function endOfPrefix(prefix: string): Buffer | string {
 
 /** The content of the active file at a path; null where there is none. */
 export function activeContentAt(index: IndexDatabase, projectId: string, path: string): ActiveContent | null {
-  const row = fileByPath(index, projectId, path);
-  if (row === undefined || row.sha256 === null || row.deleted === 1 || row.ignored === 1) return null;
-  return { path, sha256: row.sha256, language: row.language };
+  const row = index
+    .sql<[string, string], ActiveContent>(
+      `SELECT path, sha256, language FROM files WHERE project_id = ? AND path = ? AND deleted = 0 AND ignored = 0
+         AND kind = 'file' AND sha256 IS NOT NULL`,
+    )
+    .get(projectId, path);
+  return row ?? null;
 }

@@ -73,8 +73,15 @@ export class ByteReader {
   private readonly bytes: Buffer;
   private at = 0;
 
-  constructor(bytes: Buffer) {
+  /** @param at where it begins */
+  constructor(bytes: Buffer, at = 0) {
     this.bytes = bytes;
+    this.at = at;
+  }
+
+  /** How many bytes from the beginning it is. */
+  get position(): number {
+    return this.at;
   }
 
   get remaining(): number {
@@ -120,8 +127,14 @@ export class ByteReader {
 
   /** Shares memory with the input. */
   blob(): Buffer {
+    const start = this.skipBlob();
+    return this.bytes.subarray(start, this.at);
+  }
+
+  /** Passes over a blob; gives where its bytes begin. */
+  skipBlob(): number {
     const length = this.count(1);
     this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
+    return this.at - length;
   }
 }

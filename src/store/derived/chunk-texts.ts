@@ -4,7 +4,7 @@ import { sourceIn, TreeFormatError } from '../../syntax/tree-codec.js';
 import type { IndexDatabase } from '../index-database.js';
 import type { DerivedDatabase } from './derived-database.js';
 import { type DocumentRow, layoutOf } from './documents.js';
-import { type LayoutChunk, nameOf } from './layout-codec.js';
+import type { LayoutChunk } from './layout-codec.js';
 
 /** A piece of a content as it is embedded and shown. */
 export interface ChunkText {
@@ -48,7 +48,11 @@ export function chunkTexts(
   const text = textOf(index, document.sha256);
   if (text === null) return [];
   const layout = derived.read(() => layoutOf(derived, document.firstChunk));
-  return layout.chunks.map((chunk) => ({ name: nameOf(layout, chunk) ?? '', text: pieceOf(text, chunk) }));
+  return Array.from({ length: layout.chunks }, (_, index) => {
+    const chunk = layout.chunk(index);
+    if (chunk === undefined) return { name: '', text: '' };
+    return { name: layout.entityOf(chunk)?.qualifiedName ?? '', text: pieceOf(text, chunk) };
+  });
 }
 
 export function pieceOf(text: string, { startOffset, endOffset }: LayoutChunk): string {

@@ -1,7 +1,7 @@
 import { RecentlyUsed } from '../../base/recently-used.js';
 import { termsOf } from '../../base/search-terms.js';
 import type { DerivedDatabase } from './derived-database.js';
-import { decodeLayout, type Layout } from './layout-codec.js';
+import { encodeLayout, StoredLayout } from './layout-codec.js';
 import { PostingsBatch } from './postings-batch.js';
 import { packWords } from './postings-codec.js';
 import { noteDropped } from './segments.js';
@@ -67,21 +67,28 @@ export function documentsFrom(derived: DerivedDatabase, firstChunk: number, limi
     .all(firstChunk, limit);
 }
 
-/** Entities and chunks of layouts that a connection remembers: some 20 MB. */
-const rememberedParts = 150_000;
-const remembered = new WeakMap<DerivedDatabase, RecentlyUsed<number, Layout>>();
+/** Of its objects, about. */
+const layoutOwnBytes = 600;
+/** Bytes of layouts that a connection remembers. */
+const rememberedBytes = 16 * 1024 * 1024;
+const remembered = new WeakMap<DerivedDatabase, RecentlyUsed<number, StoredLayout>>();
+const noLayout = new StoredLayout(encodeLayout({ entities: [], chunks: [] }));
 
-/** Of a document; it never changes. */
-export function layoutOf(derived: DerivedDatabase, firstChunk: number): Layout {
-  const layouts = remembered.get(derived) ?? new RecentlyUsed<number, Layout>(rememberedParts);
+/**
+ * Of a document; it never changes.
+ * @throws DerivedDamageError
+ */
+export function layoutOf(derived: DerivedDatabase, firstChunk: number): StoredLayout {
+  const layouts = remembered.get(derived) ?? new RecentlyUsed<number, StoredLayout>(rememberedBytes);
   remembered.set(derived, layouts);
   const known = layouts.get(firstChunk);
   if (known !== undefined) return known;
-  const row = derived
-    .sql<[number], { layout: Buffer }>('SELECT layout FROM layouts WHERE first_chunk = ?')
+  const stored = derived
+    .sql<[number], Buffer>('SELECT layout FROM layouts WHERE first_chunk = ?')
+    .pluck()
     .get(firstChunk);
-  const layout = row === undefined ? { entities: [], chunks: [] } : decodeLayout(row.layout);
-  layouts.set(firstChunk, layout, layout.entities.length + layout.chunks.length + 1);
+  const layout = stored === undefined ? noLayout : new StoredLayout(stored);
+  layouts.set(firstChunk, layout, layout.bytes + layoutOwnBytes);
   return layout;
 }
 

@@ -54,18 +54,6 @@ export function encodeLayout({ entities, chunks }: Layout): Buffer {
   return deflateSync(out.written());
 }
 
-/** @throws DerivedDamageError for bytes that encodeLayout did not make */
-export function decodeLayout(bytes: Uint8Array): Layout {
-  try {
-    const reader = new ByteReader(inflateSync(bytes, { maxOutputLength: layoutBytesMax }));
-    const layout = { entities: readEntities(reader), chunks: readChunks(reader) };
-    if (reader.remaining > 0) throw new TreeFormatError('it goes on after its end');
-    return layout;
-  } catch (error) {
-    throw new DerivedDamageError('a layout does not decode', { cause: error });
-  }
-}
-
 /** Which kinds entities are of, a bit each by its place in entityKinds. */
 export function kindsOf(entities: readonly Pick<LayoutEntity, 'kind'>[]): number {
   return entities.reduce((kinds, { kind }) => kinds | kindBit(kind), 0);
@@ -77,52 +65,144 @@ export function kindBit(kind: string): number {
   return place === -1 ? 0 : 1 << place;
 }
 
-/** Qualified name of a chunk's entity; null where it is of none. */
-export function nameOf({ entities }: Layout, { entityIndex }: LayoutChunk): string | null {
-  return entityIndex === null ? null : (entities[entityIndex]?.qualifiedName ?? null);
-}
+/** Numbers that are kept of a chunk. */
+const chunkNumbers = 5;
 
-function readEntities(reader: ByteReader): LayoutEntity[] {
-  const entities: LayoutEntity[] = [];
-  let line = 0;
-  for (let left = reader.count(6); left > 0; left -= 1) {
-    const kind = entityKinds[reader.byte()];
-    if (kind === undefined) throw new TreeFormatError('an entity of no kind');
-    const parent = before(reader.varint(), entities.length);
+/**
+ * A stored layout. Chunks are known at once; an entity is read when it is asked for, since a search looks at hundreds of
+ * layouts for a name or two of each.
+ */
+export class StoredLayout {
+  readonly #bytes: Buffer;
+  /** By entity: where it begins in the bytes. */
+  readonly #starts: Uint32Array;
+  /** By entity: its first line. */
+  readonly #lines: Uint32Array;
+  /** As LayoutChunk has them, with the entity's index + 1. */
+  readonly #chunks: Uint32Array;
+
+  /** @throws DerivedDamageError for bytes that encodeLayout did not make */
+  constructor(stored: Uint8Array) {
+    try {
+      this.#bytes = inflateSync(stored, { maxOutputLength: layoutBytesMax });
+      const reader = new ByteReader(this.#bytes);
+      this.#starts = new Uint32Array(reader.count(6));
+      this.#lines = new Uint32Array(this.#starts.length);
+      passEntities(reader, this.#starts, this.#lines);
+      this.#chunks = readChunks(reader, this.#starts.length);
+      if (reader.remaining > 0) throw new TreeFormatError('it goes on after its end');
+    } catch (error) {
+      throw new DerivedDamageError('a layout does not decode', { cause: error });
+    }
+  }
+
+  get chunks(): number {
+    return this.#chunks.length / chunkNumbers;
+  }
+
+  get entities(): number {
+    return this.#starts.length;
+  }
+
+  /** Of memory. */
+  get bytes(): number {
+    return this.#bytes.length + 8 * this.#starts.length + 4 * this.#chunks.length;
+  }
+
+  /** Undefined beyond the last one. */
+  chunk(index: number): LayoutChunk | undefined {
+    if (index >= this.chunks) return undefined;
+    const from = index * chunkNumbers;
+    const [startLine = 0, endLine = 0, startOffset = 0, endOffset = 0, entity = 0] = this.#chunks.subarray(
+      from,
+      from + chunkNumbers,
+    );
+    return { startLine, endLine, startOffset, endOffset, entityIndex: entity === 0 ? null : entity - 1 };
+  }
+
+  entity(index: number): LayoutEntity {
+    const { kind, parent, name, qualified, lines } = this.#read(index);
+    const startLine = this.#lines[index] ?? 0;
+    const qualifiedName = qualified === '' ? this.#nameWithOuter(name, parent) : qualified;
+    return { kind, name, qualifiedName, startLine, endLine: startLine + lines, parent };
+  }
+
+  #read(index: number): ReadEntity {
+    const reader = new ByteReader(this.#bytes, this.#starts[index]);
+    const kind = entityKinds[reader.byte()] ?? 'variable';
+    const outer = reader.varint();
     const name = reader.string();
     const qualified = reader.string();
-    line += reader.varint();
-    const endLine = line + reader.varint();
-    const entity = { kind, name, qualifiedName: qualified, startLine: line, endLine, parent };
-    entities.push(qualified === '' ? { ...entity, qualifiedName: plainName(entities, entity) } : entity);
+    reader.varint();
+    return { kind, parent: outer === 0 ? null : outer - 1, name, qualified, lines: reader.varint() };
   }
-  return entities;
+
+  #nameWithOuter(name: string, parent: number | null): string {
+    let qualified = name;
+    for (let outer = parent; outer !== null;) {
+      const around = this.#read(outer);
+      if (around.qualified !== '') return nameIn(around.qualified, qualified);
+      qualified = nameIn(around.name, qualified);
+      outer = around.parent;
+    }
+    return qualified;
+  }
+
+  /** The entity of a chunk; null where it is of none. */
+  entityOf({ entityIndex }: LayoutChunk): LayoutEntity | null {
+    return entityIndex === null ? null : this.entity(entityIndex);
+  }
 }
 
-function readChunks(reader: ByteReader): LayoutChunk[] {
-  const chunks: LayoutChunk[] = [];
-  let last = { endLine: 0, endOffset: 0 };
-  for (let left = reader.count(5); left > 0; left -= 1) {
-    const startLine = last.endLine + reader.varint();
-    const endLine = startLine + reader.varint();
-    const startOffset = last.endOffset + reader.varint();
-    const endOffset = startOffset + reader.varint();
-    const entityIndex = before(reader.varint(), Number.MAX_SAFE_INTEGER);
-    last = { endLine, endOffset };
-    chunks.push({ startLine, endLine, startOffset, endOffset, entityIndex });
+interface ReadEntity extends Pick<LayoutEntity, 'kind' | 'parent' | 'name'> {
+  /** '' where it is the outer entity's and the name. */
+  qualified: string;
+  /** After the first one. */
+  lines: number;
+}
+
+/** Notes where each one begins. What is read later is checked here. */
+function passEntities(reader: ByteReader, starts: Uint32Array, lines: Uint32Array): void {
+  let line = 0;
+  for (let index = 0; index < starts.length; index += 1) {
+    starts[index] = reader.position;
+    if (entityKinds[reader.byte()] === undefined) throw new TreeFormatError('an entity of no kind');
+    if (reader.varint() > index) throw new TreeFormatError('an entity in one that comes after it');
+    reader.skipBlob();
+    reader.skipBlob();
+    line += reader.varint();
+    lines[index] = line;
+    reader.varint();
+  }
+}
+
+function readChunks(reader: ByteReader, entities: number): Uint32Array {
+  const chunks = new Uint32Array(reader.count(chunkNumbers) * chunkNumbers);
+  let endLine = 0;
+  let endOffset = 0;
+  for (let at = 0; at < chunks.length; at += chunkNumbers) {
+    const startLine = endLine + reader.varint();
+    endLine = startLine + reader.varint();
+    const startOffset = endOffset + reader.varint();
+    endOffset = startOffset + reader.varint();
+    const entity = reader.varint();
+    if (entity > entities) throw new TreeFormatError('a chunk of no entity');
+    chunks[at] = startLine;
+    chunks[at + 1] = endLine;
+    chunks[at + 2] = startOffset;
+    chunks[at + 3] = endOffset;
+    chunks[at + 4] = entity;
   }
   return chunks;
-}
-
-function before(number: number, end: number): number | null {
-  if (number > end) throw new TreeFormatError('an entity in one that comes after it');
-  return number === 0 ? null : number - 1;
 }
 
 function plainName(
   entities: readonly LayoutEntity[],
   { parent, name }: Pick<LayoutEntity, 'parent' | 'name'>,
 ): string {
-  const outer = parent === null ? undefined : entities[parent];
-  return outer === undefined ? name : `${outer.qualifiedName}.${name}`;
+  return nameIn(parent === null ? undefined : entities[parent]?.qualifiedName, name);
+}
+
+function nameIn(outer: string | undefined, name: string): string {
+  return outer === undefined ? name : `${outer}.${name}`;
 }

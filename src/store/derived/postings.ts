@@ -101,7 +101,7 @@ export class WordPostings {
 }
 
 /** The first index from `from` on whose id is not below `chunk`. */
-function lowerBound(chunks: Uint32Array, chunk: number, from: number): number {
+export function lowerBound(chunks: Uint32Array, chunk: number, from = 0): number {
   let low = from;
   let high = chunks.length;
   while (low < high) {

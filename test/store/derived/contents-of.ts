@@ -1,7 +1,7 @@
 /** What a derived database says, without the ids that depend on when it was written. */
 import type { DerivedDatabase } from '#src/store/derived/derived-database.js';
 import { documentOf, layoutOf, liveWithin } from '#src/store/derived/documents.js';
-import type { Layout } from '#src/store/derived/layout-codec.js';
+import type { Layout, LayoutChunk, StoredLayout } from '#src/store/derived/layout-codec.js';
 import { EntryCursor } from '#src/store/derived/postings-codec.js';
 import { readSegments, SegmentCursor } from '#src/store/derived/segments.js';
 import { SegmentMerger } from '#src/store/derived/segments-merge.js';
@@ -39,6 +39,12 @@ export function wordsByChunk(derived: DerivedDatabase): Map<number, WordsOfChunk
   return words;
 }
 
+export function wholeLayout(layout: StoredLayout): Layout {
+  const chunks: LayoutChunk[] = [];
+  for (let chunk = layout.chunk(0); chunk !== undefined; chunk = layout.chunk(chunks.length)) chunks.push(chunk);
+  return { entities: Array.from({ length: layout.entities }, (_, at) => layout.entity(at)), chunks };
+}
+
 /** What search knows of active files; throws where it knows nothing of one that has a content. */
 export function contentsOf(derived: DerivedDatabase, rows: readonly FileRow[]): FileContents[] {
   const words = wordsByChunk(derived);
@@ -46,7 +52,7 @@ export function contentsOf(derived: DerivedDatabase, rows: readonly FileRow[]): 
     const document = documentOf(derived, sha256 ?? '', language);
     if (document === undefined) throw new Error(`nothing is known of ${path}`);
     const ids = Array.from({ length: document.chunks }, (_, at) => document.firstChunk + at);
-    const layout = layoutOf(derived, document.firstChunk);
+    const layout = wholeLayout(layoutOf(derived, document.firstChunk));
     return { path, extractor, chunks, layout, words: ids.map((id) => words.get(id) ?? []) };
   });
 }

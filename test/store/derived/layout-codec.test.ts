@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { DerivedDamageError } from '#src/store/derived/damage.js';
-import { decodeLayout, encodeLayout, type Layout, nameOf } from '#src/store/derived/layout-codec.js';
+import { encodeLayout, type Layout, StoredLayout } from '#src/store/derived/layout-codec.js';
 import { chunksOf } from '#src/syntax/chunks.js';
 import { entitiesOf, entityKinds } from '#src/syntax/entities.js';
 import { createParser } from '#src/syntax/parser.js';
 import { decodeSource } from '#src/syntax/source.js';
+import { wholeLayout } from './contents-of.js';
 
 const number = fc.nat(100_000);
 /** No entity has none, and its qualified name ends with it. */
@@ -53,16 +54,21 @@ const layouts: fc.Arbitrary<Layout> = fc
   });
 
 test('a layout comes back as it was', () => {
-  fc.assert(fc.property(layouts, (layout) => assert.deepEqual(decodeLayout(encodeLayout(layout)), layout)));
+  fc.assert(
+    fc.property(layouts, (layout) => assert.deepEqual(wholeLayout(new StoredLayout(encodeLayout(layout))), layout)),
+  );
 });
 
 test('the layout of a real file names the entity of each chunk', async () => {
   const source = 'class A {\n  b() {\n    return 1;\n  }\n}\nfunction c() {}\n';
   const tree = await createParser().parse(decodeSource(Buffer.from(source)), 'javascript');
   const entities = entitiesOf(tree);
-  const layout = decodeLayout(encodeLayout({ entities, chunks: chunksOf(tree, entities) }));
+  const layout = new StoredLayout(encodeLayout({ entities, chunks: chunksOf(tree, entities) }));
   assert.deepEqual(
-    layout.chunks.map((chunk) => [nameOf(layout, chunk), source.slice(chunk.startOffset, chunk.endOffset)]),
+    wholeLayout(layout).chunks.map((chunk) => [
+      layout.entityOf(chunk)?.qualifiedName,
+      source.slice(chunk.startOffset, chunk.endOffset),
+    ]),
     [
       ['A', 'class A {'],
       ['A.b', '  b() {\n    return 1;\n  }'],
@@ -80,12 +86,12 @@ test('bytes that are no layout are damage, wherever they are cut or changed', ()
       changed[at % bytes.length] = byte;
       for (const wrong of [changed, bytes.subarray(0, at % bytes.length)]) {
         try {
-          decodeLayout(wrong);
+          wholeLayout(new StoredLayout(wrong));
         } catch (error) {
           assert.ok(error instanceof DerivedDamageError);
         }
       }
     }),
   );
-  assert.throws(() => decodeLayout(Buffer.alloc(0)), DerivedDamageError);
+  assert.throws(() => new StoredLayout(Buffer.alloc(0)), DerivedDamageError);
 });
