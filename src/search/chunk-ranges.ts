@@ -1,3 +1,6 @@
+/** Positions in a list: from, up to and not including. */
+export type Stretch = readonly [start: number, end: number];
+
 /** A set of chunks: those of some documents, or all. */
 export class ChunkRanges {
   static readonly all = new ChunkRanges(null);
@@ -30,8 +33,8 @@ export class ChunkRanges {
     };
   }
 
-  /** Where the first `count` of an ascending list of ids are in it: positions from, up to and not including. */
-  stretches(ids: Uint32Array, count: number): readonly (readonly [start: number, end: number])[] {
+  /** Where the first `count` of an ascending list of ids are in it. */
+  stretches(ids: Uint32Array, count: number): readonly Stretch[] {
     if (this.#ranges === null) return [[0, count]];
     const found: [number, number][] = [];
     let last: [number, number] | undefined;

@@ -10,7 +10,7 @@ import type { ChunkRanges } from './chunk-ranges.js';
 import { type FoundChunk, FoundDocuments, type SearchFilter } from './found-documents.js';
 import { parseQuery, type Query } from './query-words.js';
 import { byScore, type Candidate, fuse, type Ranked, withoutOverlaps } from './rank.js';
-import { type SimilarChunks, similarChunks } from './semantic.js';
+import { askVectors, type SimilarChunks } from './semantic.js';
 import { snippetOf } from './snippet.js';
 import { type PathMatch, type QueryTerm, readTerms, union, WordMatches } from './word-search.js';
 
@@ -93,14 +93,12 @@ async function candidatesIn(
 ): Promise<FoundCandidate[]> {
   const documents = new FoundDocuments(index, derived, id, filter);
   const ranges = derived.read(() => documents.ranges());
+  const asked = mode === 'fulltext' ? null : await askVectors(derived, query.text, ranges, signal);
   const byWords =
     mode === 'semantic' ? null : derived.read(() => new ByWords(index, derived, id, query, ranges));
   const worded = byWords === null ? [] : derived.read(() => presentByWords(documents, byWords));
   const also = worded.map(({ chunkId }) => chunkId);
-  const similar =
-    mode === 'fulltext'
-      ? null
-      : await similarChunks(derived, query.text, { also, ranges, limit: lookedUpMax }, signal);
+  const similar = (await asked?.similar(also, lookedUpMax)) ?? null;
   const alike = similar === null ? [] : derived.read(() => present(documents, similar.best));
   const byPlace = new Map([...worded, ...alike].map((chunk) => [`${chunk.chunkId} ${chunk.path}`, chunk]));
   const found = [...byPlace.values()];

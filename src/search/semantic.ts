@@ -5,7 +5,7 @@ import { levelsOfChunk } from '../store/derived/vectors.js';
 import { bestOf } from './best.js';
 import type { ChunkRanges } from './chunk-ranges.js';
 import { projectVectors, type ProjectVectors } from './project-vectors.js';
-import { nearestRows } from './signature-scan.js';
+import { nearestRowsAside } from './scan-thread.js';
 
 /**
  * Chunks whose cosines are read; see signature-scan.ts for what is missed. Not fewer for a smaller `limit`: the best ten are
@@ -35,33 +35,52 @@ export interface SimilarChunks {
   readonly cosinesOfPaths: (paths: readonly string[]) => Promise<readonly number[]>;
 }
 
-export interface SimilarityRequest {
-  /** Chunks whose cosines are wanted in any case. */
-  also: readonly number[];
-  /** What may be among the best. */
-  ranges: ChunkRanges;
-  /** Of the best; nearestMax at most. */
-  limit: number;
+/** A question to a project's vectors that is under way. */
+export interface AskedVectors {
+  /**
+   * @param also chunks whose cosines are wanted in any case
+   * @param limit of the best; nearestMax at most
+   * @throws DerivedDamageError; the signal's reason when it aborts
+   */
+  similar: (also: readonly number[], limit: number) => Promise<SimilarChunks>;
 }
 
 /**
+ * Begins to look for what is most similar to a query, within the ranges; in a large project another thread goes on with it.
  * Null where the project has no vectors, or its model knows no word of the query: no answer rather than noise.
  * @throws DerivedDamageError; the signal's reason when it aborts
  */
-export async function similarChunks(
+export async function askVectors(
   derived: DerivedDatabase,
   query: string,
-  { also, ranges, limit }: SimilarityRequest,
+  ranges: ChunkRanges,
   signal: AbortSignal,
-): Promise<SimilarChunks | null> {
+): Promise<AskedVectors | null> {
   const vectors = await projectVectors(derived, signal);
   const question = (await vectors?.embedder.embedQuery(query, signal)) ?? null;
   if (vectors === null || question === null) return null;
-  const { table, sample } = vectors;
-  const rows = await nearestRows(table, question, ranges, nearestMax, signal);
-  // In the order of ids, which decides between equal ones.
-  const near = rows.map((row) => table.ids[row] ?? 0).sort((a, b) => a - b);
-  const cosines = await cosinesOf(derived, vectors, question, new Set([...near, ...also]), signal);
+  const { table } = vectors;
+  const stretches = ranges.stretches(table.ids, table.count);
+  const nearest = nearestRowsAside(table, question, stretches, nearestMax, signal);
+  // Who asked may fail before it looks at this.
+  nearest.catch(() => undefined);
+  return {
+    async similar(also, limit) {
+      // In the order of ids, which decides between equal ones.
+      const near = (await nearest).map((row) => table.ids[row] ?? 0).sort((a, b) => a - b);
+      const cosines = await cosinesOf(derived, vectors, question, new Set([...near, ...also]), signal);
+      return similarChunks(vectors, question, near, cosines, { limit, signal });
+    },
+  };
+}
+
+function similarChunks(
+  { embedder, sample }: ProjectVectors,
+  question: Float32Array,
+  near: readonly number[],
+  cosines: ReadonlyMap<number, number>,
+  { limit, signal }: { limit: number; signal: AbortSignal },
+): SimilarChunks {
   const { mean, deviation } = distribution(sample.map((levels) => cosineOf(levels, question)));
   const known = (chunkId: number): number | null => cosines.get(chunkId) ?? null;
   return {
@@ -77,7 +96,7 @@ export async function similarChunks(
     },
     async cosinesOfPaths(paths) {
       const documents = paths.map((text) => ({ name: '', text }));
-      const ofPaths = await vectors.embedder.embed(documents, signal);
+      const ofPaths = await embedder.embed(documents, signal);
       return ofPaths.map((vector) => vector.reduce((sum, value, i) => sum + value * (question[i] ?? 0), 0));
     },
   };

@@ -4,11 +4,11 @@ import type { SignatureTable } from './signature-scan.js';
 /** Room that is made at once beyond what is needed, as a share: new chunks come one save after the other. */
 const spare = 1 / 8;
 
-/** A table of signatures that grows at its end. */
+/** A table of signatures that grows at its end, in memory that threads share. */
 export class SignatureRows {
   #count = 0;
-  #ids = new Uint32Array();
-  #bits = new Uint8Array();
+  #ids: Uint32Array = new Uint32Array();
+  #bits: Uint8Array = new Uint8Array();
 
   get count(): number {
     return this.#count;
@@ -32,8 +32,8 @@ export class SignatureRows {
   reserve(rows: number): void {
     if (rows <= this.#ids.length) return;
     const capacity = Math.ceil(rows * (1 + spare));
-    const ids = new Uint32Array(capacity);
-    const bits = new Uint8Array(capacity * signatureBytes);
+    const ids = new Uint32Array(new SharedArrayBuffer(capacity * Uint32Array.BYTES_PER_ELEMENT));
+    const bits = new Uint8Array(new SharedArrayBuffer(capacity * signatureBytes));
     ids.set(this.#ids.subarray(0, this.#count));
     bits.set(this.#bits.subarray(0, this.#count * signatureBytes));
     this.#ids = ids;

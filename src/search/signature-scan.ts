@@ -9,7 +9,7 @@
  */
 import { Slicer } from '../base/waiting.js';
 import { rotated, signatureBits, signatureBytes, signatureOf } from '../store/derived/vector-codec.js';
-import type { ChunkRanges } from './chunk-ranges.js';
+import type { Stretch } from './chunk-ranges.js';
 
 /** Signatures in memory, in ascending order of their chunks. Rows behind `count` may be filled by others meanwhile. */
 export interface SignatureTable {
@@ -26,16 +26,16 @@ const preselectedMax = 16_384;
 const rowsPerStep = 32_768;
 const wordsPerRow = signatureBytes / 4;
 
-/** The rows within the ranges that are probably the nearest, in no order. */
+/** The rows within the stretches that are probably the nearest, in no order. */
 export async function nearestRows(
   table: SignatureTable,
   question: Float32Array,
-  ranges: ChunkRanges,
+  stretches: readonly Stretch[],
   limit: number,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<readonly number[]> {
   const slicer = new Slicer(signal);
-  const steps = stepsOver(ranges.stretches(table.ids, table.count));
+  const steps = stepsOver(stretches);
   const distances = new Uint16Array(table.count);
   const counts = new Uint32Array(signatureBits + 1);
   const signature = new Int32Array(Uint8Array.from(signatureOf(question)).buffer);
@@ -53,12 +53,14 @@ export async function nearestRows(
   const scores = estimates(table, rows, rotated(question));
   // Native sorting of numbers takes a fifth of the time of sorting rows by their numbers.
   const least = scores.toSorted()[rows.length - limit] ?? 0;
-  const better = rows.filter((_, position) => (scores[position] ?? 0) > least);
-  const equal = rows.filter((_, position) => scores[position] === least);
+  const better: number[] = [];
+  const equal: number[] = [];
+  rows.forEach((row, position) => {
+    const score = scores[position] ?? 0;
+    if (score >= least) (score > least ? better : equal).push(row);
+  });
   return [...better, ...equal.slice(0, limit - better.length)];
 }
-
-type Stretch = readonly [start: number, end: number];
 
 function stepsOver(stretches: readonly Stretch[]): readonly Stretch[] {
   const steps: Stretch[] = [];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChunkRanges } from '#src/search/chunk-ranges.js';
-import { similarChunks, type SimilarChunks } from '#src/search/semantic.js';
+import { askVectors, type SimilarChunks } from '#src/search/semantic.js';
 import { DerivedDamageError } from '#src/store/derived/damage.js';
 import { DerivedDatabase } from '#src/store/derived/derived-database.js';
 import { cosineOf } from '#src/store/derived/vector-codec.js';
@@ -30,12 +30,8 @@ async function ask(
   query: string,
   given: { also?: readonly number[]; ranges?: ChunkRanges; limit?: number } = {},
 ): Promise<SimilarChunks | null> {
-  return await similarChunks(
-    derived,
-    query,
-    { also: [], ranges: ChunkRanges.all, limit: 6, ...given },
-    signal,
-  );
+  const { also = [], ranges = ChunkRanges.all, limit = 6 } = given;
+  return (await (await askVectors(derived, query, ranges, signal))?.similar(also, limit)) ?? null;
 }
 
 test('the most similar chunks come first, by their exact cosines', async (t) => {
@@ -182,9 +178,13 @@ test('a question stops when it is asked to', async (t) => {
   const project = new DerivedProject(t);
   await project.put(files);
   await project.vectorize();
-  const request = { also: [], ranges: ChunkRanges.all, limit: 5 };
   const reason = new Error('stopped');
-  await assert.rejects(similarChunks(project.derived, 'packet', request, AbortSignal.abort(reason)), reason);
+  const asking = askVectors(project.derived, 'packet', ChunkRanges.all, AbortSignal.abort(reason));
+  await assert.rejects(asking, reason);
+  const stop = new AbortController();
+  const asked = await askVectors(project.derived, 'packet', ChunkRanges.all, stop.signal);
+  stop.abort(reason);
+  await assert.rejects(asked?.similar([], 5) ?? Promise.resolve(), reason);
 });
 
 /** Another process's view of the same database. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ChunkRanges } from '#src/search/chunk-ranges.js';
+import { ChunkRanges, type Stretch } from '#src/search/chunk-ranges.js';
 import { SignatureRows } from '#src/search/signature-rows.js';
-import { nearestRows } from '#src/search/signature-scan.js';
+import { nearestRows, type SignatureTable } from '#src/search/signature-scan.js';
 import { VectorSample } from '#src/search/vector-sample.js';
 import { signatureBits, signatureOf } from '#src/store/derived/vector-codec.js';
 import { bitsThatDiffer, dot, randomUnit } from '../store/derived/vector-fixture.js';
@@ -18,12 +18,14 @@ function tableOf(vectors: readonly Float32Array[]): SignatureRows {
   return rows;
 }
 
+const allOf = ({ ids, count }: SignatureTable): readonly Stretch[] => ChunkRanges.all.stretches(ids, count);
+
 const some = (count: number, seed: number): Float32Array[] =>
   Array.from({ length: count }, (_, i) => randomUnit(dimensions, seed * 100_000 + i));
 
 test('all rows are given where there are not more than are asked for', async () => {
   const table = tableOf(some(50, 1)).view();
-  const rows = await nearestRows(table, randomUnit(dimensions, 9), ChunkRanges.all, 50, signal);
+  const rows = await nearestRows(table, randomUnit(dimensions, 9), allOf(table), 50, signal);
   assert.deepEqual(
     [...rows],
     Array.from({ length: 50 }, (_, i) => i),
@@ -39,7 +41,7 @@ test('most of the nearest are among those that are given, and few of the farther
       .map((vector, row) => ({ row, cosine: dot(vector, question) }))
       .sort((a, b) => b.cosine - a.cosine)
       .map(({ row }) => row);
-    const rows = new Set(await nearestRows(table, question, ChunkRanges.all, 300, signal));
+    const rows = new Set(await nearestRows(table, question, allOf(table), 300, signal));
     assert.equal(rows.size, 300);
     const found = byCosine.slice(0, 50).filter((row) => rows.has(row));
     assert.ok(found.length >= 40, `${found.length}`);
@@ -54,7 +56,7 @@ test('where more are to be looked at than the second step takes, those that diff
   const question = randomUnit(dimensions, 5_000);
   const distances = signatures.map((signature) => bitsThatDiffer(signature, signatureOf(question)));
   const distanceOf = (row: number): number => distances[row % 2_000] ?? 0;
-  const rows = await nearestRows(table.view(), question, ChunkRanges.all, 16_384, signal);
+  const rows = await nearestRows(table.view(), question, allOf(table.view()), 16_384, signal);
   assert.equal(new Set(rows).size, 16_384);
   const given = new Set(rows);
   const others = Array.from({ length: 40_000 }, (_, row) => row).filter((row) => !given.has(row));
@@ -68,7 +70,13 @@ test('only chunks within the ranges are given', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(range, { selector: ({ at }) => at }), async (given) => {
       const ranges = given.map(({ at, chunks }) => ({ firstChunk: 10 * at, chunks }));
-      const rows = await nearestRows(table, randomUnit(dimensions, 4), ChunkRanges.of(ranges), 1_000, signal);
+      const rows = await nearestRows(
+        table,
+        randomUnit(dimensions, 4),
+        ChunkRanges.of(ranges).stretches(table.ids, table.count),
+        1_000,
+        signal,
+      );
       const expected = [...table.ids.subarray(0, table.count)].filter((id) =>
         ranges.some(({ firstChunk, chunks }) => id >= firstChunk && id < firstChunk + chunks),
       );
@@ -94,7 +102,7 @@ test('the scan stops when it is asked to', async () => {
   stop.abort(new Error('stopped'));
   const table = tableOf(some(10, 7)).view();
   await assert.rejects(
-    nearestRows(table, randomUnit(dimensions, 1), ChunkRanges.all, 5, stop.signal),
+    nearestRows(table, randomUnit(dimensions, 1), allOf(table), 5, stop.signal),
     /stopped/u,
   );
 });

@@ -48,8 +48,8 @@ export function chunkTexts(
   const text = textOf(index, document.sha256);
   if (text === null) return [];
   const layout = derived.read(() => layoutOf(derived, document.firstChunk));
-  return Array.from({ length: layout.chunks }, (_, index) => {
-    const chunk = layout.chunk(index);
+  return Array.from({ length: layout.chunks }, (_, at) => {
+    const chunk = layout.chunk(at);
     if (chunk === undefined) return { name: '', text: '' };
     return { name: layout.entityOf(chunk)?.qualifiedName ?? '', text: pieceOf(text, chunk) };
   });

@@ -41,7 +41,8 @@ export function wordsByChunk(derived: DerivedDatabase): Map<number, WordsOfChunk
 
 export function wholeLayout(layout: StoredLayout): Layout {
   const chunks: LayoutChunk[] = [];
-  for (let chunk = layout.chunk(0); chunk !== undefined; chunk = layout.chunk(chunks.length)) chunks.push(chunk);
+  for (let chunk = layout.chunk(0); chunk !== undefined; chunk = layout.chunk(chunks.length))
+    chunks.push(chunk);
   return { entities: Array.from({ length: layout.entities }, (_, at) => layout.entity(at)), chunks };
 }
 

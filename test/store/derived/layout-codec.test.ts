@@ -55,7 +55,9 @@ const layouts: fc.Arbitrary<Layout> = fc
 
 test('a layout comes back as it was', () => {
   fc.assert(
-    fc.property(layouts, (layout) => assert.deepEqual(wholeLayout(new StoredLayout(encodeLayout(layout))), layout)),
+    fc.property(layouts, (layout) =>
+      assert.deepEqual(wholeLayout(new StoredLayout(encodeLayout(layout))), layout),
+    ),
   );
 });
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { configSchema } from '#src/base/config.js';
 import type { FromWorker, ToWorker } from '#src/base/ipc.js';
 import { ChunkRanges } from '#src/search/chunk-ranges.js';
-import { similarChunks } from '#src/search/semantic.js';
+import { askVectors } from '#src/search/semantic.js';
 import { DerivedDatabase } from '#src/store/derived/derived-database.js';
 import { addModel, countVectors, currentModel, giveUpModel } from '#src/store/derived/vectors.js';
 import { deleteProject, setVerified } from '#src/store/projects.js';
@@ -62,9 +62,8 @@ test('the worker trains once the project rests, follows changes, survives a bad 
   await waitFor('all chunks have vectors', isComplete(project, 10));
   const first = currentModel(derived);
   assert.equal(first?.trainedOn, 10);
-  const request = { also: [], ranges: ChunkRanges.all, limit: 3 };
-  const similar = await similarChunks(derived, 'open window', request, new AbortController().signal);
-  assert.equal(similar?.best.length, 3);
+  const asked = await askVectors(derived, 'open window', ChunkRanges.all, new AbortController().signal);
+  assert.equal((await asked?.similar([], 3))?.best.length, 3);
 
   await project.put({ 'src/one-more.ts': sourceOf('closeDoor') });
   nudge();
