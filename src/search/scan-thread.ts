@@ -71,6 +71,7 @@ class ScanThread {
   async nearest(task: Omit<Task, 'id'>): Promise<readonly number[] | null> {
     const id = this.#tasks++;
     const answered = new Promise<readonly number[] | null>((resolve) => this.#waiting.set(id, resolve));
+    this.#thread.ref();
     this.#thread.postMessage({ ...task, id } satisfies Task);
     return await answered;
   }
@@ -78,6 +79,8 @@ class ScanThread {
   #settle(id: number, rows: readonly number[] | null): void {
     const settle = this.#waiting.get(id);
     this.#waiting.delete(id);
+    // A process that has nothing else to do ends.
+    if (this.#waiting.size === 0) this.#thread.unref();
     settle?.(rows);
   }
 }

@@ -6,13 +6,14 @@ import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { documentOf, pathById } from '../store/derived/documents.js';
 import { activeContentAt } from '../store/active-contents.js';
 import type { IndexDatabase } from '../store/index-database.js';
+import { bestOf } from './best.js';
 import type { ChunkRanges } from './chunk-ranges.js';
 import { type FoundChunk, FoundDocuments, type SearchFilter } from './found-documents.js';
 import { parseQuery, type Query } from './query-words.js';
 import { byScore, type Candidate, fuse, type Ranked, withoutOverlaps } from './rank.js';
 import { askVectors, type SimilarChunks } from './semantic.js';
 import { snippetOf } from './snippet.js';
-import { type PathMatch, type QueryTerm, readTerms, union, WordMatches } from './word-search.js';
+import { type PathMatch, type QueryTerm, readTerms, WordMatches } from './word-search.js';
 
 /** Chunks that each kind of search may propose: twice the most that can be asked for, so that fusion has a choice. */
 const candidatesMax = 200;
@@ -26,6 +27,8 @@ const lookedUpMax = 20_000;
 const pathSimilarityWeight = 0.3;
 /** Paths that a word proposes files by; one that more paths have only counts for what is proposed. */
 const proposingPathsMax = 300;
+/** Files that are looked up because of their paths: those whose words say most. */
+const pathMatchesMax = 200;
 
 export interface SearchRequest {
   query: string;
@@ -196,16 +199,19 @@ class ByWords {
   }
 
   #matchPaths(index: IndexDatabase, derived: DerivedDatabase, projectId: string): PathMatch[] {
-    let ids: Uint32Array = new Uint32Array();
-    for (const { inPaths } of this.#terms) {
-      if (inPaths.count > proposingPathsMax) continue;
-      const having: number[] = [];
-      inPaths.forEach((id) => having.push(id));
-      ids = union(ids, Uint32Array.from(having));
+    const said = new Map<number, number>();
+    for (const { inPaths, idf } of this.#terms) {
+      if (inPaths.count <= proposingPathsMax)
+        inPaths.forEach((id) => said.set(id, (said.get(id) ?? 0) + idf));
     }
+    const ids = Uint32Array.from(said.keys()).sort();
+    const best = bestOf(
+      Float64Array.from(ids, (id) => said.get(id) ?? 0),
+      pathMatchesMax,
+    );
     const matches = new Map<number, PathMatch>();
-    for (const id of ids) {
-      const path = pathById(derived, id);
+    for (const position of best) {
+      const path = pathById(derived, ids[position] ?? 0);
       const file = path === null ? null : activeContentAt(index, projectId, path);
       const document = file === null ? undefined : documentOf(derived, file.sha256, file.language);
       if (file !== null && document !== undefined && document.chunks > 0)

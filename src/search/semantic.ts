@@ -97,7 +97,7 @@ function similarChunks(
     async cosinesOfPaths(paths) {
       const documents = paths.map((text) => ({ name: '', text }));
       const ofPaths = await embedder.embed(documents, signal);
-      return ofPaths.map((vector) => vector.reduce((sum, value, i) => sum + value * (question[i] ?? 0), 0));
+      return ofPaths.map((vector) => dotOf(vector, question));
     },
   };
 }
@@ -124,6 +124,12 @@ async function cosinesOf(
     await slicer.breathe();
   }
   return cosines;
+}
+
+function dotOf(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 1) sum += (a[i] ?? 0) * (b[i] ?? 0);
+  return sum;
 }
 
 function distribution(values: readonly number[]): { mean: number; deviation: number } {

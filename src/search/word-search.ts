@@ -138,7 +138,7 @@ function proposed(terms: readonly QueryTerm[], ranges: ChunkRanges, also: Uint32
 }
 
 /** Of two ascending lists. */
-export function union(a: Uint32Array, b: Uint32Array): Uint32Array {
+function union(a: Uint32Array, b: Uint32Array): Uint32Array {
   if (a.length === 0) return b;
   const merged = new Uint32Array(a.length + b.length);
   let count = 0;
