@@ -167,7 +167,6 @@ test('a model that cannot be opened gives no answer, and damaged vectors are sai
       provider: 'lsa',
       dimensions: 3,
       trainedOn: 4,
-      isEarly: false,
       state: Buffer.of(0),
     });
   });

@@ -4,7 +4,7 @@ import { postingsSchema } from './postings-schema.js';
  * Raised when anything here, or what is put here, changes its meaning: a database of another number is thrown away and made
  * again. There are no migrations, since nothing in it is anybody's only copy.
  */
-export const derivedVersion = 1;
+export const derivedVersion = 2;
 
 /** The schema of derived/<project_id>.db: what is made of a project's contents so that they can be searched. */
 export const derivedSchema = `
@@ -49,7 +49,6 @@ export const derivedSchema = `
     provider   TEXT NOT NULL,
     dimensions INTEGER NOT NULL,
     trained_on INTEGER NOT NULL,                -- chunks that the project had when it learned
-    is_early   INTEGER NOT NULL,                -- 1: it learned while the project's first index was under way
     done_below INTEGER NOT NULL,                -- every document whose chunks are below this id has its vectors, or can have none
     chunks     INTEGER NOT NULL,                -- that have one
     is_current INTEGER NOT NULL                 -- 1 for one of them

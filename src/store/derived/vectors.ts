@@ -13,8 +13,6 @@ export interface ModelRow {
   dimensions: number;
   /** Chunks that the project had when it learned; of many it reads a sample. */
   trainedOn: number;
-  /** It learned while the project's first index was under way. */
-  isEarly: boolean;
   /** Every document whose chunks are below this id has its vectors, or can have none. */
   doneBelow: number;
   /** That have a vector. */
@@ -22,18 +20,18 @@ export interface ModelRow {
   isCurrent: boolean;
 }
 
-export type NewModel = Pick<ModelRow, 'provider' | 'dimensions' | 'trainedOn' | 'isEarly'> & {
+export type NewModel = Pick<ModelRow, 'provider' | 'dimensions' | 'trainedOn'> & {
   state: Buffer;
 };
 
-type StoredModelRow = Omit<ModelRow, 'isEarly' | 'isCurrent'> & { isEarly: number; isCurrent: number };
+type StoredModelRow = Omit<ModelRow, 'isCurrent'> & { isCurrent: number };
 
-const columns = `id, provider, dimensions, trained_on AS trainedOn, is_early AS isEarly, done_below AS doneBelow, chunks,
+const columns = `id, provider, dimensions, trained_on AS trainedOn, done_below AS doneBelow, chunks,
   is_current AS isCurrent`;
 
 function modelWhere(derived: DerivedDatabase, condition: string): ModelRow | undefined {
   const row = derived.sql<[], StoredModelRow>(`SELECT ${columns} FROM models WHERE ${condition}`).get();
-  return row && { ...row, isEarly: row.isEarly === 1, isCurrent: row.isCurrent === 1 };
+  return row && { ...row, isCurrent: row.isCurrent === 1 };
 }
 
 /** The one whose vectors are used. */
@@ -72,10 +70,10 @@ export function addModel(derived: DerivedDatabase, model: NewModel): number {
   derived.sql('DELETE FROM models WHERE is_current = 0').run();
   const { lastInsertRowid } = derived
     .sql(
-      `INSERT INTO models (provider, dimensions, trained_on, is_early, done_below, chunks, is_current)
-       VALUES (?, ?, ?, ?, 0, 0, NOT EXISTS (SELECT 1 FROM models))`,
+      `INSERT INTO models (provider, dimensions, trained_on, done_below, chunks, is_current)
+       VALUES (?, ?, ?, 0, 0, NOT EXISTS (SELECT 1 FROM models))`,
     )
-    .run(model.provider, model.dimensions, model.trainedOn, model.isEarly ? 1 : 0);
+    .run(model.provider, model.dimensions, model.trainedOn);
   derived.sql('INSERT INTO model_states (model_id, state) VALUES (?, ?)').run(lastInsertRowid, model.state);
   return Number(lastInsertRowid);
 }

@@ -48,11 +48,7 @@ export async function trainProject(context: VectorizationContext): Promise<void>
     signal,
     progress: (_phase, done, total) => context.progress(`learning ${project.rootDir}`, done, total),
   });
-  const isEarly = project.lastVerifiedAt === null;
-  await derived.write(
-    () => addModel(derived, { provider: provider.name, trainedOn, isEarly, ...trained }),
-    signal,
-  );
+  await derived.write(() => addModel(derived, { provider: provider.name, trainedOn, ...trained }), signal);
 }
 
 /** Null where none of this provider can be made of it (another provider's, another version's, damaged). */

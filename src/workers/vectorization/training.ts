@@ -2,45 +2,21 @@
 
 /** A model is trained again when the project has so many times the chunks it was trained on, or as many times fewer. */
 const growthFactor = 2;
-/** The same for one that learned while the first index was under way: what came later may be of another kind. */
-const growthSinceEarly = 1.25;
-/** Chunks of a project so large that it gets a model before its first index is complete: some minutes of indexing. */
-export const largeProjectChunks = 50_000;
 /** Chunks that come or go within this (ms) belong to one change, such as the indexing of another branch. */
 export const settledAfterMs = 1_000;
 /** After so long (ms) of steady change a model of what is there is better than none. */
-export const settlingMaxMs = 10_000;
-
-export interface ProjectSize {
-  readonly chunks: number;
-  /** Its first index is complete. */
-  readonly isComplete: boolean;
-}
-
-/** The model that a project has, or is about to have. */
-export interface Learned {
-  /** Chunks that the project had. */
-  readonly trainedOn: number;
-  /** Its first index was under way. */
-  readonly isEarly: boolean;
-}
+export const settlingMaxMs = 60_000;
 
 /**
- * Whether a model is to be trained: not, at once, or as soon as the project has come to rest.
- * @param learned null where there is no usable model
+ * Whether a model is to be trained as soon as the project has come to rest. While the first index is under way none is: what
+ * an early one made would be made again, and files are found by their words meanwhile.
+ * @param isIndexed the first index is complete
+ * @param trainedOn chunks that the project had when its model, or the one that is about to be its model, learned; null where
+ * there is no usable one
  */
-export function trainingDue(
-  { chunks, isComplete }: ProjectSize,
-  learned: Learned | null,
-): 'not' | 'now' | 'at rest' {
-  if (chunks === 0) return 'not';
-  if (!isComplete) return learned === null && chunks > largeProjectChunks ? 'now' : 'not';
-  return learned === null || isOutgrown(chunks, learned) ? 'at rest' : 'not';
-}
-
-function isOutgrown(chunks: number, { trainedOn, isEarly }: Learned): boolean {
-  if (isEarly && chunks >= trainedOn * growthSinceEarly) return true;
-  return chunks >= trainedOn * growthFactor || chunks < trainedOn / growthFactor;
+export function isTrainingDue(chunks: number, isIndexed: boolean, trainedOn: number | null): boolean {
+  if (chunks === 0 || !isIndexed) return false;
+  return trainedOn === null || chunks >= trainedOn * growthFactor || chunks < trainedOn / growthFactor;
 }
 
 /** A project that needs training, since when; times in milliseconds of one monotonic clock. */

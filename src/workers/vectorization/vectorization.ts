@@ -10,7 +10,7 @@ import { listProjects, type Project } from '../../store/projects.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
 import { embedProject, openModel, removeLeft, trainProject, type VectorizationContext } from './project.js';
-import { type Ages, agesNow, isSettled, type Settling, settlingNow, trainingDue } from './training.js';
+import { type Ages, agesNow, isSettled, isTrainingDue, type Settling, settlingNow } from './training.js';
 
 /** Documents are looked for this often (ms), should a nudge get lost. */
 const lookEveryMs = 10_000;
@@ -146,10 +146,9 @@ class VectorizedProjects {
     memory.ages = agesNow(memory.ages, nextChunk, now);
     const context = this.#contextOf(project, derived, memory.ages);
     const learned = await this.#newestUsable(context, memory);
-    const due = trainingDue({ chunks, isComplete: project.lastVerifiedAt !== null }, learned);
-    memory.settling = due === 'at rest' ? settlingNow(memory.settling, chunks, now) : undefined;
-    const isDue = due === 'now' || (memory.settling !== undefined && isSettled(memory.settling, now));
-    if (isDue) {
+    const isDue = isTrainingDue(chunks, project.lastVerifiedAt !== null, learned?.trainedOn ?? null);
+    memory.settling = isDue ? settlingNow(memory.settling, chunks, now) : undefined;
+    if (memory.settling !== undefined && isSettled(memory.settling, now)) {
       memory.settling = undefined;
       await trainProject(context);
     }

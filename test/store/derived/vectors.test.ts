@@ -26,7 +26,6 @@ const model: NewModel = {
   provider: 'test',
   dimensions,
   trainedOn: 4,
-  isEarly: false,
   state: Buffer.from('state'),
 };
 const files = { 'a.ts': twoFunctions('Window'), 'b.ts': twoFunctions('Door'), 'c.ts': twoFunctions('Gate') };
@@ -70,7 +69,6 @@ test('vectors are put with the cursor and the count, and read back', async (t) =
     provider: 'test',
     dimensions,
     trainedOn: 4,
-    isEarly: false,
     doneBelow: b.firstChunk + 2,
     chunks: 4,
     isCurrent: true,

@@ -1,53 +1,40 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import {
   type Ages,
   agesNow,
   isSettled,
-  largeProjectChunks,
+  isTrainingDue,
   ripeAfterMs,
   settledAfterMs,
   settlingMaxMs,
   settlingNow,
   type Settling,
-  trainingDue,
 } from '#src/workers/vectorization/training.js';
 
-const complete = (chunks: number): { chunks: number; isComplete: boolean } => ({ chunks, isComplete: true });
-const underWay = (chunks: number): { chunks: number; isComplete: boolean } => ({ chunks, isComplete: false });
-const learned = (trainedOn: number, isEarly = false): { trainedOn: number; isEarly: boolean } => ({
-  trainedOn,
-  isEarly,
-});
-
 test('a model is trained when there is none, and when the project doubled or halved', () => {
-  assert.equal(trainingDue(complete(1), null), 'at rest');
-  assert.equal(trainingDue(complete(0), null), 'not');
-  assert.equal(trainingDue(complete(199), learned(100)), 'not');
-  assert.equal(trainingDue(complete(200), learned(100)), 'at rest');
-  assert.equal(trainingDue(complete(50), learned(100)), 'not');
-  assert.equal(trainingDue(complete(49), learned(100)), 'at rest');
-  assert.equal(trainingDue(complete(0), learned(100)), 'not');
+  assert.equal(isTrainingDue(1, true, null), true);
+  assert.equal(isTrainingDue(0, true, null), false);
+  assert.equal(isTrainingDue(199, true, 100), false);
+  assert.equal(isTrainingDue(200, true, 100), true);
+  assert.equal(isTrainingDue(50, true, 100), false);
+  assert.equal(isTrainingDue(49, true, 100), true);
+  assert.equal(isTrainingDue(0, true, 100), false);
 });
 
-test('while the first index is under way, only a large project gets a model, and that once', () => {
-  assert.equal(trainingDue(underWay(1_000), null), 'not');
-  assert.equal(trainingDue(underWay(largeProjectChunks), null), 'not');
-  assert.equal(trainingDue(underWay(largeProjectChunks + 1), null), 'now');
-  assert.equal(trainingDue(underWay(1_000_000), learned(60_000, true)), 'not');
-});
-
-test('a model of the beginning is replaced when the index is complete, unless little came after it', () => {
-  assert.equal(trainingDue(complete(80_000), learned(60_000, true)), 'at rest');
-  assert.equal(trainingDue(complete(70_000), learned(60_000, true)), 'not');
-  assert.equal(trainingDue(complete(80_000), learned(60_000)), 'not');
+test('none is trained while the first index is under way', () => {
+  fc.assert(
+    fc.property(
+      fc.nat(),
+      fc.option(fc.nat()),
+      (chunks, trainedOn) => !isTrainingDue(chunks, false, trainedOn),
+    ),
+  );
 });
 
 test('training right after training is never needed', () => {
-  for (let chunks = 0; chunks < 100; chunks++) {
-    for (const isEarly of [false, true])
-      assert.equal(trainingDue(complete(chunks), learned(chunks, isEarly)), 'not');
-  }
+  for (let chunks = 0; chunks < 100; chunks++) assert.equal(isTrainingDue(chunks, true, chunks), false);
 });
 
 test('a project settles once its chunks have not changed for a while', () => {
