@@ -124,7 +124,13 @@ function isBackedUp(indexPath: string): boolean {
   const [newest] = backupsBeside(indexPath);
   const madeAt = newest === undefined ? undefined : statOf(newest)?.mtimeMs;
   const changedAt = Math.max(statOf(indexPath)?.mtimeMs ?? 0, statOf(`${indexPath}-wal`)?.mtimeMs ?? 0);
-  return newest !== undefined && madeAt !== undefined && madeAt > changedAt && isOlder(newest);
+  if (newest === undefined || madeAt === undefined || madeAt <= changedAt) return false;
+  try {
+    return isOlder(newest);
+  } catch {
+    // Then another one is made.
+    return false;
+  }
 }
 
 function* namesFrom(folder: string, now: number): Generator<string> {

@@ -7,7 +7,7 @@ import { CommitNote } from './index-identity.js';
 import { isIndexSchema } from './schema-check.js';
 import { migrations } from './schema.js';
 import { type DamagedContent, noteDamaged } from './scrub.js';
-import { damageHint, guardOpening, sqliteCode } from './sqlite-errors.js';
+import { damageHint, guardOpening, isCorrupt, sqliteCode } from './sqlite-errors.js';
 
 /** Pages (4 KiB) after which SQLite copies the WAL back by itself. */
 const checkpointPages = 4_000;
@@ -175,20 +175,25 @@ function assertFilled(db: Database.Database): void {
   throw isGone(db.name);
 }
 
-/** Whether opening it would change its schema. What cannot be read is for `open` to say. */
+/**
+ * Whether opening it would change its schema; of a damaged one `open` says what is wrong.
+ * @throws what keeps it from being read now: it may be older
+ */
 export function isOlder(path: string): boolean {
   if ((sizeOf(path) ?? 0) === 0) return false;
-  try {
-    const db = new Database(path, { readonly: true, fileMustExist: true });
+  return guardOpening(path, () => {
+    let db: Database.Database | null = null;
     try {
+      db = new Database(path, { readonly: true, fileMustExist: true });
       const version = Number(db.pragma('user_version', { simple: true }));
       return version > 0 && version < migrations.length;
+    } catch (error) {
+      if (isCorrupt(error)) return false;
+      throw error;
     } finally {
-      db.close();
+      db?.close();
     }
-  } catch {
-    return false;
-  }
+  });
 }
 
 function migrate(db: Database.Database): void {

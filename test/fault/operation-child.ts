@@ -11,10 +11,11 @@ import { reconcileProject } from '#src/reconcile/reconcile-project.js';
 import { executeRepair, openRepair, planRepair } from '#src/reconcile/repair/repair-project.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import { executeUndo, planUndo } from '#src/reconcile/repair/undo.js';
-import { backup, backupsBeside } from '#src/store/backups.js';
+import { backup, backupBeforeMigration, backupsBeside } from '#src/store/backups.js';
 import { extractingWith } from '#src/reconcile/extract.js';
 import { DerivedDatabases } from '#src/store/derived/derived-databases.js';
-import { IndexDatabase } from '#src/store/index-database.js';
+import { canGiveBack, compactWhole } from '#src/store/compaction.js';
+import { IndexDatabase, isOlder } from '#src/store/index-database.js';
 import { listRuns } from '#src/store/journal.js';
 import { listProjects, type Project } from '#src/store/projects.js';
 import { copySound, replaceIndex, settleReplacing } from '#src/store/replace-index.js';
@@ -102,6 +103,15 @@ const operations: Record<string, () => Promise<boolean>> = {
       Date.now(),
       async (path) => await copySound(copy, path, (check) => check()),
     );
+    return true;
+  },
+  // As index_service starts.
+  migration: async () => {
+    await settleReplacing(indexPath);
+    if (isOlder(indexPath)) await backupBeforeMigration(indexPath, Date.now(), (step) => step());
+    const index = IndexDatabase.open(indexPath);
+    if (!canGiveBack(index)) compactWhole(index);
+    index.close();
     return true;
   },
 };

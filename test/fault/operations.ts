@@ -14,13 +14,23 @@ import type { TestContext } from 'node:test';
 import { isTemporaryName } from '#src/base/temporary-names.js';
 import { backup } from '#src/store/backups.js';
 import { markDeleted } from '#src/store/files.js';
-import { IndexDatabase } from '#src/store/index-database.js';
+import { canGiveBack } from '#src/store/compaction.js';
+import { IndexDatabase, isOlder } from '#src/store/index-database.js';
 import { listRuns } from '#src/store/journal.js';
 import { checkContents, checkStructure } from '#src/store/maintenance.js';
 import { settleReplacing } from '#src/store/replace-index.js';
 import { rowSummary, snapshot, TestProject } from '../reconcile/project-fixture.js';
+import { preciousIn, writeOlderIndex } from '../store/release-fixture.js';
 
-export const operationNames = ['repair', 'undo', 'delete', 'backup', 'rebuild', 'restore'] as const;
+export const operationNames = [
+  'repair',
+  'undo',
+  'delete',
+  'backup',
+  'rebuild',
+  'restore',
+  'migration',
+] as const;
 export type OperationName = (typeof operationNames)[number];
 
 /** A project on which an operation is about to be done. */
@@ -267,6 +277,43 @@ async function replacedWorld(t: TestContext, name: 'rebuild' | 'restore'): Promi
   };
 }
 
+/** An index of the release before, that this one makes its own. */
+async function olderWorld(t: TestContext): Promise<World> {
+  const project = new TestProject(t, { id: projectId });
+  project.close();
+  const indexPath = join(project.stateDir, 'index.db');
+  for (const name of readdirSync(project.stateDir))
+    rmSync(join(project.stateDir, name), { recursive: true, force: true });
+  writeOlderIndex(indexPath);
+  const before = preciousIn(indexPath);
+  const backups = join(project.stateDir, 'backups');
+  return {
+    ...worldOf(project),
+    async assertNothingLost() {
+      // Opened read-only, what a killed process left in the log is seen, too.
+      assert.deepEqual(preciousIn(indexPath), before);
+      if (isOlder(indexPath)) return;
+      const names = folderNames(backups).filter((name) => name.endsWith('.db'));
+      assert.ok(
+        names.some((name) => isOlder(join(backups, name))),
+        'it was changed without a backup',
+      );
+      for (const name of names) assert.deepEqual(preciousIn(join(backups, name)), before);
+    },
+    async assertDone() {
+      assert.equal(isOlder(indexPath), false);
+      const index = IndexDatabase.open(indexPath);
+      try {
+        await assertSound(index);
+        assert.ok(canGiveBack(index));
+      } finally {
+        index.close();
+      }
+      assert.deepEqual(preciousIn(indexPath), before);
+    },
+  };
+}
+
 function folderNames(folder: string): string[] {
   try {
     return readdirSync(folder);
@@ -297,4 +344,5 @@ export const worlds: Record<OperationName, (t: TestContext, run: Run) => Promise
   backup: backupWorld,
   rebuild: async (t) => await replacedWorld(t, 'rebuild'),
   restore: async (t) => await replacedWorld(t, 'restore'),
+  migration: olderWorld,
 };

@@ -17,6 +17,7 @@ const points: [operation: OperationName, syscall: string, nth: number][] = [
   ['backup', 'link', 1],
   ['rebuild', 'rename', 3],
   ['restore', 'rename', 3],
+  ['migration', 'pwrite64', 40],
 ];
 
 for (const [operation, syscall, nth] of points) {
@@ -31,6 +32,8 @@ for (const [operation, syscall, error, nth] of [
   ['repair', 'fsync', 'EIO', '5'],
   // Before it SQLite only makes room for its shared memory, to look at what is there.
   ['rebuild', 'pwrite64', 'ENOSPC', '12'],
+  // The look whether the index is of an older version fails: it is not to be changed without a backup.
+  ['migration', 'pwrite64', 'EIO', '3'],
 ] as const) {
   test(`a ${syscall} that fails with ${error} in a ${operation} loses nothing, and the next one makes up for it`, async (t) => {
     if (!hasStrace()) return t.skip('strace is not installed');

@@ -1,10 +1,8 @@
 /** The index of an earlier release, as that release made it. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { CodekeepError } from '#src/base/errors.js';
 import { canGiveBack, compactWhole, hasSurplusPages } from '#src/store/compaction.js';
@@ -17,42 +15,12 @@ import { listProjects } from '#src/store/projects.js';
 import { salvage } from '#src/store/salvage/salvage.js';
 import { migrations } from '#src/store/schema.js';
 import { temporaryFolder } from '../harness/folder.js';
-
-/** Schema version 10, with a project of nine files, one deleted, one ignored, a repair in the journal, and vectors. */
-const release = fileURLToPath(new URL('../../test/store/release-10.db.gz', import.meta.url));
+import { preciousIn, writeOlderIndex } from './release-fixture.js';
 
 function olderIndex(t: Pick<TestContext, 'after'>): string {
   const path = join(temporaryFolder(t), 'index.db');
-  writeFileSync(path, gunzipSync(readFileSync(release)));
+  writeOlderIndex(path);
   return path;
-}
-
-/** All that nothing else could give back, as that release has it. */
-function preciousIn(path: string): Record<string, unknown[]> {
-  const db = new Database(path, { readonly: true });
-  try {
-    const tables = [
-      'contents',
-      'devices',
-      'folders',
-      'repair_runs',
-      'repair_actions',
-      'repositories',
-      'version_dirs',
-    ];
-    const rows = tables.map((table) => [table, db.prepare(`SELECT * FROM ${table} ORDER BY 1, 2`).all()]);
-    const files = db
-      .prepare(
-        `SELECT id, path, kind, deleted, deleted_at, cause, ignored, tracked, size, mtime_ns, ctime_ns, ino, device_id, nlink,
-           mode, uid, gid, xattrs, language, sha256, skip_reason, revived, copy_problem, moved_sha256, updated_at
-         FROM files ORDER BY id`,
-      )
-      .safeIntegers()
-      .all();
-    return { ...(Object.fromEntries(rows) as Record<string, unknown[]>), files };
-  } finally {
-    db.close();
-  }
 }
 
 test('an index of the release before is brought up to date with every row that is precious', (t) => {
