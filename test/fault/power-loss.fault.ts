@@ -81,11 +81,11 @@ async function worldOn(
   return { disk, world };
 }
 
-const replacing: ReadonlySet<OperationName> = new Set(['rebuild', 'restore']);
+const openedByWorld: ReadonlySet<OperationName> = new Set(['rebuild', 'restore', 'migration']);
 
 async function looked(name: OperationName, world: World, look: () => Promise<void>): Promise<void> {
-  // Whoever looks at one that is replaced opens a copy.
-  if (replacing.has(name)) return await look();
+  // To open an older one would change it, and whoever looks at one that is replaced opens a copy.
+  if (openedByWorld.has(name)) return await look();
   world.project.reopen();
   try {
     await look();
