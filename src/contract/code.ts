@@ -1,9 +1,11 @@
 import * as z from 'zod';
 import {
   count,
+  cursor,
   durationMs,
   freshness,
   namesProject,
+  nextCursor,
   path,
   pathPrefix,
   projectFields,
@@ -32,9 +34,10 @@ export const listCodeEntities = defineMethod({
       kind: z.string().min(1).optional(),
       name: z.string().min(1).optional(),
       limit: z.int().min(1).max(10_000).default(1000),
+      cursor,
     })
     .refine(namesProject, projectRequired),
-  result: z.object({ entities: z.array(entity) }),
+  result: z.object({ entities: z.array(entity), next_cursor: nextCursor }),
 });
 
 export const getAst = defineMethod({

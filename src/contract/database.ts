@@ -7,6 +7,7 @@ import {
   durationMs,
   folderPath,
   limit,
+  nextCursor,
   projectFields,
   sha256,
   since,
@@ -212,7 +213,7 @@ export const getRepair = defineMethod({
         detail: z.string().nullable(),
       }),
     ),
-    next_cursor: z.string().nullable(),
+    next_cursor: nextCursor,
   }),
 });
 

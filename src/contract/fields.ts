@@ -28,6 +28,7 @@ export const path = z.string().min(1).describe('Path relative to root_dir, with 
 export const pathPrefix = z.string().optional().describe('Only paths that start with this');
 export const limit = z.int().min(1).max(1000).default(100).describe('At most so many entries');
 export const cursor = z.string().optional().describe('next_cursor of the page before');
+export const nextCursor = z.string().nullable().describe('For the next page; null: this is the last one');
 export const dryRun = z.boolean().default(false).describe('Only say what would be done');
 export const timestamp = z.iso.datetime().describe('ISO-8601, UTC');
 

@@ -6,6 +6,7 @@ import {
   dryRun,
   limit,
   namesProject,
+  nextCursor,
   path,
   pathPrefix,
   projectFields,
@@ -16,7 +17,6 @@ import {
 } from './fields.js';
 import { defineMethod } from './method.js';
 
-const nextCursor = z.string().nullable();
 const entryKind = z.enum(['file', 'symlink', 'folder']).describe('folder: one with nothing in it');
 
 export const listFiles = defineMethod({

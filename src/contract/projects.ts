@@ -9,6 +9,7 @@ import {
   freshness,
   limit,
   namesProject,
+  nextCursor,
   projectFields,
   projectRequired,
   timestamp,
@@ -158,6 +159,6 @@ export const listUnprotected = defineMethod({
   params: z.strictObject({ ...projectFields, limit, cursor }).refine(namesProject, projectRequired),
   result: z.object({
     entries: z.array(z.object({ path: z.string(), reason: z.string() })),
-    next_cursor: z.string().nullable(),
+    next_cursor: nextCursor,
   }),
 });

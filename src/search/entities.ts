@@ -23,6 +23,20 @@ export interface EntityFilter {
   /** The name or the qualified name. */
   name?: string | undefined;
   limit: number;
+  /** Where the page before ended; null: from the first one on. */
+  from: EntityPlace | null;
+}
+
+/** An entity by its number in its file. */
+export interface EntityPlace {
+  path: string;
+  index: number;
+}
+
+export interface EntityPage {
+  entities: EntityRow[];
+  /** Where the next page begins; null: there is none. */
+  next: EntityPlace | null;
 }
 
 /** Files that are read at once. */
@@ -43,22 +57,29 @@ export async function listEntities(
   projectId: string,
   filter: EntityFilter,
   signal: AbortSignal,
-): Promise<EntityRow[]> {
+): Promise<EntityPage> {
+  const { from, limit } = filter;
   const slicer = new Slicer(signal);
   const entities: EntityRow[] = [];
   const kinds = filter.kind === undefined ? anyKind : kindBit(filter.kind);
-  if (kinds === 0) return [];
+  if (kinds === 0) return { entities, next: null };
   for (const file of await filesFor(index, derived, projectId, filter, slicer)) {
-    for (const { kind, name, qualifiedName, startLine, endLine } of entitiesIn(derived, file, kinds)) {
-      if (filter.kind !== undefined && kind !== filter.kind) continue;
-      if (filter.name !== undefined && name !== filter.name && qualifiedName !== filter.name) continue;
-      if (entities.length >= filter.limit) return entities;
+    const { path } = file;
+    for (const [at, entity] of entitiesIn(derived, file, kinds).entries()) {
+      if (!isAskedFor(entity, filter) || (path === from?.path && at < from.index)) continue;
+      if (entities.length >= limit) return { entities, next: { path, index: at } };
+      const { kind, name, qualifiedName, startLine, endLine } = entity;
       const lines = { start_line: startLine, end_line: endLine };
-      entities.push({ path: file.path, kind, name, qualified_name: qualifiedName, ...lines });
+      entities.push({ path, kind, name, qualified_name: qualifiedName, ...lines });
     }
     await slicer.breathe();
   }
-  return entities;
+  return { entities, next: null };
+}
+
+function isAskedFor(entity: LayoutEntity, { kind, name }: EntityFilter): boolean {
+  if (kind !== undefined && entity.kind !== kind) return false;
+  return name === undefined || entity.name === name || entity.qualifiedName === name;
 }
 
 /** @param kinds none is read where the document has none of them */
@@ -80,24 +101,28 @@ async function filesFor(
   index: IndexDatabase,
   derived: DerivedDatabase,
   projectId: string,
-  { path, name }: EntityFilter,
+  { path, name, from }: EntityFilter,
   slicer: Slicer,
 ): Promise<Iterable<ActiveContent>> {
   if (path !== undefined) return [activeContentAt(index, projectId, path)].filter((file) => file !== null);
   const terms = name === undefined ? [] : [...new Set(termsOf(name))];
   // A name without a word that is indexed can be in any file.
-  if (terms.length === 0) return allFiles(index, projectId);
+  if (terms.length === 0) return filesFrom(index, projectId, from?.path);
   const files: ActiveContent[] = [];
   for (const { sha256, language } of await documentsWithAll(derived, terms, slicer)) {
     for (const one of pathsWith(index, projectId, { sha256, language }, sameFilesMax))
       files.push({ path: one, sha256, language });
     await slicer.breathe();
   }
-  return files.sort((a, b) => compareBytes(a.path, b.path));
+  const rest = from === null ? files : files.filter((file) => compareBytes(file.path, from.path) >= 0);
+  return rest.sort((a, b) => compareBytes(a.path, b.path));
 }
 
-function* allFiles(index: IndexDatabase, projectId: string): Generator<ActiveContent> {
-  for (let after = ''; ;) {
+/** In the order of their paths, from `first` on. */
+function* filesFrom(index: IndexDatabase, projectId: string, first = ''): Generator<ActiveContent> {
+  const file = activeContentAt(index, projectId, first);
+  if (file !== null) yield file;
+  for (let after = first; ;) {
     const page = activeContents(index, projectId, { prefix: '', after, limit: pageFiles });
     yield* page;
     if (page.length < pageFiles) return;

@@ -100,6 +100,21 @@ suite('a real source tree', () => {
       assert.ok(results.some((hit) => hit.path.includes('errors')));
     });
 
+    test('gives entities in pages, each once', async () => {
+      const asked = { project_id: project.project_id, kind: 'class' };
+      const whole = await daemon.call('list_code_entities', { ...asked, limit: 10_000 });
+      assert.equal(whole.next_cursor, null);
+      const paged: typeof whole.entities = [];
+      for (let cursor: string | null = ''; cursor !== null;) {
+        const page: typeof whole = await daemon.call('list_code_entities', { ...asked, limit: 7, cursor });
+        assert.ok(page.entities.length <= 7);
+        paged.push(...page.entities);
+        cursor = page.next_cursor;
+      }
+      assert.ok(paged.length > 20, `${paged.length}`);
+      assert.deepEqual(paged, whole.entities);
+    });
+
     test('looks again without changing anything', async () => {
       const result = await daemon.call('update_indexes', { project_id: project.project_id });
       assert.ok('files_added' in result);

@@ -1,7 +1,7 @@
 import { CodekeepError } from '../../base/errors.js';
 import { assertRelativePath } from '../../base/paths.js';
 import { search } from '../../search/search.js';
-import { listEntities } from '../../search/entities.js';
+import { type EntityPage, type EntityPlace, listEntities } from '../../search/entities.js';
 import { type FileRow, requireFile } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { keptContent } from '../../store/kept-content.js';
@@ -17,14 +17,16 @@ type CodeMethods = Pick<IndexMethods, 'list_code_entities' | 'get_ast' | 'search
 export function codeMethods(context: IndexContext): CodeMethods {
   const { index } = context;
   return {
-    async list_code_entities({ path, kind, name, limit, ...reference }, { signal }) {
+    async list_code_entities({ path, kind, name, limit, cursor, ...reference }, { signal }) {
       const project = requireProject(index, reference);
       if (path !== undefined) requireFile(index, project.id, path);
-      const filter = { path, kind, name, limit };
-      const entities = await withDerived(context, [project], async ([searched]) =>
-        searched === undefined ? [] : await listEntities(index, searched.derived, project.id, filter, signal),
+      const filter = { path, kind, name, limit, from: placeIn(cursor) };
+      const { entities, next } = await withDerived(context, [project], async ([searched]) =>
+        searched === undefined
+          ? noEntities
+          : await listEntities(index, searched.derived, project.id, filter, signal),
       );
-      return { entities };
+      return { entities, next_cursor: next === null ? null : `${next.index}/${next.path}` };
     },
     get_ast({ path, max_depth, ...reference }) {
       const { row, tree } = renderFile(index, requireProject(index, reference), path);
@@ -62,6 +64,14 @@ export function codeMethods(context: IndexContext): CodeMethods {
       };
     },
   };
+}
+
+const noEntities: EntityPage = { entities: [], next: null };
+
+/** A cursor has the number of an entity, a slash, and its path. One that is no cursor is the beginning. */
+function placeIn(cursor: string | undefined): EntityPlace | null {
+  const [, index, path] = /^(\d{1,9})\/(.+)$/su.exec(cursor ?? '') ?? [];
+  return index === undefined || path === undefined ? null : { path, index: Number(index) };
 }
 
 const byTrust = ['unknown', 'rebuilding', 'stale', 'fresh'] as const;
