@@ -208,10 +208,16 @@ async function readConfig(repository: Repository | null, signal: AbortSignal): P
   const key = usual.join('\n');
   const known = knownConfigs.get(key);
   if (known !== undefined && known.stamps === stampsOf(known.answer.files)) return known.answer;
+  const usualStamps = stampsOf(usual);
   try {
-    const files = [...new Set([...usual, ...(await namedConfigs(repository, signal))])];
-    const stamps = stampsOf(files);
-    const answer = { files, excludesFile: await askExcludes(repository, signal) };
+    const { named, isExcluding } = await listConfig(repository, signal);
+    const files = [...new Set([...usual, ...named])];
+    const isPlain = files.length === usual.length && !isExcluding;
+    const stamps = isPlain ? usualStamps : stampsOf(files);
+    const answer = {
+      files,
+      excludesFile: isPlain ? defaultExcludes() : await askExcludes(repository, signal),
+    };
     knownConfigs.set(key, { stamps, answer });
     return answer;
   } catch {
@@ -220,11 +226,21 @@ async function readConfig(repository: Repository | null, signal: AbortSignal): P
   }
 }
 
-async function namedConfigs(repository: Repository | null, signal: AbortSignal): Promise<string[]> {
+/** The files that the configuration is read from, and whether any of them names a file of rules. */
+async function listConfig(
+  repository: Repository | null,
+  signal: AbortSignal,
+): Promise<{ named: string[]; isExcluding: boolean }> {
   const listed = await askGit(repository, '/', ['config', '--list', '--show-origin', '-z'], signal);
-  // An origin, NUL, key and value, NUL.
-  const origins = (listed ?? '').split('\0').filter((_text, position) => position % 2 === 0);
-  return origins.filter((origin) => origin.startsWith('file:')).map((origin) => origin.slice(5));
+  // An origin, NUL, key and value with a line feed in between, NUL.
+  const parts = (listed ?? '').split('\0');
+  const origins = parts.filter((_text, position) => position % 2 === 0);
+  return {
+    named: origins.filter((origin) => origin.startsWith('file:')).map((origin) => origin.slice(5)),
+    isExcluding: parts.some(
+      (text, position) => position % 2 === 1 && /^core\.excludesfile(?:\n|$)/u.test(text),
+    ),
+  };
 }
 
 function usualConfigs(repository: Repository | null): string[] {

@@ -223,7 +223,7 @@ async function compareWhole(
   thread: ListThread | undefined,
 ): Promise<Pick<SeenTree, 'found' | 'compared'>> {
   const { project, signal, now } = context;
-  const onFolder = (folder: string): void => context.cover?.cover(folder, false);
+  const onFolder = (folder: string, ino: bigint): void => context.cover?.cover(folder, ino, false);
   const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
     const walk = new TreeWalk(project.rootDir, '', rules, { signal, onFolder, thread });
     const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);

@@ -69,8 +69,11 @@ const skippedListMax = 100_000;
 
 /** Keeps watch over folders; a walk tells it of each one just before it lists it. */
 export interface FolderCover {
-  /** @param isNew the folder has just appeared: a watch on its path may belong to an earlier folder */
-  cover(folder: string, isNew: boolean): void;
+  /**
+   * @param ino of the folder as it is now
+   * @param isNew the folder has just appeared: a watch on its path may belong to an earlier folder
+   */
+  cover(folder: string, ino: bigint, isNew: boolean): void;
   /** The folder, with all below it, is gone. */
   uncover(folder: string): void;
   /** Only these folders are left. */
@@ -83,8 +86,8 @@ export interface FolderCover {
 
 export interface WalkOptions {
   signal?: AbortSignal | undefined;
-  /** Told of each folder just before it is listed. */
-  onFolder?: ((folder: string) => void) | undefined;
+  /** Told of each folder, and its inode, just before it is listed. */
+  onFolder?: ((folder: string, ino: bigint) => void) | undefined;
   /** Lists folders ahead of the walk. */
   thread?: ListThread | undefined;
 }
@@ -268,6 +271,7 @@ export class TreeWalk {
     if (thread === undefined) return;
     const most = Math.max(2, Math.floor(aheadEntries / this.#entriesMax));
     for (const frame of this.#frames.toReversed()) {
+      if (frame.aheadCount > most / 2) continue;
       for (
         frame.ahead = Math.max(frame.ahead, frame.next);
         frame.ahead < frame.steps.length;
@@ -282,6 +286,7 @@ export class TreeWalk {
         frame.aheadCount += 1;
       }
     }
+    thread.send();
   }
 
   /** Null for what is no folder of the project's (any more). */
@@ -294,7 +299,7 @@ export class TreeWalk {
       const { mode, uid, gid, dev } = stampOfAny(stats);
       const device = this.#deviceOf(folder, dev);
       this.findings.folders.push({ path: folder.path, mode, uid, gid, dev });
-      this.#options.onFolder?.(folder.path);
+      this.#options.onFolder?.(folder.path, stats.ino);
       return { ...folder, stats, device, ticket: null };
     } catch (error) {
       this.#skipFolder(folder.path, error);
@@ -320,7 +325,8 @@ export class TreeWalk {
     if (name === '.git') this.#noteRepository(folder.path, isDirectory);
     if (isDirectory ? isTakenName(name) : isDeadTemporary(name))
       this.findings.withLeftOvers.push(folder.path);
-    const source = this.#rules.ignoredBy(path, isDirectory, folder.within);
+    const isTracked = !isDirectory && this.#rules.isTracked(path);
+    const source = this.#rules.ignoredBy(path, isDirectory, folder.within, isTracked);
     if (source !== null && !(isDirectory && this.#rules.isEntered(path, source))) {
       this.#ignore(source);
       return null;
@@ -331,7 +337,7 @@ export class TreeWalk {
       this.#skip(path, problem);
       return null;
     }
-    if (!isDirectory) return { key: path, look, isTracked: this.#rules.isTracked(path), folder: null };
+    if (!isDirectory) return { key: path, look, isTracked, folder: null };
     const open = { path, within: this.#rules.within(path, source), above: folder.device };
     return { key: path, look: null, isTracked: false, folder: { open, inside: null, around: null } };
   }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
+import Database from 'better-sqlite3';
 import { codekeep } from '../harness/command.js';
-import { addLostRows } from '../harness/daemon.js';
-import { childrenOf } from '../harness/processes.js';
+import { addLostRows, type Daemon } from '../harness/daemon.js';
+import { childrenOf, isAlive, openFiles, type ProcessEntry } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { filesOf } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
@@ -125,4 +126,43 @@ test('a second supervisor is refused, and touches no worker of the first, also w
     before,
   );
   assert.equal((await daemon.call('health')).status, 'ok');
+});
+
+/** A start in the middle: nobody can open the index until it is let go. */
+async function halfStarted(
+  t: TestContext,
+): Promise<{ daemon: Daemon; letGo: () => void; watcher: ProcessEntry }> {
+  const sandbox = await Sandbox.create(t);
+  const before = await sandbox.startDaemon();
+  await before.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+  await before.stop();
+  const holder = new Database(join(before.stateDir, 'index.db'));
+  t.after(() => holder.close());
+  holder.pragma('locking_mode = EXCLUSIVE');
+  holder.exec('BEGIN EXCLUSIVE');
+  const daemon = await sandbox.startDaemon();
+  const watcher = await waitFor("the watcher's process is there", () =>
+    childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('file_watcher')),
+  );
+  return { daemon, letGo: () => holder.close(), watcher };
+}
+
+test("the watcher's program is loaded while the index is opened, and opens nothing before", async (t) => {
+  const { daemon, letGo, watcher } = await halfStarted(t);
+  assert.equal((await daemon.call('health')).workers['file_watcher'], 'stopped');
+  assert.deepEqual(
+    openFiles(watcher.pid).filter((path) => path.startsWith(daemon.stateDir)),
+    [],
+  );
+  letGo();
+  await waitFor('it is the watcher', async () => (await daemon.workerPid('file_watcher')) === watcher.pid);
+});
+
+test('a watcher whose program is loaded ends with a start that is stopped, and where somebody stops it', async (t) => {
+  const { daemon, watcher } = await halfStarted(t);
+  await daemon.stopWorkers('file_watcher');
+  assert.ok(!isAlive(watcher.pid));
+  const other = await halfStarted(t);
+  await other.daemon.stop();
+  assert.ok(!isAlive(other.watcher.pid));
 });
