@@ -10,7 +10,7 @@ import {
   stampsOf,
   whyGitFailed,
 } from './git-program.js';
-import { IndexListing, TrackedPaths } from './tracked-paths.js';
+import { IndexListing, type PlainPaths, TrackedPaths } from './tracked-paths.js';
 
 /**
  * What git says of a folder: which of its files are tracked, where HEAD is, and which rule files of its own hold.
@@ -62,6 +62,26 @@ export const noGit: GitState = {
 interface Known<T> {
   stamps: string;
   answer: T;
+}
+
+/** What git said of a folder that was asked about, as JSON can have it. */
+export interface PlainAnswer extends Pick<GitState, 'head' | 'headLog'> {
+  stamps: string;
+  tracked: PlainPaths;
+}
+
+/** Null where git was not asked about it by this process. */
+export function answerOf(folder: string): PlainAnswer | null {
+  const known = knownIndexes.get(folder);
+  if (known === undefined) return null;
+  const { head, headLog, tracked } = known.answer;
+  return { stamps: known.stamps, head, headLog, tracked: tracked.toPlain() };
+}
+
+/** What an earlier process was told holds as long as the files are as they were then. */
+export function recallAnswer(folder: string, { stamps, head, headLog, tracked }: PlainAnswer): void {
+  const answer = { head, headLog, tracked: TrackedPaths.from(tracked), problem: null };
+  knownIndexes.set(folder, { stamps, answer });
 }
 
 /** By the folder that was asked about: a root, or where a repository begins below one. */

@@ -166,6 +166,14 @@ export class IgnoreRules {
     return this.#git.isTracked(path);
   }
 
+  /** A walk has listed a folder: where no rule file was in it, none is looked for. */
+  noteListed(folder: string, names: readonly string[]): void {
+    if (ruleFiles.some((name) => names.includes(name))) return;
+    const path = folder === '' ? this.#prefix.slice(0, -1) : `${this.#prefix}${folder}`;
+    if (path !== '' && this.#nestedAt(path) === undefined && !this.#byFolder.has(path))
+      this.#byFolder.set(path, []);
+  }
+
   /** True when a path is no content: it, or a folder above it, is ignored or the program's own. */
   ignoresPath(path: string, isDirectory: boolean): boolean {
     let within: string | null = null;

@@ -5,12 +5,19 @@ const recentMax = 32;
 /** UTF-16 units of a folder's names: so few are looked through more quickly than a set is made of them. */
 const searchedMax = 512;
 
+/** TrackedPaths as JSON can have it. */
+export interface PlainPaths {
+  names: [folder: string, names: string][];
+  folders: string[];
+  count: number;
+}
+
 /**
  * The paths that git's index names. Kept as one text for each folder: a set of all paths takes ten times as much memory, which
  * for a million files is more than all the rest.
  */
 export class TrackedPaths {
-  /** Names by folder, with a NUL before, between and behind them. */
+  /** Names by folder, with a slash before, between and behind them. */
   readonly #names = new Map<string, string>();
   /** Those that something tracked is below, and submodules. */
   readonly #folders = new Set<string>();
@@ -23,6 +30,18 @@ export class TrackedPaths {
   /** Without submodules. */
   get count(): number {
     return this.#count;
+  }
+
+  static from({ names, folders, count }: PlainPaths): TrackedPaths {
+    const tracked = new TrackedPaths();
+    for (const [folder, text] of names) tracked.#names.set(folder, text);
+    for (const folder of folders) tracked.#folders.add(folder);
+    tracked.#count = count;
+    return tracked;
+  }
+
+  toPlain(): PlainPaths {
+    return { names: [...this.#names], folders: [...this.#folders], count: this.#count };
   }
 
   /** Costs least in git's order, which has a folder's files mostly together. */
@@ -47,8 +66,8 @@ export class TrackedPaths {
     if (this.#adding === null) return;
     const { folder, names } = this.#adding;
     // Made of one piece: slices would keep all alive that they were cut from.
-    const joined = Buffer.from(`${names.join('\0')}\0`).toString();
-    this.#names.set(folder, (this.#names.get(folder) ?? '\0') + joined);
+    const joined = Buffer.from(`${names.join('/')}/`).toString();
+    this.#names.set(folder, (this.#names.get(folder) ?? '/') + joined);
     this.#adding = null;
   }
 
@@ -56,7 +75,7 @@ export class TrackedPaths {
     const { folder, name } = splitPath(path);
     const text = this.#names.get(folder);
     if (text === undefined) return false;
-    return text.length <= searchedMax ? text.includes(`\0${name}\0`) : this.#namesIn(folder, text).has(name);
+    return text.length <= searchedMax ? text.includes(`/${name}/`) : this.#namesIn(folder, text).has(name);
   }
 
   hasBelow(folder: string): boolean {
@@ -66,7 +85,7 @@ export class TrackedPaths {
   #namesIn(folder: string, text: string): ReadonlySet<string> {
     let names = this.#recent.get(folder);
     if (names === undefined) {
-      names = new Set(text.slice(1, -1).split('\0'));
+      names = new Set(text.slice(1, -1).split('/'));
       if (this.#recent.size >= recentMax) this.#recent.delete(this.#recent.keys().next().value ?? '');
     } else {
       this.#recent.delete(folder);

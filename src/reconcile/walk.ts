@@ -97,6 +97,8 @@ const batchFiles = 500;
 /** Of what is in one folder so many folders, and about so many entries, are listed ahead of the walk at most. */
 const aheadFolders = 24;
 const aheadEntries = 16_384;
+/** Of what a large folder lets expect of others, so much is left after each one that is not. */
+const expectationKept = 0.9;
 
 /** A folder that is still to be looked at. */
 interface OpenFolder {
@@ -172,8 +174,8 @@ export class TreeWalk {
   /** The innermost last. */
   readonly #frames: Frame[] = [];
   #batch: WalkedFile[] = [];
-  /** The most that one folder had in it, and what is expected at first. */
-  #entriesMax = aheadEntries / aheadFolders;
+  /** What one folder may have in it, by those that were listed last. */
+  #entriesExpected = aheadEntries / aheadFolders;
 
   constructor(root: string, startFolder: string, rules: IgnoreRules, options: WalkOptions = {}) {
     this.#root = root;
@@ -230,6 +232,7 @@ export class TreeWalk {
     const { path, within, stats, device } = entered;
     if (listing.names.length === 0 && path !== '' && within === null)
       this.#keep(path, 'folder', printOf(stats), device, false);
+    this.#rules.noteListed(path, listing.names);
     const steps: Step[] = [];
     const inside: Frame = { device, steps, next: 0, ahead: 0, aheadCount: 0 };
     for (const [position, name] of listing.names.entries()) {
@@ -253,7 +256,11 @@ export class TreeWalk {
     if (ticket !== null && thread !== undefined) {
       const listing = await thread.take(ticket, slicer);
       if (listing !== null) {
-        this.#entriesMax = Math.max(this.#entriesMax, listing.names.length);
+        this.#entriesExpected = Math.max(
+          aheadEntries / aheadFolders,
+          this.#entriesExpected * expectationKept,
+          listing.names.length,
+        );
         return listing;
       }
     }
@@ -269,7 +276,7 @@ export class TreeWalk {
   #orderAhead(): void {
     const { thread } = this.#options;
     if (thread === undefined) return;
-    const most = Math.max(2, Math.floor(aheadEntries / this.#entriesMax));
+    const most = Math.max(2, Math.floor(aheadEntries / this.#entriesExpected));
     for (const frame of this.#frames.toReversed()) {
       if (frame.aheadCount > most / 2) continue;
       for (

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, unlinkSync } from 'node:fs';
+import { readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import Database from 'better-sqlite3';
@@ -9,6 +9,7 @@ import { childrenOf, isAlive, openFiles, type ProcessEntry } from '../harness/pr
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { filesOf } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
+import { git, loggedGit, repositoryIn } from '../reconcile/repository.js';
 
 test('a repair that is the first request of a start waits for it, and everything runs afterwards', async (t) => {
   const sandbox = await Sandbox.create(t);
@@ -165,4 +166,34 @@ test('a watcher whose program is loaded ends with a start that is stopped, and w
   const other = await halfStarted(t);
   await other.daemon.stop();
   assert.ok(!isAlive(other.watcher.pid));
+});
+
+test('a start asks git what it tracks only where something has changed, or what it said is damaged', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = repositoryIn(
+    await sandbox.project({ '.gitignore': 'ignored*\n', 'ignored-1': '', 'ignored-2': '' }),
+  );
+  git(root, 'add', '--force', '.gitignore', 'ignored-1');
+  git(root, 'commit', '-qm', 'first');
+  const calls = loggedGit(t);
+  const asked = (): number => calls().filter((call) => call.includes('ls-files')).length;
+  const first = await sandbox.startDaemon();
+  const { project_id } = await first.addProject(root);
+  const kept = join(first.stateDir, 'derived', `${project_id}.db-git`);
+  /** How often git is asked in a start, and what is content then. */
+  const start = async (): Promise<{ times: number; paths: string[] }> => {
+    const before = asked();
+    const daemon = await sandbox.startDaemon();
+    await daemon.call('wait_until_fresh', { project_id });
+    const paths = await daemon.paths(project_id);
+    await daemon.stop();
+    return { times: asked() - before, paths };
+  };
+  await first.stop();
+  assert.deepEqual(await start(), { times: 0, paths: ['.gitignore', 'ignored-1'] });
+  git(root, 'add', '--force', 'ignored-2');
+  assert.deepEqual(await start(), { times: 1, paths: ['.gitignore', 'ignored-1', 'ignored-2'] });
+  assert.equal((await start()).times, 0);
+  writeFileSync(kept, readFileSync(kept, 'utf8').replace('ignored-2', 'ignored-3'));
+  assert.deepEqual(await start(), { times: 1, paths: ['.gitignore', 'ignored-1', 'ignored-2'] });
 });
