@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test';
 import Database from 'better-sqlite3';
 import { codekeep } from '../harness/command.js';
 import { addLostRows, type Daemon } from '../harness/daemon.js';
-import { childrenOf, isAlive, openFiles, type ProcessEntry } from '../harness/processes.js';
+import { childrenOf, isAlive, nicenessOf, openFiles, type ProcessEntry } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { filesOf } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
@@ -196,4 +196,13 @@ test('a start asks git what it tracks only where something has changed, or what 
   assert.equal((await start()).times, 0);
   writeFileSync(kept, readFileSync(kept, 'utf8').replace('ignored-2', 'ignored-3'));
   assert.deepEqual(await start(), { times: 1, paths: ['.gitignore', 'ignored-1', 'ignored-2'] });
+});
+
+test('who makes vectors gives way to all others with every thread, already while it starts', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: {} });
+  const pid = await waitFor('it runs', async () => await daemon.workerPid('vectorization'));
+  const watcher = await waitFor('the watcher runs', async () => await daemon.workerPid('file_watcher'));
+  assert.ok(Math.min(...nicenessOf(pid)) >= 10);
+  assert.deepEqual(new Set(nicenessOf(watcher)), new Set(nicenessOf(process.pid)));
 });
