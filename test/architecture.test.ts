@@ -107,6 +107,16 @@ test('only store imports better-sqlite3', () => {
   assert.deepEqual([...new Set(users)], ['store']);
 });
 
+test('a worker that starts loads no schemas: zod takes as long as half of the rest', () => {
+  const workers = inner.filter(({ from }) => from === 'worker.ts').map(({ to }) => to);
+  const loaded = new Set(workers);
+  for (const file of loaded)
+    for (const { from, to, typeOnly, dynamic } of imports)
+      if (from === file && !typeOnly && !dynamic) loaded.add(to);
+  assert.ok(loaded.has('workers/index-service/index-service.ts') && loaded.has('better-sqlite3'));
+  assert.ok(!loaded.has('zod'));
+});
+
 test('no import is circular', () => {
   const next = new Map<string, string[]>();
   for (const { from, to, typeOnly, dynamic } of inner)

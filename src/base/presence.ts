@@ -30,7 +30,9 @@ export function kindOf(type: FileType): 'file' | 'directory' | 'symlink' | 'othe
 /** lstat of an absolute path as a Presence. */
 export function presenceAt(absolutePath: string): Presence {
   try {
-    return kindOf(lstatSync(absolutePath));
+    // An error takes several times as long as a look.
+    const stats = lstatSync(absolutePath, { throwIfNoEntry: false });
+    return stats === undefined ? 'absent' : kindOf(stats);
   } catch (error) {
     return presenceOfError(error);
   }

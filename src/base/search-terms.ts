@@ -48,8 +48,8 @@ const countersByTerm = new Map<string, Counter>();
  * By the place of an identifier: its words when it was last met, and their counters. Filled from the start, since V8 keeps
  * an array with gaps as a slow map.
  */
-const placedWords = Array.from({ length: identifierPlaces }, (): readonly string[] | null => null);
-const placedCounters = Array.from({ length: identifierPlaces }, (): readonly Counter[] | null => null);
+const placedWords = Array<readonly string[] | null>(identifierPlaces).fill(null);
+const placedCounters = Array<readonly Counter[] | null>(identifierPlaces).fill(null);
 
 function countersOf(words: readonly string[], place: number): readonly Counter[] {
   if (place !== noPlace && placedWords[place] === words) return placedCounters[place] ?? [];

@@ -20,7 +20,7 @@ const partOf: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
 export const identifierPlaces = 65_536;
 const knownBytes = new Uint8Array(identifierPlaces * wordMaxChars);
 const knownLengths = new Uint8Array(identifierPlaces);
-const knownWords: (readonly string[])[] = Array.from({ length: identifierPlaces }, () => []);
+const knownWords = Array<readonly string[] | null>(identifierPlaces).fill(null);
 
 /** Of the hash FNV-1a. */
 const fnvPrime = 0x01000193;

@@ -1,6 +1,6 @@
 import { closeSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { errnoOf, reasonOf } from '../base/errors.js';
-import { repairListMax } from '../contract/database.js';
+import { repairListMax } from '../contract/list-limits.js';
 import type { Result } from '../contract/index.js';
 import type { Client } from '../rpc/client/client.js';
 import { CommandError } from './output.js';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { repairListMax } from '../contract/database.js';
+import { repairListMax } from '../contract/list-limits.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { type ExitStatus, exitStatus, print, printTable, shownMax } from './output.js';
 import { parseFolder, shownPath } from './paths.js';

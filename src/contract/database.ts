@@ -60,9 +60,6 @@ const workersStopped = z.object({
 });
 export type WorkersStopped = z.infer<typeof workersStopped>;
 
-/** A repair's lists end here; totals count all, and get_repair pages through the rest. */
-export const repairListMax = 1_000;
-
 const rebuilt = z.object({
   kept: z.record(z.string(), count).describe('Rows of the new index by table; what is derived is made again'),
   lost: z

@@ -64,3 +64,9 @@ export type Result<N extends MethodName> = ResultOf<Contract[N]>;
 export type IndexMethod = {
   [N in MethodName]: Contract[N]['owner'] extends 'index' ? N : never;
 }[MethodName];
+
+/** What the supervisor itself asks the index is no method, and only reads. */
+export function writes(name: string): boolean {
+  const methods: Readonly<Record<string, MethodDefinition>> = contract;
+  return methods[name]?.writes === true;
+}

@@ -183,8 +183,10 @@ async function begin(
   for (const root of projects) named.push(await register(supervisor, root));
   supervisor.started();
   // A repair that waited for this goes first.
-  await repair.alone.idle();
-  await supervisor.autostart();
+  const starting = repair.alone.idle().then(async () => await supervisor.autostart());
+  // The workers are told to start by now, and first answers have gone out: what writes the logs takes long to load.
+  await supervisor.logs.open();
+  await starting;
   await sampler.sampleAll();
   return named;
 }

@@ -10,7 +10,7 @@ import {
   stampsOf,
   whyGitFailed,
 } from './git-program.js';
-import { IndexListing, TrackedPaths } from './tracked-paths.js';
+import { IndexListing, type PlainPaths, TrackedPaths } from './tracked-paths.js';
 
 /**
  * What git says of a folder: which of its files are tracked, where HEAD is, and which rule files of its own hold.
@@ -62,6 +62,26 @@ export const noGit: GitState = {
 interface Known<T> {
   stamps: string;
   answer: T;
+}
+
+/** What git said of a folder that was asked about, as JSON can have it. */
+export interface PlainAnswer extends Pick<GitState, 'head' | 'headLog'> {
+  stamps: string;
+  tracked: PlainPaths;
+}
+
+/** Null where git was not asked about it by this process. */
+export function answerOf(folder: string): PlainAnswer | null {
+  const known = knownIndexes.get(folder);
+  if (known === undefined) return null;
+  const { head, headLog, tracked } = known.answer;
+  return { stamps: known.stamps, head, headLog, tracked: tracked.toPlain() };
+}
+
+/** What an earlier process was told holds as long as the files are as they were then. */
+export function recallAnswer(folder: string, { stamps, head, headLog, tracked }: PlainAnswer): void {
+  const answer = { head, headLog, tracked: TrackedPaths.from(tracked), problem: null };
+  knownIndexes.set(folder, { stamps, answer });
 }
 
 /** By the folder that was asked about: a root, or where a repository begins below one. */
@@ -208,10 +228,16 @@ async function readConfig(repository: Repository | null, signal: AbortSignal): P
   const key = usual.join('\n');
   const known = knownConfigs.get(key);
   if (known !== undefined && known.stamps === stampsOf(known.answer.files)) return known.answer;
+  const usualStamps = stampsOf(usual);
   try {
-    const files = [...new Set([...usual, ...(await namedConfigs(repository, signal))])];
-    const stamps = stampsOf(files);
-    const answer = { files, excludesFile: await askExcludes(repository, signal) };
+    const { named, isExcluding } = await listConfig(repository, signal);
+    const files = [...new Set([...usual, ...named])];
+    const isPlain = files.length === usual.length && !isExcluding;
+    const stamps = isPlain ? usualStamps : stampsOf(files);
+    const answer = {
+      files,
+      excludesFile: isPlain ? defaultExcludes() : await askExcludes(repository, signal),
+    };
     knownConfigs.set(key, { stamps, answer });
     return answer;
   } catch {
@@ -220,11 +246,21 @@ async function readConfig(repository: Repository | null, signal: AbortSignal): P
   }
 }
 
-async function namedConfigs(repository: Repository | null, signal: AbortSignal): Promise<string[]> {
+/** The files that the configuration is read from, and whether any of them names a file of rules. */
+async function listConfig(
+  repository: Repository | null,
+  signal: AbortSignal,
+): Promise<{ named: string[]; isExcluding: boolean }> {
   const listed = await askGit(repository, '/', ['config', '--list', '--show-origin', '-z'], signal);
-  // An origin, NUL, key and value, NUL.
-  const origins = (listed ?? '').split('\0').filter((_text, position) => position % 2 === 0);
-  return origins.filter((origin) => origin.startsWith('file:')).map((origin) => origin.slice(5));
+  // An origin, NUL, key and value with a line feed in between, NUL.
+  const parts = (listed ?? '').split('\0');
+  const origins = parts.filter((_text, position) => position % 2 === 0);
+  return {
+    named: origins.filter((origin) => origin.startsWith('file:')).map((origin) => origin.slice(5)),
+    isExcluding: parts.some(
+      (text, position) => position % 2 === 1 && /^core\.excludesfile(?:\n|$)/u.test(text),
+    ),
+  };
 }
 
 function usualConfigs(repository: Repository | null): string[] {

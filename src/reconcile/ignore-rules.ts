@@ -1,4 +1,12 @@
-import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import { isTemporaryName } from '../base/temporary-names.js';
 import { isWithin } from '../base/paths.js';
@@ -112,13 +120,19 @@ export class IgnoreRules {
   /**
    * What ignores an entry: a rule file's path, the built-in rules, a project, neverContent; null for content.
    * @param within what ignores the folder that the entry is in, where that was entered nevertheless
+   * @param isTracked what `isTracked` says, where somebody has asked already
    */
-  ignoredBy(path: string, isDirectory: boolean, within: string | null = null): string | null {
+  ignoredBy(
+    path: string,
+    isDirectory: boolean,
+    within: string | null = null,
+    isTracked = !isDirectory && this.isTracked(path),
+  ): string | null {
     const name = path.slice(path.lastIndexOf('/') + 1);
     if (this.#isInOwn || neverNames.has(name) || isTemporaryName(name)) return neverContent;
     if (this.#notMadeYet.some((folder) => isWithin(folder, path))) return neverContent;
     if (isDirectory && this.#projects.has(path)) return `the project ${this.#root}/${path}`;
-    if (!isDirectory && this.#git.isTracked(path)) return null;
+    if (isTracked) return null;
     return within ?? this.#ruleAbout(path, isDirectory);
   }
 
@@ -150,6 +164,14 @@ export class IgnoreRules {
 
   isTracked(path: string): boolean {
     return this.#git.isTracked(path);
+  }
+
+  /** A walk has listed a folder: where no rule file was in it, none is looked for. */
+  noteListed(folder: string, names: readonly string[]): void {
+    if (ruleFiles.some((name) => names.includes(name))) return;
+    const path = folder === '' ? this.#prefix.slice(0, -1) : `${this.#prefix}${folder}`;
+    if (path !== '' && this.#nestedAt(path) === undefined && !this.#byFolder.has(path))
+      this.#byFolder.set(path, []);
   }
 
   /** True when a path is no content: it, or a folder above it, is ignored or the program's own. */
@@ -279,6 +301,8 @@ const readFlags = readFlagsOutside | constants.O_NOFOLLOW;
 function readOptional(path: string, flags: number): string {
   let fd: number | null = null;
   try {
+    // Most folders have none, and an error takes several times as long as a look.
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return '';
     fd = openSync(path, flags);
     return fstatSync(fd).isFile() ? readFileSync(fd, 'utf8') : '';
   } catch {

@@ -54,6 +54,7 @@ export class ListThread {
   /** Folders by their tickets that nobody was found to have begun with, the next ones first. */
   readonly #open = new Map<number, string>();
   #tickets = 0;
+  #unsent: Order[] = [];
   #isGone = false;
 
   /** @param own absolute: the program's own folders */
@@ -74,14 +75,20 @@ export class ListThread {
     this.#thread.unref();
   }
 
-  /** @returns a ticket for `take` */
+  /** Not without `send`. @returns a ticket for `take` */
   order(folder: string): number {
     const ticket = this.#tickets;
     this.#tickets += 1;
-    const order: Order = { ticket, folder };
-    this.#port.postMessage(order);
+    this.#unsent.push({ ticket, folder });
     this.#open.set(ticket, folder);
     return ticket;
+  }
+
+  /** Sends what was ordered, together: a message costs as much as a look at some files. */
+  send(): void {
+    if (this.#unsent.length === 0) return;
+    this.#port.postMessage(this.#unsent);
+    this.#unsent = [];
   }
 
   /** Null where the thread has not begun with it, or could not list it: then it is for who asks. */
@@ -145,10 +152,12 @@ function listingOf({ names, marks, looks }: Answer): Listing {
 
 function work({ port, claims, done, own }: Task): void {
   const ownFiles = new OwnFiles(own);
-  port.on('message', ({ ticket, folder }: Order) => {
-    if (claim(claims, ticket)) port.postMessage(answerOf(ticket, folder, ownFiles));
-    Atomics.store(done, 0, ticket);
-    Atomics.notify(done, 0);
+  port.on('message', (orders: readonly Order[]) => {
+    for (const { ticket, folder } of orders) {
+      if (claim(claims, ticket)) port.postMessage(answerOf(ticket, folder, ownFiles));
+      Atomics.store(done, 0, ticket);
+      Atomics.notify(done, 0);
+    }
   });
 }
 

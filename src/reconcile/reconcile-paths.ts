@@ -102,7 +102,7 @@ async function sortPath(
     noteEmptied(rules, observed, path, found);
     return;
   }
-  const onFolder = (folder: string): void => context.cover?.cover(folder, true);
+  const onFolder = (folder: string, ino: bigint): void => context.cover?.cover(folder, ino, true);
   const walk = new TreeWalk(project.rootDir, path, rules, { signal, onFolder });
   const { toIndex, missing } = await compareFolder(context, path, walk);
   const { unborn, repositories } = walk.findings;

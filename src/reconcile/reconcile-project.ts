@@ -19,6 +19,7 @@ import { compareFolder, type Comparison, wholeRows } from './compare-walk.js';
 import { retireMissing, retryCopies } from './deletion.js';
 import { type IsLeftByGit, leftByGit } from './git-left.js';
 import { noteTracked } from './git-look.js';
+import { keepGit, recallGit } from './git-memory.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { mostPreciousFirst } from './index-order.js';
 import { type IndexingContext, type IndexProgress, indexSettling, type IndexTally } from './index-paths.js';
@@ -109,6 +110,7 @@ async function reconcileRound(
   const root = inspectRootOf(index, project);
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const heads = headMarks(index, project.id);
+  recallGit(context);
   const { git, rules, found, compared } = await lookAtTree(context, root, heads, before);
   if (!isStillRoot(root, project)) return before;
   context.cover?.retain(new Set(found.folders.map(({ path }) => path)));
@@ -141,6 +143,7 @@ async function reconcileRound(
     setVerified(index, project.id, skippedCount, now());
   }, signal);
   noteTracked(project.id, git, found.trackedCount);
+  keepGit(context, git);
   // What only its stamp made suspicious, and what was doubtful, turned out to be unchanged.
   const unchanged =
     found.fileCount - tally.added - tally.changed - tally.unreadable.length - tally.unsettled.length;
@@ -223,7 +226,7 @@ async function compareWhole(
   thread: ListThread | undefined,
 ): Promise<Pick<SeenTree, 'found' | 'compared'>> {
   const { project, signal, now } = context;
-  const onFolder = (folder: string): void => context.cover?.cover(folder, false);
+  const onFolder = (folder: string, ino: bigint): void => context.cover?.cover(folder, ino, false);
   const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
     const walk = new TreeWalk(project.rootDir, '', rules, { signal, onFolder, thread });
     const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);

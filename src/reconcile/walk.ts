@@ -69,8 +69,11 @@ const skippedListMax = 100_000;
 
 /** Keeps watch over folders; a walk tells it of each one just before it lists it. */
 export interface FolderCover {
-  /** @param isNew the folder has just appeared: a watch on its path may belong to an earlier folder */
-  cover(folder: string, isNew: boolean): void;
+  /**
+   * @param ino of the folder as it is now
+   * @param isNew the folder has just appeared: a watch on its path may belong to an earlier folder
+   */
+  cover(folder: string, ino: bigint, isNew: boolean): void;
   /** The folder, with all below it, is gone. */
   uncover(folder: string): void;
   /** Only these folders are left. */
@@ -83,8 +86,8 @@ export interface FolderCover {
 
 export interface WalkOptions {
   signal?: AbortSignal | undefined;
-  /** Told of each folder just before it is listed. */
-  onFolder?: ((folder: string) => void) | undefined;
+  /** Told of each folder, and its inode, just before it is listed. */
+  onFolder?: ((folder: string, ino: bigint) => void) | undefined;
   /** Lists folders ahead of the walk. */
   thread?: ListThread | undefined;
 }
@@ -94,6 +97,8 @@ const batchFiles = 500;
 /** Of what is in one folder so many folders, and about so many entries, are listed ahead of the walk at most. */
 const aheadFolders = 24;
 const aheadEntries = 16_384;
+/** Of what a large folder lets expect of others, so much is left after each one that is not. */
+const expectationKept = 0.9;
 
 /** A folder that is still to be looked at. */
 interface OpenFolder {
@@ -169,8 +174,8 @@ export class TreeWalk {
   /** The innermost last. */
   readonly #frames: Frame[] = [];
   #batch: WalkedFile[] = [];
-  /** The most that one folder had in it, and what is expected at first. */
-  #entriesMax = aheadEntries / aheadFolders;
+  /** What one folder may have in it, by those that were listed last. */
+  #entriesExpected = aheadEntries / aheadFolders;
 
   constructor(root: string, startFolder: string, rules: IgnoreRules, options: WalkOptions = {}) {
     this.#root = root;
@@ -227,6 +232,7 @@ export class TreeWalk {
     const { path, within, stats, device } = entered;
     if (listing.names.length === 0 && path !== '' && within === null)
       this.#keep(path, 'folder', printOf(stats), device, false);
+    this.#rules.noteListed(path, listing.names);
     const steps: Step[] = [];
     const inside: Frame = { device, steps, next: 0, ahead: 0, aheadCount: 0 };
     for (const [position, name] of listing.names.entries()) {
@@ -250,7 +256,11 @@ export class TreeWalk {
     if (ticket !== null && thread !== undefined) {
       const listing = await thread.take(ticket, slicer);
       if (listing !== null) {
-        this.#entriesMax = Math.max(this.#entriesMax, listing.names.length);
+        this.#entriesExpected = Math.max(
+          aheadEntries / aheadFolders,
+          this.#entriesExpected * expectationKept,
+          listing.names.length,
+        );
         return listing;
       }
     }
@@ -266,8 +276,9 @@ export class TreeWalk {
   #orderAhead(): void {
     const { thread } = this.#options;
     if (thread === undefined) return;
-    const most = Math.max(2, Math.floor(aheadEntries / this.#entriesMax));
+    const most = Math.max(2, Math.floor(aheadEntries / this.#entriesExpected));
     for (const frame of this.#frames.toReversed()) {
+      if (frame.aheadCount > most / 2) continue;
       for (
         frame.ahead = Math.max(frame.ahead, frame.next);
         frame.ahead < frame.steps.length;
@@ -282,6 +293,7 @@ export class TreeWalk {
         frame.aheadCount += 1;
       }
     }
+    thread.send();
   }
 
   /** Null for what is no folder of the project's (any more). */
@@ -294,7 +306,7 @@ export class TreeWalk {
       const { mode, uid, gid, dev } = stampOfAny(stats);
       const device = this.#deviceOf(folder, dev);
       this.findings.folders.push({ path: folder.path, mode, uid, gid, dev });
-      this.#options.onFolder?.(folder.path);
+      this.#options.onFolder?.(folder.path, stats.ino);
       return { ...folder, stats, device, ticket: null };
     } catch (error) {
       this.#skipFolder(folder.path, error);
@@ -320,7 +332,8 @@ export class TreeWalk {
     if (name === '.git') this.#noteRepository(folder.path, isDirectory);
     if (isDirectory ? isTakenName(name) : isDeadTemporary(name))
       this.findings.withLeftOvers.push(folder.path);
-    const source = this.#rules.ignoredBy(path, isDirectory, folder.within);
+    const isTracked = !isDirectory && this.#rules.isTracked(path);
+    const source = this.#rules.ignoredBy(path, isDirectory, folder.within, isTracked);
     if (source !== null && !(isDirectory && this.#rules.isEntered(path, source))) {
       this.#ignore(source);
       return null;
@@ -331,7 +344,7 @@ export class TreeWalk {
       this.#skip(path, problem);
       return null;
     }
-    if (!isDirectory) return { key: path, look, isTracked: this.#rules.isTracked(path), folder: null };
+    if (!isDirectory) return { key: path, look, isTracked, folder: null };
     const open = { path, within: this.#rules.within(path, source), above: folder.device };
     return { key: path, look: null, isTracked: false, folder: { open, inside: null, around: null } };
   }

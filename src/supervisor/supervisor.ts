@@ -11,10 +11,9 @@ import {
   type WorkerOptions,
 } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
-import { unlessAborted, within } from '../base/waiting.js';
+import { turn, unlessAborted, within } from '../base/waiting.js';
 import type { WorkerType } from '../contract/fields.js';
-import { contract } from '../contract/index.js';
-import type { MethodDefinition } from '../contract/method.js';
+import { writes } from '../contract/index.js';
 import { FreshnessBoard } from './freshness-board.js';
 import { Hold } from './hold.js';
 import { Fleet } from './lifecycle/fleet.js';
@@ -104,8 +103,8 @@ export class Supervisor {
 
   /**
    * Ends what an earlier supervisor left, then starts index_service and waits for it, however often it has to
-   * be started: nothing else may open the index before it has brought the schema up to date. Only the end of the
-   * daemon interrupts it.
+   * be started: nothing else may open the index before it has brought the schema up to date. The watcher's program is
+   * loaded meanwhile. Only the end of the daemon interrupts it.
    * @param onUseful called once index_service is ready, has failed for the first time, or takes long
    */
   async begin(onUseful: () => void): Promise<void> {
@@ -119,12 +118,16 @@ export class Supervisor {
         this.#isTried = true;
         this.#change.notify();
       });
+    // It is forked first.
+    await turn();
+    if (this.#toStart.has('file_watcher')) this.#fleet.prepare('file_watcher');
     // A backup before a new schema may take longer.
     await within(this.config.worker_start_timeout * 1_000, starting);
     onUseful();
-    // By now the first answers have gone out.
-    await this.logs.open();
-    while (slot.state !== 'ready') {
+    const isReady = (): boolean => slot.state === 'ready';
+    // Nobody knows how long it takes, and why is in the logs.
+    if (!isReady()) await Promise.all([this.#fleet.endPrepared(), this.logs.open()]);
+    while (!isReady()) {
       this.hold.assertNotEnding();
       await this.#change.next(60_000);
     }
@@ -189,8 +192,8 @@ export class Supervisor {
   }
 
   /** Somebody stops it before it was started. */
-  leaveOut(type: WorkerType): void {
-    this.#toStart.delete(type);
+  async leaveOut(type: WorkerType): Promise<void> {
+    if (this.#toStart.delete(type) && type === 'file_watcher') await this.#fleet.endPrepared();
   }
 
   async autostart(): Promise<void> {
@@ -242,7 +245,8 @@ export class Supervisor {
       this.slots[type].stop(timeoutMs).then((outcome) => (outcome === null ? [] : [{ type, outcome }])),
       this.tasks.stop(timeoutMs, type).then((outcomes) => outcomes.map((outcome) => ({ type, outcome }))),
     ]);
-    return (await Promise.all(stopping)).flat();
+    const [outcomes] = await Promise.all([Promise.all(stopping), this.#fleet.endPrepared()]);
+    return outcomes.flat();
   }
 
   /**
@@ -391,10 +395,4 @@ export class Supervisor {
     this.slots.file_watcher.process?.send({ type: 'nudge', about: 'projects' });
     this.slots.vectorization.process?.send({ type: 'nudge', about: 'projects' });
   }
-}
-
-/** What the supervisor itself asks the index is no method, and only reads. */
-function writes(name: string): boolean {
-  const methods: Readonly<Record<string, MethodDefinition>> = contract;
-  return methods[name]?.writes === true;
 }

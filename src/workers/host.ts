@@ -78,8 +78,11 @@ export class WorkerHost {
     return join(this.start.stateDir, 'index.db');
   }
 
-  /** Waits for the start message, runs the body, and ends the process: by SIGTERM once all is done, 1 after a failure. */
-  static async main(open: (host: WorkerHost) => Promise<WorkerBody>): Promise<void> {
+  /**
+   * Loads the program, waits for the start message, runs the body, and ends the process: by SIGTERM once all is done, 1
+   * after a failure.
+   */
+  static async main(load: () => Promise<(host: WorkerHost) => Promise<WorkerBody>>): Promise<void> {
     const stopping = new AbortController();
     // Each project that is watched listens to it, and each sleep.
     setMaxListeners(0, stopping.signal);
@@ -88,7 +91,8 @@ export class WorkerHost {
     // Ctrl-C is the supervisor's to handle; it stops its workers in order.
     process.on('SIGINT', () => undefined);
     const inbox = new Inbox();
-    const start = await inbox.start;
+    // Before it is told what to do it opens nothing: it may be started ahead of its time.
+    const [open, start] = await Promise.all([load(), inbox.start]);
     const host = new WorkerHost(start, stopping);
     const body = await open(host);
     host.send({ type: 'ready', info: body.info ?? {} });

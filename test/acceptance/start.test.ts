@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { rmSync, unlinkSync } from 'node:fs';
+import { readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
+import Database from 'better-sqlite3';
 import { codekeep } from '../harness/command.js';
-import { addLostRows } from '../harness/daemon.js';
-import { childrenOf } from '../harness/processes.js';
+import { addLostRows, type Daemon } from '../harness/daemon.js';
+import { childrenOf, isAlive, nicenessOf, openFiles, type ProcessEntry } from '../harness/processes.js';
 import { manyFiles, Sandbox } from '../harness/sandbox.js';
 import { filesOf } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
+import { git, loggedGit, repositoryIn } from '../reconcile/repository.js';
 
 test('a repair that is the first request of a start waits for it, and everything runs afterwards', async (t) => {
   const sandbox = await Sandbox.create(t);
@@ -125,4 +127,82 @@ test('a second supervisor is refused, and touches no worker of the first, also w
     before,
   );
   assert.equal((await daemon.call('health')).status, 'ok');
+});
+
+/** A start in the middle: nobody can open the index until it is let go. */
+async function halfStarted(
+  t: TestContext,
+): Promise<{ daemon: Daemon; letGo: () => void; watcher: ProcessEntry }> {
+  const sandbox = await Sandbox.create(t);
+  const before = await sandbox.startDaemon();
+  await before.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+  await before.stop();
+  const holder = new Database(join(before.stateDir, 'index.db'));
+  t.after(() => holder.close());
+  holder.pragma('locking_mode = EXCLUSIVE');
+  holder.exec('BEGIN EXCLUSIVE');
+  const daemon = await sandbox.startDaemon();
+  const watcher = await waitFor("the watcher's process is there", () =>
+    childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('file_watcher')),
+  );
+  return { daemon, letGo: () => holder.close(), watcher };
+}
+
+test("the watcher's program is loaded while the index is opened, and opens nothing before", async (t) => {
+  const { daemon, letGo, watcher } = await halfStarted(t);
+  assert.equal((await daemon.call('health')).workers['file_watcher'], 'stopped');
+  assert.deepEqual(
+    openFiles(watcher.pid).filter((path) => path.startsWith(daemon.stateDir)),
+    [],
+  );
+  letGo();
+  await waitFor('it is the watcher', async () => (await daemon.workerPid('file_watcher')) === watcher.pid);
+});
+
+test('a watcher whose program is loaded ends with a start that is stopped, and where somebody stops it', async (t) => {
+  const { daemon, watcher } = await halfStarted(t);
+  await daemon.stopWorkers('file_watcher');
+  assert.ok(!isAlive(watcher.pid));
+  const other = await halfStarted(t);
+  await other.daemon.stop();
+  assert.ok(!isAlive(other.watcher.pid));
+});
+
+test('a start asks git what it tracks only where something has changed, or what it said is damaged', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = repositoryIn(
+    await sandbox.project({ '.gitignore': 'ignored*\n', 'ignored-1': '', 'ignored-2': '' }),
+  );
+  git(root, 'add', '--force', '.gitignore', 'ignored-1');
+  git(root, 'commit', '-qm', 'first');
+  const calls = loggedGit(t);
+  const asked = (): number => calls().filter((call) => call.includes('ls-files')).length;
+  const first = await sandbox.startDaemon();
+  const { project_id } = await first.addProject(root);
+  const kept = join(first.stateDir, 'derived', `${project_id}.db-git`);
+  /** How often git is asked in a start, and what is content then. */
+  const start = async (): Promise<{ times: number; paths: string[] }> => {
+    const before = asked();
+    const daemon = await sandbox.startDaemon();
+    await daemon.call('wait_until_fresh', { project_id });
+    const paths = await daemon.paths(project_id);
+    await daemon.stop();
+    return { times: asked() - before, paths };
+  };
+  await first.stop();
+  assert.deepEqual(await start(), { times: 0, paths: ['.gitignore', 'ignored-1'] });
+  git(root, 'add', '--force', 'ignored-2');
+  assert.deepEqual(await start(), { times: 1, paths: ['.gitignore', 'ignored-1', 'ignored-2'] });
+  assert.equal((await start()).times, 0);
+  writeFileSync(kept, readFileSync(kept, 'utf8').replace('ignored-2', 'ignored-3'));
+  assert.deepEqual(await start(), { times: 1, paths: ['.gitignore', 'ignored-1', 'ignored-2'] });
+});
+
+test('who makes vectors gives way to all others with every thread, already while it starts', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: {} });
+  const pid = await waitFor('it runs', async () => await daemon.workerPid('vectorization'));
+  const watcher = await waitFor('the watcher runs', async () => await daemon.workerPid('file_watcher'));
+  assert.ok(Math.min(...nicenessOf(pid)) >= 10);
+  assert.deepEqual(new Set(nicenessOf(watcher)), new Set(nicenessOf(process.pid)));
 });

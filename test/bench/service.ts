@@ -31,12 +31,14 @@ export class Service {
     return await Service.#startIn(folder ?? (await mkdtemp(join(tmpdir(), 'codekeep-bench-'))));
   }
 
-  /** Stops it, and starts it again with what it has. */
-  async restart(): Promise<void> {
+  /** Stops it, and starts it again with what it has. Gives when its process was started (performance.now). */
+  async restart(): Promise<number> {
     await this.end();
+    const startedAt = performance.now();
     const again = await Service.#startIn(this.folder);
     this.client = again.client;
     this.#child = again.#child;
+    return startedAt;
   }
 
   static async #startIn(folder: string): Promise<Service> {

@@ -76,6 +76,14 @@ export function openSockets(pid: number): number {
   return openFiles(pid).filter((target) => target.startsWith('socket:')).length;
 }
 
+/** The niceness of each thread of a process. */
+export function nicenessOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = read(pid, `task/${thread}/stat`);
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+}
+
 /** Resident memory of a process. */
 export function residentMb(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(read(pid, 'status'));

@@ -1,7 +1,9 @@
 /** Repositories of the tests' own, untouched by whoever runs them. */
 import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { atEnd } from '../harness/folder.js';
+import { atEnd, temporaryFolder } from '../harness/folder.js';
 
 const identity = ['user.name=Test', 'user.email=test@example.org', 'init.defaultBranch=main'];
 
@@ -38,4 +40,15 @@ export function withVariables(t: TestContext, variables: Record<string, string |
 function setVariable(name: string, value: string | undefined): void {
   if (value === undefined) delete process.env[name];
   else process.env[name] = value;
+}
+
+/** Puts a program in the place of git that writes down each call, and gives the calls so far. */
+export function loggedGit(t: TestContext): () => string[] {
+  const folder = temporaryFolder(t);
+  const log = join(folder, 'calls');
+  const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
+  writeFileSync(log, '');
+  writeFileSync(join(folder, 'git'), `#!/bin/sh\necho "$*" >> ${log}\nexec ${real} "$@"\n`, { mode: 0o755 });
+  withVariables(t, { PATH: `${folder}:${process.env['PATH']}` });
+  return () => readFileSync(log, 'utf8').split('\n').slice(0, -1);
 }

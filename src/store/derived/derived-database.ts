@@ -32,6 +32,11 @@ export function derivedPath(indexPath: string, projectId: string): string {
   return join(dirname(indexPath), 'derived', `${projectId}.db`);
 }
 
+/** Beside it: what git said of the project, see reconcile/git-memory.ts. */
+export function gitAnswersPath(indexPath: string, projectId: string): string {
+  return `${derivedPath(indexPath, projectId)}-git`;
+}
+
 interface Facts {
   token: string;
   boot: string;
@@ -209,7 +214,7 @@ function versionOf(db: Database.Database): number {
 /** Whoever has it open goes on with what nobody finds any more. */
 export function removeDerived(path: string): void {
   if (!isFolder(dirname(path))) return;
-  for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true });
+  for (const end of ['', '-wal', '-shm', '-journal', '-git']) rmSync(`${path}${end}`, { force: true });
 }
 
 /** @throws CodekeepError INDEX_UNAVAILABLE where something else is in its place */
@@ -232,7 +237,7 @@ export function removeOrphans(indexPath: string, projectIds: ReadonlySet<string>
   const folder = dirname(derivedPath(indexPath, ''));
   if (!isFolder(folder)) return;
   for (const name of readdirSync(folder)) {
-    const id = /^(?<id>[\da-f-]{36})\.db(?:-wal|-shm|-journal)?$/u.exec(name)?.groups?.['id'];
+    const id = /^(?<id>[\da-f-]{36})\.db(?:-wal|-shm|-journal|-git)?$/u.exec(name)?.groups?.['id'];
     if (id !== undefined && !projectIds.has(id)) rmSync(join(folder, name), { force: true });
   }
 }

@@ -28,6 +28,8 @@ export class Fleet {
   readonly #records: WorkerRecords;
   /** Those that live, and those of which something is left. */
   readonly #all = new Set<WorkerProcess>();
+  /** Loads its program already, and is still to be told what to do. */
+  #prepared: WorkerProcess | null = null;
   #marks = 0;
   #looking: NodeJS.Timeout | undefined;
 
@@ -60,19 +62,44 @@ export class Fleet {
     this.#looking = setInterval(() => this.#look(), lookEveryMs).unref();
   }
 
+  /** Starts a process that is going to be forked soon: it loads its program, which takes most of a start, and opens nothing. */
+  prepare(kind: WorkerKind): void {
+    this.#options.assertMayFork();
+    this.#prepared = this.#launch(kind);
+  }
+
+  /** Resolves when one that was prepared and not forked is gone. */
+  async endPrepared(): Promise<void> {
+    const prepared = this.#prepared;
+    this.#prepared = null;
+    await prepared?.stop(0);
+  }
+
   fork<K extends WorkerKind>(
     kind: K,
     start: Omit<WorkerStart, 'stateDir' | 'config'>,
     onMessage: (message: FromWorker) => void,
   ): WorkerProcess<K> {
-    const { stateDir, config, log, assertMayFork } = this.#options;
+    const { stateDir, config, assertMayFork } = this.#options;
     assertMayFork();
+    const worker = this.#takePrepared(kind) ?? this.#launch(kind);
+    worker.begin({ stateDir, config, ...start }, onMessage);
+    return worker;
+  }
+
+  #takePrepared<K extends WorkerKind>(kind: K): WorkerProcess<K> | null {
+    const prepared = this.#prepared;
+    if (prepared === null || !isOf(prepared, kind) || prepared.hasExited) return null;
+    this.#prepared = null;
+    return prepared;
+  }
+
+  #launch<K extends WorkerKind>(kind: K): WorkerProcess<K> {
+    const { log } = this.#options;
     const worker = new WorkerProcess({
       kind,
-      start: { stateDir, config, ...start },
       launcher: this.#launcher,
       mark: `${this.#launcher.instance}/${++this.#marks}`,
-      onMessage,
       onOutput: (stream, line) => log(kind, stream === 'stderr' ? 'error' : 'info', line),
     });
     if (worker.identity !== null) this.#records.add(worker.identity, worker.mark);
@@ -115,4 +142,8 @@ export class Fleet {
       });
     }
   }
+}
+
+function isOf<K extends WorkerKind>(worker: WorkerProcess, kind: K): worker is WorkerProcess<K> {
+  return worker.kind === kind;
 }

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, fork } from 'node:child_process';
+import { giveWay } from '../../base/give-way.js';
 import type { WorkerKind } from '../../base/ipc.js';
 import { packagePath } from '../../base/package.js';
 import { workerMark } from './process-table.js';
@@ -36,12 +37,15 @@ export async function findParentDeath(): Promise<ParentDeath | null> {
   });
 }
 
+/** Nobody waits for these: whoever starts, saves a file, indexes or asks goes first. */
+const niceness: Partial<Record<WorkerKind, number>> = { vectorization: 10 };
+
 /** @param mark unique for this process; its descendants inherit it */
 export function launch(launcher: Launcher, kind: WorkerKind, mark: string): ChildProcess {
   const { program, parentDeath, memoryMaxBytes, instance } = launcher;
   const nodeFlags = [`--max-old-space-size=${Math.ceil(memoryMaxBytes / (1024 * 1024))}`];
   const args = [kind, `--instance=${instance}`];
-  return fork(program, args, {
+  const worker = fork(program, args, {
     // A process group of its own: Ctrl-C reaches the supervisor only, which then stops its workers in order.
     detached: true,
     execPath: parentDeath?.command ?? process.execPath,
@@ -49,6 +53,10 @@ export function launch(launcher: Launcher, kind: WorkerKind, mark: string): Chil
     env: workerEnvironment(process.env, mark),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
+  const givesWay = niceness[kind];
+  // It has one thread yet.
+  if (givesWay !== undefined && worker.pid !== undefined) giveWay(givesWay, worker.pid);
+  return worker;
 }
 
 /**

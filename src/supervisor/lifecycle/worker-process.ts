@@ -37,15 +37,13 @@ interface PendingRequest {
 
 export interface WorkerProcessOptions<K extends WorkerKind> {
   kind: K;
-  start: WorkerStart;
   launcher: Launcher;
   /** Unique for this process; its descendants inherit it. */
   mark: string;
-  onMessage: (message: FromWorker) => void;
   onOutput: (stream: 'stdout' | 'stderr', line: string) => void;
 }
 
-/** The parent half of a worker; the child half is workers/host.ts. */
+/** The parent half of a worker; the child half is workers/host.ts. It loads its program, and does nothing before `begin`. */
 export class WorkerProcess<K extends WorkerKind = WorkerKind> {
   readonly kind: K;
   readonly mark: string;
@@ -67,7 +65,8 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
   #isAsked = false;
   #hasSpoken = false;
   #silentLooks = 0;
-  #longestStepMs: number;
+  /** As it declares; before it is ready the start timeout watches it. */
+  #longestStepMs = Number.POSITIVE_INFINITY;
   #condemned: string | null = null;
   #stop: WorkerStop | null = null;
   #remaining: readonly ProcessIdentity[] = [];
@@ -77,7 +76,6 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
   constructor(options: WorkerProcessOptions<K>) {
     this.kind = options.kind;
     this.mark = options.mark;
-    this.#longestStepMs = options.start.config.worker_hang_timeout * 1_000;
     this.#child = launch(options.launcher, options.kind, options.mark);
     const { pid } = this.#child;
     this.identity = pid === undefined ? null : identify(pid);
@@ -86,8 +84,13 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     this.exited = this.#exit(stderr, this.#followOutput('stderr', this.#child.stderr, options, stderr));
     this.ready = this.#whenReady();
     this.ready.catch(() => undefined);
-    this.#child.on('message', (message: FromWorker) => this.#receive(message, options.onMessage));
-    this.send({ type: 'start', start: options.start });
+  }
+
+  /** Tells it what to do, once. */
+  begin(start: WorkerStart, onMessage: (message: FromWorker) => void): void {
+    this.#longestStepMs = start.config.worker_hang_timeout * 1_000;
+    this.#child.on('message', (message: FromWorker) => this.#receive(message, onMessage));
+    this.send({ type: 'start', start });
   }
 
   get pid(): number {

@@ -78,7 +78,7 @@ async function stopWorker(
   force: boolean,
 ): Promise<StopResult> {
   supervisor.hold.assertFree();
-  supervisor.leaveOut(type);
+  await supervisor.leaveOut(type);
   const outcome = await supervisor.slots[type].stop(force ? 0 : timeout * 1_000);
   if (outcome === null) return { success: true, message: `${type} was not running.`, killed: [], failed: [] };
   if (outcome.error !== null) throw cannotStop(type, outcome);

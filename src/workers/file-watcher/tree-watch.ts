@@ -27,7 +27,7 @@ interface WatchedHead extends WatchedFolder {
 
 interface WatchedFolder {
   watch: FSWatcher;
-  ino: number;
+  ino: bigint;
   /** The folder itself was moved or removed: the watch stays with what is gone. */
   suspect: boolean;
 }
@@ -60,13 +60,12 @@ export class TreeWatch implements FolderCover {
     this.#problem = null;
   }
 
-  cover(folder: string, isNew: boolean): void {
+  cover(folder: string, ino: bigint, isNew: boolean): void {
     const { rootDir } = this.#options;
     const absolute = folder === '' ? rootDir : `${rootDir}/${folder}`;
     const known = this.#folders.get(folder);
+    if (known !== undefined && !known.suspect && !isNew && known.ino === ino) return;
     try {
-      const { ino } = lstatSync(absolute);
-      if (known !== undefined && !known.suspect && !isNew && known.ino === ino) return;
       const name = basename(absolute);
       const entry: WatchedFolder = {
         watch: watch(absolute, (_event, child) => this.#onEvent(folder, entry, child, name)),
@@ -135,7 +134,7 @@ export class TreeWatch implements FolderCover {
 
   #watchHead(gitDir: string, isBorn: boolean): void {
     try {
-      const { ino } = lstatSync(gitDir);
+      const { ino } = lstatSync(gitDir, { bigint: true });
       const known = this.#heads.get(gitDir);
       if (known !== undefined && !known.suspect && known.ino === ino && known.isBorn === isBorn) return;
       known?.watch.close();

@@ -1,5 +1,4 @@
 import { assertRelativePath } from '../../base/paths.js';
-import { pointInTime } from '../../contract/fields.js';
 import type { Result } from '../../contract/index.js';
 import { findContent } from '../../reconcile/heal.js';
 import { deleteFile } from '../../reconcile/delete-file.js';
@@ -69,8 +68,7 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
     },
     async restore_deleted_files({ paths, path_prefix, deleted_after, cause, dry_run, ...reference }, call) {
       const project = requireProject(index, reference);
-      const deletedAfter =
-        deleted_after === undefined ? undefined : (pointInTime(deleted_after, Date.now()) ?? undefined);
+      const deletedAfter = deleted_after === undefined ? undefined : await timeOf(deleted_after);
       const rows = chooseDeleted(index, project, { paths, pathPrefix: path_prefix, deletedAfter, cause });
       if (dry_run) await rehearse(index, project, rows, call.signal);
       else {
@@ -124,4 +122,10 @@ function wireFile(row: FileRow): Result<'list_files'>['files'][number] {
 /** Pages are in the order of paths, so the last path is the cursor. */
 function nextCursor(rows: readonly FileRow[], limit: number): string | null {
   return rows.length < limit ? null : (rows.at(-1)?.path ?? null);
+}
+
+/** Only here are the contract's schemas needed: not every start has to load them. */
+async function timeOf(text: string): Promise<number | undefined> {
+  const { pointInTime } = await import('../../contract/fields.js');
+  return pointInTime(text, Date.now()) ?? undefined;
 }

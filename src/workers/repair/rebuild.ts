@@ -1,7 +1,7 @@
 import type { Rebuilt } from '../../contract/database.js';
 import type { RebuildRequest } from '../../base/ipc.js';
 import { CodekeepError } from '../../base/errors.js';
-import { repairListMax } from '../../contract/database.js';
+import { repairListMax } from '../../contract/list-limits.js';
 import { fill, type Loss } from '../../reconcile/rebuild/fill.js';
 import { backupsBeside } from '../../store/backups.js';
 import { checkFile } from '../../store/check-thread.js';

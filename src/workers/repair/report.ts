@@ -1,4 +1,4 @@
-import { repairListMax } from '../../contract/database.js';
+import { repairListMax } from '../../contract/list-limits.js';
 import type { RepairReport } from '../../base/ipc.js';
 import type { ApplyOutcome } from '../../reconcile/repair/apply.js';
 import { deletedSince } from '../../store/files.js';

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { AskedRepair } from '../../base/asked-repair.js';
 import { cancelled, CodekeepError, messageOf } from '../../base/errors.js';
 import type { KeptPlan, RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
-import { repairListMax } from '../../contract/database.js';
+import { repairListMax } from '../../contract/list-limits.js';
 import { changesOf, keptPlan } from '../../reconcile/repair/kept-plan.js';
 import { ContentSources, heal, type Log } from '../../reconcile/heal.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';

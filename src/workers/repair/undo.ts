@@ -1,6 +1,6 @@
 import type { UndoReport, UndoRequest } from '../../base/ipc.js';
 import type { Work } from '../../base/progress.js';
-import { repairListMax } from '../../contract/database.js';
+import { repairListMax } from '../../contract/list-limits.js';
 import type { RunOutcome } from '../../reconcile/repair/batches.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { executeUndo, type PlannedUndo, planUndo, type UndoAction } from '../../reconcile/repair/undo.js';

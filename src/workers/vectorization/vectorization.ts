@@ -1,5 +1,4 @@
 import { sleep } from '../../base/waiting.js';
-import { giveWay } from '../../base/give-way.js';
 import type { Embedder } from '../../embedding/provider.js';
 import { defaultProvider } from '../../embedding/providers.js';
 import { DerivedDamageError } from '../../store/derived/damage.js';
@@ -38,12 +37,8 @@ const newMemory = (): ProjectMemory => ({
   failure: null,
 });
 
-/** Of the thread that does all of it: whoever saves a file, indexes or asks goes first. */
-const niceness = 10;
-
 /** Turns chunks into vectors, all projects, one after the other. */
 export async function openVectorization(host: WorkerHost): Promise<WorkerBody<'vectorization'>> {
-  giveWay(niceness);
   const index = await Promise.resolve(IndexDatabase.openExisting(host.indexPath));
   const projects = new VectorizedProjects(host, index);
   let wake = new AbortController();

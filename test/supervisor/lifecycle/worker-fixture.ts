@@ -34,18 +34,12 @@ export function forkFixture(
   const instance = randomUUID();
   const worker = new WorkerProcess({
     kind: 'vectorization',
-    start: {
-      stateDir: '',
-      config: { ...configSchema.parse({}), ...config },
-      options: {},
-      watcherRunning: false,
-      task: null,
-    },
     launcher: { program: fixtureProgram(name), parentDeath, memoryMaxBytes: 2 ** 31, instance },
     mark: `${instance}/1`,
-    onMessage,
     onOutput: () => undefined,
   });
+  const start = { stateDir: '', options: {}, watcherRunning: false, task: null };
+  worker.begin({ ...start, config: { ...configSchema.parse({}), ...config } }, onMessage);
   t.after(() => worker.stop(0));
   return worker;
 }
