@@ -37,3 +37,12 @@ export function twoSubjects(count: number): Document[] {
 export function dot(a: Float32Array, b: Float32Array): number {
   return a.reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0);
 }
+
+/** Documents of words that follow the usual skewed distribution. */
+export function manyDocuments(count: number, numbers: number): Document[] {
+  const random = randomNumbers(11);
+  return Array.from({ length: count }, () => {
+    const words = Array.from({ length: 60 }, () => `w${String.fromCharCode(97 + Math.floor(random() * 26))}${Math.floor(numbers * random() ** 3)}`); // prettier-ignore
+    return documentOf(words.join(' '));
+  });
+}

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { dimensionsMax, lsa } from '#src/embedding/lsa.js';
 import { UnusableModelError } from '#src/embedding/provider.js';
 import { waitFor } from '../harness/waiting.js';
-import { documentOf, dot, patient, randomNumbers, streamOf, twoSubjects } from './fixtures.js';
+import { documentOf, dot, manyDocuments, patient, streamOf, twoSubjects } from './fixtures.js';
 
 const { signal } = patient;
 
@@ -111,12 +111,3 @@ test('a state that was not written by this version is refused, never misread', a
     { numRuns: 200 },
   );
 });
-
-/** Documents of words that follow the usual skewed distribution. */
-function manyDocuments(count: number, numbers: number): ReturnType<typeof documentOf>[] {
-  const random = randomNumbers(11);
-  return Array.from({ length: count }, () => {
-    const words = Array.from({ length: 60 }, () => `w${String.fromCharCode(97 + Math.floor(random() * 26))}${Math.floor(numbers * random() ** 3)}`); // prettier-ignore
-    return documentOf(words.join(' '));
-  });
-}

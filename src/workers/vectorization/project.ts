@@ -2,6 +2,7 @@ import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
 import { type Embedder, type EmbeddingProvider, UnusableModelError } from '../../embedding/provider.js';
 import { type ChunkText, chunkTexts } from '../../store/derived/chunk-texts.js';
+import { trainAside } from '../../embedding/train-thread.js';
 import type { DerivedDatabase } from '../../store/derived/derived-database.js';
 import { type DocumentRow, documentsFrom } from '../../store/derived/documents.js';
 import {
@@ -44,7 +45,8 @@ export interface VectorizationContext extends Work {
 export async function trainProject(context: VectorizationContext): Promise<void> {
   const { index, derived, provider, project, signal } = context;
   const trainedOn = derived.read(() => derived.facts.chunks);
-  const trained = await provider.train(sampledChunks(index, derived, provider.trainingDocumentsMax, signal), {
+  const sample = sampledChunks(index, derived, provider.trainingDocumentsMax, signal);
+  const trained = await trainAside(provider, sample, {
     signal,
     progress: (_phase, done, total) => context.progress(`learning ${project.rootDir}`, done, total),
   });
