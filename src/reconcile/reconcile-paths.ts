@@ -103,7 +103,7 @@ async function sortPath(
     return;
   }
   const onFolder = (folder: string): void => context.cover?.cover(folder, true);
-  const walk = new TreeWalk(project.rootDir, path, rules, { signal, onFolder });
+  const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder });
   const { toIndex, missing } = await compareFolder(context, path, walk);
   const { unborn, repositories } = walk.findings;
   for (const changed of toIndex) found.present.add(changed.path);

@@ -225,7 +225,7 @@ async function compareWhole(
   const { project, signal, now } = context;
   const onFolder = (folder: string): void => context.cover?.cover(folder, false);
   const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
-    const walk = new TreeWalk(project.rootDir, '', rules, { signal, onFolder, thread });
+    const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder, thread });
     const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);
     const compared = await compareFolder(context, '', walk, { isContent, indexAfter, indexMax });
     return { found: walk.findings, compared };

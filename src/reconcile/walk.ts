@@ -1,8 +1,7 @@
 import { type BigIntStats, lstatSync } from 'node:fs';
 import { compareBytes } from '../base/byte-order.js';
 import { errnoOf } from '../base/errors.js';
-import { identityOf, type Mount, readMounts } from '../base/mounts.js';
-import { isWithin, relativePathProblem } from '../base/paths.js';
+import { relativePathProblem } from '../base/paths.js';
 import { printOf, stampOfAny } from '../base/stamp.js';
 import { isDeadTemporary, isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
@@ -11,6 +10,7 @@ import { repositoryAt } from './git-program.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
 import type { ListThread } from './list-thread.js';
 import { listFolder, type Listing, lookAt, marks, seen, whyUnread } from './listing.js';
+import { type WalkedDevice, WalkedDevices } from './walked-devices.js';
 
 export interface WalkedFile {
   path: string;
@@ -34,13 +34,6 @@ export interface WalkedFolder {
   dev: string;
 }
 
-export interface WalkedDevice {
-  identity: string;
-  /** Where it was met first, relative to the root. */
-  folder: string;
-  dev: string;
-}
-
 /** What a walk has found beside the content itself; complete when the walk is. */
 export interface WalkFindings {
   /** Entries of content. */
@@ -50,7 +43,7 @@ export interface WalkFindings {
   /** Every folder that was listed, the root as well. */
   folders: WalkedFolder[];
   /** Every file system that a listed folder lies on, by its identity. */
-  devices: Map<string, WalkedDevice>;
+  devices: ReadonlyMap<string, WalkedDevice>;
   /** Content that cannot be kept, with the reason; bounded, see `skippedCount`. */
   skipped: { path: string; reason: string }[];
   skippedCount: number;
@@ -85,6 +78,8 @@ export interface WalkOptions {
   signal?: AbortSignal | undefined;
   /** Told of each folder just before it is listed. */
   onFolder?: ((folder: string) => void) | undefined;
+  /** Told of each folder in the one that is walked, which is all that is done about it then. */
+  onSubfolder?: ((folder: string) => void) | undefined;
   /** Lists folders ahead of the walk. */
   thread?: ListThread | undefined;
 }
@@ -147,48 +142,49 @@ interface Frame {
  * the paths' bytes. Symlinks are not followed. What cannot be read is skipped with a reason and thereby not "missing".
  */
 export class TreeWalk {
-  readonly findings: WalkFindings = {
-    fileCount: 0,
-    trackedCount: 0,
-    folders: [],
-    devices: new Map(),
-    skipped: [],
-    skippedCount: 0,
-    withLeftOvers: [],
-    repositories: [],
-    unborn: [],
-    ignored: new Map(),
-  };
+  readonly findings: WalkFindings;
   readonly #root: string;
-  readonly #startFolder: string;
   readonly #rules: IgnoreRules;
   readonly #options: WalkOptions;
-  readonly #mounts: readonly Mount[] = readMounts();
-  /** Absolute, below the root. */
-  readonly #mountPoints: ReadonlySet<string>;
+  readonly #devices: WalkedDevices;
   /** The innermost last. */
   readonly #frames: Frame[] = [];
   #batch: WalkedFile[] = [];
   /** The most that one folder had in it, and what is expected at first. */
   #entriesMax = aheadEntries / aheadFolders;
 
-  constructor(root: string, startFolder: string, rules: IgnoreRules, options: WalkOptions = {}) {
+  constructor(root: string, rules: IgnoreRules, options: WalkOptions = {}) {
     this.#root = root;
-    this.#startFolder = startFolder;
     this.#rules = rules;
     this.#options = options;
-    const points = this.#mounts.map(({ mountPoint }) => mountPoint);
-    this.#mountPoints = new Set(points.filter((point) => isWithin(root, point)));
+    this.#devices = new WalkedDevices(root);
+    this.findings = {
+      fileCount: 0,
+      trackedCount: 0,
+      folders: [],
+      devices: this.#devices.known,
+      skipped: [],
+      skippedCount: 0,
+      withLeftOvers: [],
+      repositories: [],
+      unborn: [],
+      ignored: new Map(),
+    };
+  }
+
+  /** Folders in the one that is walked are told of and not entered. */
+  get isShallow(): boolean {
+    return this.#options.onSubfolder !== undefined;
   }
 
   /**
-   * Can be asked for once. Runs in slices; aborts with the signal's reason.
+   * The content of a folder ('' for the root) and below. More can be asked for when it is at its end; the findings are of all
+   * together. Runs in slices; aborts with the signal's reason.
    * @throws what the system says where the root cannot be listed
    */
-  async *batches(): AsyncGenerator<WalkedFile[], void, undefined> {
+  async *batches(folder: string): AsyncGenerator<WalkedFile[], void, undefined> {
     const slicer = new Slicer(this.#options.signal);
-    const first = this.#startFolder;
-    const open = { path: first, within: this.#rules.withinAt(first), above: null };
+    const open = { path: folder, within: this.#rules.withinAt(folder), above: null };
     const start: FolderStep = { open, inside: null, around: null };
     await this.#list(start, slicer);
     this.#descend(start);
@@ -292,7 +288,7 @@ export class TreeWalk {
       if (!stats.isDirectory() && folder.path !== '') return null;
       if (this.#rules.isOwn(stats)) return null;
       const { mode, uid, gid, dev } = stampOfAny(stats);
-      const device = this.#deviceOf(folder, dev);
+      const device = this.#devices.of(folder.path, dev, folder.above);
       this.findings.folders.push({ path: folder.path, mode, uid, gid, dev });
       this.#options.onFolder?.(folder.path);
       return { ...folder, stats, device, ticket: null };
@@ -300,17 +296,6 @@ export class TreeWalk {
       this.#skipFolder(folder.path, error);
       return null;
     }
-  }
-
-  #deviceOf({ path, above }: OpenFolder, dev: string): WalkedDevice {
-    const absolute = this.#at(path);
-    if (above?.dev === dev && !this.#mountPoints.has(absolute)) return above;
-    const identity = identityOf(absolute, this.#mounts);
-    const known = this.findings.devices.get(identity);
-    if (known?.dev === dev) return known;
-    const device = { identity, folder: path, dev };
-    if (known === undefined) this.findings.devices.set(identity, device);
-    return device;
   }
 
   /** What there is to do for an entry of a folder; null where it is no content. */
@@ -332,6 +317,10 @@ export class TreeWalk {
       return null;
     }
     if (!isDirectory) return { key: path, look, isTracked: this.#rules.isTracked(path), folder: null };
+    if (this.#options.onSubfolder !== undefined) {
+      this.#options.onSubfolder(path);
+      return null;
+    }
     const open = { path, within: this.#rules.within(path, source), above: folder.device };
     return { key: path, look: null, isTracked: false, folder: { open, inside: null, around: null } };
   }

@@ -32,23 +32,46 @@ function currentExtractor(): string {
   return `CASE language ${cases.join(' ')} ELSE '${extractorOf(null)}' END`;
 }
 
+const inRange = 'project_id = @projectId AND path >= @after AND path IS NOT @last AND path < @end';
+
+/** Where the name of what is in the folder ends in a path; 0 where it is in no other folder. */
+const slash = "instr(substr(step.path, length(@from) + 1), '/')";
+
+/** Paths of what is in the folder itself, and its own: what is below another folder in it is stepped over. */
+const inFolder = `WITH RECURSIVE step(path) AS (
+    SELECT min(path) FROM files WHERE ${inRange}
+    UNION ALL
+    SELECT (SELECT min(path) FROM files WHERE project_id = @projectId AND path < @end AND path >= iif(${slash} = 0,
+      step.path || char(1), substr(step.path, 1, length(@from) + ${slash} - 1) || '0'))
+    FROM step WHERE step.path IS NOT NULL)
+  SELECT @itself UNION ALL SELECT * FROM (SELECT path FROM step WHERE ${slash} = 0 LIMIT @limit)`;
+
+export interface RowChoice {
+  /** See isDoubtful. */
+  doubtMs: number;
+  /** The reason that such rows have. */
+  tooLarge: string;
+  /** '' for all of the project. */
+  folder: string;
+  /** Without what is below the folders in it, and with the folder itself. */
+  isShallow: boolean;
+}
+
 /**
  * The rows of a project, or of those below one of its folders, in the order of their paths' bytes, a page at a time. Between two
  * pages rows may be written. Read in slices.
- * @param doubtMs see isDoubtful
- * @param tooLarge the reason that such rows have
  * @throws the signal's reason
  */
 export async function* comparedRows(
   index: IndexDatabase,
   projectId: string,
-  { doubtMs, tooLarge, folder }: { doubtMs: number; tooLarge: string; folder: string },
+  { doubtMs, tooLarge, folder, isShallow }: RowChoice,
   signal?: AbortSignal,
 ): AsyncGenerator<ComparedRow[], void, undefined> {
   const slicer = new Slicer(signal);
   const current = currentExtractor();
-  // '0' comes right after '/'.
-  const [from, end] = folder === '' ? ['', null] : [`${folder}/`, `${folder}0`];
+  // '0' comes right after '/', and a blob after every text.
+  const [from, end] = folder === '' ? ['', Buffer.alloc(0)] : [`${folder}/`, `${folder}0`];
   for (let after: string | null = null; ;) {
     const page = index
       .sql<[Record<string, unknown>], { rows: string }>(
@@ -59,11 +82,19 @@ export async function* comparedRows(
                + 16 * (kind = 'file' AND sha256 IS NOT NULL AND extractor IS NOT (${current}))
                + CASE kind WHEN 'file' THEN 0 WHEN 'symlink' THEN 32 ELSE 64 END AS flags,
              CASE WHEN sha256 IS NULL AND skip_reason = @tooLarge THEN size END AS too_large
-           FROM files WHERE project_id = @projectId AND path >= @after AND path IS NOT @last
-             AND (@end IS NULL OR path < @end)
-           ORDER BY path LIMIT ${pageRows})`,
+           FROM files WHERE ${isShallow ? `project_id = @projectId AND path IN (${inFolder})` : inRange}
+           ORDER BY path LIMIT @limit)`,
       )
-      .get({ projectId, doubtMs, tooLarge, after: after ?? from, last: after, end });
+      .get({
+        projectId,
+        doubtMs,
+        tooLarge,
+        after: after ?? from,
+        last: after,
+        end,
+        limit: pageRows,
+        ...(isShallow ? { from, itself: after === null ? folder : null } : {}),
+      });
     const rows = (JSON.parse(page?.rows ?? '[]') as ComparedTuple[]).map(comparedRow);
     if (rows.length > 0) yield rows;
     if (rows.length < pageRows) return;
