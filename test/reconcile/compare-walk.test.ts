@@ -276,11 +276,15 @@ test('rows of what is in one folder are given with its own, and without those of
   );
 });
 
-test('more rows in a folder than are read at once are all given, each once', async (t) => {
+test('more rows in a folder than are read at once are all given, each once, and those of its folders are passed over', async (t) => {
   const compared = new Compared(t);
-  const paths = Array.from({ length: 4_100 }, (_, number) => `a/${String(number).padStart(4, '0')}`);
-  for (const path of ['a', ...paths, ...paths.slice(0, 50).map((first) => `${first}x/below`)])
-    compared.row(path);
+  const names = Array.from({ length: 4_100 }, (_, number) => String(number).padStart(4, '0'));
+  const paths = names.map((name) => `a/${name}`);
+  for (const path of ['a', 'a-', ...paths, 'a0']) compared.row(path);
+  for (const name of names) compared.row(`a/1000x/${name}`);
+  for (const name of names) compared.row(`a/1000y/${name}/below`);
+  for (const name of names) compared.row(`a-/${name}`);
   assert.deepEqual(await compared.rowsIn('a'), ['a', ...paths]);
-  assert.deepEqual(await compared.rowsIn('a/0000x'), ['a/0000x/below']);
+  assert.deepEqual(await compared.rowsIn('a/1000y'), []);
+  assert.deepEqual(await compared.rowsIn(''), ['a', 'a-', 'a0']);
 });
