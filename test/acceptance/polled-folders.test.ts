@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Daemon, Project } from '../harness/daemon.js';
@@ -20,7 +29,7 @@ const limitedTo = (watches: number): string[] => {
 };
 
 /** Nothing is compared as a whole unless somebody asks for it. */
-const config = { autostart: ['file_watcher'], reconcile_interval: 3_600 };
+const config = { autostart: ['file_watcher'], reconcile_interval: 3_600, log_level: 'debug' };
 const folders = Array.from({ length: 40 }, (_, number) => `folder${number}`);
 const files = Object.fromEntries(
   folders.flatMap((folder) =>
@@ -79,9 +88,8 @@ function watchedInodes(pid: number): number[] {
   );
 }
 
-function warningsOf({ stateDir }: Daemon): string[] {
-  const lines = readFileSync(join(stateDir, 'logs/file_watcher.log'), 'utf8').split('\n');
-  return lines.filter((line) => line.includes('"level":"warn"'));
+function logOf({ stateDir }: Daemon): string[] {
+  return readFileSync(join(stateDir, 'logs/file_watcher.log'), 'utf8').split('\n');
 }
 
 test(
@@ -114,7 +122,8 @@ test(
     for (const path of ['folder3/in/moved/of/it', 'folder21/in', 'in20', 'aside/more/of', ''])
       writeFileSync(join(root, path, 'last.py'), 'last = 1\n');
     await untilFollowed(daemon, project);
-    assert.equal(warningsOf(daemon).length, 1, 'it is told once');
+    const warnings = logOf(daemon).filter((line) => line.includes('"level":"warn"'));
+    assert.equal(warnings.length, 1, 'it is told once');
     await waitFor('all is followed', async () =>
       polled.test((await reasonOf(daemon, project)).replace(/of \d+/u, 'of 81')),
     );
@@ -128,6 +137,35 @@ test('without any watch, too, everything is followed', { skip }, async (t) => {
   rmSync(join(root, 'folder9'), { recursive: true });
   await untilFollowed(daemon, project);
 });
+
+const isRoot = process.getuid?.() === 0;
+
+test(
+  'what cannot be read is tried once, and not at each turn',
+  { skip: isRoot ? skip : 'needs root' },
+  async (t) => {
+    const { daemon, project, root } = await withFewWatches(t, 0);
+    const unreadable = join(root, 'folder5/secret.py');
+    writeFileSync(unreadable, 'secret = 1\n', { mode: 0o600 });
+    // Of somebody whom the daemon's user namespace does not know: there, root may not read it either.
+    chownSync(unreadable, 12_345, 12_345);
+    const tries = (): number =>
+      logOf(daemon).filter((line) => line.includes('skipped folder5/secret.py')).length;
+    await waitFor('it is tried', () => tries() > 0);
+    for (const content of ['1', '22']) {
+      writeFileSync(join(root, 'folder5/a.py'), content);
+      await waitFor('a turn goes by', () =>
+        daemon.sql(
+          (db) => db.prepare('SELECT 1 FROM files WHERE size = ?').get(content.length) !== undefined,
+        ),
+      );
+      await waitFor('all is followed', async () => (await reasonOf(daemon, project)).includes('polled: '));
+    }
+    assert.equal(tries(), 1);
+    chownSync(unreadable, 0, 0);
+    await untilFollowed(daemon, project);
+  },
+);
 
 test(
   'a folder in which something changed gets the watch of one in which nothing does',
