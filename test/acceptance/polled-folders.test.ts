@@ -10,6 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Daemon, Project } from '../harness/daemon.js';
@@ -164,6 +165,41 @@ test(
     assert.equal(tries(), 1);
     chownSync(unreadable, 0, 0);
     await untilFollowed(daemon, project);
+  },
+);
+
+test(
+  'what takes the place of a watched folder is followed, where nobody watches those above it, too',
+  { skip },
+  async (t) => {
+    // The root, and those three in which something changed last.
+    const { sandbox, daemon, project, root } = await withFewWatches(t, 4);
+    const watcher = (await daemon.workerPid('file_watcher')) ?? assert.fail('no watcher');
+    await writeFiles(root, { 'folder10/in/deep/d.py': 'd = 1\n' });
+    await untilFollowed(daemon, project);
+    // One is replaced itself, the other one with the folder that it is in.
+    for (const [watched, replaced] of [
+      ['folder11/in', 'folder11/in'],
+      ['folder10/in/deep', 'folder10/in'],
+    ] as const) {
+      for (const written of [['folder12', 'folder13', 'folder14'], [watched]]) {
+        for (const folder of written) writeFileSync(join(root, folder, 'new.py'), `new = '${watched}'\n`);
+        await untilFollowed(daemon, project);
+      }
+      await waitFor('it is watched', () =>
+        watchedInodes(watcher).includes(lstatSync(join(root, watched)).ino),
+      );
+      const place = join(root, replaced);
+      const other = sandbox.path('other');
+      await cp(place, other, { recursive: true });
+      writeFileSync(join(other, watched.slice(replaced.length), 'new.py'), 'another = 1\n');
+      renameSync(place, sandbox.path('aside'));
+      renameSync(other, place);
+      await untilFollowed(daemon, project);
+      writeFileSync(join(root, watched, 'last.py'), 'last = 1\n');
+      await untilFollowed(daemon, project);
+      rmSync(sandbox.path('aside'), { recursive: true });
+    }
   },
 );
 
