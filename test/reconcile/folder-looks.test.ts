@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, renameSync, symlinkSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type FolderLook, FolderLooks } from '#src/reconcile/folder-looks.js';
+import { atEnd } from '../harness/folder.js';
+import { bindMount, cannotMount, mountTmpfs } from '../harness/mounting.js';
 import { TestProject } from './project-fixture.js';
 import { git, repositoryIn } from './repository.js';
 
@@ -119,3 +122,28 @@ test('of git, a look finds another HEAD, what is tracked by now, and a repositor
   await project.reconcile();
   assert.deepEqual((await lookAt(project, 'd/clone')).differing, []);
 });
+
+test('looks know the file system of each folder, in whatever order they come', (t) => {
+  const project = newProject(t);
+  const mounted = ['mounted', 'd/bound'];
+  for (const path of ['a/b', 'd/e', 'elsewhere/f/g']) project.write(path);
+  atEnd(t, () => {
+    for (const path of mounted.toReversed()) spawnSync('umount', ['--lazy', project.at(path)]);
+  });
+  for (const path of ['mounted', 'd/bound']) mkdirSync(project.at(path));
+  // One with a device number of its own, one with that of the root.
+  if (!mountTmpfs(project.at('mounted')) || !bindMount(project.at('elsewhere'), project.at('d/bound')))
+    return t.skip(cannotMount);
+  project.write('mounted/h/i');
+  return inEveryOrder(project, ['', 'a', 'd', 'd/bound', 'd/bound/f', 'mounted', 'mounted/h', 'elsewhere/f']);
+});
+
+async function inEveryOrder(project: TestProject, folders: readonly string[]): Promise<void> {
+  // What is first indexed of two mounts with one device number is taken for the other one's, until it is looked at by itself.
+  for (let times = 0; times < 3; times += 1) await project.reconcile();
+  for (let first = 0; first < folders.length; first += 1) {
+    const looks = (await FolderLooks.begin(project.context())) ?? assert.fail('HEAD has not moved');
+    for (const folder of [...folders.slice(first), ...folders.slice(0, first)])
+      assert.deepEqual((await looks.at(folder)).differing, [], `${folder}, with ${folders[first]} first`);
+  }
+}
