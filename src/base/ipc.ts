@@ -207,6 +207,8 @@ export interface ProjectFreshness {
   freshness: 'fresh' | 'stale' | 'rebuilding' | 'unknown';
   pending: number;
   reason: string | null;
+  /** No event tells of some of it: of that, what is known is as it was then or later; null where events tell of all. */
+  polledAt: number | null;
 }
 
 export interface RepairRound {

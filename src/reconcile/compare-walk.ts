@@ -172,7 +172,8 @@ function isAsIndexed(row: ComparedRow, file: WalkedFile, { deviceIds, maxFileByt
 }
 
 /**
- * Compares the rows of a folder and below ('' for all) with what a walk of it finds.
+ * Compares the rows of a folder and below ('' for all) with what a walk of it finds; without what is below its folders, and with
+ * the folder itself, where the walk is shallow.
  * @throws the signal's reason; what the walk throws
  */
 export async function compareFolder(
@@ -183,9 +184,14 @@ export async function compareFolder(
 ): Promise<Comparison> {
   const { index, project, maxFileBytes, signal } = context;
   const deviceIds = new Map(devicesOf(index, project.id).map(({ identity, id }) => [identity, id]));
-  const rows = comparedRows(index, project.id, { doubtMs, tooLarge, folder }, signal);
+  const rows = comparedRows(
+    index,
+    project.id,
+    { doubtMs, tooLarge, folder, isShallow: walk.isShallow },
+    signal,
+  );
   const isContent = ({ ignored }: ComparedRow): boolean => ignored === 0;
-  return await compareInOrder(walk.batches(), rows, {
+  return await compareInOrder(walk.batches(folder), rows, {
     deviceIds,
     maxFileBytes,
     isContent,

@@ -115,7 +115,9 @@ export class Batch {
   #count({ row, path, prepared, restamp }: Pending, isWritten: boolean): void {
     const tally = this.#tally;
     const nlink = prepared?.file.nlink ?? restamp?.nlink ?? 1;
-    tally.isLinkedAnew ||= nlink > 1 && nlink !== row?.nlink;
+    // A folder has a name for each folder in it, too.
+    const isFolder = (prepared?.file ?? row)?.kind === 'folder';
+    tally.isLinkedAnew ||= !isFolder && nlink > 1 && nlink !== row?.nlink;
     if (!isWritten) tally.unsettled.push(path);
     else if (prepared !== null && !isSameFile(row, prepared.file))
       tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;

@@ -11,7 +11,7 @@ import { type IndexingContext, indexSettling } from './index-paths.js';
 import { hasHeadMoved, nestedIn, readGitBelow } from './project-git.js';
 import { inspectRootOf, judgeRoot, projectAtItsPlace, rootUnavailable } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
-import { TreeWalk } from './walk.js';
+import { type FolderIdentity, TreeWalk } from './walk.js';
 
 /** What a batch of changed paths came to; `needsReconcile` asks for a reconcile of the whole project instead. */
 export interface PathsOutcome extends ReconcileOutcome {
@@ -102,8 +102,9 @@ async function sortPath(
     noteEmptied(rules, observed, path, found);
     return;
   }
-  const onFolder = (folder: string, ino: bigint): void => context.cover?.cover(folder, ino, true);
-  const walk = new TreeWalk(project.rootDir, path, rules, { signal, onFolder });
+  const onFolder = (folder: string, identity: FolderIdentity): void =>
+    context.cover?.cover(folder, identity, true);
+  const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder });
   const { toIndex, missing } = await compareFolder(context, path, walk);
   const { unborn, repositories } = walk.findings;
   for (const changed of toIndex) found.present.add(changed.path);

@@ -42,7 +42,7 @@ import {
   rootUnavailable,
 } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
-import { TreeWalk, type WalkFindings } from './walk.js';
+import { type FolderIdentity, TreeWalk, type WalkFindings } from './walk.js';
 
 /** Paths that are indexed in one round; their list takes some 30 MB. */
 const roundMax = 200_000;
@@ -226,9 +226,10 @@ async function compareWhole(
   thread: ListThread | undefined,
 ): Promise<Pick<SeenTree, 'found' | 'compared'>> {
   const { project, signal, now } = context;
-  const onFolder = (folder: string, ino: bigint): void => context.cover?.cover(folder, ino, false);
+  const onFolder = (folder: string, identity: FolderIdentity): void =>
+    context.cover?.cover(folder, identity, false);
   const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
-    const walk = new TreeWalk(project.rootDir, '', rules, { signal, onFolder, thread });
+    const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder, thread });
     const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);
     const compared = await compareFolder(context, '', walk, { isContent, indexAfter, indexMax });
     return { found: walk.findings, compared };

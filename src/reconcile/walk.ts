@@ -1,8 +1,7 @@
 import { type BigIntStats, lstatSync } from 'node:fs';
 import { compareBytes } from '../base/byte-order.js';
 import { errnoOf } from '../base/errors.js';
-import { identityOf, type Mount, readMounts } from '../base/mounts.js';
-import { isWithin, relativePathProblem } from '../base/paths.js';
+import { relativePathProblem } from '../base/paths.js';
 import { printOf, stampOfAny } from '../base/stamp.js';
 import { isDeadTemporary, isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
@@ -11,6 +10,7 @@ import { repositoryAt } from './git-program.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
 import type { ListThread } from './list-thread.js';
 import { listFolder, type Listing, lookAt, marks, seen, whyUnread } from './listing.js';
+import { type WalkedDevice, WalkedDevices } from './walked-devices.js';
 
 export interface WalkedFile {
   path: string;
@@ -34,13 +34,6 @@ export interface WalkedFolder {
   dev: string;
 }
 
-export interface WalkedDevice {
-  identity: string;
-  /** Where it was met first, relative to the root. */
-  folder: string;
-  dev: string;
-}
-
 /** What a walk has found beside the content itself; complete when the walk is. */
 export interface WalkFindings {
   /** Entries of content. */
@@ -50,7 +43,7 @@ export interface WalkFindings {
   /** Every folder that was listed, the root as well. */
   folders: WalkedFolder[];
   /** Every file system that a listed folder lies on, by its identity. */
-  devices: Map<string, WalkedDevice>;
+  devices: ReadonlyMap<string, WalkedDevice>;
   /** Content that cannot be kept, with the reason; bounded, see `skippedCount`. */
   skipped: { path: string; reason: string }[];
   skippedCount: number;
@@ -67,13 +60,13 @@ export interface WalkFindings {
 /** More than anybody reads, and less than would take a notable part of memory (some 20 MB). */
 const skippedListMax = 100_000;
 
+/** Which folder was met by a name. */
+export type FolderIdentity = Pick<BigIntStats, 'ino' | 'dev'>;
+
 /** Keeps watch over folders; a walk tells it of each one just before it lists it. */
 export interface FolderCover {
-  /**
-   * @param ino of the folder as it is now
-   * @param isNew the folder has just appeared: a watch on its path may belong to an earlier folder
-   */
-  cover(folder: string, ino: bigint, isNew: boolean): void;
+  /** @param isNew the folder has just appeared: a watch on its path may belong to an earlier folder */
+  cover(folder: string, identity: FolderIdentity, isNew: boolean): void;
   /** The folder, with all below it, is gone. */
   uncover(folder: string): void;
   /** Only these folders are left. */
@@ -86,8 +79,10 @@ export interface FolderCover {
 
 export interface WalkOptions {
   signal?: AbortSignal | undefined;
-  /** Told of each folder, and its inode, just before it is listed. */
-  onFolder?: ((folder: string, ino: bigint) => void) | undefined;
+  /** Told of each folder just before it is listed. */
+  onFolder?: ((folder: string, identity: FolderIdentity) => void) | undefined;
+  /** Told of each folder in the one that is walked, which is all that is done about it then. */
+  onSubfolder?: ((folder: string) => void) | undefined;
   /** Lists folders ahead of the walk. */
   thread?: ListThread | undefined;
 }
@@ -152,48 +147,49 @@ interface Frame {
  * the paths' bytes. Symlinks are not followed. What cannot be read is skipped with a reason and thereby not "missing".
  */
 export class TreeWalk {
-  readonly findings: WalkFindings = {
-    fileCount: 0,
-    trackedCount: 0,
-    folders: [],
-    devices: new Map(),
-    skipped: [],
-    skippedCount: 0,
-    withLeftOvers: [],
-    repositories: [],
-    unborn: [],
-    ignored: new Map(),
-  };
+  readonly findings: WalkFindings;
   readonly #root: string;
-  readonly #startFolder: string;
   readonly #rules: IgnoreRules;
   readonly #options: WalkOptions;
-  readonly #mounts: readonly Mount[] = readMounts();
-  /** Absolute, below the root. */
-  readonly #mountPoints: ReadonlySet<string>;
+  readonly #devices: WalkedDevices;
   /** The innermost last. */
   readonly #frames: Frame[] = [];
   #batch: WalkedFile[] = [];
   /** What one folder may have in it, by those that were listed last. */
   #entriesExpected = aheadEntries / aheadFolders;
 
-  constructor(root: string, startFolder: string, rules: IgnoreRules, options: WalkOptions = {}) {
+  constructor(root: string, rules: IgnoreRules, options: WalkOptions = {}) {
     this.#root = root;
-    this.#startFolder = startFolder;
     this.#rules = rules;
     this.#options = options;
-    const points = this.#mounts.map(({ mountPoint }) => mountPoint);
-    this.#mountPoints = new Set(points.filter((point) => isWithin(root, point)));
+    this.#devices = new WalkedDevices(root);
+    this.findings = {
+      fileCount: 0,
+      trackedCount: 0,
+      folders: [],
+      devices: this.#devices.known,
+      skipped: [],
+      skippedCount: 0,
+      withLeftOvers: [],
+      repositories: [],
+      unborn: [],
+      ignored: new Map(),
+    };
+  }
+
+  /** Folders in the one that is walked are told of and not entered. */
+  get isShallow(): boolean {
+    return this.#options.onSubfolder !== undefined;
   }
 
   /**
-   * Can be asked for once. Runs in slices; aborts with the signal's reason.
+   * The content of a folder ('' for the root) and below. More can be asked for when it is at its end; the findings are of all
+   * together. Runs in slices; aborts with the signal's reason.
    * @throws what the system says where the root cannot be listed
    */
-  async *batches(): AsyncGenerator<WalkedFile[], void, undefined> {
+  async *batches(folder: string): AsyncGenerator<WalkedFile[], void, undefined> {
     const slicer = new Slicer(this.#options.signal);
-    const first = this.#startFolder;
-    const open = { path: first, within: this.#rules.withinAt(first), above: null };
+    const open = { path: folder, within: this.#rules.withinAt(folder), above: null };
     const start: FolderStep = { open, inside: null, around: null };
     await this.#list(start, slicer);
     this.#descend(start);
@@ -304,25 +300,14 @@ export class TreeWalk {
       if (!stats.isDirectory() && folder.path !== '') return null;
       if (this.#rules.isOwn(stats)) return null;
       const { mode, uid, gid, dev } = stampOfAny(stats);
-      const device = this.#deviceOf(folder, dev);
+      const device = this.#devices.of(folder.path, dev, folder.above);
       this.findings.folders.push({ path: folder.path, mode, uid, gid, dev });
-      this.#options.onFolder?.(folder.path, stats.ino);
+      this.#options.onFolder?.(folder.path, stats);
       return { ...folder, stats, device, ticket: null };
     } catch (error) {
       this.#skipFolder(folder.path, error);
       return null;
     }
-  }
-
-  #deviceOf({ path, above }: OpenFolder, dev: string): WalkedDevice {
-    const absolute = this.#at(path);
-    if (above?.dev === dev && !this.#mountPoints.has(absolute)) return above;
-    const identity = identityOf(absolute, this.#mounts);
-    const known = this.findings.devices.get(identity);
-    if (known?.dev === dev) return known;
-    const device = { identity, folder: path, dev };
-    if (known === undefined) this.findings.devices.set(identity, device);
-    return device;
   }
 
   /** What there is to do for an entry of a folder; null where it is no content. */
@@ -345,6 +330,10 @@ export class TreeWalk {
       return null;
     }
     if (!isDirectory) return { key: path, look, isTracked, folder: null };
+    if (this.#options.onSubfolder !== undefined) {
+      this.#options.onSubfolder(path);
+      return null;
+    }
     const open = { path, within: this.#rules.within(path, source), above: folder.device };
     return { key: path, look: null, isTracked: false, folder: { open, inside: null, around: null } };
   }

@@ -75,9 +75,14 @@ export class FreshnessBoard {
   }
 
   #judge(project: ProjectFreshness): ProjectFreshness {
-    if (this.#silentMs === 0 || project.freshness !== 'fresh') return project;
-    const reason = `file_watcher has not answered for ${Math.round(this.#silentMs / 1_000)} s`;
-    return { ...project, freshness: 'unknown', reason };
+    const { freshness, reason, polledAt } = project;
+    if (this.#silentMs > 0 && freshness === 'fresh') {
+      const silence = `file_watcher has not answered for ${Math.round(this.#silentMs / 1_000)} s`;
+      return { ...project, freshness: 'unknown', reason: silence };
+    }
+    if (polledAt === null || freshness !== 'stale') return project;
+    const seconds = Math.ceil(Math.max(Date.now() - polledAt, 0) / 1_000);
+    return { ...project, reason: `${reason}; what is known of polled folders is ${seconds} s old at most` };
   }
 
   #publish(project: ProjectFreshness): void {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { compareBytes } from '#src/base/byte-order.js';
+import { relativePathProblem } from '#src/base/paths.js';
 import { type Comparison, compareInOrder, type Differing } from '#src/reconcile/compare-walk.js';
 import { tooLarge } from '#src/reconcile/index-file.js';
 import type { WalkedFile } from '#src/reconcile/walk.js';
@@ -37,7 +38,7 @@ const standards = {
   indexAfter: null,
   indexMax: Infinity,
 };
-const choice = { doubtMs: 50, tooLarge, folder: '' };
+const choice = { doubtMs: 50, tooLarge, folder: '', isShallow: false };
 
 async function* batched<T>(batches: readonly T[]): AsyncGenerator<T, void, undefined> {
   yield* batches;
@@ -63,6 +64,13 @@ class Compared {
 
   clear(): void {
     this.#index.sql('DELETE FROM files').run();
+  }
+
+  async rowsIn(folder: string): Promise<string[]> {
+    const pages: ComparedRow[][] = [];
+    const chosen = { ...choice, folder, isShallow: true };
+    for await (const page of comparedRows(this.#index, this.#projectId, chosen)) pages.push(page);
+    return pages.flat().map(({ path }) => path);
   }
 
   async with(...files: WalkedFile[]): Promise<Comparison> {
@@ -153,8 +161,9 @@ test('every walked file is either unchanged or to be indexed, every row is found
 
 /** Paths that meet where orders differ: a slash, what comes before and behind it, both ends of UTF-16. */
 const oddPath = fc
-  .array(fc.constantFrom('a', '-', '/', '0', '\u00e9', '\uff5e', '\u{1f600}'), { minLength: 1, maxLength: 4 })
+  .array(fc.constantFrom('a', '-', '/', '0', '\u00e9', '\uff5e', '\u{1f600}'), { minLength: 1, maxLength: 6 })
   .map((parts) => parts.join(''));
+const storedPath = oddPath.filter((path) => relativePathProblem(path) === null);
 const inBytes = (one: string, other: string): number => Buffer.compare(Buffer.from(one), Buffer.from(other));
 
 test('texts are ordered by their bytes', () => {
@@ -249,4 +258,33 @@ test('rows of an index come in the order that walks have, whatever is in their p
     }),
     { numRuns: 50 },
   );
+});
+
+test('rows of what is in one folder are given with its own, and without those of its folders', async (t) => {
+  const compared = new Compared(t);
+  const folderOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), 0));
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(storedPath, { maxLength: 20 }), async (paths) => {
+      compared.clear();
+      for (const path of paths) compared.row(path);
+      for (const folder of new Set([...paths, ...paths.map(folderOf), '', 'nothing'])) {
+        const expected = paths.filter((path) => path === folder || folderOf(path) === folder);
+        assert.deepEqual(await compared.rowsIn(folder), expected.toSorted(inBytes), `of ${folder}`);
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('more rows in a folder than are read at once are all given, each once, and those of its folders are passed over', async (t) => {
+  const compared = new Compared(t);
+  const names = Array.from({ length: 4_100 }, (_, number) => String(number).padStart(4, '0'));
+  const paths = names.map((name) => `a/${name}`);
+  for (const path of ['a', 'a-', ...paths, 'a0']) compared.row(path);
+  for (const name of names) compared.row(`a/1000x/${name}`);
+  for (const name of names) compared.row(`a/1000y/${name}/below`);
+  for (const name of names) compared.row(`a-/${name}`);
+  assert.deepEqual(await compared.rowsIn('a'), ['a', ...paths]);
+  assert.deepEqual(await compared.rowsIn('a/1000y'), []);
+  assert.deepEqual(await compared.rowsIn(''), ['a', 'a-', 'a0']);
 });

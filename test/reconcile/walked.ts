@@ -13,8 +13,8 @@ export async function walkTree(
   rules: IgnoreRules,
   options: WalkOptions = {},
 ): Promise<Walked> {
-  const walk = new TreeWalk(root, folder, rules, options);
+  const walk = new TreeWalk(root, rules, options);
   const files: WalkedFile[] = [];
-  for await (const batch of walk.batches()) files.push(...batch);
+  for await (const batch of walk.batches(folder)) files.push(...batch);
   return { ...walk.findings, files };
 }

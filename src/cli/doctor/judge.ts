@@ -188,7 +188,7 @@ function judgeLimit(check: string, sysctl: string, needed: number, max: number, 
   // Twice what is needed: a build folder that appears needs as many again.
   const fix = `Run "sysctl -w ${sysctl}=${Math.max(max, needed) * 2}" as root, and keep it in /etc/sysctl.d.`;
   if (needed >= max)
-    return fail(check, `${message}: changes go unnoticed until the next full comparison`, fix);
+    return fail(check, `${message}: folders beyond that are polled, and changes in them are seen later`, fix);
   return needed > max * inotifyShareMax ? warn(check, message, fix) : ok(check, message);
 }
 

@@ -15,6 +15,7 @@ import { reconcileProject } from '../../reconcile/reconcile-project.js';
 import type { RequestCall, WorkerBody, WorkerHost } from '../host.js';
 import { EventFlood } from './event-flood.js';
 import { ProjectWatcher } from './project-watcher.js';
+import { TimeShare } from './rotation.js';
 
 /** The list of projects is read again this often (ms), should a nudge get lost. */
 const projectsEveryMs = 30_000;
@@ -33,6 +34,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
   /** Ids of projects that are being indexed. */
   const busy = new Set<string>();
   const flood = new EventFlood();
+  const share = new TimeShare();
   const watchers = new Map<string, ProjectWatcher>();
   let wake = new AbortController();
 
@@ -54,6 +56,7 @@ export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'fil
       context: contextOf(project),
       serial: serials.of(project.id),
       flood,
+      share,
       reconcileIntervalMs: host.start.config.reconcile_interval * 1_000,
       log: (level, message) => host.log(level, message),
       onFreshness: (freshness) => host.send({ type: 'freshness', project: freshness }),

@@ -1,4 +1,5 @@
 import type { ProjectFreshness } from '../../base/ipc.js';
+import type { PolledFolders } from './tree-watch.js';
 
 /** What a watcher knows of its own work. */
 export interface WatchState {
@@ -14,10 +15,8 @@ export interface WatchState {
   owed: number;
   /** Why some missing files prove nothing; null where there are none. */
   doubt: string | null;
-  /** File events arrive. */
-  watched: boolean;
-  /** The file system that does not tell of every change; null where all do. */
-  eventless: string | null;
+  /** What no events tell of; null where they tell of all. */
+  polled: PolledFolders | null;
   /** Files that can be changed through names that lie elsewhere, and are looked at every few seconds. */
   linked: number;
   /** Why the project has no files, where a rule says so; null otherwise. */
@@ -27,8 +26,8 @@ export interface WatchState {
 }
 
 /**
- * How true the index is: `fresh` only when the last reconcile ended, nothing is pending and the watch is
- * alive. Pure; every claim follows from work that was done.
+ * How true the index is: `fresh` only when the last reconcile ended, nothing is pending and events tell of
+ * all that happens. Pure; every claim follows from work that was done.
  */
 export function judgeFreshness(state: WatchState): Pick<ProjectFreshness, 'freshness' | 'reason'> {
   if (state.trouble !== null) return { freshness: 'unknown', reason: state.trouble };
@@ -44,11 +43,11 @@ export function judgeFreshness(state: WatchState): Pick<ProjectFreshness, 'fresh
     };
   }
   if (state.doubt !== null) return { freshness: 'unknown', reason: state.doubt };
-  if (state.eventless !== null) {
-    const reason = `no events for all that happens on ${state.eventless}: reconciled every few seconds`;
-    return { freshness: 'stale', reason };
+  if (state.polled !== null) {
+    // What happens there is known some time after it has happened.
+    const { count, total, reason } = state.polled;
+    return { freshness: 'stale', reason: `${count} of ${total} folders are polled: ${reason}` };
   }
-  if (!state.watched) return { freshness: 'stale', reason: 'no file events: reconciled every few seconds' };
   return { freshness: 'fresh', reason: reasonOfFresh(state) };
 }
 

@@ -1,5 +1,4 @@
 import type { ProjectFreshness } from '../../base/ipc.js';
-import { eventlessAt } from '../../base/mounts.js';
 import { isWithin } from '../../base/paths.js';
 import type { Serial } from '../../base/serial.js';
 import { sleep, turn } from '../../base/waiting.js';
@@ -14,9 +13,11 @@ import { causeInWords } from '../../store/sqlite-errors.js';
 import { projectById } from '../../store/projects.js';
 import type { EventFlood } from './event-flood.js';
 import { DerivedUpkeep } from './derived-upkeep.js';
+import { FolderPolling } from './folder-polling.js';
 import { judgeFreshness } from './freshness.js';
 import { LinkedFiles } from './linked-files.js';
 import { PendingPaths } from './pending-paths.js';
+import type { TimeShare } from './rotation.js';
 import { TreeWatch } from './tree-watch.js';
 
 /**
@@ -24,7 +25,7 @@ import { TreeWatch } from './tree-watch.js';
  * 16,384 events and drops the rest without telling the watcher.
  */
 const pathsMax = 4_000;
-/** After trouble, and where there are no events, the project is reconciled this often (ms). */
+/** After trouble the project is reconciled this often (ms). */
 const troubleRetryMs = 5_000;
 /** A trouble that stays is looked at this often at last (ms). */
 const troubleRetryMaxMs = 60_000;
@@ -35,6 +36,8 @@ export interface ProjectWatcherOptions {
   context: IndexingContext;
   /** Shared by all watchers of this process, as the kernel's queue is. */
   flood: EventFlood;
+  /** Shared by all watchers of this process: what polling takes. */
+  share: TimeShare;
   /** One piece of indexing work at a time in this project; what others do goes on meanwhile. */
   serial: Serial;
   reconcileIntervalMs: number;
@@ -57,20 +60,18 @@ export class ProjectWatcher {
   readonly #stop = new AbortController();
   readonly #watch: TreeWatch;
   readonly #context: IndexingContext;
-  #watchProblem: string | null = null;
+  readonly #polling: FolderPolling;
   #wake: AbortController = new AbortController();
   #reconcileWanted = true;
   #gitLookWanted = false;
   #verifiedOnce: boolean;
-  /** This process has compared the whole tree: what goes from then on goes while somebody watches. */
-  #hasCompared = false;
+  /** When this process last compared the whole tree (ms since 1970): what goes from then on goes while somebody watches. */
+  #comparedAt: number | null = null;
   /** Why some missing files prove nothing. */
   #doubt: string | null = null;
   #linked: LinkedFiles;
   /** Deleted files whose copy is due. */
   #withoutCopy = 0;
-  /** The file system that sends no events for all that happens, if there is one. */
-  #eventless: string | null = null;
   /** Troubles in a row. */
   #troubles = 0;
   #trouble: string | null = null;
@@ -102,28 +103,45 @@ export class ProjectWatcher {
         this.#gitLookWanted = true;
         this.#wake.abort();
       },
-      onLost: (reason) => this.#lostWatch(reason),
+      onLost: (reason) => options.log('warn', `${this.rootDir}: some folders are polled (${reason})`),
     });
     this.#context = { ...options.context, cover: this.#watch };
     this.#linked = new LinkedFiles(this.#context);
     const { index, derived, project } = this.#context;
     const { serial, log } = options;
+    this.#polling = new FolderPolling({
+      ...options,
+      context: this.#context,
+      watch: this.#watch,
+      isAtRest: () =>
+        this.#isWell && this.#comparedAt !== null && !this.#reconciling && !this.#reconcileWanted,
+      onPath: (path) => this.#note(path),
+      onDoubt: () => this.#wantReconcile(),
+      onTrouble: (error) => {
+        if (this.#isOver()) return;
+        this.#setTrouble(causeInWords(error));
+        this.#wantReconcile();
+      },
+      onLooked: () => this.#publish(),
+    });
     this.#upkeep = new DerivedUpkeep({ index, derived, projectId: project.id, serial, log });
   }
 
   /** Runs until `stop`. */
   async run(): Promise<void> {
     const { signal } = this.#stop;
+    const polling = this.#polling.run(signal);
     while (!signal.aborted) {
       try {
         await this.#step();
       } catch (error) {
-        if (signal.aborted || this.#context.signal.aborted || this.#isGone()) break;
+        if (this.#isOver()) break;
         this.#setTrouble(causeInWords(error));
       }
       await this.#rest();
     }
     this.#watch.stop();
+    await polling;
   }
 
   async stop(): Promise<void> {
@@ -207,11 +225,11 @@ export class ProjectWatcher {
     if ((this.#reconcileWanted || this.#gitLookWanted) && this.#trouble === null) return;
     this.#wake = new AbortController();
     const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
-    const isWell = this.#isWatched && this.#trouble === null;
     const { reconcileIntervalMs } = this.#options;
-    const wakeAt =
-      Date.now() +
-      (isWell && this.#doubt === null ? reconcileIntervalMs : Math.min(reconcileIntervalMs, this.#retryMs()));
+    const wakeAt = this.#isWell
+      ? (this.#comparedAt ?? 0) + reconcileIntervalMs
+      : Date.now() + Math.min(reconcileIntervalMs, this.#retryMs());
+    const isWell = this.#trouble === null;
     const { index, project, derived } = this.#context;
     const rootAtRest = inspectRootOf(index, project).kind;
     if (isWell) void this.#upkeep.run(wake);
@@ -230,15 +248,9 @@ export class ProjectWatcher {
     return Math.min(troubleRetryMs * 2 ** Math.max(this.#troubles - 1, 0), troubleRetryMaxMs);
   }
 
-  /** File events arrive, and tell of all that happens. */
-  get #isWatched(): boolean {
-    return this.#watch.isAlive && this.#eventless === null;
-  }
-
-  #lookAtFileSystems(): void {
-    this.#eventless = eventlessAt(this.#context.project.rootDir);
-    this.#linked.refresh();
-    this.#countCopies();
+  /** Nothing keeps it from following what happens. */
+  get #isWell(): boolean {
+    return this.#trouble === null && this.#doubt === null;
   }
 
   #countCopies(): void {
@@ -255,16 +267,18 @@ export class ProjectWatcher {
     this.#publish();
     try {
       this.#watch.beginReconcile();
-      const cause = this.#hasCompared ? 'seen' : 'unseen';
+      this.#polling.forget();
+      const cause = this.#comparedAt === null ? 'unseen' : 'seen';
       const outcome = await reconcileProject(context, cause, (done, total) => {
         for (const listener of this.#listeners) listener(done, total);
       });
       this.#timesMade = context.derived.timesMade(context.project.id);
       if (outcome.halted === null) {
         this.#verifiedOnce = true;
-        this.#hasCompared = true;
         this.#doubt = outcome.doubt;
-        this.#lookAtFileSystems();
+        this.#comparedAt = Date.now();
+        this.#linked.refresh();
+        this.#countCopies();
         this.#owed = outcome.owed;
         this.#allIgnored = outcome.allIgnored;
         this.#gitProblem = outcome.gitProblem;
@@ -331,19 +345,6 @@ export class ProjectWatcher {
     for (const path of outcome.unsettled) this.#note(path);
   }
 
-  #lostWatch(reason: string): void {
-    const { log } = this.#options;
-    const context = this.#context;
-    if (this.#watchProblem !== reason) {
-      log(
-        'warn',
-        `${context.project.rootDir}: no file events, looking every few seconds instead (${reason})`,
-      );
-    }
-    this.#watchProblem = reason;
-    this.#publish();
-  }
-
   #note(path: string): void {
     if (path === '') return this.#wantReconcile();
     this.#pending.add(path);
@@ -364,8 +365,9 @@ export class ProjectWatcher {
     this.#publish();
   }
 
-  /** Somebody has removed the project, and this is not told of it yet. */
-  #isGone(): boolean {
+  /** It is to end, or somebody has removed the project, and this is not told of it yet. */
+  #isOver(): boolean {
+    if (this.#stop.signal.aborted || this.#context.signal.aborted) return true;
     const { index, project } = this.#context;
     try {
       return projectById(index, project.id) === undefined;
@@ -377,6 +379,7 @@ export class ProjectWatcher {
   #publish(): void {
     if (this.#stop.signal.aborted) return;
     const pending = this.#pending.size + this.#following;
+    const { polled } = this.#watch;
     const judged = judgeFreshness({
       trouble: this.#trouble,
       verifiedOnce: this.#verifiedOnce,
@@ -384,14 +387,13 @@ export class ProjectWatcher {
       pending,
       owed: this.#owed,
       doubt: this.#doubt,
-      watched: this.#watch.isAlive,
-      eventless: this.#eventless,
+      polled,
       linked: this.#linked.count,
       allIgnored: this.#allIgnored,
       gitProblem: this.#gitProblem,
     });
     const { id, rootDir } = this.#context.project;
-    const withoutCopy = this.#withoutCopy;
-    this.#options.onFreshness({ projectId: id, rootDir, pending, withoutCopy, owed: this.#owed, ...judged });
+    const facts = { pending, withoutCopy: this.#withoutCopy, owed: this.#owed, polledAt: polled?.at ?? null };
+    this.#options.onFreshness({ projectId: id, rootDir, ...facts, ...judged });
   }
 }

@@ -9,8 +9,7 @@ const well: WatchState = {
   pending: 0,
   owed: 0,
   doubt: null,
-  watched: true,
-  eventless: null,
+  polled: null,
   linked: 0,
   allIgnored: null,
   gitProblem: null,
@@ -25,8 +24,7 @@ test('nothing but a watched, compared project without anything open is fresh', (
     [{ reconciling: true }, 'stale', /reconciled/],
     [{ pending: 2 }, 'stale', /2 changes/],
     [{ owed: 1 }, 'stale', /repair_database/],
-    [{ watched: false }, 'stale', /no file events/],
-    [{ eventless: 'nfs' }, 'stale', /nfs.*every few seconds/],
+    [{ polled: { count: 3, total: 9, at: 1, reason: 'nfs' } }, 'stale', /^3 of 9 folders are polled: nfs$/],
   ];
   for (const [state, freshness, reason] of unwell) {
     const judged = judgeFreshness({ ...well, ...state });
