@@ -115,9 +115,9 @@ async function reconcileRound(
   if (!isStillRoot(root, project)) return before;
   context.cover?.retain(new Set(found.folders.map(({ path }) => path)));
   context.cover?.coverUnborn(found.unborn);
-  const seenGone = hasHeadMoved(heads, git) ? seenSince(context, project.lastVerifiedAt) : [];
+  const foundGone = hasHeadMoved(heads, git) ? foundGoneSince(context, project.lastVerifiedAt) : [];
   // Where nothing is gone, as when a project is indexed for the first time, git need not be asked.
-  const isAsked = compared.missing.length + seenGone.length > 0;
+  const isAsked = compared.missing.length + foundGone.length > 0;
   const isLeft = isAsked ? await leftByGit(project.rootDir, heads, git, signal) : () => false;
   const halted = haltReason(root, compared, rules, isLeft);
   if (halted !== null) return { ...nothing(), halted };
@@ -136,7 +136,7 @@ async function reconcileRound(
   await index.write(() => {
     putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);
-    blameGit(index, seenGone.filter(isLeft));
+    blameGit(index, foundGone.filter(isLeft));
     for (const { id, path, tracked } of compared.retracked)
       if (isKnownAt(git, path)) setTracked(index, id, tracked);
     replaceHeads(index, project.id, headsOf(git, heads, summary.doubt === null));
@@ -263,11 +263,13 @@ function haltReason(
   return judgement.kind === 'sound' ? null : judgement.reason;
 }
 
-/** What a watcher saw go since the last comparison: it may have been git's doing, as HEAD says by now. */
-function seenSince({ index, project }: IndexingContext, since: number | null): DeletedRow[] {
-  return deletedSince(index, project.id, since ?? 0, Number.MAX_SAFE_INTEGER).filter(
-    ({ cause }) => cause === 'seen',
-  );
+/** So long (ms) git may have been at work when the last comparison was made: it moves HEAD after all the files. */
+const switchMaxMs = 60_000;
+
+/** What was found gone since the last comparison, or shortly before: it may have been git's doing, as HEAD says by now. */
+function foundGoneSince({ index, project }: IndexingContext, since: number | null): DeletedRow[] {
+  const rows = deletedSince(index, project.id, (since ?? 0) - switchMaxMs, Number.MAX_SAFE_INTEGER);
+  return rows.filter(({ cause }) => cause === 'seen' || cause === 'unseen');
 }
 
 /** A project without files looks like a mistake of codekeep's; mostly a rule of the project's own says so. */

@@ -68,6 +68,21 @@ test('beside a watcher, the files of the branch that was left do not come back',
   await assertNothingOfTheBranch(daemon, project, root, []);
 });
 
+test('what a comparison misses in the middle of a checkout is what git did, all the same', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await onBranch(sandbox);
+  const daemon = await sandbox.startDaemon();
+  const project = await daemon.addProject(root);
+  // As git does it: the files first, HEAD last.
+  for (const folder of new Set(others.map((path) => path.split('/')[0] ?? '')))
+    rmSync(join(root, folder), { recursive: true });
+  await daemon.call('update_indexes', { project_id: project.project_id });
+  assert.deepEqual(new Set((await causesOf(daemon, project)).values()), new Set(['seen']));
+  git(root, 'checkout', '-q', '--force', 'main');
+  await daemon.call('update_indexes', { project_id: project.project_id });
+  assert.deepEqual(await causesOf(daemon, project), allByGit);
+});
+
 for (const autostart of [['file_watcher'], []]) {
   const how = autostart.length > 0 ? 'a watcher that comes later' : 'no watcher';
   test(`after a checkout while the daemon was down, with ${how}, the files of the other branch stay away`, async (t) => {
