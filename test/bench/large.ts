@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sleep } from '#src/base/waiting.js';
+import { languageOf } from '#src/syntax/language.js';
 import { residentMb } from '../harness/processes.js';
 import { measureHealth, parseOnly, type SourceFile } from './index-rate.js';
 import { type Figure, inMb, inMs, percentile, Service } from './service.js';
@@ -61,12 +62,15 @@ function git(...args: string[]): void {
   execFileSync('git', ['-C', root, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-function* sources(): Generator<SourceFile> {
+function* sourcePaths(): Generator<string> {
   for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    if (!entry.isFile() || path.includes('/.git/') || statSync(path).size > fileBytesMax) continue;
-    yield { path, bytes: readFileSync(path) };
+    if (entry.isFile() && !path.includes('/.git/') && statSync(path).size <= fileBytesMax) yield path;
   }
+}
+
+function* sources(): Generator<SourceFile> {
+  for (const path of sourcePaths()) yield { path, bytes: readFileSync(path) };
 }
 
 function timeOf(work: () => void): number {
@@ -142,15 +146,13 @@ function newWord(): string {
   return Array.from({ length: 16 }, letter).join('');
 }
 
-/** From the write to the first answer that has it; asked for all the time. */
+/** From the write to the first answer that has it; asked for all the time. One file after the other, from all of the tree. */
 async function measureSaves(service: Service): Promise<number[]> {
-  const { files } = await service.client.call('list_files', { root_dir: root, limit: 1_000 });
-  const paths = files.filter(({ language }) => language !== null).map(({ path }) => path);
+  const paths = [...sourcePaths()].filter((path) => languageOf(path) !== null);
   const times: number[] = [];
   for (let save = 0; save < saves; save += 1) {
     const word = newWord();
-    const path = join(root, paths[Math.floor((save * paths.length) / saves)] ?? '');
-    appendFileSync(path, `\n// ${word}\n`);
+    appendFileSync(paths[Math.floor((save * paths.length) / saves)] ?? '', `\n// ${word}\n`);
     times.push(
       await timed(async () => {
         for (;;) {
@@ -193,7 +195,7 @@ async function measureFirst(service: Service): Promise<Figure[]> {
 }
 
 function* sourceSizes(): Generator<number> {
-  for (const { bytes } of sources()) yield bytes.length;
+  for (const path of sourcePaths()) yield statSync(path).size;
 }
 
 async function measureAnswers(service: Service): Promise<Figure[]> {
@@ -244,7 +246,7 @@ async function measureSwitch(service: Service): Promise<Figure[]> {
   git('-c', 'user.name=bench', '-c', 'user.email=bench', 'commit', '-q', '-m', 'saves');
   git('checkout', '-q', '-B', 'other');
   let changed = 0;
-  for (const { path } of sources()) {
+  for (const path of sourcePaths()) {
     appendFileSync(path, '\n');
     if ((changed += 1) === 5_000) break;
   }
