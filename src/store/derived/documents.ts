@@ -70,7 +70,7 @@ export function documentsFrom(derived: DerivedDatabase, firstChunk: number, limi
 /** Of its objects, about. */
 const layoutOwnBytes = 600;
 /** Bytes of layouts that a connection remembers. */
-const rememberedBytes = 16 * 1024 * 1024;
+const rememberedBytes = 8 * 1024 * 1024;
 const remembered = new WeakMap<DerivedDatabase, RecentlyUsed<number, StoredLayout>>();
 const noLayout = new StoredLayout(encodeLayout({ entities: [], chunks: [] }));
 

@@ -84,7 +84,8 @@ export class StoredLayout {
   /** @throws DerivedDamageError for bytes that encodeLayout did not make */
   constructor(stored: Uint8Array) {
     try {
-      this.#bytes = inflateSync(stored, { maxOutputLength: layoutBytesMax });
+      // A copy: what inflates keeps 16 KiB for each result, however short that is.
+      this.#bytes = Buffer.from(inflateSync(stored, { maxOutputLength: layoutBytesMax }));
       const reader = new ByteReader(this.#bytes);
       this.#starts = new Uint32Array(reader.count(6));
       this.#lines = new Uint32Array(this.#starts.length);
