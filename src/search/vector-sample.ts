@@ -38,8 +38,7 @@ export class VectorSample {
       const chunkId = rows.idAt(row);
       if (!isMember(chunkId, thinning)) continue;
       const levels = levelsOf(chunkId);
-      // Copied: a row's bytes may lie in a larger piece of memory.
-      if (levels !== null) this.#members.push({ chunkId, levels: levels.slice() });
+      if (levels !== null) this.#members.push({ chunkId, levels });
     }
     this.#rows = end;
     return this.#rows === rows.count;

@@ -62,7 +62,7 @@ export const derivedSchema = `
   -- looked at here and there.
   CREATE TABLE vectors (
     id     INTEGER PRIMARY KEY,                 -- models.id * 2^32 + the chunk's id
-    levels BLOB NOT NULL                        -- a signed byte a dimension, see vector-codec.ts
+    levels BLOB NOT NULL                        -- four bits a dimension, see vector-codec.ts
   ) STRICT;
   -- Of the chunks of a document, read for all documents before the first question.
   CREATE TABLE signatures (

@@ -1,6 +1,7 @@
 /**
- * The stored forms of a vector: levels (a signed byte a dimension), which give its cosine with a question nearly exactly,
- * and a signature (256 bits), by which the chunks are chosen whose cosines are looked at.
+ * The stored forms of a vector: levels (four bits a dimension), which give its cosine with a question nearly exactly, and a
+ * signature (256 bits), by which the chunks are chosen whose cosines are looked at. MRR@10 of 126 questions by vectors alone
+ * was 0.420, 0.419, 0.421, 0.420 with 255, 63, 31, 15 levels, and 0.510, 0.512, 0.509, 0.513 beside the words.
  *
  * A signature has the signs of the vector after a fixed random rotation (Charikar 2002; the rotation is a randomized
  * Hadamard transform, Ailon and Chazelle 2006), so that the share of bits in which two differ grows with the angle between
@@ -13,8 +14,10 @@ import { DerivedDamageError } from './damage.js';
 /** Bits of a signature, whatever the length of its vector: twice as fast to compare as 512, and enough (see signature-scan.ts). */
 export const signatureBits = 256;
 export const signatureBytes = signatureBits / 8;
-/** The largest value of a signed byte. */
-const levelMax = 127;
+/** Levels go from -levelMax to levelMax. */
+const levelMax = 7;
+/** What is added, so that they fill four bits; 0 is no level. */
+const levelOffset = 8;
 /** Any number, and never another one: signatures of two seeds say nothing about each other. */
 const seed = 0x2545f491;
 
@@ -24,21 +27,35 @@ const seed = 0x2545f491;
  */
 const spacing = 97;
 
-/** Each vector is scaled by its own largest value. The scale is not kept: a cosine does not depend on it. */
-export function levelsOf(vector: Float32Array): Int8Array {
+/**
+ * Two dimensions a byte, the first one in its low half. Each vector is scaled by its own largest value; the scale is not kept,
+ * since a cosine does not depend on it.
+ */
+export function packedLevels(vector: Float32Array): Uint8Array {
   const largest = vector.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
   const scale = largest === 0 ? 0 : levelMax / largest;
-  return Int8Array.from(vector, (value) => Math.round(value * scale));
+  const bytes = new Uint8Array(Math.ceil(vector.length / 2));
+  vector.forEach((value, i) => {
+    const level = Math.round(value * scale) + levelOffset;
+    bytes[i >>> 1] = (bytes[i >>> 1] ?? 0) | (level << (4 * (i & 1)));
+  });
+  return bytes;
 }
 
 /**
  * The levels of a stored vector.
- * @throws DerivedDamageError where it has another length
+ * @throws DerivedDamageError where it has another length, or what is no level
  */
 export function storedLevels(bytes: Uint8Array, dimensions: number): Int8Array {
-  if (bytes.length !== dimensions)
-    throw new DerivedDamageError(`a vector has ${bytes.length} dimensions instead of ${dimensions}`);
-  return new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (bytes.length !== Math.ceil(dimensions / 2))
+    throw new DerivedDamageError(`a vector of ${dimensions} dimensions has ${bytes.length} bytes`);
+  const levels = new Int8Array(dimensions);
+  for (let i = 0; i < dimensions; i += 1) {
+    const level = ((bytes[i >>> 1] ?? 0) >>> (4 * (i & 1))) & 15;
+    if (level === 0) throw new DerivedDamageError('a vector has a level that is none');
+    levels[i] = level - levelOffset;
+  }
+  return levels;
 }
 
 /** The cosine of a stored vector and one of unit length; 0 for a stored one that is zero. */

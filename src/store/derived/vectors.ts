@@ -4,7 +4,7 @@
  * ever searched for it.
  */
 import type { DerivedDatabase } from './derived-database.js';
-import { levelsOf, signatureBytes, signatureOf, storedLevels } from './vector-codec.js';
+import { packedLevels, signatureBytes, signatureOf, storedLevels } from './vector-codec.js';
 
 export interface ModelRow {
   /** Never given twice within a database. */
@@ -108,7 +108,8 @@ function rowId(modelId: number, chunkId: number): number {
 /** The vectors of a document in their stored forms. */
 export interface DocumentVectors {
   firstChunk: number;
-  levels: readonly Int8Array[];
+  /** As packedLevels gives them. */
+  levels: readonly Uint8Array[];
   /** signatureBytes for each chunk. */
   bits: Uint8Array;
 }
@@ -117,7 +118,7 @@ export interface DocumentVectors {
 export function encodeVectors(firstChunk: number, vectors: readonly Float32Array[]): DocumentVectors {
   const bits = new Uint8Array(vectors.length * signatureBytes);
   vectors.forEach((vector, i) => bits.set(signatureOf(vector), i * signatureBytes));
-  return { firstChunk, levels: vectors.map(levelsOf), bits };
+  return { firstChunk, levels: vectors.map(packedLevels), bits };
 }
 
 /**
