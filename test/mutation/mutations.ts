@@ -233,4 +233,25 @@ export const mutations: readonly Mutation[] = [
     replace: '',
     tests: ['workers/repair/scrub.test.js'],
   },
+  {
+    what: 'what git said is believed, whatever has changed since',
+    file: 'reconcile/git-state.ts',
+    find: 'if (known?.stamps === stamps) return known.answer;',
+    replace: 'if (known !== undefined) return known.answer;',
+    tests: ['acceptance/start.test.js', 'reconcile/git-state.test.js'],
+  },
+  {
+    what: 'an index that cannot be looked at is changed without a backup',
+    file: 'store/index-database.ts',
+    find: '      if (isCorrupt(error)) return false;\n      throw error;\n    } finally {\n      db?.close();',
+    replace: '      return false;\n    } finally {\n      db?.close();',
+    tests: ['reconcile/kill-points.test.js'],
+  },
+  {
+    what: 'folders without a watch are not polled',
+    file: 'workers/file-watcher/tree-watch.ts',
+    find: '    if (limit !== undefined) this.#isFull = true;\n    this.#unwatched.set(folder, ino);\n    this.rotation.add(folder, performance.now());',
+    replace: '    if (limit !== undefined) this.#isFull = true;\n    this.#unwatched.set(folder, ino);',
+    tests: ['acceptance/polled-folders.test.js'],
+  },
 ];
