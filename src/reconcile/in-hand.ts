@@ -2,9 +2,13 @@
  * Which contents a process has in hand while it parses, in a file that outlives the process: what kills it (memory,
  * a hang) leaves no other trace of which file it was, and the next process would take the same file and die again.
  *
- * `<state directory>/in-hand/<pid>.<start time>`, one for each process that parses, has a slot of 64 bytes for each content
+ * `<state directory>/in-hand/<pid>.<start time>.<pid>.<start time>`, one for each process that parses, named by it and by the
+ * supervisor that started it, has a slot of 64 bytes for each content
  * that is in hand at once: its SHA-256 in hexadecimal digits, or as many spaces. It is written in place and not synced: it
  * has to survive the process, not the machine.
+ *
+ * Nothing is blamed for a death together with the supervisor (a kill -9, a power cut, a restart of the machine): no content
+ * kills that one.
  *
  * A death may be blamed on the innocent that were in hand together with the guilty one. So whatever a process has died with
  * is parsed alone: the second death is the guilty one's, and the others are forgiven.
@@ -27,7 +31,7 @@ import { type IndexDatabase } from '../store/index-database.js';
 import { isDiskFull } from '../store/sqlite-errors.js';
 import { countDeath, deathsOf, forgive } from '../store/suspects.js';
 
-/** One death may be anybody's fault: a kill -9, a power cut. A second one with the same content is not by chance. */
+/** One death may be anybody's fault: somebody's kill -9. A second one with the same content is not by chance. */
 const deathsMax = 2;
 
 const slotBytes = 64;
@@ -36,7 +40,7 @@ const slotsAtFirst = 64;
 const nothing = ' '.repeat(slotBytes);
 const slotPattern = /.{64}/gsu;
 const hashPattern = /^[0-9a-f]{64}$/u;
-const namePattern = /^(?<pid>\d+)\.(?<startTime>\d+)$/u;
+const namePattern = /^(?<pid>\d+)\.(?<startTime>\d+)(?:\.(?<parentPid>\d+)\.(?<parentStartTime>\d+))?$/u;
 
 export class InHand {
   readonly #index: IndexDatabase;
@@ -62,11 +66,13 @@ export class InHand {
    */
   static async open(index: IndexDatabase, stateDir: string, now: number): Promise<InHand> {
     const folder = join(stateDir, 'in-hand');
-    const { startTime } = identify(process.pid) ?? { startTime: '0' };
-    const inHand = new InHand(index, join(folder, `${process.pid}.${startTime}`));
+    const inHand = new InHand(index, join(folder, `${nameOf(process.pid)}.${nameOf(process.ppid)}`));
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      for (const name of readdirSync(folder)) if (isLeft(name)) await count(index, join(folder, name), now);
+      for (const name of readdirSync(folder)) {
+        const left = leftBy(name);
+        if (left !== null) await count(index, join(folder, name), left.isBlamed, now);
+      }
       inHand.#begin();
     } catch (error) {
       if (!isDiskFull(error)) throw error;
@@ -142,13 +148,22 @@ export class InHand {
   }
 }
 
-function isLeft(name: string): boolean {
-  const { pid, startTime = '' } = namePattern.exec(name)?.groups ?? {};
-  return pid !== undefined && !isAlive({ pid: Number(pid), startTime });
+function nameOf(pid: number): string {
+  return `${pid}.${identify(pid)?.startTime ?? '0'}`;
+}
+
+/** Null for what belongs to a process that lives, or to none. */
+function leftBy(name: string): { isBlamed: boolean } | null {
+  const groups = namePattern.exec(name)?.groups;
+  if (groups === undefined) return null;
+  const { pid, startTime = '', parentPid, parentStartTime = '' } = groups;
+  if (isAlive({ pid: Number(pid), startTime })) return null;
+  const hasSupervisor = parentPid !== undefined;
+  return { isBlamed: hasSupervisor && isAlive({ pid: Number(parentPid), startTime: parentStartTime }) };
 }
 
 /** In one transaction, so that of two processes that start together one counts. */
-async function count(index: IndexDatabase, path: string, now: number): Promise<void> {
+async function count(index: IndexDatabase, path: string, isBlamed: boolean, now: number): Promise<void> {
   await index.write(() => {
     let slots: string;
     try {
@@ -158,7 +173,7 @@ async function count(index: IndexDatabase, path: string, now: number): Promise<v
       return ignoreErrno('ENOENT')(error);
     }
     for (const hash of new Set(slots.match(slotPattern)))
-      if (hashPattern.test(hash)) countDeath(index, hash, now);
+      if (isBlamed && hashPattern.test(hash)) countDeath(index, hash, now);
     return undefined;
   });
 }

@@ -15,7 +15,7 @@ import { TestProject } from './project-fixture.js';
 const code = 'def f(): pass\n';
 const hash = sha256(Buffer.from(code));
 
-/** The name of an entry whose process has been killed. */
+/** The name of a process that has been killed. */
 async function deadName(): Promise<string> {
   const child = spawn('sleep', ['600'], { stdio: 'ignore' });
   const identity = identify(child.pid ?? -1);
@@ -25,12 +25,17 @@ async function deadName(): Promise<string> {
   return `${identity.pid}.${identity.startTime}`;
 }
 
+/** Of a supervisor that goes on. */
+function livingName(): string {
+  return `${process.pid}.${identify(process.pid)?.startTime}`;
+}
+
 /** As many processes as that died with `content` in hand, one after the other. */
 async function deaths(project: TestProject, count: number, content = hash): Promise<void> {
   const folder = join(project.stateDir, 'in-hand');
   mkdirSync(folder, { recursive: true });
   for (let i = 0; i < count; i++) {
-    writeFileSync(join(folder, await deadName()), content);
+    writeFileSync(join(folder, `${await deadName()}.${livingName()}`), content);
     (await open(project)).close();
   }
 }
@@ -63,6 +68,18 @@ test('a content that two processes died with is kept as one token, and the other
   await project.reconcile();
   const other = renderContent(project.index, project.row('g.py').sha256);
   assert.ok('tree' in other && other.tree.fallback === null);
+});
+
+test('nothing is blamed for a death together with the supervisor, nor for one that an older version has left', async (t) => {
+  const project = new TestProject(t);
+  const folder = join(project.stateDir, 'in-hand');
+  mkdirSync(folder, { recursive: true });
+  for (const supervisor of [`.${await deadName()}`, `.${await deadName()}`, '']) {
+    writeFileSync(join(folder, `${await deadName()}${supervisor}`), hash);
+    (await open(project)).close();
+  }
+  assert.equal(deathsOf(project.index, hash), 0);
+  assert.deepEqual(readdirSync(folder), []);
 });
 
 test('after one death a content is tried once more, and forgiven', async (t) => {
