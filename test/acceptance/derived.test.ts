@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   openSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -83,6 +85,31 @@ test('pages that are damaged are found by whoever needs them, and all of it is m
   await waitFor('it is made again', async () => await isFound(daemon, 'parse header', 'src/header.ts'));
   const { results } = await daemon.call('search', { query: 'read all', mode: 'hybrid' });
   assert.equal(results[0]?.path, 'src/reader.py');
+});
+
+test('an older copy that takes the place of the one in use is not believed, whatever the log beside it says', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(files);
+  const first = await sandbox.startDaemon();
+  const { project_id } = await first.addProject(root);
+  await first.stop();
+  const path = derivedPath(first, project_id);
+  const copy = sandbox.path('older.db');
+  copyFileSync(path, copy);
+  const second = await sandbox.startDaemon();
+  writeFileSync(join(root, 'later.py'), 'def later():\n    return "the latest words"\n');
+  await second.call('wait_until_fresh', { project_id });
+  await second.stop();
+  const daemon = await sandbox.startDaemon();
+  await daemon.call('wait_until_fresh', { project_id });
+  assert.deepEqual(await finds(daemon, 'latest words'), ['later.py']);
+  copyFileSync(copy, `${path}-copy`);
+  renameSync(`${path}-copy`, path);
+  writeFileSync(join(root, 'last.py'), 'def last():\n    return "ultimate"\n');
+  await daemon.call('wait_until_fresh', { project_id });
+  assert.deepEqual(await finds(daemon, 'latest words'), ['later.py']);
+  assert.deepEqual(await finds(daemon, 'ultimate'), ['last.py']);
+  assert.deepEqual(await finds(daemon, 'parse header'), ['src/header.ts']);
 });
 
 test('a file in the place of the folder is said, and keeps nothing else from working', async (t) => {

@@ -176,7 +176,7 @@ test('what two processes have in hand is counted for each', async (t) => {
   mkdirSync(join(project.stateDir, 'in-hand'));
   const other = 'a'.repeat(64);
   for (const content of [hash, other, hash, ' '.repeat(64), 'nonsense'])
-    writeFileSync(join(project.stateDir, 'in-hand', await deadName()), content);
+    writeFileSync(join(project.stateDir, 'in-hand', `${await deadName()}.${livingName()}`), content);
   (await open(project)).close();
   assert.deepEqual([deathsOf(project.index, hash), deathsOf(project.index, other)], [2, 1]);
   assert.deepEqual(readdirSync(join(project.stateDir, 'in-hand')), []);

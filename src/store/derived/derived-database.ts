@@ -110,6 +110,8 @@ export class DerivedDatabase extends Connection {
     await this.durably(async () => {
       if (isKnown) await this.write(() => this.#set(token, bootId));
       else await this.#introduce(index, projectId);
+      // The log alone says nothing of it then: an older copy that is put beside that log would take its word for its own.
+      this.db.pragma('wal_checkpoint(TRUNCATE)');
     });
     return !isKnown;
   }

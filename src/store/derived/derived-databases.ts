@@ -41,9 +41,17 @@ export class DerivedDatabases {
   }
 
   async #openOne(projectId: string): Promise<DerivedDatabase> {
-    this.#forget(projectId);
     requireProject(this.#index, { project_id: projectId });
-    const derived = await openPatiently(derivedPath(this.#index.path, projectId));
+    const path = derivedPath(this.#index.path, projectId);
+    const before = tokenOf(this.#open.get(projectId));
+    this.#forget(projectId);
+    let derived = await openPatiently(path);
+    // Another file that says that it is the one that was open: a copy, whose number may come from the log of that one.
+    if (before !== null && tokenOf(derived) === before) {
+      derived.close();
+      removeDerived(path);
+      derived = await openPatiently(path);
+    }
     try {
       if (await derived.beginKeeping(this.#index, projectId))
         this.#made.set(projectId, this.timesMade(projectId) + 1);
@@ -82,6 +90,15 @@ export class DerivedDatabases {
   #forget(projectId: string): void {
     this.#open.get(projectId)?.close();
     this.#open.delete(projectId);
+  }
+}
+
+/** Null where none is open, or it cannot be read. */
+function tokenOf(derived: DerivedDatabase | undefined): string | null {
+  try {
+    return derived?.read(() => derived.facts.token) ?? null;
+  } catch {
+    return null;
   }
 }
 
