@@ -112,6 +112,29 @@ test('an older copy that takes the place of the one in use is not believed, what
   assert.deepEqual(await finds(daemon, 'parse header'), ['src/header.ts']);
 });
 
+test('what is lost of it is no answer that is called fresh, before the watcher has noticed it, too', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(await sandbox.project(files));
+  const watcher = (await daemon.workerPid('file_watcher')) ?? assert.fail();
+  process.kill(watcher, 'SIGSTOP');
+  try {
+    for (const end of ['', '-wal', '-shm'])
+      rmSync(`${derivedPath(daemon, project_id)}${end}`, { force: true });
+    const { results, freshness } = await daemon.call('search', { query: 'parse header', project_id });
+    assert.deepEqual([results, freshness], [[], 'rebuilding']);
+    const status = await daemon.call('get_project_status', { project_id });
+    assert.deepEqual(
+      [status.freshness, status.reason],
+      ['rebuilding', 'what search knows of it is made again'],
+    );
+    await assert.rejects(daemon.call('list_code_entities', { project_id }), /made again|damaged/u);
+  } finally {
+    process.kill(watcher, 'SIGCONT');
+  }
+  await waitFor('it is made again', async () => await isFound(daemon, 'parse header', 'src/header.ts'));
+});
+
 test('a file in the place of the folder is said, and keeps nothing else from working', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(files);

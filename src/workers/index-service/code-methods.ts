@@ -8,7 +8,7 @@ import { keptContent } from '../../store/kept-content.js';
 import { namedProjects, type Project, requireProject } from '../../store/projects.js';
 import type { GreenTree } from '../../syntax/green-tree.js';
 import { outline } from '../../syntax/outline.js';
-import { chunkCountsOf, withDerived } from './derived.js';
+import { chunkCountsOf, isLost, madeAgain, withDerived } from './derived.js';
 import type { ChunkCounts } from '../../store/derived/vectors.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
 
@@ -20,6 +20,7 @@ export function codeMethods(context: IndexContext): CodeMethods {
     async list_code_entities({ path, kind, name, limit, cursor, ...reference }, { signal }) {
       const project = requireProject(index, reference);
       if (path !== undefined) requireFile(index, project.id, path);
+      if (isLost(context, project.id)) throw madeAgain();
       const filter = { path, kind, name, limit, from: placeIn(cursor) };
       const { entities, next } = await withDerived(context, [project], async ([searched]) =>
         searched === undefined

@@ -25,13 +25,28 @@ export async function withDerived<T>(
       if (!(error instanceof DerivedDamageError)) throw error;
       host.log('warn', `what search knows is damaged, and is made again: ${error.message}`);
       for (const { id, derived } of searched) if (derived.path === error.path) readers.discard(id);
-      throw new CodekeepError(
-        'INDEX_UNAVAILABLE',
-        'What search knows of the project is damaged.',
-        'It is made again by itself, which takes as long as a first index; no file and no content is lost.',
-      );
+      throw madeAgain();
     }
   });
+}
+
+export function madeAgain(): CodekeepError {
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    'What search knows of the project is damaged.',
+    'It is made again by itself, which takes as long as a first index; no file and no content is lost.',
+  );
+}
+
+/** It was damaged or removed, and its watcher has not made another one yet. */
+export function isLost({ index, readers }: IndexContext, projectId: string): boolean {
+  if (countFiles(index, projectId).chunks === 0) return false;
+  try {
+    return readers.look(projectId, () => true) === null;
+  } catch (error) {
+    if (outsideCause(error) !== null) return false;
+    throw error;
+  }
 }
 
 /** Chunks of files that are there, and how many of them semantic search can see. */

@@ -24,6 +24,7 @@ import { planDatabase } from '../repair/task.js';
 import { planUndoOf } from '../repair/undo.js';
 import { codeMethods } from './code-methods.js';
 import { databaseMethods } from './database-methods.js';
+import { isLost } from './derived.js';
 import { fileMethods } from './files-methods.js';
 import { projectMethods } from './projects-methods.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
@@ -87,7 +88,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
   return {
     info: { unfinishedRepairs: unfinishedRuns(index).length },
     requests: {
-      ...answering(methods, () => upkeep.noteDamage()),
+      ...answering(methods, context, () => upkeep.noteDamage()),
       resolve_project({ params }) {
         const { id, rootDir } = requireProject(index, params);
         return { projectId: id, rootDir };
@@ -151,9 +152,13 @@ async function saveOpen(index: IndexDatabase, signal: AbortSignal): Promise<stri
   }
 }
 
-/** Hands each method its params and what the watcher last said. */
+/** Before the watcher has noticed it. */
+const rebuilding = { freshness: 'rebuilding', reason: 'what search knows of it is made again' } as const;
+
+/** Hands each method its params and what the watcher last said, as far as it holds. */
 function answering(
   methods: IndexMethods,
+  context: IndexContext,
   onDamage: () => void,
 ): Pick<RequestHandlers<'index_service'>, IndexMethod> {
   const handlers = Object.entries(methods).map(([name, method]) => {
@@ -164,7 +169,10 @@ function answering(
       { signal }: RequestCall,
     ): Promise<unknown> => {
       try {
-        const freshnessOf: IndexCall['freshnessOf'] = (projectId) => freshness[projectId] ?? unwatched;
+        const freshnessOf: IndexCall['freshnessOf'] = (projectId) => {
+          const said = freshness[projectId] ?? unwatched;
+          return said.freshness === 'fresh' && isLost(context, projectId) ? { ...said, ...rebuilding } : said;
+        };
         return await answer(params, { signal, freshnessOf });
       } catch (error) {
         if (isCorrupt(error)) onDamage();
