@@ -163,7 +163,10 @@ export class Model {
     // A clone in an ignored folder is ignored with it, whatever it tracks.
     if (this.tracked.has(path)) return this.gitFolder === '' || this.rule !== '*';
     const rule = this.rule;
-    return rule === null || (rule !== '*' && !path.split('/').includes(rule));
+    // In a repository of its own only its own rules hold, of which it has none.
+    const clone = this.gitFolder === null || this.gitFolder === '' ? null : this.gitFolder;
+    const judged = clone !== null && isBelow(path, clone) ? clone : path;
+    return rule === null || (rule !== '*' && !judged.split('/').includes(rule));
   }
 
   get rule(): string | null {
