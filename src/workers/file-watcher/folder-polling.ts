@@ -61,11 +61,13 @@ export class FolderPolling {
     try {
       const looks = await FolderLooks.begin(context);
       if (looks === null) return onDoubt();
-      const endAt = performance.now() + pieceMs;
-      for (let now = performance.now(); now < endAt && !signal.aborted; now = performance.now()) {
-        const folder = watch.rotation.next(now);
+      // From the first look on, which reads the rules of all folders above: where they are many, that alone takes a piece's time,
+      // and what is looked at after it hardly any.
+      for (let endAt = Infinity; performance.now() < endAt && !signal.aborted;) {
+        const folder = watch.rotation.next(performance.now());
         if (folder === null) break;
         await this.#follow(looks, folder);
+        endAt = Math.min(endAt, performance.now() + pieceMs);
       }
       onLooked();
     } finally {
