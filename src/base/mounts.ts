@@ -22,13 +22,29 @@ export interface Mount {
   source: string;
 }
 
-/** None where /proc is not there. */
-export function readMounts(): Mount[] {
+/** What was read last; the time as performance.now() gives it. */
+let known: { mountinfo: string; mounts: readonly Mount[]; readAt: number } | null = null;
+
+/**
+ * None where /proc is not there. The same array for as long as nothing changes, since there may be thousands.
+ * @param maxAgeMs what was read so long ago at most is taken for what is there
+ */
+export function readMounts(maxAgeMs = 0): readonly Mount[] {
+  const now = performance.now();
+  if (known !== null && now - known.readAt < maxAgeMs) return known.mounts;
   try {
-    return parseMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
+    const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
+    const mounts = known?.mountinfo === mountinfo ? known.mounts : parseMounts(mountinfo);
+    known = { mountinfo, mounts, readAt: now };
+    return mounts;
   } catch {
     return [];
   }
+}
+
+/** What is mounted at a folder, below it, and on the way to it. */
+export function mountsAround(folder: string, mounts: readonly Mount[]): Mount[] {
+  return mounts.filter(({ mountPoint }) => isWithin(folder, mountPoint) || isWithin(mountPoint, folder));
 }
 
 export function parseMounts(mountinfo: string): Mount[] {

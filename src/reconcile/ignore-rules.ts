@@ -61,6 +61,12 @@ interface RuleSource {
   rules: IgnoreList;
 }
 
+/** A source with the folder that its rules count from, relative to the base. */
+interface PlacedSource {
+  source: RuleSource;
+  folder: string;
+}
+
 export interface IgnoreContext {
   /** Where it is left out, git is not asked. */
   git?: ProjectGit;
@@ -91,7 +97,10 @@ export class IgnoreRules {
   readonly #notMadeYet: readonly string[];
   /** Roots of other projects, relative to the root. */
   readonly #projects: ReadonlySet<string>;
-  readonly #byFolder = new Map<string, readonly RuleSource[]>();
+  /** What rules what is in a folder, that of the folders above it, too; mostly the same array as there. */
+  readonly #byFolder = new Map<string, readonly PlacedSource[]>();
+  /** What `withinAt` has said. */
+  readonly #withinAt = new Map<string, string | null>();
   readonly #environments = new Map<string, boolean>();
   readonly #ownFolders = new Map<string, boolean>();
 
@@ -153,8 +162,13 @@ export class IgnoreRules {
   /** As `within`, for a folder that no walk has come to. */
   withinAt(folder: string): string | null {
     if (folder === '') return null;
-    const source = this.ignoredBy(folder, true, this.withinAt(parentOf(folder)));
-    return this.isEntered(folder, source) ? this.within(folder, source) : source;
+    let within = this.#withinAt.get(folder);
+    if (within === undefined) {
+      const source = this.ignoredBy(folder, true, this.withinAt(parentOf(folder)));
+      within = this.isEntered(folder, source) ? this.within(folder, source) : source;
+      this.#withinAt.set(folder, within);
+    }
+    return within;
   }
 
   /** True for the program's own folders and databases, by whatever path they are reached. */
@@ -171,7 +185,7 @@ export class IgnoreRules {
     if (ruleFiles.some((name) => names.includes(name))) return;
     const path = folder === '' ? this.#prefix.slice(0, -1) : `${this.#prefix}${folder}`;
     if (path !== '' && this.#nestedAt(path) === undefined && !this.#byFolder.has(path))
-      this.#byFolder.set(path, []);
+      this.#byFolder.set(path, this.#rulesIn(parentOf(path)));
   }
 
   /** True when a path is no content: it, or a folder above it, is ignored or the program's own. */
@@ -214,17 +228,12 @@ export class IgnoreRules {
    * @returns the source of the rule that ignores it, null where a rule includes it, undefined where none is about it
    */
   #ruleFrom(path: string, isDirectory: boolean): string | null | undefined {
-    let isOutside = false;
-    for (let folder = parentOf(path); ; folder = parentOf(folder)) {
+    for (const { source, folder } of this.#rulesIn(parentOf(path))) {
       const below = folder === '' ? path : path.slice(folder.length + 1);
-      for (const source of this.#rulesOf(folder)) {
-        if (isOutside && source.endsAtRepository) continue;
-        const verdict = source.rules.verdict(below, isDirectory);
-        if (verdict !== null) return verdict === 'ignored' ? source.name : null;
-      }
-      if (folder === '') return undefined;
-      isOutside ||= this.#nestedAt(folder) !== undefined;
+      const verdict = source.rules.verdict(below, isDirectory);
+      if (verdict !== null) return verdict === 'ignored' ? source.name : null;
     }
+    return undefined;
   }
 
   /** By its marker and not by its name: a folder `venv` may be code, as in Python's own library. */
@@ -237,11 +246,14 @@ export class IgnoreRules {
     return isOne;
   }
 
-  /** The strongest first. */
-  #rulesOf(folder: string): readonly RuleSource[] {
+  /** The strongest first. Found once for each folder: to ask all above it again for each entry takes seconds where they are many. */
+  #rulesIn(folder: string): readonly PlacedSource[] {
     const known = this.#byFolder.get(folder);
     if (known !== undefined) return known;
-    const rules = this.#readRules(folder);
+    const own = this.#readRules(folder).map((source) => ({ source, folder }));
+    let above = folder === '' ? [] : this.#rulesIn(parentOf(folder));
+    if (this.#nestedAt(folder) !== undefined) above = above.filter(({ source }) => !source.endsAtRepository);
+    const rules = own.length === 0 ? above : [...own, ...above];
     this.#byFolder.set(folder, rules);
     return rules;
   }

@@ -190,3 +190,73 @@ test('a nested disk that is away: its files are unknown, the rest is followed an
   assert.equal((await daemon.call('health')).status, 'ok');
   assert.deepEqual(filesOf(root), original);
 });
+
+/** Nothing is compared as a whole unless the watcher finds that it has to be. */
+const unasked = { config: { autostart: ['file_watcher'], reconcile_interval: 3_600 } };
+
+async function untilIndexed(daemon: Daemon, project_id: string, expected: readonly string[]): Promise<void> {
+  await waitFor('what is there is indexed', async () => {
+    assert.deepEqual(await daemon.paths(project_id), expected);
+    return true;
+  });
+}
+
+test('a nested disk goes and comes while nobody asks: the watcher notices, and follows what is there', async (t) => {
+  const sandbox = await sandboxWithMounts(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const nested = join(root, 'nested');
+  const disk = sandbox.path('disk');
+  for (const folder of [nested, disk]) mkdirSync(folder);
+  if (!mountTmpfs(disk) || !bindMount(disk, nested)) return t.skip(cannotMount);
+  await writeFiles(nested, { 'n.py': 'n = 1\n', 'deep/d.py': 'd = 1\n' });
+  const daemon = await sandbox.startDaemon(unasked);
+  const { project_id } = await daemon.addProject(root);
+  await untilFresh(daemon, project_id);
+
+  unmount(nested);
+  await untilDoubted(daemon, project_id, /2 files are missing.*another file system/);
+  assert.equal(bindMount(disk, nested), true);
+  await untilFresh(daemon, project_id);
+  await writeFiles(nested, { 'deep/new.py': 'n = 2\n' });
+  await untilIndexed(daemon, project_id, ['a.py', 'nested/deep/d.py', 'nested/deep/new.py', 'nested/n.py']);
+
+  // Another one with the same folders, which have the same inode numbers.
+  unmount(nested);
+  assert.equal(mountTmpfs(nested), true);
+  await writeFiles(nested, { 'n.py': 'n = 3\n', 'deep/d.py': 'd = 3\n', 'deep/new.py': 'n = 3\n' });
+  await waitFor('the other one is read', () =>
+    [...filesOf(root)].every(([path, { content }]) =>
+      daemon.sql(
+        (db) =>
+          db.prepare('SELECT 1 FROM files WHERE path = ? AND sha256 = ?').get(path, content) !== undefined,
+      ),
+    ),
+  );
+  await untilFresh(daemon, project_id);
+  await writeFiles(nested, { 'deep/d2.py': 'd = 4\n' });
+  const paths = ['a.py', 'nested/deep/d.py', 'nested/deep/d2.py', 'nested/deep/new.py', 'nested/n.py'];
+  await untilIndexed(daemon, project_id, paths);
+});
+
+test('a disk that is mounted over a folder of a project while nobody asks: what it hides is unknown until it goes', async (t) => {
+  const sandbox = await sandboxWithMounts(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'src/b.py': 'b = 1\n' });
+  const covered = join(root, 'src');
+  const daemon = await sandbox.startDaemon(unasked);
+  const { project_id } = await daemon.addProject(root);
+  await untilFresh(daemon, project_id);
+  if (!mountTmpfs(covered)) return t.skip(cannotMount);
+  await writeFiles(covered, { 'over.py': 'o = 1\n' });
+  await untilDoubted(daemon, project_id, /1 files are missing.*another file system/);
+  await untilIndexed(daemon, project_id, ['a.py', 'src/b.py', 'src/over.py']);
+
+  unmount(covered);
+  await untilDoubted(daemon, project_id, /1 files are missing.*another file system/);
+  await waitFor('what it hid is there again', async () => {
+    const { unknown } = await daemon.repair({ project_id });
+    assert.deepEqual(pathsOf(unknown), ['src/over.py']);
+    return true;
+  });
+  await writeFiles(covered, { 'c.py': 'c = 1\n' });
+  await untilIndexed(daemon, project_id, ['a.py', 'src/b.py', 'src/c.py', 'src/over.py']);
+});

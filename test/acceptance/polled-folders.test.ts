@@ -139,6 +139,17 @@ test('without any watch, too, everything is followed', { skip }, async (t) => {
   await untilFollowed(daemon, project);
 });
 
+test('where folders lie deep in each other, each has its turn soon', { skip }, async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const nested = (depth: number): string => 'deepdir/'.repeat(depth);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n', [`${nested(300)}z.py`]: 'z = 1\n' });
+  const daemon = await sandbox.startDaemon({ config, under: limitedTo(5) });
+  const project = await daemon.addProject(root);
+  assert.match(await reasonOf(daemon, project), /^stale: 29\d of 301 folders are polled/);
+  for (const depth of [20, 150, 300]) writeFileSync(join(root, nested(depth), 'new.py'), 'new = 1\n');
+  await untilFollowed(daemon, project);
+});
+
 const isRoot = process.getuid?.() === 0;
 
 test(

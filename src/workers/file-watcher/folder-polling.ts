@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Serial } from '../../base/serial.js';
-import { sleep } from '../../base/waiting.js';
+import { Slicer, sleep } from '../../base/waiting.js';
 import { FolderLooks, printAt } from '../../reconcile/folder-looks.js';
 import type { IndexingContext } from '../../reconcile/index-paths.js';
 import { type TimeShare, turnMinMs } from './rotation.js';
@@ -8,6 +8,8 @@ import type { TreeWatch } from './tree-watch.js';
 
 /** Folders are looked at for so long (ms) at a time: what a piece costs by itself is little against it, and nobody waits for it. */
 const pieceMs = 20;
+/** After a first look that took so long or longer (ms), for so long. */
+const pieceMaxMs = 200;
 
 export interface FolderPollingOptions {
   context: IndexingContext;
@@ -61,11 +63,13 @@ export class FolderPolling {
     try {
       const looks = await FolderLooks.begin(context);
       if (looks === null) return onDoubt();
-      const endAt = performance.now() + pieceMs;
-      for (let now = performance.now(); now < endAt && !signal.aborted; now = performance.now()) {
-        const folder = watch.rotation.next(now);
+      const slicer = new Slicer(signal);
+      const firstAt = performance.now();
+      for (let endAt = Infinity; performance.now() < endAt && !signal.aborted; await slicer.breathe()) {
+        const folder = watch.rotation.next(performance.now());
         if (folder === null) break;
         await this.#follow(looks, folder);
+        if (endAt === Infinity) endAt = endOfPiece(firstAt, performance.now());
       }
       onLooked();
     } finally {
@@ -97,4 +101,12 @@ export class FolderPolling {
     for (const path of news) onPath(path);
     return isInPlace && news.length > 0;
   }
+}
+
+/**
+ * The first look of a piece reads the rules of all folders above, and those after it hardly any: where folders lie deep, it takes
+ * longer than a piece. What follows it takes as long, so that no more than half of all time goes to what comes first.
+ */
+function endOfPiece(firstAt: number, firstEndedAt: number): number {
+  return firstEndedAt + Math.min(Math.max(firstEndedAt - firstAt, pieceMs), pieceMaxMs);
 }

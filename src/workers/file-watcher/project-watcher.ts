@@ -201,7 +201,7 @@ export class ProjectWatcher {
   }
 
   async #step(): Promise<void> {
-    if (this.#reconcileWanted) {
+    if (this.#reconcileWanted || this.#watch.haveMountsChanged) {
       await this.reconcileNow();
     } else if (this.#pending.size > 0) {
       const isSave = (path: string): boolean => isSavedFile(this.#context, path);
@@ -238,6 +238,7 @@ export class ProjectWatcher {
       // A root that was moved away sends no event, and must not be called fresh; one that came back is looked at soon.
       const root = inspectRootOf(index, project).kind;
       if (root !== rootAtRest || (isWell && root !== 'verified') || !derived.isInPlace(project.id)) break;
+      if (this.#watch.haveMountsChanged) break;
       if (isWell) for (const path of this.#linked.changed()) this.#note(path);
     }
     if (!wake.aborted) this.#wantReconcile();

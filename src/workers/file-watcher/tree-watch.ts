@@ -6,6 +6,7 @@ import { isWithin, splitPath } from '../../base/paths.js';
 import { findRepository, repositoryAt } from '../../reconcile/git-program.js';
 import type { FolderCover, FolderIdentity } from '../../reconcile/walk.js';
 import type { EventFlood } from './event-flood.js';
+import { MountWatch } from './mount-watch.js';
 import { Rotation } from './rotation.js';
 
 export interface TreeWatchOptions {
@@ -75,10 +76,12 @@ export class TreeWatch implements FolderCover {
   #isFull = false;
   /** Why the last one could not be watched of those that are not. */
   #problem: string | null = null;
+  readonly #mounts: MountWatch;
   readonly #unlisten: () => void;
 
   constructor(options: TreeWatchOptions) {
     this.#options = options;
+    this.#mounts = new MountWatch(options.rootDir);
     this.#unlisten = options.flood.listen(options.onDoubt);
   }
 
@@ -113,6 +116,16 @@ export class TreeWatch implements FolderCover {
   beginReconcile(): void {
     this.#isFull = false;
     this.#eventless.clear();
+    for (const mountPoint of this.#mounts.take()) {
+      for (const [folder, entry] of this.#folders)
+        if (isWithin(mountPoint, this.#at(folder))) entry.suspect = true;
+      for (const [gitDir, entry] of this.#heads) if (isWithin(mountPoint, gitDir)) entry.suspect = true;
+    }
+  }
+
+  /** Something was mounted or unmounted since a reconcile began last, and other folders than those watched may be there. */
+  get haveMountsChanged(): boolean {
+    return this.#mounts.hasChanged;
   }
 
   cover(folder: string, { ino, dev }: FolderIdentity, isNew: boolean): void {
