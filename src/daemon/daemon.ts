@@ -18,7 +18,7 @@ import { Subscriptions } from '../supervisor/subscriptions.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { serviceNotify } from './service-notify.js';
 import { UsageSampler } from '../supervisor/methods/worker-status.js';
-import { type Activity, type WorkerKind, workerKinds } from '../base/ipc.js';
+import { type Activity, workerKinds } from '../base/ipc.js';
 
 export interface DaemonOptions {
   locations: Locations;
@@ -33,8 +33,8 @@ const stopMarginMs = 15_000;
 
 /** A running daemon. */
 export interface Daemon {
-  /** Resolves when every worker is gone and the socket is closed, with the processes that could not be ended. */
-  readonly ended: Promise<{ kind: WorkerKind; pid: number }[]>;
+  /** Resolves when every worker is gone and the socket is closed, with what could not be ended or looked for. */
+  readonly ended: Promise<string[]>;
   /** Aborts when the stop begins, whoever asked for it. */
   readonly stopping: AbortSignal;
   /** Resolves once everything was started, with what became of the projects that were named; none where it failed. */
@@ -147,9 +147,9 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     notify?.stopping(config.worker_stop_timeout * 1_000 + stopMarginMs);
     sampler.stop();
     try {
-      const left = await supervisor.end();
+      const failures = await supervisor.end();
       await begun;
-      return left;
+      return failures;
     } finally {
       await server.close();
       lock.release();
