@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { CodekeepError } from '../base/errors.js';
@@ -22,6 +23,8 @@ export function holdStateLock(path: string): StateLock {
 function hold(path: string): StateLock {
   const db = new Database(path, { timeout: 0 });
   try {
+    // What cannot be written SQLite opens for reading, and then BEGIN IMMEDIATE is a BEGIN, which anybody can have.
+    accessSync(path, constants.W_OK);
     db.exec('BEGIN IMMEDIATE');
   } catch (error) {
     db.close();
