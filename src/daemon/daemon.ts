@@ -26,6 +26,8 @@ export interface DaemonOptions {
   projects: readonly string[];
 }
 
+/** An earlier supervisor that is about to end gets so long (ms): whoever stops one and starts another need not wait in between. */
+const takeoverMs = 1_500;
 /** What a start takes (ms) besides the workers' own start timeout: ending what an earlier supervisor left. */
 const startMarginMs = 15_000;
 /** What a stop takes (ms) besides the workers' own stop timeout: killing, closing the socket and the logs. */
@@ -67,7 +69,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   makePrivate();
   const config = readConfig(locations.config, locations.isConfigNamed);
   makeFolders(locations.stateDir, stateDirHint);
-  const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
+  const lock = await holdStateLock(join(locations.stateDir, 'lock.db'), takeoverMs);
   const subscriptions = new Subscriptions();
   const supervisor = new Supervisor({
     stateDir: locations.stateDir,
