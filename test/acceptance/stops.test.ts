@@ -221,17 +221,14 @@ test('a worker that cannot be forked is started again later, and a stop that can
     const limits = spawnSync('prlimit', ['--pid', String(daemon.pid), `--nofile=${count}:1024`]);
     assert.equal(limits.status, 0, String(limits.stderr));
   };
-  const crash = async (): Promise<void> => {
-    const pid = await waitFor('the worker', () => daemon.workerPid('vectorization'));
-    process.kill(pid, 'SIGKILL');
-  };
   const isReady = async (): Promise<boolean> =>
     (await daemon.call('health')).workers['vectorization'] === 'ready';
   await waitFor('it runs', isReady);
 
+  const pid = await waitFor('the worker', () => daemon.workerPid('vectorization'));
   // The event loop alone holds more.
   allowFiles(4);
-  await crash();
+  process.kill(pid, 'SIGKILL');
   await waitFor('health says why it does not run', async () => {
     const { workers, problems } = await daemon.call('health');
     const reason = problems.find(({ source }) => source === 'vectorization')?.reason ?? '';
