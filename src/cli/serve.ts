@@ -28,8 +28,8 @@ export async function serve(flags: LocationFlags & { project: string[] }): Promi
   signals.stop(daemon);
   print`listening on ${locations.socket}`;
   if (projects.length > 0) await showProgress(daemon).catch(complain);
-  for (const { kind, pid } of await daemon.ended) {
-    process.stderr.write(`process ${pid} (${kind}) could not be ended\n`);
+  for (const failure of await daemon.ended) {
+    process.stderr.write(`${failure}\n`);
     process.exitCode = exitStatus.failed;
   }
 }

@@ -18,7 +18,7 @@ import { Subscriptions } from '../supervisor/subscriptions.js';
 import { Supervisor } from '../supervisor/supervisor.js';
 import { serviceNotify } from './service-notify.js';
 import { UsageSampler } from '../supervisor/methods/worker-status.js';
-import { type Activity, type WorkerKind, workerKinds } from '../base/ipc.js';
+import { type Activity, workerKinds } from '../base/ipc.js';
 
 export interface DaemonOptions {
   locations: Locations;
@@ -26,6 +26,8 @@ export interface DaemonOptions {
   projects: readonly string[];
 }
 
+/** An earlier supervisor that is about to end gets so long (ms): whoever stops one and starts another need not wait in between. */
+const takeoverMs = 1_500;
 /** What a start takes (ms) besides the workers' own start timeout: ending what an earlier supervisor left. */
 const startMarginMs = 15_000;
 /** What a stop takes (ms) besides the workers' own stop timeout: killing, closing the socket and the logs. */
@@ -33,8 +35,8 @@ const stopMarginMs = 15_000;
 
 /** A running daemon. */
 export interface Daemon {
-  /** Resolves when every worker is gone and the socket is closed, with the processes that could not be ended. */
-  readonly ended: Promise<{ kind: WorkerKind; pid: number }[]>;
+  /** Resolves when every worker is gone and the socket is closed, with what could not be ended or looked for. */
+  readonly ended: Promise<string[]>;
   /** Aborts when the stop begins, whoever asked for it. */
   readonly stopping: AbortSignal;
   /** Resolves once everything was started, with what became of the projects that were named; none where it failed. */
@@ -67,7 +69,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
   makePrivate();
   const config = readConfig(locations.config, locations.isConfigNamed);
   makeFolders(locations.stateDir, stateDirHint);
-  const lock = holdStateLock(join(locations.stateDir, 'lock.db'));
+  const lock = await holdStateLock(join(locations.stateDir, 'lock.db'), takeoverMs);
   const subscriptions = new Subscriptions();
   const supervisor = new Supervisor({
     stateDir: locations.stateDir,
@@ -147,9 +149,9 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     notify?.stopping(config.worker_stop_timeout * 1_000 + stopMarginMs);
     sampler.stop();
     try {
-      const left = await supervisor.end();
+      const failures = await supervisor.end();
       await begun;
-      return left;
+      return failures;
     } finally {
       await server.close();
       lock.release();

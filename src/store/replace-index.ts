@@ -60,8 +60,9 @@ export async function settleReplacing(indexPath: string): Promise<void> {
 }
 
 async function removeIncoming(indexPath: string): Promise<void> {
+  // On a read-only file system the name need not be there for that; whoever opens the index says so.
   for (const end of ['', '-wal', '-shm', '-journal'])
-    await unlink(`${incomingOf(indexPath)}${end}`).catch(ignoreErrno('ENOENT'));
+    await unlink(`${incomingOf(indexPath)}${end}`).catch(ignoreErrno('ENOENT', 'EROFS'));
 }
 
 async function takePlace(indexPath: string, now: number): Promise<string | null> {

@@ -32,7 +32,14 @@ export function guardOpening<T>(path: string, open: () => T): T {
   } catch (error) {
     assertNoFolder(path);
     if (sqliteCode(error).startsWith('SQLITE_CANTOPEN') && hasNoDescriptor()) throw tooManyFiles(path);
-    if (/^SQLITE_(?:CANTOPEN|READONLY)/u.test(sqliteCode(error))) {
+    if (isDiskFull(error)) {
+      throw new CodekeepError(
+        'INDEX_UNAVAILABLE',
+        `${path} cannot be written: the disk is full.`,
+        'Free some space on its file system, then start again; a daemon that runs also tries it again by itself.',
+      );
+    }
+    if (/^(?:SQLITE_(?:CANTOPEN|READONLY)|EROFS$|EACCES$)/u.test(errnoOf(error) ?? '')) {
       throw new CodekeepError(
         'INDEX_UNAVAILABLE',
         `${path} cannot be opened for writing: the folder or its file system is read-only, or not this user's.`,

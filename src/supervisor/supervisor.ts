@@ -297,19 +297,21 @@ export class Supervisor {
   }
 
   /**
-   * Stops everything: nothing is started any more, and no process is left when this resolves, but for those that it
-   * gives.
+   * Stops everything: nothing is started any more, and no process is left when this resolves, but for what it says.
    */
-  async end(): Promise<{ kind: WorkerKind; pid: number }[]> {
+  async end(): Promise<string[]> {
     this.hold.takeForShutdown();
     this.#change.notify();
-    await this.stopWorkers(workerKinds, this.stopTimeoutMs);
-    const left = this.stuck();
-    for (const { kind, pid } of left) this.log('error', `${kind}: process ${pid} cannot be ended`);
+    const outcomes = await this.stopWorkers(workerKinds, this.stopTimeoutMs);
+    const failures = this.stuck().map(({ kind, pid }) => `process ${pid} (${kind}) could not be ended`);
+    for (const { type, outcome } of outcomes)
+      if (outcome.error !== null && outcome.remaining.length === 0)
+        failures.push(`${type}: ${outcome.error}`);
+    for (const failure of failures) this.log('error', failure);
     this.#fleet.end();
-    this.log('info', 'stopped');
+    this.log('info', failures.length === 0 ? 'stopped' : 'ended');
     await this.logs.close();
-    return left;
+    return failures;
   }
 
   /** Somebody cannot wait for the stop that is under way: every worker is killed now. */

@@ -72,6 +72,48 @@ test('a full disk is said in words by each worker and call, nothing is lost, and
   return undefined;
 });
 
+test('a check that could not be written down is, as soon as there is room', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const disk = sandbox.path('disk');
+  if (!sandbox.mount(disk, '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs'))
+    return t.skip('no tmpfs can be mounted here');
+  const config = { autostart: [], check_interval: 1 };
+  const daemon = await sandbox.startDaemon({ stateDir: join(disk, 'state'), config });
+  await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+  fill(join(disk, 'filler'));
+  await waitFor('health says so', async () =>
+    (await daemon.call('health')).problems.some(({ reason }) =>
+      /the check of the index that was due failed: the disk is full/.test(reason),
+    ),
+  );
+  rmSync(join(disk, 'filler'));
+  await waitFor('all is well', async () => (await daemon.call('health')).status === 'ok');
+  return undefined;
+});
+
+test('a state directory that cannot be written is said in words, with its path and what to do', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const disk = sandbox.path('disk');
+  if (!sandbox.mount(disk, '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs'))
+    return t.skip('no tmpfs can be mounted here');
+  const stateDir = join(disk, 'state');
+  const serve = ['serve', '--state-dir', stateDir, '--socket', sandbox.path('its.sock')];
+  mkdirSync(stateDir);
+  fill(join(disk, 'filler'));
+  const full = await codekeep(sandbox, ...serve);
+  assert.equal(full.status, 3);
+  assert.match(full.stderr, /state\/lock\.db cannot be written: the disk is full\.\n.*Free some space/);
+  rmSync(join(disk, 'filler'));
+  const daemon = await sandbox.startDaemon({ stateDir });
+  await daemon.stop();
+  execFileSync('mount', ['-o', 'remount,ro', disk]);
+  const readOnly = await codekeep(sandbox, ...serve);
+  assert.equal(readOnly.status, 3);
+  assert.match(readOnly.stderr, /state\/lock\.db cannot be opened for writing: .*read-only/);
+  execFileSync('mount', ['-o', 'remount,rw', disk]);
+  return undefined;
+});
+
 async function withLost(
   sandbox: Sandbox,
   under: string[] = [],

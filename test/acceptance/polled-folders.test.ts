@@ -17,6 +17,7 @@ import type { Daemon, Project } from '../harness/daemon.js';
 import { cannotMount } from '../harness/mounting.js';
 import { Sandbox, writeFiles } from '../harness/sandbox.js';
 import { git, repositoryIn } from '../reconcile/repository.js';
+import { codekeep } from '../harness/command.js';
 import { filesOf } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
 
@@ -99,7 +100,7 @@ test(
   async (t) => {
     const { daemon, project, root } = await withFewWatches(t, 12);
     const polled =
-      /^stale: \d+ of 81 folders are polled: \d+ have no watch \(.*raise fs\.inotify\.max_user_watches.*\); what is known of polled folders is \d+ s old at most$/;
+      /^stale: \d+ of 81 folders are polled: \d+ have no watch \(.*raise user\.max_inotify_watches .*\); what is known of polled folders is \d+ s old at most$/;
     assert.match(await reasonOf(daemon, project), polled);
     for (const folder of folders) {
       writeFileSync(join(root, folder, 'a.py'), 'changed = 1\n');
@@ -132,8 +133,10 @@ test(
 );
 
 test('without any watch, too, everything is followed', { skip }, async (t) => {
-  const { daemon, project, root } = await withFewWatches(t, 0);
+  const { sandbox, daemon, project, root } = await withFewWatches(t, 0);
   assert.match(await reasonOf(daemon, project), /^stale: 81 of 81 folders are polled: 81 have no watch/);
+  const { stdout } = await codekeep(sandbox, 'doctor', '--state-dir', daemon.stateDir);
+  assert.match(stdout, /^warn +project .*: stale, 81 of 81 folders are polled: /m);
   writeFileSync(join(root, 'folder7/in/c.py'), 'changed = 1\n');
   rmSync(join(root, 'folder9'), { recursive: true });
   await untilFollowed(daemon, project);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { addLostRows, type Daemon } from '../harness/daemon.js';
@@ -210,5 +210,48 @@ test('a crowd of clients leaves the descriptors that a stop needs where there ar
   assert.equal(stopped.success, true);
   assert.equal((await daemon.call('start_worker', { worker_type: 'file_watcher' })).success, true);
   await waitFor('it runs', async () => (await daemon.call('health')).workers['file_watcher'] === 'ready');
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+});
+
+test('a worker that cannot be forked is started again later, and a stop that cannot look for what is left says so', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { autostart: ['vectorization'] } });
+  daemon.mayLogErrors = true;
+  const allowFiles = (count: number): void => {
+    const limits = spawnSync('prlimit', ['--pid', String(daemon.pid), `--nofile=${count}:1024`]);
+    assert.equal(limits.status, 0, String(limits.stderr));
+  };
+  const isReady = async (): Promise<boolean> =>
+    (await daemon.call('health')).workers['vectorization'] === 'ready';
+  await waitFor('it runs', isReady);
+
+  const pid = await waitFor('the worker', () => daemon.workerPid('vectorization'));
+  // The event loop alone holds more.
+  allowFiles(4);
+  process.kill(pid, 'SIGKILL');
+  await waitFor('health says why it does not run', async () => {
+    const { workers, problems } = await daemon.call('health');
+    const reason = problems.find(({ source }) => source === 'vectorization')?.reason ?? '';
+    return workers['vectorization'] === 'backoff' && /could not be started: .*EMFILE/.test(reason);
+  });
+  allowFiles(1024);
+  await waitFor('it runs again', isReady);
+
+  allowFiles(4);
+  assert.deepEqual(await daemon.stop(), { code: 1, signal: null });
+  assert.match(daemon.stderr, /^index_service: what it had started could not be looked for: EMFILE/m);
+  daemon.expectedStderr = daemon.stderr;
+  assert.doesNotMatch(readFileSync(join(daemon.stateDir, 'logs', 'supervisor.log'), 'utf8'), /"stopped"/);
+});
+
+test('a worker that only one descriptor is left for is looked at with that', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { autostart: ['vectorization'] } });
+  await waitFor('it runs', async () => (await daemon.call('health')).workers['vectorization'] === 'ready');
+  const taken = new Set(readdirSync(`/proc/${daemon.pid}/fd`).map(Number));
+  let free = 0;
+  while (taken.has(free)) free += 1;
+  const limits = spawnSync('prlimit', ['--pid', String(daemon.pid), `--nofile=${free + 1}:1024`]);
+  assert.equal(limits.status, 0, String(limits.stderr));
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
 });

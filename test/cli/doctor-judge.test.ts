@@ -10,6 +10,7 @@ import {
   judgeHealth,
   judgeInotify,
   judgeNode,
+  judgeProject,
   judgeSocket,
   judgeSqlite,
   judgeStateDir,
@@ -90,8 +91,8 @@ for (const [name, facts, verdict, message] of stateDirs)
   test(`state directory: ${name}`, () => assertVerdict(judgeStateDir('/s', facts, 1000), verdict, message));
 
 const inotify: InotifyFacts = {
-  watchesMax: 1_000,
-  instancesMax: 100,
+  watchesMax: { sysctl: 'user.max_inotify_watches', max: 1_000 },
+  instancesMax: { sysctl: 'fs.inotify.max_user_instances', max: 100 },
   watches: 10,
   instances: 2,
   folders: 10,
@@ -116,8 +117,24 @@ for (const [name, facts, verdicts] of limits)
 
 test('a limit of inotify that is reached comes with the command that raises it', () => {
   const [watches] = judgeInotify({ ...inotify, folders: 5_000 });
-  assert.match(watches?.fix ?? '', /sysctl -w fs\.inotify\.max_user_watches=10000/);
+  assert.match(watches?.fix ?? '', /sysctl -w user\.max_inotify_watches=10000/);
 });
+
+const none = { deleted: 0, pending: 0, skipped: 0, not_restorable: 0, ignored: 0, without_copy: 0 };
+const files = { ...none, total: 2, active: 2 };
+const projects: [
+  Parameters<typeof judgeProject>[1]['freshness'],
+  string | null,
+  Finding['verdict'],
+  RegExp,
+][] = [
+  ['fresh', null, 'ok', /^\/p: fresh, 2 files, 0 of them not restorable$/],
+  ['stale', '900 of 1000 folders are polled', 'warn', /^\/p: stale, 900 of 1000 folders are polled$/],
+  ['unknown', 'the folder is away', 'warn', /^\/p: unknown, the folder is away$/],
+];
+for (const [freshness, reason, verdict, message] of projects)
+  test(`project: ${freshness}`, () =>
+    assertVerdict(judgeProject('/p', { freshness, reason, files }), verdict, message));
 
 const gigabyte = 1024 ** 3;
 const disk: DiskFacts = { path: '/s', freeBytes: gigabyte, freeInodes: 10_000, indexBytes: 0 };

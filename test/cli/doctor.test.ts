@@ -98,13 +98,17 @@ test('limits of inotify below what the projects need fail', async (t) => {
   const sandbox = await Sandbox.create(t);
   const proc = sandbox.path('proc');
   await mkdir(join(proc, 'sys/fs/inotify'), { recursive: true });
-  await writeFile(join(proc, 'sys/fs/inotify/max_user_watches'), '2\n');
+  await mkdir(join(proc, 'sys/user'));
+  await writeFile(join(proc, 'sys/fs/inotify/max_user_watches'), '65536\n');
+  await writeFile(join(proc, 'sys/user/max_inotify_watches'), '2\n');
   await writeFile(join(proc, 'sys/fs/inotify/max_user_instances'), '128\n');
   const daemon = await sandbox.startDaemon();
   await daemon.addProject(await sandbox.project({ 'a/a.py': 'a = 1\n', 'b/b.py': 'b = 1\n' }));
   const report = await doctor(sandbox, '--state-dir', daemon.stateDir, '--proc', proc);
   assert.equal(report.status, 4);
-  assert.match(verdictOf(report, 'inotify watches').message, /3 folders are indexed, 2 are allowed/);
+  const { message, fix } = verdictOf(report, 'inotify watches');
+  assert.match(message, /3 folders are indexed, 2 are allowed/);
+  assert.match(fix ?? '', /user\.max_inotify_watches/, 'the smaller limit holds');
   assert.equal(verdictOf(report, 'inotify instances').verdict, 'ok');
 });
 

@@ -87,6 +87,30 @@ suite('codekeep serve', () => {
       );
     });
 
+  test('one that is started while another one ends takes over from it', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
+    await waitFor(
+      'the watcher runs',
+      async () => (await daemon.call('health')).workers['file_watcher'] === 'ready',
+    );
+    const watcher = (await daemon.workerPid('file_watcher')) ?? assert.fail('no watcher');
+    process.kill(watcher, 'SIGSTOP');
+    daemon.child.kill('SIGTERM');
+    const args = ['serve', '--state-dir', daemon.stateDir];
+    const next = sandbox.spawn(process.execPath, [program, ...args]);
+    const exited = once(next, 'exit');
+    const opensLock = (): boolean => openFiles(next.pid ?? 0).some((path) => path.endsWith('/lock.db'));
+    await waitFor('it has found the lock held', opensLock);
+    process.kill(watcher, 'SIGCONT');
+    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+    const client = await waitFor('the next one answers', () => connect({ socket: daemon.socket }));
+    assert.equal((await client.call('health')).pid, next.pid);
+    client.close();
+    next.kill('SIGTERM');
+    assert.deepEqual(await within('it ends', exited, 20_000), [0, null]);
+  });
+
   test('a terminal that is closed stops it in order', async (t) => {
     const sandbox = await Sandbox.create(t);
     const state = sandbox.path('state');

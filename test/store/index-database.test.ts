@@ -125,7 +125,7 @@ test('a transaction that throws leaves nothing', async (t) => {
 
 const stateLockHolder = `
   import { holdStateLock } from '#src/store/lock.js';
-  holdStateLock(process.argv[1]);
+  await holdStateLock(process.argv[1]);
   console.log('held');
   setInterval(() => {}, 1000);
 `;
@@ -134,21 +134,21 @@ test('a state directory has one holder; SIGKILL of it frees the lock', async (t)
   const path = join(temporaryFolder(t), 'lock');
   const holder = await startScript(t, stateLockHolder, path);
   const startedAt = performance.now();
-  assert.throws(() => holdStateLock(path), { code: 'INDEX_UNAVAILABLE' });
+  await assert.rejects(holdStateLock(path), { code: 'INDEX_UNAVAILABLE' });
   assert.ok(performance.now() - startedAt < 1_000, 'it must not wait');
   holder.kill('SIGKILL');
   await once(holder, 'exit');
-  const lock = holdStateLock(path);
-  assert.throws(() => holdStateLock(path), { code: 'INDEX_UNAVAILABLE' });
+  const lock = await holdStateLock(path);
+  await assert.rejects(holdStateLock(path), { code: 'INDEX_UNAVAILABLE' });
   lock.release();
-  holdStateLock(path).release();
+  (await holdStateLock(path)).release();
 });
 
 test('a state directory of another user is refused in words', async (t) => {
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, 'state'), { mode: 0o700 });
-  await asNobody(() => {
-    assert.throws(() => holdStateLock(join(folder, 'state', 'lock.db')), {
+  await asNobody(async () => {
+    await assert.rejects(holdStateLock(join(folder, 'state', 'lock.db')), {
       code: 'INDEX_UNAVAILABLE',
       message: /or not this user's/u,
     });

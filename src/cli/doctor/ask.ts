@@ -1,15 +1,19 @@
 import { dirname } from 'node:path';
 import { messageOf } from '../../base/errors.js';
+import { sleep } from '../../base/waiting.js';
 import type { Result } from '../../contract/index.js';
 import { type Client, CodekeepError } from '../../rpc/client/client.js';
-import { type Finding, fail, ok, warn } from './finding.js';
-import { judgeDatabase } from './judge.js';
+import { type Finding, fail, warn } from './finding.js';
+import { judgeDatabase, judgeProject } from './judge.js';
 
 /** What only the supervisor can say; the index is never opened beside it. */
 
 /** A quick check of an index of some GB takes about a minute. */
 const checkMaxMs = 120_000;
 const answerMaxMs = 30_000;
+/** So long (ms) projects may take, together, to be fresh; what is saved is followed within a second. */
+const settleMaxMs = 3_000;
+const lookEveryMs = 200;
 /** Enough for 500,000 files; beyond it the count of folders is a lower bound. */
 const pagesMax = 500;
 
@@ -33,22 +37,25 @@ export async function askAboutProjects(
   const { projects } = await client.call('list_projects', {}, { timeoutMs: answerMaxMs });
   const findings: Finding[] = [];
   let folders = 0;
+  const until = performance.now() + settleMaxMs;
   for (const { project_id, root_dir } of projects) {
-    const status = await client.call('get_project_status', { project_id }, { timeoutMs: answerMaxMs });
-    findings.push(judgeProject(root_dir, status));
+    findings.push(judgeProject(root_dir, await settled(client, project_id, until)));
     folders += await countFolders(client, project_id);
   }
   return { findings, roots: projects.map(({ root_dir }) => root_dir), folders };
 }
 
-function judgeProject(root: string, { freshness, reason, files }: Result<'get_project_status'>): Finding {
-  const counts = `${files.active} files, ${files.not_restorable} of them not restorable`;
-  if (freshness !== 'unknown') return ok('project', `${root}: ${freshness}, ${counts}`);
-  return warn(
-    'project',
-    `${root}: unknown${reason === null ? '' : `, ${reason}`}`,
-    'See that the folder is there and mounted and that file_watcher runs, then "codekeep update" it.',
-  );
+/** Changes that are being followed are no defect: it gets some time to be fresh. */
+async function settled(
+  client: Client,
+  project_id: string,
+  until: number,
+): Promise<Result<'get_project_status'>> {
+  for (;;) {
+    const status = await client.call('get_project_status', { project_id }, { timeoutMs: answerMaxMs });
+    if (status.freshness === 'fresh' || performance.now() > until) return status;
+    await sleep(lookEveryMs);
+  }
 }
 
 /** Folders that hold indexed files, with those above them: each has a watch. */

@@ -1,4 +1,5 @@
 import type { Result } from '../../contract/index.js';
+import type { InotifyLimit } from '../../base/inotify-limits.js';
 import { inCommands } from '../own-words.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
@@ -145,8 +146,8 @@ function ownership(path: string): string {
 }
 
 export interface InotifyFacts {
-  watchesMax: number | null;
-  instancesMax: number | null;
+  watchesMax: InotifyLimit | null;
+  instancesMax: InotifyLimit | null;
   /** Of all processes of this user. */
   watches: number;
   instances: number;
@@ -166,24 +167,12 @@ export function judgeInotify({
   const needed = Math.max(watches, folders ?? 0);
   const indexed = folders === null ? '' : `, ${folders} folders are indexed`;
   return [
-    judgeLimit(
-      'inotify watches',
-      'fs.inotify.max_user_watches',
-      needed,
-      watchesMax,
-      `${watches} in use${indexed}`,
-    ),
-    judgeLimit(
-      'inotify instances',
-      'fs.inotify.max_user_instances',
-      instances,
-      instancesMax,
-      `${instances} in use`,
-    ),
+    judgeLimit('inotify watches', needed, watchesMax, `${watches} in use${indexed}`),
+    judgeLimit('inotify instances', instances, instancesMax, `${instances} in use`),
   ];
 }
 
-function judgeLimit(check: string, sysctl: string, needed: number, max: number, what: string): Finding {
+function judgeLimit(check: string, needed: number, { sysctl, max }: InotifyLimit, what: string): Finding {
   const message = `${what}, ${max} are allowed`;
   // Twice what is needed: a build folder that appears needs as many again.
   const fix = `Run "sysctl -w ${sysctl}=${Math.max(max, needed) * 2}" as root, and keep it in /etc/sysctl.d.`;
@@ -224,6 +213,23 @@ export function judgeDatabase(check: { ok: boolean; problems: readonly string[] 
     'database',
     `${check.problems.length} problems: ${shown}`,
     '"codekeep rebuild" makes a new index of all that can be read, of the backups and the disk; the damaged one is kept.',
+  );
+}
+
+/** One that has been given the time to become fresh. */
+export function judgeProject(
+  root: string,
+  { freshness, reason, files }: Pick<Result<'get_project_status'>, 'freshness' | 'reason' | 'files'>,
+): Finding {
+  const counts = `${files.active} files, ${files.not_restorable} of them not restorable`;
+  const message = `${root}: ${freshness}${reason === null ? '' : `, ${reason}`}`;
+  if (freshness === 'fresh') return ok('project', `${message}, ${counts}`);
+  return warn(
+    'project',
+    message,
+    freshness === 'unknown'
+      ? 'See that the folder is there and mounted and that file_watcher runs, then "codekeep update" it.'
+      : 'Mend the cause that is named; where work is under way, run the doctor again when it is over.',
   );
 }
 

@@ -3,6 +3,7 @@ import { access, constants, lstat, readdir, readFile, readlink, stat, statfs } f
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { errnoOf, messageOf } from '../../base/errors.js';
+import { type InotifyLimit, inotifyLimit } from '../../base/inotify-limits.js';
 import { packagePath } from '../../base/package.js';
 import type { DiskFacts, PathFacts } from './judge.js';
 
@@ -63,22 +64,18 @@ export async function lookAtDisk(path: string, indexBytes: number): Promise<Disk
 }
 
 export interface InotifyUse {
-  watchesMax: number | null;
-  instancesMax: number | null;
+  watchesMax: InotifyLimit | null;
+  instancesMax: InotifyLimit | null;
   watches: number;
   instances: number;
 }
 
 /** The limits of inotify and what the processes of `uid` use of them, as /proc tells it. */
 export async function lookAtInotify(procRoot: string, uid: number): Promise<InotifyUse> {
-  const limit = async (name: string): Promise<number | null> => {
-    const text = await readFile(join(procRoot, 'sys/fs/inotify', name), 'utf8').catch(() => '');
-    return /^\d+\s*$/.test(text) ? Number(text) : null;
-  };
   const uses = await Promise.all((await pidsOf(procRoot, uid)).map((pid) => usedBy(procRoot, pid)));
   return {
-    watchesMax: await limit('max_user_watches'),
-    instancesMax: await limit('max_user_instances'),
+    watchesMax: inotifyLimit('watches', procRoot),
+    instancesMax: inotifyLimit('instances', procRoot),
     watches: uses.reduce((sum, { watches }) => sum + watches, 0),
     instances: uses.reduce((sum, { instances }) => sum + instances, 0),
   };

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, fork } from 'node:child_process';
+import { ChildProcess, execFile, fork, type ForkOptions } from 'node:child_process';
 import { giveWay } from '../../base/give-way.js';
 import type { WorkerKind } from '../../base/ipc.js';
 import { packagePath } from '../../base/package.js';
@@ -40,12 +40,15 @@ export async function findParentDeath(): Promise<ParentDeath | null> {
 /** Nobody waits for these: whoever starts, saves a file, indexes or asks goes first. */
 const niceness: Partial<Record<WorkerKind, number>> = { vectorization: 10 };
 
-/** @param mark unique for this process; its descendants inherit it */
+/**
+ * One that cannot be started has no pid, and says why in its `error` event.
+ * @param mark unique for this process; its descendants inherit it
+ */
 export function launch(launcher: Launcher, kind: WorkerKind, mark: string): ChildProcess {
   const { program, parentDeath, memoryMaxBytes, instance } = launcher;
   const nodeFlags = [`--max-old-space-size=${Math.ceil(memoryMaxBytes / (1024 * 1024))}`];
   const args = [kind, `--instance=${instance}`];
-  const worker = fork(program, args, {
+  const worker = forkOrFail(program, args, {
     // A process group of its own: Ctrl-C reaches the supervisor only, which then stops its workers in order.
     detached: true,
     execPath: parentDeath?.command ?? process.execPath,
@@ -57,6 +60,17 @@ export function launch(launcher: Launcher, kind: WorkerKind, mark: string): Chil
   // It has one thread yet.
   if (givesWay !== undefined && worker.pid !== undefined) giveWay(givesWay, worker.pid);
   return worker;
+}
+
+/** Node tells of EMFILE and EAGAIN by the event, but throws ENOMEM and others. */
+function forkOrFail(program: string, args: string[], options: ForkOptions): ChildProcess {
+  try {
+    return fork(program, args, options);
+  } catch (error) {
+    const unborn = new ChildProcess();
+    process.nextTick(() => unborn.emit('error', error));
+    return unborn;
+  }
 }
 
 /**

@@ -65,12 +65,22 @@ function sessionOf(worker: ProcessIdentity, table: readonly Stat[]): ProcessIden
 
 /**
  * What `read` gives for each process; one that ends while it is looked at, or may not be read, gives nothing.
+ * Where several descriptors cannot be had, one is enough.
  * @throws EMFILE and the like, where nobody can tell
  */
 async function eachProcess<T>(read: (pid: number) => Promise<T | null>): Promise<T[]> {
+  try {
+    return await eachOfTable(read, readsAtOnce);
+  } catch (error) {
+    if (!isExhausted(error)) throw error;
+    return await eachOfTable(read, 1);
+  }
+}
+
+async function eachOfTable<T>(read: (pid: number) => Promise<T | null>, atOnce: number): Promise<T[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const found: T[] = [];
-  await forEachLimited(pids, readsAtOnce, async (pid) => {
+  await forEachLimited(pids, atOnce, async (pid) => {
     try {
       const one = await read(pid);
       if (one !== null) found.push(one);

@@ -64,8 +64,10 @@ export class WorkerStop {
 async function stop(worker: Stoppable, deadline: AbortSignal): Promise<StopOutcome> {
   const startedAt = performance.now();
   const { identity } = worker;
-  if (identity === null)
+  if (identity === null) {
+    await worker.exited;
     return { pid: 0, graceful: true, how: 'never ran', durationMs: 0, remaining: [], error: null };
+  }
   // Taken before anything dies: a child whose parent exits first is no descendant any more.
   const known = familyOf(identity, worker.mark).catch(() => []);
   let exit: WorkerExit | null = null;

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { CodekeepError } from '../../base/errors.js';
+import { CodekeepError, messageOf } from '../../base/errors.js';
 import {
   type FromWorker,
   type RequestName,
@@ -14,7 +14,7 @@ import {
   type WorkerKind,
   type WorkerStart,
 } from '../../base/ipc.js';
-import { identify, type ProcessIdentity } from '../../base/process-identity.js';
+import { look, type ProcessIdentity } from '../../base/process-identity.js';
 import type { Work } from '../../base/progress.js';
 import { unlessAborted, within } from '../../base/waiting.js';
 import { type Launcher, launch } from './launch.js';
@@ -48,7 +48,7 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
   readonly kind: K;
   readonly mark: string;
   readonly startedAt = Date.now();
-  /** Null only when the process could not be started at all. */
+  /** Null when the process could not be started, or was killed at once: nothing is signalled that is not known for certain. */
   readonly identity: ProcessIdentity | null;
   /** Resolves with what the worker said about itself; rejects when it ends before. */
   readonly ready: Promise<WorkerInfo>;
@@ -77,8 +77,7 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     this.kind = options.kind;
     this.mark = options.mark;
     this.#child = launch(options.launcher, options.kind, options.mark);
-    const { pid } = this.#child;
-    this.identity = pid === undefined ? null : identify(pid);
+    this.identity = this.#identify();
     const stderr: string[] = [];
     void this.#followOutput('stdout', this.#child.stdout, options);
     this.exited = this.#exit(stderr, this.#followOutput('stderr', this.#child.stderr, options, stderr));
@@ -260,6 +259,19 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     }
   }
 
+  /** It has started nothing yet: one that cannot be looked at is ended while it can be ended as a child. */
+  #identify(): ProcessIdentity | null {
+    const { pid } = this.#child;
+    if (pid === undefined) return null;
+    try {
+      return look(pid);
+    } catch (error) {
+      this.condemn(`could not be started: ${messageOf(error)}`);
+      this.#child.kill('SIGKILL');
+      return null;
+    }
+  }
+
   async #whenReady(): Promise<WorkerInfo> {
     return await new Promise((resolve, reject) => {
       this.#child.on('message', (message: FromWorker) => {
@@ -268,7 +280,8 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
         resolve(message.info);
       });
       void this.exited.then((exit) => {
-        const why = this.#condemned ?? `was not ready when it ${reasonOf(exit)}`;
+        const how = this.#child.pid === undefined ? '' : 'was not ready when it ';
+        const why = this.#condemned ?? `${how}${reasonOf(exit)}`;
         reject(startFailure(this.kind, why, exit.stderr));
       });
     });
@@ -294,11 +307,12 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
   /** Resolves when all of it has been read. */
   async #followOutput(
     name: 'stdout' | 'stderr',
-    stream: Readable | null,
+    stream: Readable | null | undefined,
     { onOutput }: Pick<WorkerProcessOptions<K>, 'onOutput'>,
     tail: string[] = [],
   ): Promise<void> {
-    if (stream === null) return;
+    // There is none where it could not be started, whatever Node's types say.
+    if (stream === null || stream === undefined) return;
     const lines = createInterface({ input: stream, crlfDelay: Infinity });
     lines.on('line', (line) => {
       tail.push(line);

@@ -3,7 +3,7 @@ import { CodekeepError, messageOf } from '../../base/errors.js';
 import type { Activity, FromWorker, WorkerInfo, WorkerKind, WorkerOptions } from '../../base/ipc.js';
 import { decideRestart, relevantExits, type UnexpectedExit } from './restart-policy.js';
 import type { StopOutcome } from './stop-worker.js';
-import { damageHint, describeExit, reasonOf, saysDamage, type WorkerExit } from './worker-exit.js';
+import { damageHint, reasonOf, saysDamage, type WorkerExit } from './worker-exit.js';
 import type { WorkerProcess } from './worker-process.js';
 
 /** Requests that may wait for one worker to be ready. */
@@ -276,15 +276,15 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
     }
     this.#process = null;
     this.#exits = relevantExits([...this.#exits, { at: now, uptimeMs: now - worker.startedAt }]);
-    const decision = decideRestart(this.#exits, this.#owner.failedRetryMs, isOfDamage(this.lastExit));
-    this.#owner.log(
-      this.kind,
-      'error',
-      `${worker.condemned ?? describeExit(exit)}; ${decision.state}, next start in ${decision.delayMs} ms`,
+    const { state, delayMs } = decideRestart(
+      this.#exits,
+      this.#owner.failedRetryMs,
+      isOfDamage(this.lastExit),
     );
-    this.#enter(decision.state);
+    this.#owner.log(this.kind, 'error', `${reason}; ${state}, next start in ${delayMs} ms`);
+    this.#enter(state);
     this.#cleanup = worker.stop(0);
-    this.#timer = setTimeout(() => void this.#respawn(), decision.delayMs);
+    this.#timer = setTimeout(() => void this.#respawn(), delayMs);
   }
 
   async #respawn(): Promise<void> {

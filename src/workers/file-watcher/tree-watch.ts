@@ -1,6 +1,7 @@
 import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import { basename, join } from 'node:path';
 import { errnoOf, messageOf } from '../../base/errors.js';
+import { inotifyLimit, type InotifyResource } from '../../base/inotify-limits.js';
 import { eventlessAt } from '../../base/mounts.js';
 import { isWithin, splitPath } from '../../base/paths.js';
 import { findRepository, repositoryAt } from '../../reconcile/git-program.js';
@@ -46,11 +47,13 @@ interface WatchedFolder {
   suspect: boolean;
 }
 
-/** Why watches cannot be put on any more, with what to do about it. */
-const limits: Readonly<Record<string, string>> = {
-  ENOSPC: 'the limit of watches is reached: raise fs.inotify.max_user_watches with sysctl',
-  EMFILE: 'no inotify instance is left: raise fs.inotify.max_user_instances with sysctl',
-};
+/** Why watches cannot be put on any more, with what to do about it; null where it is something else. */
+function limitBehind(errno: string | null): string | null {
+  const raise = (resource: InotifyResource): string =>
+    `raise ${inotifyLimit(resource)?.sysctl ?? `fs.inotify.max_user_${resource}`} with sysctl`;
+  if (errno === 'ENOSPC') return `the limit of watches is reached: ${raise('watches')}`;
+  return errno === 'EMFILE' ? `no inotify instance is left: ${raise('instances')}` : null;
+}
 
 /**
  * Events of one project's tree: one inotify watch a folder, put on by the walk just before it lists that
@@ -262,8 +265,8 @@ export class TreeWatch implements FolderCover {
   }
 
   #lost(folder: string, ino: bigint, error: unknown): void {
-    const limit = limits[errnoOf(error) ?? ''];
-    if (limit !== undefined) this.#isFull = true;
+    const limit = limitBehind(errnoOf(error));
+    if (limit !== null) this.#isFull = true;
     this.#unwatched.set(folder, ino);
     this.rotation.add(folder, performance.now());
     const problem = limit ?? messageOf(error);

@@ -25,6 +25,8 @@ export class Upkeep {
   /** What the log beside it made of it, nobody knows yet. */
   #isDoubtful: boolean;
   #isChecked = false;
+  /** What a check found that could not be written down yet: it is not made once more for that. */
+  #found: 'ok' | 'damaged' | null = null;
   readonly #openedAt = performance.now();
   /** Why the last one failed. */
   readonly #failures = new Map<'backup' | 'check', string>();
@@ -111,7 +113,7 @@ export class Upkeep {
       this.#failures.delete(kind);
     } catch (error) {
       if (this.#host.signal.aborted) return;
-      this.#retryAt.set(kind, performance.now() + retryMs);
+      this.#retryAt.set(kind, performance.now() + (kind === 'check' && this.#found !== null ? 0 : retryMs));
       const why = `the ${kind} of the index that was due failed: ${causeInWords(error)}`;
       if (this.#failures.get(kind) !== why) this.#host.log('warn', why);
       this.#failures.set(kind, why);
@@ -122,7 +124,7 @@ export class Upkeep {
     const { signal } = this.#host;
     if (intervalMs === 0 || signal.aborted || !this.#index.isInPlace) return false;
     if (performance.now() < (this.#retryAt.get(kind) ?? 0)) return false;
-    if (kind === 'check' && this.#isDoubtful) return true;
+    if (kind === 'check' && (this.#isDoubtful || this.#found !== null)) return true;
     const last = lastMaintenance(this.#index, kind)?.at ?? statSync(this.#index.path).birthtimeMs;
     const isFirst =
       kind === 'check' && !this.#isChecked && performance.now() - this.#openedAt >= firstCheckMs;
@@ -133,13 +135,20 @@ export class Upkeep {
 
   async #check(): Promise<void> {
     const index = this.#index;
-    const { problems } = await checkFile(index.path, false, this.#host.signal);
-    const outcome = problems.length === 0 ? 'ok' : 'damaged';
+    const outcome = this.#isDoubtful || this.#found === null ? await this.#lookForDamage() : this.#found;
+    this.#found = outcome;
+    await index.write(() => recordMaintenance(index, 'check', outcome, Date.now()));
+    this.#found = null;
+  }
+
+  async #lookForDamage(): Promise<'ok' | 'damaged'> {
+    const { problems } = await checkFile(this.#index.path, false, this.#host.signal);
     this.#isDoubtful = false;
     this.#isChecked = true;
-    if (problems.length === 0) this.noteSound();
-    await index.write(() => recordMaintenance(index, 'check', outcome, Date.now()));
     for (const problem of problems) this.#host.log('error', `the index is damaged: ${problem}`);
+    if (problems.length > 0) return 'damaged';
+    this.noteSound();
+    return 'ok';
   }
 
   async #backup(): Promise<void> {
