@@ -49,6 +49,8 @@ export interface Reconciled {
   owed: number;
   /** Why some missing files prove nothing; null where there are none. */
   doubt: string | null;
+  /** Why files are kept and not parsed yet; null where there are none. */
+  notParsed: string | null;
   /** Why there is nothing to index; null where there is something. */
   allIgnored: string | null;
 }

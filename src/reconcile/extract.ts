@@ -8,6 +8,7 @@ import { levelOf } from '../store/derived/term-weights.js';
 import { type Chunk, chunksOf } from '../syntax/chunks.js';
 import { entitiesOf, type Entity } from '../syntax/entities.js';
 import { type FallbackReason, type GreenTree, oneTokenTree, render } from '../syntax/green-tree.js';
+import { NotLoaded } from '../syntax/grammar.js';
 import type { Language } from '../syntax/language.js';
 import type { Parser } from '../syntax/parser.js';
 import { decodeSource } from '../syntax/source.js';
@@ -36,6 +37,8 @@ export interface Extraction {
   document: Pick<NewDocument, 'chunks' | 'kinds' | 'layout' | 'words'> | null;
   /** Why it could not be parsed now; null: it was, or the stored tree served. */
   notParsed: FallbackReason | null;
+  /** Set where that may pass: what cannot be loaded, and why. Nothing relies on what was made of it, and it is tried again. */
+  notLoaded: string | null;
 }
 
 /** Makes trees and what they are searched by. */
@@ -61,14 +64,18 @@ async function extract(parser: Parser, job: ExtractionJob, slicer: Slicer): Prom
   const { language, storedBy } = job;
   const stored = job.stored === null ? null : decoded(job.stored);
   const isUsable = stored?.language === language && storedBy === job.extractor;
-  // A tree of another language's serves the other path that has the same bytes; one that nobody has parsed serves none.
-  const isTaken = stored !== null && stored.language !== language && storedBy !== null;
-  const tree = isUsable ? stored : await parseProven(parser, job, slicer);
+  const { tree, notLoaded } = isUsable
+    ? { tree: stored, notLoaded: null }
+    : await parseProven(parser, job, slicer);
+  // A tree of another language's serves the other path that has the same bytes; one that nobody has parsed serves none, and is
+  // not replaced by another one such.
+  const isOthers = storedBy !== null && stored?.language !== null && stored?.language !== language;
+  const isTaken = stored !== null && (isOthers || notLoaded !== null);
   await slicer.breathe();
   const encoded = isUsable || isTaken ? null : encodeTree(tree);
   await slicer.breathe();
   const document = job.extractor === null ? null : await searchable(tree, slicer);
-  return { tree: encoded, document, notParsed: isUsable ? null : tree.fallback };
+  return { tree: encoded, document, notParsed: isUsable ? null : tree.fallback, notLoaded };
 }
 
 /** The same bytes, which threads hand over as plain arrays. */
@@ -85,15 +92,24 @@ function decoded(stored: Uint8Array): GreenTree | null {
   }
 }
 
-async function parseProven(parser: Parser, job: ExtractionJob, slicer: Slicer): Promise<GreenTree> {
+async function parseProven(
+  parser: Parser,
+  job: ExtractionJob,
+  slicer: Slicer,
+): Promise<{ tree: GreenTree; notLoaded: string | null }> {
   const { bytes, language } = job;
   const source = decodeSource(bufferOf(bytes));
-  if (job.isDeadly) return oneTokenTree(source, 'deadly');
-  const tree = await parser.parse(source, language, slicer);
-  await slicer.breathe();
-  if (sha256(render(tree)) === job.sha256) return tree;
-  // A tree that does not render to its file must never be stored; one token always does.
-  return await parser.parse(source, null, slicer);
+  if (job.isDeadly) return { tree: oneTokenTree(source, 'deadly'), notLoaded: null };
+  try {
+    const tree = await parser.parse(source, language, slicer);
+    await slicer.breathe();
+    // A tree that does not render to its file must never be stored; one token always does.
+    const isProven = sha256(render(tree)) === job.sha256;
+    return { tree: isProven ? tree : await parser.parse(source, null, slicer), notLoaded: null };
+  } catch (error) {
+    if (!(error instanceof NotLoaded)) throw error;
+    return { tree: oneTokenTree(source, 'grammar_not_loaded'), notLoaded: error.message };
+  }
 }
 
 async function searchable(tree: GreenTree, slicer: Slicer): Promise<Extraction['document']> {

@@ -118,6 +118,8 @@ export class Batch {
     // A folder has a name for each folder in it, too.
     const isFolder = (prepared?.file ?? row)?.kind === 'folder';
     tally.isLinkedAnew ||= !isFolder && nlink > 1 && nlink !== row?.nlink;
+    const notLoaded = prepared?.notLoaded ?? null;
+    if (notLoaded !== null) tally.notLoaded.add(notLoaded);
     if (!isWritten) tally.unsettled.push(path);
     else if (prepared !== null && !isSameFile(row, prepared.file))
       tally[row === undefined || row.deleted === 1 ? 'added' : 'changed'] += 1;

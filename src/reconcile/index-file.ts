@@ -36,7 +36,12 @@ export interface PreparedFile {
   heals: boolean;
   /** Set where the content is to be made searchable. */
   document: NewDocument | null;
+  /** See Extraction. */
+  notLoaded: string | null;
 }
+
+/** In place of the extractor of a document that no row relies on, see Extraction.notLoaded. */
+const notParsedYet = 'not parsed yet';
 
 /** Why there is nothing to be made of what was read: its row says it all. */
 export const tooLarge = 'larger than max_file_bytes';
@@ -103,16 +108,22 @@ export function planFile(
 export function preparedWith(
   { file, heals }: Omit<PlannedFile, 'job'>,
   job: ExtractionJob,
-  { tree, document }: Extraction,
+  { tree, document, notLoaded }: Extraction,
 ): PreparedFile {
   const { sha256: hash, language, extractor } = job;
   const size = job.bytes.length;
   return {
     file: { ...file, chunks: file.extractor === null ? 0 : (document?.chunks ?? 0) },
-    content: tree === null ? null : { sha256: hash, size, tree: bufferOf(tree), extractor },
+    content:
+      tree === null
+        ? null
+        : { sha256: hash, size, tree: bufferOf(tree), extractor: notLoaded === null ? extractor : null },
     heals,
     document:
-      document === null || extractor === null ? null : { ...document, sha256: hash, language, extractor },
+      document === null || extractor === null
+        ? null
+        : { ...document, sha256: hash, language, extractor: notLoaded === null ? extractor : notParsedYet },
+    notLoaded,
   };
 }
 
@@ -128,13 +139,13 @@ export function commitFile(
   prepared: PreparedFile,
   now: number,
 ): boolean {
-  const { file, content, heals } = prepared;
+  const { file, content, heals, notLoaded } = prepared;
   const absolute = `${project.rootDir}/${file.path}`;
   const stats = lstatSync(absolute, { bigint: true, throwIfNoEntry: false });
   if (stats === undefined || !isSameStamp(stampOfAny(stats), file)) return false;
   if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
   if (content !== null) (heals ? healContent : putContent)(index, content, now);
-  upsertFile(index, project.id, file, now);
+  upsertFile(index, project.id, notLoaded === null ? file : { ...file, extractor: null }, now);
   return true;
 }
 

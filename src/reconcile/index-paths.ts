@@ -28,6 +28,19 @@ export interface IndexTally {
   isLinkedAnew: boolean;
   /** What cannot be read or parsed, with the reason. */
   unreadable: { path: string; reason: string }[];
+  /** What cannot be loaded, and why: files are kept as one token for now. */
+  notLoaded: Set<string>;
+}
+
+export function newTally(): IndexTally {
+  return {
+    added: 0,
+    changed: 0,
+    unsettled: [],
+    unreadable: [],
+    isLinkedAnew: false,
+    notLoaded: new Set(),
+  };
 }
 
 /** What one process needs to bring files of a project into the index. */
@@ -80,7 +93,7 @@ async function indexAll(
   progress?: IndexProgress,
 ): Promise<IndexTally> {
   const derived = await openDerived(context);
-  const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
+  const tally = newTally();
   const session = paths.length < bulkPathsMin ? undefined : context.pool?.open(context.signal);
   try {
     const made = 'unavailable' in derived ? null : derived;
@@ -225,7 +238,13 @@ class Indexing {
     const entry = { path, deviceId: null, tracked } as const;
     const { job, ...planned } = planFile(this.#context, this.#derived, entry, reading);
     if (job === null)
-      return { row, path, prepared: { ...planned, content: null, document: null }, restamp: null, tracked };
+      return {
+        row,
+        path,
+        prepared: { ...planned, content: null, document: null, notLoaded: null },
+        restamp: null,
+        tracked,
+      };
     const prepared = preparedWith(planned, job, await this.#extract(job));
     return { row, path, prepared, restamp: null, tracked };
   }
@@ -283,6 +302,7 @@ export async function indexSettling(
     total.changed += again.changed;
     total.unreadable.push(...again.unreadable);
     total.isLinkedAnew ||= again.isLinkedAnew;
+    for (const reason of again.notLoaded) total.notLoaded.add(reason);
     total.unsettled = again.unsettled;
   }
   return total;

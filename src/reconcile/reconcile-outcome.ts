@@ -30,6 +30,7 @@ export function nothing(): ReconcileOutcome {
     problems: [],
     halted: null,
     doubt: null,
+    notParsed: null,
     gitProblem: null,
     allIgnored: null,
   };
@@ -50,7 +51,12 @@ export function summaryOf(
     unsettled: tally.unsettled,
     problems: retired.problems,
     doubt: doubtOf(retired, unread),
+    notParsed: describeNotParsed(tally),
   };
+}
+
+function describeNotParsed({ notLoaded }: IndexTally): string | null {
+  return notLoaded.size === 0 ? null : `files are kept and not parsed yet: ${[...notLoaded].join('; ')}`;
 }
 
 /** Why the index may say what is not so: of some rows it is not known how their files are. Null where there are none. */

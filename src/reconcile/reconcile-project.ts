@@ -22,7 +22,13 @@ import { noteTracked } from './git-look.js';
 import { keepGit, recallGit } from './git-memory.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { mostPreciousFirst } from './index-order.js';
-import { type IndexingContext, type IndexProgress, indexSettling, type IndexTally } from './index-paths.js';
+import {
+  type IndexingContext,
+  type IndexProgress,
+  indexSettling,
+  type IndexTally,
+  newTally,
+} from './index-paths.js';
 import { ListThread } from './list-thread.js';
 import {
   gitProblemOf,
@@ -80,8 +86,7 @@ async function reconcileRounds(
   indexMax: number,
   progress?: IndexProgress,
 ): Promise<ReconcileOutcome> {
-  const tally: IndexTally = { added: 0, changed: 0, unsettled: [], unreadable: [], isLinkedAnew: false };
-  for (let round: Round = { indexAfter: null, indexMax, indexed: 0, tally }; ;) {
+  for (let round: Round = { indexAfter: null, indexMax, indexed: 0, tally: newTally() }; ;) {
     const next = await reconcileRound(context, cause, round, progress);
     if (!('indexAfter' in next)) return next;
     round = next;
@@ -178,6 +183,7 @@ async function indexRound(
       unsettled: [...tally.unsettled, ...now.unsettled],
       unreadable: [...tally.unreadable, ...now.unreadable],
       isLinkedAnew: tally.isLinkedAnew || now.isLinkedAnew,
+      notLoaded: new Set([...tally.notLoaded, ...now.notLoaded]),
     },
   };
 }

@@ -9,13 +9,13 @@ import type { Language } from './language.js';
  * entity-names.ts, docstrings.ts, leading.ts), chunks (chunks.ts) or words (base/search-words.ts), or when it tells
  * languages from other names (language.ts).
  */
-const codeVersion = 1;
+const codeVersion = 2;
 
 const extractors = new Map<Language, string>();
 
 /**
  * Equal for two files of one language exactly where the same would be made of the same bytes, like
- * `1 tree-sitter-json@0.24.8`; `1` for files without a grammar (null).
+ * `2 tree-sitter-json@0.24.8`; `2` for files without a grammar (null).
  */
 export function extractorOf(language: Language | null): string {
   if (language === null) return String(codeVersion);

@@ -85,6 +85,15 @@ let hasLoaded = false;
 /** A parse needed more than the runtime's memory; the runtime is of no use after it. */
 export class OutOfMemory extends Error {}
 
+/** The runtime or a grammar could not be loaded: no file descriptor or memory was left, or its file cannot be read. */
+export class NotLoaded extends Error {
+  constructor(what: string, cause: unknown) {
+    // Where a module was not found, more lines say who wanted it.
+    const [why = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n', 1);
+    super(`${what} cannot be loaded: ${why}`, { cause });
+  }
+}
+
 /**
  * Collects what runtimes have left, at once: the collector knows little of their memory, and two large ones side by
  * side can be more than a process may use. V8 offers it by a flag only. Takes some 20 ms, as a full
@@ -109,10 +118,19 @@ export class Runtime {
   }
 
   /**
-   * Takes about 30 ms. Rejects when the runtime cannot be loaded.
+   * Takes about 30 ms.
    * @param memoryMaxBytes at least 32 MiB; what would grow beyond it throws OutOfMemory
+   * @throws NotLoaded
    */
   static async load(memoryMaxBytes: number): Promise<Runtime> {
+    try {
+      return await Runtime.#load(memoryMaxBytes);
+    } catch (error) {
+      throw new NotLoaded('the parser', error);
+    }
+  }
+
+  static async #load(memoryMaxBytes: number): Promise<Runtime> {
     if (hasLoaded) collectGarbage();
     hasLoaded = true;
     const treeSitter = loadAnew();
@@ -137,12 +155,19 @@ export class Runtime {
     return endianness() === 'LE' ? new Uint32Array(this.#memory.buffer) : null;
   }
 
-  /** The grammar of `language`. Rejects when its file is missing or does not fit the runtime. */
+  /**
+   * The grammar of `language`.
+   * @throws NotLoaded also where its file is missing or does not fit the runtime
+   */
   async grammar(language: Language): Promise<TreeSitter.Language> {
     const file = grammarFiles[language];
     let grammar = this.#grammars.get(file);
     if (grammar === undefined) {
-      grammar = this.#loadGrammar(await compile(file));
+      try {
+        grammar = this.#loadGrammar(await compile(file));
+      } catch (error) {
+        throw new NotLoaded(`the grammar of ${language}`, error);
+      }
       this.#grammars.set(file, grammar);
     }
     return grammar;

@@ -28,6 +28,8 @@ export const fallbackReasons = [
   'deadly',
   /** A later version of this program had a reason that this one does not know. */
   'unknown',
+  /** The parser or the grammar could not be loaded, which may pass: it is tried again. */
+  'grammar_not_loaded',
 ] as const;
 
 export type FallbackReason = (typeof fallbackReasons)[number];

@@ -1,9 +1,9 @@
 /**
- * Parses source text to green trees with tree-sitter, and never fails: what cannot be parsed within the bounds
- * below becomes a one-token tree that says why in `fallback`.
+ * Parses source text to green trees with tree-sitter. What cannot be parsed within the bounds below becomes a one-token
+ * tree that says why in `fallback`; only what is needed for parsing may be missing, for a while.
  */
 import type { Language as Grammar, Tree } from 'web-tree-sitter';
-import { OutOfMemory, Runtime } from './grammar.js';
+import { NotLoaded, OutOfMemory, Runtime } from './grammar.js';
 import { oneTokenTree } from './green-tree.js';
 import type { GreenTree } from './green-tree.js';
 import type { Language } from './language.js';
@@ -56,7 +56,8 @@ export interface ParserOptions {
 export interface Parser {
   /**
    * The green tree of `source`; it renders to exactly the bytes the source was decoded from. One parse at a time;
-   * others wait. Rejects only with what `pause.breathe` rejects with, which gives the parse up.
+   * others wait. Rejects with what `pause.breathe` rejects with, which gives the parse up.
+   * @throws NotLoaded
    */
   parse(source: Source, language: Language | null, pause?: Pause): Promise<GreenTree>;
   /** Frees the WASM parser. A parse under way ends with a one-token tree, a later one makes a new parser. */
@@ -102,7 +103,7 @@ export function createParser(options: ParserOptions = {}): Parser {
     if (source.binary) return oneTokenTree(source, 'binary');
     if (language === null) return oneTokenTree(source, 'no_grammar');
     if (source.text.length > limits.textLengthMax) return oneTokenTree(source, 'too_large');
-    // Whatever fails, the file is kept whole and its tree names the cause.
+    // Whatever else fails, the file is kept whole and its tree names the cause.
     try {
       runtime ??= await Runtime.load(limits.memoryMaxBytes);
       const grammar = await runtime.grammar(language);
@@ -113,6 +114,7 @@ export function createParser(options: ParserOptions = {}): Parser {
       if (error instanceof GivenUp) throw error.cause;
       // After a trap nothing is known of the runtime's state.
       runtime = null;
+      if (error instanceof NotLoaded) throw error;
       return oneTokenTree(source, error instanceof OutOfMemory ? 'out_of_memory' : 'grammar_failed');
     }
   }

@@ -15,6 +15,8 @@ export interface DaemonOptions {
   config?: Record<string, unknown>;
   /** Further flags of `codekeep serve`. */
   args?: readonly string[];
+  /** The `cli.js` of another copy of the package. */
+  program?: string;
   /** A program with its flags that runs it, such as setpriv. */
   under?: readonly string[];
 }

@@ -82,11 +82,12 @@ export class Sandbox {
    */
   async startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
     const { stateDir = this.path('state'), args = [], under = [] } = options;
+    const { program: cli = program } = options;
     const config = options.config ?? { autostart: ['file_watcher'] };
     const configPath = this.path(`config-${++this.#configs}.json`);
     await writeFile(configPath, JSON.stringify(config));
     const flags = ['serve', '--state-dir', stateDir, '--config', configPath, ...args];
-    const [command = '', ...words] = [...under, process.execPath, program, ...flags];
+    const [command = '', ...words] = [...under, process.execPath, cli, ...flags];
     const { autostart = ['file_watcher'] } = config as { autostart?: readonly string[] };
     const daemon = new Daemon(this.spawn(command, words), stateDir, autostart.includes('file_watcher'));
     this.#daemons.push(daemon);

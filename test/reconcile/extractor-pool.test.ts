@@ -7,10 +7,12 @@ import { sha256 } from '#src/base/hash.js';
 import { Slicer } from '#src/base/waiting.js';
 import { type Extraction, extractingWith, type ExtractionJob } from '#src/reconcile/extract.js';
 import { ExtractorPool, type PoolOptions, poolOptionsWithin } from '#src/reconcile/extractor-pool.js';
-import { decodeTree } from '#src/syntax/tree-codec.js';
+import { decodeTree, encodeTree } from '#src/syntax/tree-codec.js';
 import { extractorOf } from '#src/syntax/extractor.js';
+import { oneTokenTree } from '#src/syntax/green-tree.js';
 import { languageOf } from '#src/syntax/language.js';
 import { createParser } from '#src/syntax/parser.js';
+import { decodeSource } from '#src/syntax/source.js';
 import { waitFor, within } from '../harness/waiting.js';
 
 const mib = 1024 ** 2;
@@ -94,7 +96,17 @@ test('a stored tree is sent along, and serves', async (t) => {
   const { tree, document } = await session.extract(job);
   const again = await session.extract({ ...job, stored: tree, storedBy: job.extractor });
   assert.equal(again.tree, null);
-  assert.deepEqual(plain({ ...again, tree: null }), plain({ tree: null, document, notParsed: null }));
+  assert.deepEqual(
+    plain({ ...again, tree: null }),
+    plain({ tree: null, document, notParsed: null, notLoaded: null }),
+  );
+});
+
+test('what an earlier version could not parse is parsed, and its one token is replaced', async () => {
+  const job = easy(1);
+  const stored = encodeTree(oneTokenTree(decodeSource(Buffer.from(job.bytes)), 'grammar_failed'));
+  const { tree } = await here.extract({ ...job, stored, storedBy: '1 earlier@1.0.0' }, new Slicer());
+  assert.equal(decodeTree(Buffer.from(tree ?? assert.fail())).language, 'python');
 });
 
 test('an abort gives everything up at once, in the middle of a parse, and ends the threads at it', async (t) => {

@@ -6,6 +6,7 @@ import { PostingsBatch } from './postings-batch.js';
 import { packWords } from './postings-codec.js';
 import { noteDropped } from './segments.js';
 import { levelOf } from './term-weights.js';
+import { hasVectors } from './vectors.js';
 
 /** A content as it was made searchable, ready to be stored. */
 export interface NewDocument {
@@ -111,10 +112,13 @@ class DocumentWriter {
     this.#nextChunk = derived.facts.nextChunk;
   }
 
-  /** One of another extractor is replaced. */
+  /**
+   * One of another extractor is replaced. So is one without vectors: it may be passed over for them, as its content, which is
+   * written with this one, was not there for long.
+   */
   add({ sha256, language, extractor, chunks, kinds, layout, words }: NewDocument): void {
     const before = documentOf(this.#derived, sha256, language);
-    if (before?.extractor === extractor) return;
+    if (before?.extractor === extractor && hasVectors(this.#derived, before)) return;
     if (before !== undefined) dropDocument(this.#derived, before);
     const firstChunk = this.#nextChunk;
     this.#nextChunk += Math.max(chunks, 1);

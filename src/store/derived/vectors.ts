@@ -148,6 +148,18 @@ export function putVectors(
     .run(made, doneBelow, modelId);
 }
 
+/** Whether every model has made the vectors of a document, or can make none. */
+export function hasVectors(
+  derived: DerivedDatabase,
+  { firstChunk, chunks }: { firstChunk: number; chunks: number },
+): boolean {
+  const lacking = derived.sql(
+    `SELECT 1 FROM models WHERE NOT EXISTS (
+       SELECT 1 FROM signatures s WHERE s.id = models.id * ${chunkIds} + ?)`,
+  );
+  return chunks === 0 || lacking.get(firstChunk) === undefined;
+}
+
 /** Rows that are removed at once: a few ms. */
 const removedAtOnce = 2_000;
 const madeTables = ['vectors', 'signatures'] as const;

@@ -56,8 +56,11 @@ export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMetho
       try {
         const { projectId } = await supervisor.askIndex('resolve_project', reference, { signal: ended });
         const work = { signal: ended, progress: () => undefined };
-        const { unsettled, owed, doubt } = await supervisor.reconciles.run({ projectId, isNew: false }, work);
-        const isFresh = unsettled.length === 0 && owed === 0;
+        const { unsettled, owed, doubt, notParsed } = await supervisor.reconciles.run(
+          { projectId, isNew: false },
+          work,
+        );
+        const isFresh = unsettled.length === 0 && owed === 0 && notParsed === null;
         const freshness = doubt !== null ? 'unknown' : isFresh ? 'fresh' : 'stale';
         return { freshness, waited_ms: sinceMs(startedAt) };
       } finally {

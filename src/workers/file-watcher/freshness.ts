@@ -15,6 +15,8 @@ export interface WatchState {
   owed: number;
   /** Why some missing files prove nothing; null where there are none. */
   doubt: string | null;
+  /** Why files are kept and not parsed yet; null where there are none. */
+  notParsed: string | null;
   /** What no events tell of; null where they tell of all. */
   polled: PolledFolders | null;
   /** Files that can be changed through names that lie elsewhere, and are looked at every few seconds. */
@@ -43,6 +45,7 @@ export function judgeFreshness(state: WatchState): Pick<ProjectFreshness, 'fresh
     };
   }
   if (state.doubt !== null) return { freshness: 'unknown', reason: state.doubt };
+  if (state.notParsed !== null) return { freshness: 'stale', reason: state.notParsed };
   if (state.polled !== null) {
     // What happens there is known some time after it has happened.
     const { count, total, reason } = state.polled;

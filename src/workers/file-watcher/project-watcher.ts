@@ -5,7 +5,7 @@ import { sleep, turn } from '../../base/waiting.js';
 import type { IndexingContext, IndexProgress } from '../../reconcile/index-paths.js';
 import { lookAtGit } from '../../reconcile/git-look.js';
 import { inspectRootOf } from '../../reconcile/project-root.js';
-import type { ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
+import { nothing, type ReconcileOutcome } from '../../reconcile/reconcile-outcome.js';
 import { isSavedFile, reconcilePaths } from '../../reconcile/reconcile-paths.js';
 import { reconcileProject } from '../../reconcile/reconcile-project.js';
 import { countFiles } from '../../store/files.js';
@@ -67,23 +67,19 @@ export class ProjectWatcher {
   #verifiedOnce: boolean;
   /** When this process last compared the whole tree (ms since 1970): what goes from then on goes while somebody watches. */
   #comparedAt: number | null = null;
-  /** Why some missing files prove nothing. */
-  #doubt: string | null = null;
+  /** What the last comparison of the whole tree came to, and what was noticed since. */
+  #last: ReconcileOutcome = nothing();
   #linked: LinkedFiles;
   /** Deleted files whose copy is due. */
   #withoutCopy = 0;
   /** Troubles in a row. */
   #troubles = 0;
   #trouble: string | null = null;
-  #allIgnored: string | null = null;
-  #gitProblem: string | null = null;
   readonly #listeners = new Set<IndexProgress>();
   /** One that was asked for and has not begun. */
   #queued: Promise<ReconcileOutcome> | null = null;
   #begun: Promise<ReconcileOutcome> | null = null;
   #reconciling = false;
-  /** Files that a repair has still to bring back. */
-  #owed = 0;
   /** Paths that are being indexed now. */
   #following = 0;
   /** DerivedDatabases.timesMade at the last comparison. */
@@ -188,7 +184,7 @@ export class ProjectWatcher {
 
   /** Somebody may have said what is right where nothing could be concluded. */
   lookAgain(): void {
-    if (this.#trouble !== null || this.#doubt !== null) this.#wantReconcile();
+    if (this.#trouble !== null || this.#last.doubt !== null) this.#wantReconcile();
   }
 
   /** Deals with what is pending, so that a repair does not meet half-followed changes. */
@@ -225,10 +221,9 @@ export class ProjectWatcher {
     if ((this.#reconcileWanted || this.#gitLookWanted) && this.#trouble === null) return;
     this.#wake = new AbortController();
     const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
-    const { reconcileIntervalMs } = this.#options;
-    const wakeAt = this.#isWell
-      ? (this.#comparedAt ?? 0) + reconcileIntervalMs
-      : Date.now() + Math.min(reconcileIntervalMs, this.#retryMs());
+    const wakeAt =
+      (this.#isWell ? (this.#comparedAt ?? 0) : Date.now()) +
+      Math.min(this.#options.reconcileIntervalMs, this.#retryMs());
     const isWell = this.#trouble === null;
     const { index, project, derived } = this.#context;
     const rootAtRest = inspectRootOf(index, project).kind;
@@ -246,12 +241,21 @@ export class ProjectWatcher {
 
   /** Longer after each failure, so that what goes wrong for good costs little. */
   #retryMs(): number {
-    return Math.min(troubleRetryMs * 2 ** Math.max(this.#troubles - 1, 0), troubleRetryMaxMs);
+    // Where all is well but what cannot be parsed, to try again takes as long as to index it: that has no bound of its own.
+    if (this.#troubles === 0) return Infinity;
+    return Math.min(troubleRetryMs * 2 ** (this.#troubles - 1), this.#isWell ? Infinity : troubleRetryMaxMs);
+  }
+
+  /** The same is said once. */
+  #noteNotParsed(notParsed: string | null): void {
+    if (notParsed !== null && notParsed !== this.#last.notParsed)
+      this.#options.log('warn', `${this.rootDir}: ${notParsed}`);
+    this.#last.notParsed = notParsed;
   }
 
   /** Nothing keeps it from following what happens. */
   get #isWell(): boolean {
-    return this.#trouble === null && this.#doubt === null;
+    return this.#trouble === null && this.#last.doubt === null;
   }
 
   #countCopies(): void {
@@ -276,13 +280,11 @@ export class ProjectWatcher {
       this.#timesMade = context.derived.timesMade(context.project.id);
       if (outcome.halted === null) {
         this.#verifiedOnce = true;
-        this.#doubt = outcome.doubt;
+        this.#noteNotParsed(outcome.notParsed);
+        this.#last = { ...outcome, problems: [] };
         this.#comparedAt = Date.now();
         this.#linked.refresh();
         this.#countCopies();
-        this.#owed = outcome.owed;
-        this.#allIgnored = outcome.allIgnored;
-        this.#gitProblem = outcome.gitProblem;
       }
       await this.#finish(outcome);
       return outcome;
@@ -333,10 +335,12 @@ export class ProjectWatcher {
     // What search knows was lost meanwhile: the files that nobody touched have to be looked at, too.
     if (context.derived.timesMade(context.project.id) !== this.#timesMade) this.#wantReconcile();
     this.#trouble = null;
-    this.#troubles = outcome.doubt === null ? 0 : this.#troubles + 1;
+    if (outcome.notParsed !== null) this.#noteNotParsed(outcome.notParsed);
+    if (outcome.doubt === null && this.#last.notParsed === null) this.#troubles = 0;
+    else if (!('needsReconcile' in outcome)) this.#troubles += 1;
     const { added, changed, deleted } = outcome;
     if (deleted > 0 || this.#withoutCopy > 0) this.#countCopies();
-    if (added > 0) this.#allIgnored = null;
+    if (added > 0) this.#last.allIgnored = null;
     if (added + changed + deleted > 0) {
       log('info', `${context.project.rootDir}: ${added} added, ${changed} changed, ${deleted} deleted`);
       this.#options.onIndexed();
@@ -382,19 +386,16 @@ export class ProjectWatcher {
     const pending = this.#pending.size + this.#following;
     const { polled } = this.#watch;
     const judged = judgeFreshness({
+      ...this.#last,
       trouble: this.#trouble,
       verifiedOnce: this.#verifiedOnce,
       reconciling: this.#reconciling || this.#reconcileWanted,
       pending,
-      owed: this.#owed,
-      doubt: this.#doubt,
       polled,
       linked: this.#linked.count,
-      allIgnored: this.#allIgnored,
-      gitProblem: this.#gitProblem,
     });
     const { id, rootDir } = this.#context.project;
-    const facts = { pending, withoutCopy: this.#withoutCopy, owed: this.#owed, polledAt: polled?.at ?? null };
-    this.#options.onFreshness({ projectId: id, rootDir, ...facts, ...judged });
+    const facts = { pending, withoutCopy: this.#withoutCopy, owed: this.#last.owed };
+    this.#options.onFreshness({ projectId: id, rootDir, ...facts, polledAt: polled?.at ?? null, ...judged });
   }
 }

@@ -9,6 +9,7 @@ const well: WatchState = {
   pending: 0,
   owed: 0,
   doubt: null,
+  notParsed: null,
   polled: null,
   linked: 0,
   allIgnored: null,
@@ -24,6 +25,7 @@ test('nothing but a watched, compared project without anything open is fresh', (
     [{ reconciling: true }, 'stale', /reconciled/],
     [{ pending: 2 }, 'stale', /2 changes/],
     [{ owed: 1 }, 'stale', /repair_database/],
+    [{ notParsed: '2 files are not parsed yet' }, 'stale', /^2 files/],
     [{ polled: { count: 3, total: 9, at: 1, reason: 'nfs' } }, 'stale', /^3 of 9 folders are polled: nfs$/],
   ];
   for (const [state, freshness, reason] of unwell) {

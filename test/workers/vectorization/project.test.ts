@@ -60,7 +60,7 @@ test('an even sample is learned from where there are more', async (t) => {
 test('documents get vectors in the order in which they came, as far as their contents are there', async (t) => {
   const project = new DerivedProject(t);
   await project.put({ 'a.ts': twoFunctions('Window') });
-  const [late] = await project.putCutOff({ 'b.ts': twoFunctions('Door') });
+  const [late] = await project.putCutOff({ 'b.ts': twoFunctions('Hatch') });
   await project.put({ 'c.ts': twoFunctions('Gate'), 'empty.ts': '' });
   assert.ok(late !== undefined);
   const waiting = project.vectorization({ ripeBelow: late.firstChunk });
@@ -76,6 +76,13 @@ test('documents get vectors in the order in which they came, as far as their con
   assert.ok(model !== undefined);
   assert.equal(levelsOfChunk(project.derived, model, late.firstChunk), null);
   assert.equal(await embed(passing), 'nothing');
+
+  // As after a full disk, once there is room again.
+  const [come] = await project.put({ 'b.ts': twoFunctions('Hatch') });
+  assert.equal(await embed(project.vectorization()), 'nothing');
+  assert.deepEqual(countVectors(project.derived), { total: 6, vectorized: 6 });
+  const [again] = await project.putCutOff({ 'b.ts': twoFunctions('Hatch') });
+  assert.equal(again?.firstChunk, come?.firstChunk, 'one that has its vectors stays');
 });
 
 test('the vectors of the model before are used until the next one has all', async (t) => {
