@@ -17,6 +17,7 @@ import { FolderPolling } from './folder-polling.js';
 import { judgeFreshness } from './freshness.js';
 import { LinkedFiles } from './linked-files.js';
 import { PendingPaths } from './pending-paths.js';
+import { retryAfterMs } from './retry.js';
 import type { TimeShare } from './rotation.js';
 import { TreeWatch } from './tree-watch.js';
 
@@ -25,10 +26,6 @@ import { TreeWatch } from './tree-watch.js';
  * 16,384 events and drops the rest without telling the watcher.
  */
 const pathsMax = 4_000;
-/** After trouble the project is reconciled this often (ms). */
-const troubleRetryMs = 5_000;
-/** A trouble that stays is looked at this often at last (ms). */
-const troubleRetryMaxMs = 60_000;
 /** How often the root is looked at while nothing else happens (ms). */
 const rootCheckMs = 2_000;
 
@@ -215,7 +212,7 @@ export class ProjectWatcher {
   /** Sleeps until there is something to do, at most until the next periodic reconcile. */
   async #rest(): Promise<void> {
     if (this.#pending.size > 0 || this.#stop.signal.aborted) {
-      if (this.#trouble !== null) await sleep(this.#retryMs(), this.#stop.signal);
+      if (this.#trouble !== null) await sleep(retryAfterMs(this.#troubles), this.#stop.signal);
       return;
     }
     if ((this.#reconcileWanted || this.#gitLookWanted) && this.#trouble === null) return;
@@ -223,7 +220,7 @@ export class ProjectWatcher {
     const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
     const wakeAt =
       (this.#isWell ? (this.#comparedAt ?? 0) : Date.now()) +
-      Math.min(this.#options.reconcileIntervalMs, this.#retryMs());
+      Math.min(this.#options.reconcileIntervalMs, retryAfterMs(this.#troubles));
     const isWell = this.#trouble === null;
     const { index, project, derived } = this.#context;
     const rootAtRest = inspectRootOf(index, project).kind;
@@ -237,13 +234,6 @@ export class ProjectWatcher {
       if (isWell) for (const path of this.#linked.changed()) this.#note(path);
     }
     if (!wake.aborted) this.#wantReconcile();
-  }
-
-  /** Longer after each failure, so that what goes wrong for good costs little. */
-  #retryMs(): number {
-    // Where all is well but what cannot be parsed, to try again takes as long as to index it: that has no bound of its own.
-    if (this.#troubles === 0) return Infinity;
-    return Math.min(troubleRetryMs * 2 ** (this.#troubles - 1), this.#isWell ? Infinity : troubleRetryMaxMs);
   }
 
   /** The same is said once. */
