@@ -212,7 +212,7 @@ export class ProjectWatcher {
   /** Sleeps until there is something to do, at most until the next periodic reconcile. */
   async #rest(): Promise<void> {
     if (this.#pending.size > 0 || this.#stop.signal.aborted) {
-      if (this.#trouble !== null) await sleep(retryAfterMs(this.#troubles), this.#stop.signal);
+      if (this.#trouble !== null) await sleep(retryAfterMs(this.#troubles, this.#isWell), this.#stop.signal);
       return;
     }
     if ((this.#reconcileWanted || this.#gitLookWanted) && this.#trouble === null) return;
@@ -220,7 +220,7 @@ export class ProjectWatcher {
     const wake = AbortSignal.any([this.#wake.signal, this.#stop.signal]);
     const wakeAt =
       (this.#isWell ? (this.#comparedAt ?? 0) : Date.now()) +
-      Math.min(this.#options.reconcileIntervalMs, retryAfterMs(this.#troubles));
+      Math.min(this.#options.reconcileIntervalMs, retryAfterMs(this.#troubles, this.#isWell));
     const isWell = this.#trouble === null;
     const { index, project, derived } = this.#context;
     const rootAtRest = inspectRootOf(index, project).kind;

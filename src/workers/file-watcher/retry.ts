@@ -6,7 +6,9 @@ const lastMs = 60_000;
 /**
  * In how many ms a project is compared again, longer after each failure, so that what goes wrong for good costs little. Pure.
  * @param troubles in a row
+ * @param isWell all but what cannot be parsed yet: to try that again takes as long as to index it, and has no bound of its own
  */
-export function retryAfterMs(troubles: number): number {
-  return Math.min(firstMs * 2 ** Math.max(troubles - 1, 0), lastMs);
+export function retryAfterMs(troubles: number, isWell: boolean): number {
+  if (troubles === 0) return Infinity;
+  return Math.min(firstMs * 2 ** (troubles - 1), isWell ? Infinity : lastMs);
 }
