@@ -184,7 +184,7 @@ export function isOlder(path: string): boolean {
   return guardOpening(path, () => {
     let db: Database.Database | null = null;
     try {
-      db = new Database(path, { readonly: true, fileMustExist: true });
+      db = new Database(path, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs });
       const version = Number(db.pragma('user_version', { simple: true }));
       return version > 0 && version < migrations.length;
     } catch (error) {

@@ -94,7 +94,12 @@ export class WorkerHost {
     // Before it is told what to do it opens nothing: it may be started ahead of its time.
     const [open, start] = await Promise.all([load(), inbox.start]);
     const host = new WorkerHost(start, stopping);
-    const body = await open(host);
+    const body = await open(host).catch((error: unknown) => {
+      // A stop that comes while it opens is no failure.
+      if (error !== stopping.signal.reason) throw error;
+      return null;
+    });
+    if (body === null) return endAtOnce();
     host.send({ type: 'ready', info: body.info ?? {} });
     try {
       const work = start.task === null ? host.#runBody(body) : host.#runTask(body, start.task);

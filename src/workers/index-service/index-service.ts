@@ -12,7 +12,7 @@ import { canGiveBack, compactWhole } from '../../store/compaction.js';
 import { removeOrphans } from '../../store/derived/derived-database.js';
 import { DerivedDatabases, DerivedReaders } from '../../store/derived/derived-databases.js';
 import { IndexDatabase, isOlder } from '../../store/index-database.js';
-import { causeInWords, damaged, isCorrupt } from '../../store/sqlite-errors.js';
+import { causeInWords, damaged, isBusy, isCorrupt } from '../../store/sqlite-errors.js';
 import { assertSameIndex, noteIdentity, notedIdentity } from '../../store/index-identity.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { listProjects, requireProject } from '../../store/projects.js';
@@ -35,6 +35,9 @@ const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is n
 /** A backup before a new schema reads and writes all of it: an hour (ms) is for hundreds of gigabytes. */
 const startMaxMs = 3_600_000;
 
+/** How often (ms) a locked index is looked at in a start, whose timeout ends it. */
+const lockedRetryMs = 50;
+
 /** Somebody who removes the index while it is open is told within so long (ms). */
 const placeCheckMs = 2_000;
 
@@ -52,7 +55,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
   await settleReplacing(host.indexPath);
   assertNotGone(host.indexPath);
   await assertSameIndex(host.indexPath);
-  if (isOlder(host.indexPath)) {
+  if (await unlessBusy(host, () => isOlder(host.indexPath))) {
     const path = await host.longStart(
       startMaxMs,
       async () => await backupBeforeMigration(host.indexPath, Date.now(), (work) => work()),
@@ -149,6 +152,19 @@ async function saveOpen(index: IndexDatabase, signal: AbortSignal): Promise<stri
     // Emptied, and not removed: there is nothing that could be saved.
     if (isCorrupt(error)) return null;
     throw error;
+  }
+}
+
+/** Tries again as long as somebody has the index locked. */
+async function unlessBusy<T>(host: WorkerHost, look: () => T): Promise<T> {
+  for (;;) {
+    host.signal.throwIfAborted();
+    try {
+      return look();
+    } catch (error) {
+      if (!isBusy(error)) throw error;
+      await sleep(lockedRetryMs, host.signal);
+    }
   }
 }
 

@@ -110,7 +110,7 @@ test('the vectors of the model before are used until the next one has all', asyn
 
 test('others have their turns while vectors are made, and a stop is heard', async (t) => {
   const project = new DerivedProject(t);
-  await project.put(manyFiles(3_000));
+  await project.put(manyFiles(1_000));
   const stop = new AbortController();
   const context = project.vectorization({ signal: stop.signal });
   await trainProject(context);
