@@ -1,6 +1,7 @@
 import { Slicer } from '../base/waiting.js';
-import { activeRows, setTracked } from '../store/files.js';
-import { requireProject } from '../store/projects.js';
+import { activeRows, type DeletedRow, deletedSince, setTracked } from '../store/files.js';
+import type { IndexDatabase } from '../store/index-database.js';
+import { type Project, requireProject } from '../store/projects.js';
 import { headMarks, replaceHeads } from '../store/repositories.js';
 import { leftByGit } from './git-left.js';
 import type { IndexingContext } from './index-paths.js';
@@ -12,6 +13,18 @@ const lackingBefore = new Map<string, number>();
 /** A comparison of the whole tree has found so many files that git tracks. */
 export function noteTracked(projectId: string, git: Pick<ProjectGit, 'trackedCount'>, found: number): void {
   lackingBefore.set(projectId, git.trackedCount - found);
+}
+
+/** So long (ms) git may have been at work when the last comparison was made: it moves HEAD after all the files. */
+const switchMaxMs = 60_000;
+
+/** What was found gone since the last comparison, or shortly before: it may have been git's doing, as HEAD says by now. */
+export function foundGoneLately(
+  index: IndexDatabase,
+  { id, lastVerifiedAt }: Pick<Project, 'id' | 'lastVerifiedAt'>,
+): DeletedRow[] {
+  const rows = deletedSince(index, id, (lastVerifiedAt ?? 0) - switchMaxMs, Number.MAX_SAFE_INTEGER);
+  return rows.filter(({ cause }) => cause === 'seen' || cause === 'unseen');
 }
 
 /**
@@ -26,6 +39,7 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   // Whose files those of a repository that went away are is seen when all is looked at.
   if (nestedIn(known).some((folder) => !git.nested.has(folder))) return true;
   const isLeft = await leftByGit(project.rootDir, known, git, signal);
+  if (hasHeadMoved(known, git) && foundGoneLately(index, project).some(isLeft)) return true;
   const slicer = new Slicer(signal);
   const retracked: { id: number; tracked: 0 | 1 }[] = [];
   let lacking = git.trackedCount;

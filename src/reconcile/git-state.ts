@@ -153,19 +153,25 @@ const emptyIndex: GitIndex = {
   problem: null,
 };
 
+/** What git wrote to while it was asked is asked again, so often at most: HEAD and index are to be of one moment. */
+const readsMax = 5;
+
 async function readIndex(repository: Repository, root: string, signal: AbortSignal): Promise<GitIndex> {
-  const stamps = stampsOf(headFiles(repository));
   const known = knownIndexes.get(root);
-  if (known?.stamps === stamps) return known.answer;
   try {
-    const [head, headLog, tracked] = await Promise.all([
-      headOf(repository, root, signal),
-      newestEntry(repository, root, signal),
-      trackedIn(repository, root, signal),
-    ]);
-    const answer = { head, headLog, tracked, problem: null };
-    knownIndexes.set(root, { stamps, answer });
-    return answer;
+    for (let reads = 1; ; reads += 1) {
+      const stamps = stampsOf(headFiles(repository));
+      if (known?.stamps === stamps) return known.answer;
+      const [head, headLog, tracked] = await Promise.all([
+        headOf(repository, root, signal),
+        newestEntry(repository, root, signal),
+        trackedIn(repository, root, signal),
+      ]);
+      if (reads < readsMax && stampsOf(headFiles(repository)) !== stamps) continue;
+      const answer = { head, headLog, tracked, problem: null };
+      knownIndexes.set(root, { stamps, answer });
+      return answer;
+    }
   } catch (error) {
     signal.throwIfAborted();
     return { ...(known?.answer ?? emptyIndex), problem: whyGitFailed(error) };

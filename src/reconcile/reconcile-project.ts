@@ -1,15 +1,7 @@
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { putBackLeftOver } from '../base/taken-file.js';
 import type { ComparedRow } from '../store/compared-rows.js';
-import {
-  blameGit,
-  type Cause,
-  countFiles,
-  type DeletedRow,
-  deletedSince,
-  type FileRow,
-  setTracked,
-} from '../store/files.js';
+import { blameGit, type Cause, countFiles, type FileRow, setTracked } from '../store/files.js';
 import { changedFolders, putFolders } from '../store/folders.js';
 import { setRoot, setVerified } from '../store/projects.js';
 import { headMarks, type HeadMarks, replaceHeads } from '../store/repositories.js';
@@ -18,7 +10,7 @@ import { ownFolders, rulesOf } from './bounds.js';
 import { compareFolder, type Comparison, wholeRows } from './compare-walk.js';
 import { retireMissing, retryCopies } from './deletion.js';
 import { type IsLeftByGit, leftByGit } from './git-left.js';
-import { noteTracked } from './git-look.js';
+import { foundGoneLately, noteTracked } from './git-look.js';
 import { keepGit, recallGit } from './git-memory.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { mostPreciousFirst } from './index-order.js';
@@ -120,7 +112,7 @@ async function reconcileRound(
   if (!isStillRoot(root, project)) return before;
   context.cover?.retain(new Set(found.folders.map(({ path }) => path)));
   context.cover?.coverUnborn(found.unborn);
-  const foundGone = hasHeadMoved(heads, git) ? foundGoneSince(context, project.lastVerifiedAt) : [];
+  const foundGone = hasHeadMoved(heads, git) ? foundGoneLately(index, project) : [];
   // Where nothing is gone, as when a project is indexed for the first time, git need not be asked.
   const isAsked = compared.missing.length + foundGone.length > 0;
   const isLeft = isAsked ? await leftByGit(project.rootDir, heads, git, signal) : () => false;
@@ -267,15 +259,6 @@ function haltReason(
   const lost = missing.filter((row) => isContentAt(root, rules, row) && !isLeft(row)).length;
   const judgement = judgeRoot(root, lost, activeRows);
   return judgement.kind === 'sound' ? null : judgement.reason;
-}
-
-/** So long (ms) git may have been at work when the last comparison was made: it moves HEAD after all the files. */
-const switchMaxMs = 60_000;
-
-/** What was found gone since the last comparison, or shortly before: it may have been git's doing, as HEAD says by now. */
-function foundGoneSince({ index, project }: IndexingContext, since: number | null): DeletedRow[] {
-  const rows = deletedSince(index, project.id, (since ?? 0) - switchMaxMs, Number.MAX_SAFE_INTEGER);
-  return rows.filter(({ cause }) => cause === 'seen' || cause === 'unseen');
 }
 
 /** A project without files looks like a mistake of codekeep's; mostly a rule of the project's own says so. */
