@@ -3,6 +3,8 @@ import type { IndexDatabase } from './index-database.js';
 
 /** Which active files have which content: that is what search asks of the index. */
 
+const isActiveFile = "deleted = 0 AND ignored = 0 AND kind = 'file'";
+
 /** Paths of active files that have a content in a language, in order. */
 export function pathsWith(
   index: IndexDatabase,
@@ -13,7 +15,7 @@ export function pathsWith(
   return index
     .sql<[string | null, string, string | null, number], string>(
       `SELECT path FROM files INDEXED BY files_by_content WHERE sha256 = ? AND project_id = ? AND language IS ?
-         AND deleted = 0 AND ignored = 0 AND kind = 'file' ORDER BY path LIMIT ?`,
+         AND ${isActiveFile} ORDER BY path LIMIT ?`,
     )
     .pluck()
     .all(sha256, projectId, language, limit);
@@ -50,7 +52,7 @@ export function activeContents(
     .sql<[Record<string, unknown>], ActiveContent>(
       `SELECT path, sha256, language FROM files
        WHERE project_id = @projectId AND path > @after AND path >= @prefix AND path < @end
-         AND deleted = 0 AND ignored = 0 AND kind = 'file' AND sha256 IS NOT NULL ORDER BY path LIMIT @limit`,
+         AND ${isActiveFile} AND sha256 IS NOT NULL ORDER BY path LIMIT @limit`,
     )
     .all({ projectId, prefix, end: endOfPrefix(prefix), after, limit });
 }
@@ -66,8 +68,8 @@ function endOfPrefix(prefix: string): Buffer | string {
 export function activeContentAt(index: IndexDatabase, projectId: string, path: string): ActiveContent | null {
   const row = index
     .sql<[string, string], ActiveContent>(
-      `SELECT path, sha256, language FROM files WHERE project_id = ? AND path = ? AND deleted = 0 AND ignored = 0
-         AND kind = 'file' AND sha256 IS NOT NULL`,
+      `SELECT path, sha256, language FROM files WHERE project_id = ? AND path = ?
+         AND ${isActiveFile} AND sha256 IS NOT NULL`,
     )
     .get(projectId, path);
   return row ?? null;

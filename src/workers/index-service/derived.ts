@@ -40,13 +40,14 @@ export function madeAgain(): CodekeepError {
 
 /** It was damaged or removed, and its watcher has not made another one yet. */
 export function isLost({ index, readers }: IndexContext, projectId: string): boolean {
-  if (countFiles(index, projectId).chunks === 0) return false;
   try {
-    return readers.look(projectId, () => true) === null;
+    // First what costs least: hardly ever is one lost.
+    if (readers.look(projectId, () => true) !== null) return false;
   } catch (error) {
     if (outsideCause(error) !== null) return false;
     throw error;
   }
+  return countFiles(index, projectId).chunks > 0;
 }
 
 /** Chunks of files that are there, and how many of them semantic search can see. */
