@@ -51,7 +51,7 @@ test('a poison file is kept whole, and costs the other files and the watcher not
 
 test('a file that its parser died with twice is kept as one token, and the rest goes on', async (t) => {
   const sandbox = await Sandbox.create(t);
-  // The C# grammar searches in it until its time is over: long enough to be killed meanwhile.
+  // The C# grammar searches in it for a second and more: long enough to be killed meanwhile.
   const slow = 'abcdefghijklmnopqrstuvwxyz'.replaceAll(/./gu, '(($&)').repeat(3_000);
   const root = await sandbox.project({ 'a.cs': slow, 'b.py': 'def f(): pass\n' });
   const daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });

@@ -44,8 +44,11 @@ function jobOf(path: string, content: string | Buffer): ExtractionJob {
 
 const easy = (number: number): ExtractionJob => jobOf('a.py', `def f${number}(): return ${number}\n`);
 
-/** The C# grammar searches in it for as long as it may (5 s). */
+/** The C# grammar searches in it for a second and more. */
 const slow = 'abcdefghijklmnopqrstuvwxyz'.replaceAll(/./gu, '(($&)').repeat(3_000);
+
+/** With memory for it (1.7 GB), for as long as it may (5 s), also on a machine that is several times as fast. */
+const endless = slow.repeat(6);
 
 /** More tree than fits into a small heap. */
 const large = `[${'1,'.repeat(400_000)}1]`;
@@ -158,8 +161,9 @@ test('a content that two threads died of is kept as one token', async (t) => {
 });
 
 test('a job that does not end is given up after a while, twice, and the others go on', async (t) => {
-  const session = poolOf(t, { threads: 1, hangMs: 1_500 }).open(neverAborts);
-  const jobs = [jobOf('a.cs', slow), easy(2)];
+  const parseMemoryMaxBytes = { share: 2_048 * mib, whole: 2_048 * mib };
+  const session = poolOf(t, { threads: 1, parseMemoryMaxBytes, hangMs: 1_500 }).open(neverAborts);
+  const jobs = [jobOf('a.cs', endless), easy(2)];
   const made = await within('all', Promise.all(jobs.map(async (job) => await session.extract(job))), boundMs);
   assert.deepEqual(made.map(notParsedIn), ['deadly', null]);
 });
