@@ -1,5 +1,5 @@
 import { Slicer } from '../base/waiting.js';
-import { activeRows, type DeletedRow, deletedSince, setTracked } from '../store/files.js';
+import { type DeletedRow, deletedSince, setTracked, trackedRows } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { type Project, requireProject } from '../store/projects.js';
 import { headMarks, replaceHeads } from '../store/repositories.js';
@@ -43,7 +43,7 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   const slicer = new Slicer(signal);
   const retracked: { id: number; tracked: 0 | 1 }[] = [];
   let lacking = git.trackedCount;
-  for (const { id, path, tracked } of activeRows(index, project.id)) {
+  for (const { id, path, tracked } of trackedRows(index, project.id)) {
     const isTracked = git.isTracked(path) ? 1 : 0;
     lacking -= isTracked;
     if (isLeft({ path, tracked })) return true;

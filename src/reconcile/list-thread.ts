@@ -14,6 +14,7 @@ interface Task {
   port: MessagePort;
   claims: Int32Array;
   done: Int32Array;
+  held: Int32Array;
   /** Absolute: the program's own folders. */
   own: readonly string[];
 }
@@ -23,9 +24,11 @@ interface Order {
   folder: string;
 }
 
-/** What is in a folder; for one that cannot be listed the ticket alone is sent, and who needs it finds out why. */
+/** What is in a folder. */
 interface Answer {
   ticket: number;
+  /** False for one that cannot be listed: who needs it finds out why. */
+  isListed: boolean;
   /** Joined by NUL, which no name has. */
   names: string;
   marks: string;
@@ -44,13 +47,29 @@ function claim(claims: Int32Array, ticket: number): boolean {
 /** A folder that the thread is at is waited for so long (ms) at once, less than a slice. */
 const waitMs = 5;
 
+/** Entries that are handed on at once: a message costs as much as a look at some files. */
+const answerEntries = 256;
+/** The thread goes no further while so many entries wait for who takes them; they take some 100 bytes each. */
+const heldMax = 16_384;
+
+interface Received {
+  /** Null where the thread could not list it. */
+  listing: Listing | null;
+  /** Entries that the thread counts as held. */
+  held: number;
+}
+
 export class ListThread {
   readonly #thread: Worker;
   readonly #port: MessagePort;
   readonly #claims = new Int32Array(new SharedArrayBuffer(places * Int32Array.BYTES_PER_ELEMENT));
   /** The last ticket that the thread is done with; it takes them in their order. */
   readonly #done = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(-1);
-  readonly #answers = new Map<number, Listing | null>();
+  /** Entries in answers that nobody has taken yet. */
+  readonly #held = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #answers = new Map<number, Received>();
+  /** Begun by the thread, and not wanted any more. */
+  readonly #forgotten = new Set<number>();
   /** Folders by their tickets that nobody was found to have begun with, the next ones first. */
   readonly #open = new Map<number, string>();
   #tickets = 0;
@@ -61,7 +80,7 @@ export class ListThread {
   constructor(own: readonly string[]) {
     const { port1, port2 } = new MessageChannel();
     for (let place = 0; place < places; place += 1) this.#claims[place] = place - places;
-    const task: Task = { port: port2, claims: this.#claims, done: this.#done, own };
+    const task: Task = { port: port2, claims: this.#claims, done: this.#done, held: this.#held, own };
     this.#port = port1;
     this.#thread = new Worker(packagePath('dist', 'reconcile', 'list-thread.js'), {
       workerData: task,
@@ -96,11 +115,12 @@ export class ListThread {
     for (;;) {
       const done = Atomics.load(this.#done, 0);
       // Asking the port costs more than the rest.
-      if (done >= ticket && !this.#answers.has(ticket)) this.#receive();
+      if ((done >= ticket && !this.#answers.has(ticket)) || this.#forgotten.size > 0) this.#receive();
       const answer = this.#answers.get(ticket);
       if (answer !== undefined) {
         this.#answers.delete(ticket);
-        return answer;
+        this.#release(answer);
+        return answer.listing;
       }
       this.#open.delete(ticket);
       if (claim(this.#claims, ticket) || this.#isGone) return null;
@@ -109,12 +129,26 @@ export class ListThread {
     }
   }
 
+  /** Nobody will take it. */
+  forget(ticket: number): void {
+    this.#open.delete(ticket);
+    if (claim(this.#claims, ticket)) return;
+    const answer = this.#answers.get(ticket);
+    if (answer === undefined) this.#forgotten.add(ticket);
+    else this.#release(answer);
+    this.#answers.delete(ticket);
+  }
+
+  #release({ held }: Received): void {
+    if (held > 0 && Atomics.sub(this.#held, 0, held) >= heldMax) Atomics.notify(this.#held, 0);
+  }
+
   /** Lists one of the folders that are next, instead of waiting for the thread; false where there is none. */
   #helpAhead(): boolean {
     for (const [ticket, folder] of this.#open) {
       this.#open.delete(ticket);
       if (!claim(this.#claims, ticket)) continue;
-      this.#answers.set(ticket, listedHere(folder));
+      this.#answers.set(ticket, { listing: listedHere(folder), held: 0 });
       return true;
     }
     return false;
@@ -130,9 +164,11 @@ export class ListThread {
     for (;;) {
       const received = receiveMessageOnPort(this.#port);
       if (received === undefined) return;
-      const message = received.message as Answer | number;
-      if (typeof message === 'number') this.#answers.set(message, null);
-      else this.#answers.set(message.ticket, listingOf(message));
+      for (const answer of received.message as readonly Answer[]) {
+        const { ticket, marks } = answer;
+        if (this.#forgotten.delete(ticket)) this.#release({ listing: null, held: marks.length });
+        else this.#answers.set(ticket, { listing: listingOf(answer), held: marks.length });
+      }
     }
   }
 }
@@ -145,28 +181,44 @@ function listedHere(folder: string): Listing | null {
   }
 }
 
-function listingOf({ names, marks, looks }: Answer): Listing {
+function listingOf({ names, marks, looks, isListed }: Answer): Listing | null {
+  if (!isListed) return null;
   if (marks === '') return { names: [], marks, looks: [] };
   return { names: names.split('\0'), marks, looks: looks.split('\0') };
 }
 
-function work({ port, claims, done, own }: Task): void {
+function work({ port, claims, done, held, own }: Task): void {
   const ownFiles = new OwnFiles(own);
   port.on('message', (orders: readonly Order[]) => {
-    for (const { ticket, folder } of orders) {
-      if (claim(claims, ticket)) port.postMessage(answerOf(ticket, folder, ownFiles));
-      Atomics.store(done, 0, ticket);
+    let answers: Answer[] = [];
+    let entries = 0;
+    const say = (last: number): void => {
+      if (answers.length > 0) port.postMessage(answers);
+      Atomics.add(held, 0, entries);
+      Atomics.store(done, 0, last);
       Atomics.notify(done, 0);
+      [answers, entries] = [[], 0];
+    };
+    for (const { ticket, folder } of orders) {
+      if (entries >= answerEntries) say(ticket - 1);
+      for (let now = Atomics.load(held, 0); now >= heldMax; now = Atomics.load(held, 0))
+        Atomics.wait(held, 0, now);
+      if (!claim(claims, ticket)) continue;
+      const answer = answerOf(ticket, folder, ownFiles);
+      answers.push(answer);
+      entries += answer.marks.length;
     }
+    const last = orders.at(-1);
+    if (last !== undefined) say(last.ticket);
   });
 }
 
-function answerOf(ticket: number, folder: string, own: OwnFiles): Answer | number {
+function answerOf(ticket: number, folder: string, own: OwnFiles): Answer {
   try {
     const { names, marks, looks } = listWithLooks(folder, (stats) => own.has(stats));
-    return { ticket, names: names.join('\0'), marks, looks: (looks ?? []).join('\0') };
+    return { ticket, isListed: true, names: names.join('\0'), marks, looks: (looks ?? []).join('\0') };
   } catch {
-    return ticket;
+    return { ticket, isListed: false, names: '', marks: '', looks: '' };
   }
 }
 

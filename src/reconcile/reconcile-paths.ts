@@ -1,6 +1,7 @@
 import { isEmptyFolder } from '../base/empty-folder.js';
 import { splitPath } from '../base/paths.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
+import { Slicer } from '../base/waiting.js';
 import { activeFilesBelow, countFiles, fileByPath, type FileRow } from '../store/files.js';
 import { headMarks } from '../store/repositories.js';
 import { rulesOf } from './bounds.js';
@@ -37,7 +38,11 @@ export async function reconcilePaths(
   const found: Found = { present: new Set(), missing: new Map(), repositories: new Set() };
   const rules = rulesOf(context, git);
   const observed = new TreePresence(project.rootDir);
-  for (const path of paths) await sortPath(context, rules, observed, path, found);
+  const slicer = new Slicer(signal);
+  for (const path of paths) {
+    await sortPath(context, rules, observed, path, found);
+    if (slicer.isDue()) await slicer.breathe();
+  }
   // Whether they are git's doing is seen when all is looked at.
   const isGits = found.missing.size > 0 && hasHeadMoved(heads, git);
   const isNew = [...found.repositories].some((folder) => !git.nested.has(folder));

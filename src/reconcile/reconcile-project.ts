@@ -2,7 +2,7 @@ import { PinnedFolder } from '../base/pinned-folder.js';
 import { putBackLeftOver } from '../base/taken-file.js';
 import type { ComparedRow } from '../store/compared-rows.js';
 import { blameGit, type Cause, countFiles, type FileRow, setTracked } from '../store/files.js';
-import { changedFolders, putFolders } from '../store/folders.js';
+import { changedFolders, type FolderRow, knownFolders, putFolders } from '../store/folders.js';
 import { setRoot, setVerified } from '../store/projects.js';
 import { headMarks, type HeadMarks, replaceHeads } from '../store/repositories.js';
 import { replaceUnprotected } from '../store/unprotected.js';
@@ -119,6 +119,7 @@ async function reconcileRound(
   const halted = haltReason(root, compared, rules, isLeft);
   if (halted !== null) return { ...nothing(), halted };
   await acceptRoot(context, root);
+  await keepFolders(context, found.folders);
   const round = await indexRound(context, git, before, compared, progress);
   if (compared.differing > compared.toIndex.length) return round;
   const { tally } = round;
@@ -129,9 +130,7 @@ async function reconcileRound(
   const skipped = [...found.skipped, ...tally.unreadable];
   const skippedCount = found.skippedCount + tally.unreadable.length;
   const summary = summaryOf(context, tally, retired);
-  const folders = await changedFolders(index, project.id, found.folders, signal);
   await index.write(() => {
-    putFolders(index, project.id, folders);
     replaceUnprotected(index, project.id, skipped);
     blameGit(index, foundGone.filter(isLeft));
     for (const { id, path, tracked } of compared.retracked)
@@ -153,6 +152,15 @@ async function reconcileRound(
     problems: [...skipped.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems],
     allIgnored: found.fileCount === 0 ? describeIgnored(found.ignored) : null,
   };
+}
+
+/** Before what is in them is indexed: the next round's walk goes by them. */
+async function keepFolders(
+  { index, project, signal }: IndexingContext,
+  folders: readonly FolderRow[],
+): Promise<void> {
+  const changed = await changedFolders(index, project.id, folders, signal);
+  if (changed.length > 0) await index.write(() => putFolders(index, project.id, changed), signal);
 }
 
 async function indexRound(
@@ -223,11 +231,12 @@ async function compareWhole(
   { indexAfter, indexMax }: Round,
   thread: ListThread | undefined,
 ): Promise<Pick<SeenTree, 'found' | 'compared'>> {
-  const { project, signal, now } = context;
+  const { index, project, signal, now } = context;
   const onFolder = (folder: string, identity: FolderIdentity): void =>
     context.cover?.cover(folder, identity, false);
   const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
-    const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder, thread });
+    const ahead = thread === undefined ? undefined : { thread, known: knownFolders(index, project.id) };
+    const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder, ahead });
     const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);
     const compared = await compareFolder(context, '', walk, { isContent, indexAfter, indexMax });
     return { found: walk.findings, compared };

@@ -6,6 +6,7 @@ import { printOf, stampOfAny } from '../base/stamp.js';
 import { isDeadTemporary, isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileKind } from '../store/files.js';
+import { type EnteredFolder, FoldersAhead } from './folders-ahead.js';
 import { repositoryAt } from './git-program.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
 import type { ListThread } from './list-thread.js';
@@ -83,18 +84,12 @@ export interface WalkOptions {
   onFolder?: ((folder: string, identity: FolderIdentity) => void) | undefined;
   /** Told of each folder in the one that is walked, which is all that is done about it then. */
   onSubfolder?: ((folder: string) => void) | undefined;
-  /** Lists folders ahead of the walk. */
-  thread?: ListThread | undefined;
+  /** A thread lists folders ahead of the walk: those that are known, in the order of their paths' bytes. */
+  ahead?: { thread: ListThread; known: readonly string[] } | undefined;
 }
 
 /** Entries that are handed on at once. */
 const batchFiles = 500;
-/** Of what is in one folder so many folders, and about so many entries, are listed ahead of the walk at most. */
-const aheadFolders = 24;
-const aheadEntries = 16_384;
-/** Of what a large folder lets expect of others, so much is left after each one that is not. */
-const expectationKept = 0.9;
-
 /** A folder that is still to be looked at. */
 interface OpenFolder {
   path: string;
@@ -104,21 +99,10 @@ interface OpenFolder {
   above: WalkedDevice | null;
 }
 
-interface EnteredFolder extends OpenFolder {
-  stats: BigIntStats;
-  device: WalkedDevice;
-  /** Of the thread that lists it; null where none does. */
-  ticket: number | null;
-}
-
 /** A folder on the way: it is listed where its own path stands in the order, and descended where what is in it stands. */
 interface FolderStep {
   open: OpenFolder;
-  /** Undefined until somebody went there, null where there is nothing to go to. */
-  entered?: EnteredFolder | null;
   inside: Frame | null;
-  /** What it is in; null where the walk begins. */
-  around: Frame | null;
 }
 
 interface Step {
@@ -136,10 +120,6 @@ interface Frame {
   device: WalkedDevice;
   steps: readonly Step[];
   next: number;
-  /** What the thread was told of ends before this step. */
-  ahead: number;
-  /** Folders that the thread was told of and that are not taken yet. */
-  aheadCount: number;
 }
 
 /**
@@ -155,14 +135,15 @@ export class TreeWalk {
   /** The innermost last. */
   readonly #frames: Frame[] = [];
   #batch: WalkedFile[] = [];
-  /** What one folder may have in it, by those that were listed last. */
-  #entriesExpected = aheadEntries / aheadFolders;
+  readonly #ahead: FoldersAhead | null;
 
   constructor(root: string, rules: IgnoreRules, options: WalkOptions = {}) {
     this.#root = root;
     this.#rules = rules;
     this.#options = options;
     this.#devices = new WalkedDevices(root);
+    this.#ahead =
+      options.ahead === undefined ? null : new FoldersAhead(options.ahead.thread, options.ahead.known);
     this.findings = {
       fileCount: 0,
       trackedCount: 0,
@@ -190,20 +171,24 @@ export class TreeWalk {
   async *batches(folder: string): AsyncGenerator<WalkedFile[], void, undefined> {
     const slicer = new Slicer(this.#options.signal);
     const open = { path: folder, within: this.#rules.withinAt(folder), above: null };
-    const start: FolderStep = { open, inside: null, around: null };
-    await this.#list(start, slicer);
-    this.#descend(start);
-    for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
-      if (slicer.isDue()) await slicer.breathe();
-      const step = frame.steps[frame.next];
-      frame.next += 1;
-      if (step === undefined) this.#frames.pop();
-      else if (step.folder === null) this.#keepFile(step, frame.device);
-      else if (step.folder.inside !== null) this.#descend(step.folder);
-      else if (!step.key.endsWith('/')) await this.#list(step.folder, slicer);
-      if (this.#batch.length >= batchFiles) yield this.#taken();
+    const start: FolderStep = { open, inside: null };
+    try {
+      await this.#list(start, slicer);
+      this.#descend(start);
+      for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
+        if (slicer.isDue()) await slicer.breathe();
+        const step = frame.steps[frame.next];
+        frame.next += 1;
+        if (step === undefined) this.#frames.pop();
+        else if (step.folder === null) this.#keepFile(step, frame.device);
+        else if (step.folder.inside !== null) this.#descend(step.folder);
+        else if (!step.key.endsWith('/')) await this.#list(step.folder, slicer);
+        if (this.#batch.length >= batchFiles) yield this.#taken();
+      }
+      if (this.#batch.length > 0) yield this.#taken();
+    } finally {
+      this.#ahead?.end();
     }
-    if (this.#batch.length > 0) yield this.#taken();
   }
 
   #taken(): WalkedFile[] {
@@ -219,47 +204,40 @@ export class TreeWalk {
 
   /** Goes into a folder and takes what is in it apart; what is to be looked at is a step of it. */
   async #list(folder: FolderStep, slicer: Slicer): Promise<void> {
-    this.#orderAhead();
-    const entered = folder.entered === undefined ? this.#enter(folder.open) : folder.entered;
+    const { path, within, above } = folder.open;
+    this.#ahead?.order(
+      path,
+      (next) => this.#enter(next, () => undefined),
+      (next) => this.#at(next),
+    );
+    const entered = this.#ahead?.take(path) ?? this.#entered(path);
     if (entered === null) return;
-    if (entered.ticket !== null && folder.around !== null) folder.around.aheadCount -= 1;
-    const listing = await this.#listing(entered, slicer);
+    const { stats } = entered;
+    const { mode, uid, gid, dev } = stampOfAny(stats);
+    const device = this.#devices.of(path, dev, above);
+    this.findings.folders.push({ path, mode, uid, gid, dev });
+    const listing = await this.#listing(path, entered, slicer);
     if (listing === null) return;
-    const { path, within, stats, device } = entered;
     if (listing.names.length === 0 && path !== '' && within === null)
       this.#keep(path, 'folder', printOf(stats), device, false);
     this.#rules.noteListed(path, listing.names);
     const steps: Step[] = [];
-    const inside: Frame = { device, steps, next: 0, ahead: 0, aheadCount: 0 };
     for (const [position, name] of listing.names.entries()) {
       const mark = listing.marks.charAt(position);
-      const step = this.#visit(entered, name, mark, listing.looks?.[position] ?? null);
+      const step = this.#visit(folder.open, device, name, mark, listing.looks?.[position] ?? null);
       if (step === null) continue;
       steps.push(step);
-      if (step.folder !== null) {
-        step.folder.around = inside;
-        steps.push({ ...step, key: `${step.key}/` });
-      }
+      if (step.folder !== null) steps.push({ ...step, key: `${step.key}/` });
       if (slicer.isDue()) await slicer.breathe();
     }
     steps.sort((one, other) => compareBytes(one.key, other.key));
-    folder.inside = inside;
+    folder.inside = { device, steps, next: 0 };
   }
 
   /** Null for what cannot be listed (any more). */
-  async #listing({ path, ticket }: EnteredFolder, slicer: Slicer): Promise<Listing | null> {
-    const { thread } = this.#options;
-    if (ticket !== null && thread !== undefined) {
-      const listing = await thread.take(ticket, slicer);
-      if (listing !== null) {
-        this.#entriesExpected = Math.max(
-          aheadEntries / aheadFolders,
-          this.#entriesExpected * expectationKept,
-          listing.names.length,
-        );
-        return listing;
-      }
-    }
+  async #listing(path: string, { ticket }: EnteredFolder, slicer: Slicer): Promise<Listing | null> {
+    const listing = ticket === null ? null : await this.#ahead?.listing(ticket, slicer);
+    if (listing) return listing;
     try {
       return listFolder(this.#at(path));
     } catch (error) {
@@ -268,50 +246,35 @@ export class TreeWalk {
     }
   }
 
-  /** Tells the thread of the folders that are next. */
-  #orderAhead(): void {
-    const { thread } = this.#options;
-    if (thread === undefined) return;
-    const most = Math.max(2, Math.floor(aheadEntries / this.#entriesExpected));
-    for (const frame of this.#frames.toReversed()) {
-      if (frame.aheadCount > most / 2) continue;
-      for (
-        frame.ahead = Math.max(frame.ahead, frame.next);
-        frame.ahead < frame.steps.length;
-        frame.ahead += 1
-      ) {
-        if (frame.aheadCount >= most) break;
-        const folder = frame.steps[frame.ahead]?.folder ?? null;
-        if (folder === null || folder.entered !== undefined) continue;
-        folder.entered = this.#enter(folder.open);
-        if (folder.entered === null) continue;
-        folder.entered.ticket = thread.order(this.#at(folder.open.path));
-        frame.aheadCount += 1;
-      }
-    }
-    thread.send();
+  #entered(path: string): EnteredFolder | null {
+    const stats = this.#enter(path, (error) => this.#skipFolder(path, error));
+    return stats === null ? null : { stats, ticket: null };
   }
 
-  /** Null for what is no folder of the project's (any more). */
-  #enter(folder: OpenFolder): EnteredFolder | null {
+  /** Has it watched. Null for what is no folder of the project's (any more). */
+  #enter(path: string, onError: (error: unknown) => void): BigIntStats | null {
     try {
-      const stats = lstatSync(this.#at(folder.path), { bigint: true });
-      // A root that is none is an error, when it is listed.
-      if (!stats.isDirectory() && folder.path !== '') return null;
-      if (this.#rules.isOwn(stats)) return null;
-      const { mode, uid, gid, dev } = stampOfAny(stats);
-      const device = this.#devices.of(folder.path, dev, folder.above);
-      this.findings.folders.push({ path: folder.path, mode, uid, gid, dev });
-      this.#options.onFolder?.(folder.path, stats);
-      return { ...folder, stats, device, ticket: null };
+      const at = this.#at(path);
+      const isRoot = path === '';
+      // A root that is none, or gone, is an error.
+      const stats = lstatSync(at, isRoot ? { bigint: true } : { bigint: true, throwIfNoEntry: false });
+      if (stats === undefined || (!stats.isDirectory() && !isRoot) || this.#rules.isOwn(stats)) return null;
+      this.#options.onFolder?.(path, stats);
+      return stats;
     } catch (error) {
-      this.#skipFolder(folder.path, error);
+      onError(error);
       return null;
     }
   }
 
   /** What there is to do for an entry of a folder; null where it is no content. */
-  #visit(folder: EnteredFolder, name: string, mark: string, look: string | null): Step | null {
+  #visit(
+    folder: OpenFolder,
+    device: WalkedDevice,
+    name: string,
+    mark: string,
+    look: string | null,
+  ): Step | null {
     const path = folder.path === '' ? name : `${folder.path}/${name}`;
     const isDirectory = mark === marks.folder || mark === marks.oddFolder;
     if (name === '.git') this.#noteRepository(folder.path, isDirectory);
@@ -334,8 +297,8 @@ export class TreeWalk {
       this.#options.onSubfolder(path);
       return null;
     }
-    const open = { path, within: this.#rules.within(path, source), above: folder.device };
-    return { key: path, look: null, isTracked: false, folder: { open, inside: null, around: null } };
+    const open = { path, within: this.#rules.within(path, source), above: device };
+    return { key: path, look: null, isTracked: false, folder: { open, inside: null } };
   }
 
   #noteRepository(folder: string, isDirectory: boolean): void {

@@ -125,6 +125,25 @@ export function* activeRows(index: IndexDatabase, projectId: string): Generator<
   }
 }
 
+export type TrackedRow = Pick<FileRow, 'id' | 'path' | 'tracked'>;
+
+/** Of all active rows whether git tracks them; a page is one JSON text, which takes a tenth of the time of whole rows. */
+export function* trackedRows(index: IndexDatabase, projectId: string): Generator<TrackedRow> {
+  for (let after = ''; ;) {
+    const page = index
+      .sql<[string, string, number], { rows: string }>(
+        `SELECT json_group_array(json_array(id, path, tracked)) AS rows FROM (
+           SELECT id, path, tracked FROM files
+           WHERE project_id = ? AND path > ? AND deleted = 0 AND ignored = 0 ORDER BY path LIMIT ?)`,
+      )
+      .get(projectId, after, pageRows);
+    const rows = JSON.parse(page?.rows ?? '[]') as [id: number, path: string, tracked: 0 | 1][];
+    for (const [id, path, tracked] of rows) yield { id, path, tracked };
+    if (rows.length < pageRows) return;
+    after = rows.at(-1)?.[1] ?? after;
+  }
+}
+
 export function fileById(index: IndexDatabase, id: number): FileRow | undefined {
   return index.sql<[number], FileRow>(`SELECT ${columns} FROM files WHERE id = ?`).get(id);
 }

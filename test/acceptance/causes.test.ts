@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { unlinkSync } from 'node:fs';
+import { rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codekeep } from '../harness/command.js';
@@ -74,6 +74,46 @@ test('each mark says why it was set, and each cause can be brought back by itsel
   assert.deepEqual(filesOf(root, ['.git']), original);
   await untilFresh(daemon, project);
   assert.deepEqual(await causesOf(daemon, project), {});
+});
+
+test("a branch switch is followed by what it changes, and what it takes away is called git's", async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const paths = ['a.py', 'b/c.py', 'b/d/e.py'];
+  const of = (branch: string): Record<string, string> =>
+    Object.fromEntries(paths.map((path) => [path, `${branch} = '${path}'\n`]));
+  const root = repositoryIn(await sandbox.project(of('main')));
+  const commit = (branch: string): void => {
+    git(root, 'add', '-A');
+    git(root, 'commit', '-q', '-m', branch);
+  };
+  commit('main');
+  git(root, 'checkout', '-q', '-b', 'changed');
+  await writeFiles(root, of('changed'));
+  commit('changed');
+  git(root, 'checkout', '-q', '-b', 'less');
+  rmSync(join(root, 'b/d'), { recursive: true });
+  commit('less');
+  git(root, 'checkout', '-q', 'main');
+  const daemon = await sandbox.startDaemon();
+  const project = await daemon.addProject(root);
+  const { project_id } = project;
+  const { last_verified_at } = await daemon.call('get_project_status', { project_id });
+  for (const branch of ['changed', 'main', 'changed']) {
+    git(root, 'checkout', '-q', branch);
+    for (const [path, content] of Object.entries(of(branch))) {
+      const hasIt = async (): Promise<boolean> =>
+        (await daemon.call('get_file', { project_id, path })).content === content;
+      await waitFor(`${path} of ${branch}`, hasIt);
+    }
+    const isFresh = async (): Promise<boolean> =>
+      (await daemon.call('get_project_status', { project_id })).freshness === 'fresh';
+    await waitFor('it is fresh', isFresh);
+  }
+  // Nobody had to compare the whole project for that.
+  assert.equal((await daemon.call('get_project_status', { project_id })).last_verified_at, last_verified_at);
+  git(root, 'checkout', '-q', 'less');
+  const isGits = async (): Promise<boolean> => (await causesOf(daemon, project))['b/d/e.py'] === 'git';
+  await waitFor("the file is marked as git's", isGits);
 });
 
 test('what delete_file took is not called seen, although a watcher saw it go, too', async (t) => {

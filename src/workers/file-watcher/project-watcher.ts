@@ -22,10 +22,10 @@ import type { TimeShare } from './rotation.js';
 import { TreeWatch } from './tree-watch.js';
 
 /**
- * More changed paths than this are looked at by a reconcile of the whole project: the kernel's queue holds
- * 16,384 events and drops the rest without telling the watcher.
+ * More changed paths than this are looked at by a reconcile of the whole project, which takes a third of the time for each file.
+ * Whether the kernel has dropped some is seen by how many come at once, see EventFlood.
  */
-const pathsMax = 4_000;
+const pathsMax = 20_000;
 /** How often the root is looked at while nothing else happens (ms). */
 const rootCheckMs = 2_000;
 

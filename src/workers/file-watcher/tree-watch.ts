@@ -308,8 +308,8 @@ export class TreeWatch implements FolderCover {
       const entry: WatchedHead = {
         watch: watch(gitDir, (_event, name) => {
           if (name === basename(gitDir)) entry.suspect = true;
-          if (name === 'HEAD' || entry.suspect || !isBorn) this.#options.onDoubt();
-          else if (name === 'index') this.#options.onGit();
+          if (entry.suspect || !isBorn) this.#options.onDoubt();
+          else if (name === 'HEAD' || name === 'index') this.#options.onGit();
         }),
         ino,
         suspect: false,
