@@ -224,6 +224,23 @@ test('a read that its process does not answer can be cancelled', async (t) => {
   process.kill(pid, 'SIGCONT');
 });
 
+test('a write whose process is killed says how that ended', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  daemon.mayLogErrors = true;
+  const { project_id } = await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n' }));
+  const index = childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('index_service'));
+  const pid = index?.pid ?? assert.fail('no index_service');
+  process.kill(pid, 'SIGSTOP');
+  const asked = daemon.refusal('delete_file', { project_id, path: 'a.py' });
+  // Answered behind what was asked before it.
+  await daemon.call('health');
+  process.kill(pid, 'SIGKILL');
+  const { code, message } = await asked;
+  assert.equal(code, 'INDEX_UNAVAILABLE');
+  assert.match(message, /index_service process ended before it answered: it was ended by SIGKILL\.$/u);
+});
+
 test('a request that waits for a worker to be ready can be cancelled', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });

@@ -40,11 +40,11 @@ export const damageHint =
 
 /** The process ended before it answered. */
 export class EndedEarly extends CodekeepError {
-  /** @param why a clause: "hung"; null where it is not known */
-  constructor(kind: WorkerKind, why: string | null) {
+  /** @param why a clause: "hung" */
+  constructor(kind: WorkerKind, why: string) {
     super(
       'INDEX_UNAVAILABLE',
-      `The ${kind} process ended before it answered${why === null ? '' : `: it ${why}`}.`,
+      `The ${kind} process ended before it answered: it ${why}.`,
       'Call again; it is started again by itself.',
     );
   }

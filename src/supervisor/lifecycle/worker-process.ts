@@ -59,6 +59,8 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
   #nextId = taskRequestId + 1;
   #hasExited = false;
   #endedBy: NodeJS.Signals | null = null;
+  /** How it ended, once its last words are read. */
+  #exitReason: string | null = null;
   #isReady = false;
   /** It has said that its start takes until then (performance.now). */
   #startsUntil = 0;
@@ -227,7 +229,7 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     if (signal?.aborted === true) cancel();
     try {
       return await new Promise((resolve, reject) => {
-        if (this.#hasExited) reject(new EndedEarly(this.kind, this.#condemned));
+        if (this.#exitReason !== null) reject(this.#endedEarly(this.#exitReason));
         else this.#pending.set(id, { resolve, reject, onProgress: progress });
       });
     } finally {
@@ -300,8 +302,13 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     this.#endedBy = exit.signal;
     // Its last words may still be in the pipe; a process that it has left behind may keep the pipe open.
     if (exit.code !== 0 && exit.signal === null) await within(lastWordsMaxMs, stderrRead);
-    for (const { reject } of this.#pending.values()) reject(new EndedEarly(this.kind, this.#condemned));
+    this.#exitReason = reasonOf(exit);
+    for (const { reject } of this.#pending.values()) reject(this.#endedEarly(this.#exitReason));
     return exit;
+  }
+
+  #endedEarly(exitReason: string): EndedEarly {
+    return new EndedEarly(this.kind, this.#condemned ?? exitReason);
   }
 
   /** Resolves when all of it has been read. */
