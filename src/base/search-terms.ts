@@ -16,9 +16,13 @@ export function termOf(word: string): string {
   return term;
 }
 
+/** Last letters of all endings that are taken off or changed: a word with another one, or a digit, is its own stem. */
+const stemmedEnds: ReadonlySet<string> = new Set('cdegilmnrstuy');
+
 /** As termOf, of a word that is hardly met again. */
 export function stemOf(word: string): string {
-  return stemmer(isAscii(word) ? word : word.normalize('NFKD').replaceAll(/\p{M}/gu, ''));
+  const bare = isAscii(word) ? word : word.normalize('NFKD').replaceAll(/\p{M}/gu, '');
+  return stemmedEnds.has(bare.at(-1) ?? '') ? stemmer(bare) : bare.toLowerCase();
 }
 
 /** The terms of a text, in order. */
