@@ -1,5 +1,5 @@
 /** Longest word that is kept, in characters: what is longer is data (base64, minified code), not a name. */
-export const wordMaxChars = 64;
+const wordMaxChars = 64;
 
 const identifier = /[\p{L}\p{N}_$]+/gu;
 /** Most words by far have one part; they need not be taken apart. */

@@ -1,5 +1,5 @@
 import { stemOf } from '../../base/search-terms.js';
-import { forEachIdentifier, forEachPart, wordMaxChars } from '../../base/search-words.js';
+import { forEachIdentifier, forEachPart } from '../../base/search-words.js';
 import { appendWord, GrowingBytes } from './postings-codec.js';
 import { grown, Vocabulary } from './postings-vocabulary.js';
 
@@ -8,8 +8,14 @@ const wordsKeptMax = 100_000;
 
 /** ASCII identifiers that are remembered: each has one place, by its hash, and is pushed out by another one there. */
 const places = 65_536;
-/** Terms of an identifier that is remembered: those of longer ones are found anew. With it a place is a cache line. */
-const placeTermsMax = 16;
+/**
+ * Letters and terms of an identifier that is remembered; longer ones are rare, and their terms found anew. With both a place
+ * is one line of the processor's cache.
+ */
+const placeChars = 32;
+const placeTerms = 8;
+/** Of a place: its letters, and then its terms, of four bytes each. */
+const placeBytes = placeChars + 4 * placeTerms;
 
 /** Takes a term of a chunk; `total` is how many the chunk's name and text have together. */
 export type TermVisitor = (term: number, inName: number, inText: number, total: number) => void;
@@ -30,10 +36,11 @@ export class TermNumbers {
   #inText = new Uint32Array(4_096);
   /** Terms that the chunk has. */
   #used: number[] = [];
-  readonly #placeBytes = new Uint8Array(places * wordMaxChars);
-  readonly #placeLengths = new Uint8Array(places);
-  readonly #placeTerms = new Uint32Array(places * placeTermsMax);
-  readonly #placeCounts = new Uint8Array(places);
+  readonly #placeChars = new Uint8Array(places * placeBytes);
+  readonly #placeTerms = new Uint32Array(this.#placeChars.buffer);
+  /** By place: how many of both there are. */
+  readonly #charCounts = new Uint8Array(places);
+  readonly #termCounts = new Uint8Array(places);
   #bytes = Buffer.allocUnsafeSlow(16 * 1024);
 
   /** Another one is better begun with the next document. */
@@ -79,9 +86,9 @@ export class TermNumbers {
     forEachIdentifier(bytes, bytes.write(text, 0, 'utf8'), {
       ascii: (start, end, hash) => {
         const place = hash & (places - 1);
-        const from = place * placeTermsMax;
+        const from = firstTermOf(place);
         if (this.#isAt(place, bytes, start, end))
-          return add(this.#placeTerms, from, from + (this.#placeCounts[place] ?? 0));
+          return add(this.#placeTerms, from, from + (this.#termCounts[place] ?? 0));
         const terms = this.#termsIn(bytes, start, end);
         this.#place(place, bytes, start, end, terms);
         return add(terms, 0, terms.length);
@@ -98,22 +105,21 @@ export class TermNumbers {
 
   /** Whether the identifier from `start` to `end` has this place. */
   #isAt(place: number, bytes: Uint8Array, start: number, end: number): boolean {
-    const length = end - start;
-    if (this.#placeLengths[place] !== length) return false;
-    const placed = this.#placeBytes;
-    const from = place * wordMaxChars - start;
+    if (this.#charCounts[place] !== end - start) return false;
+    const placed = this.#placeChars;
+    const from = place * placeBytes - start;
     let at = start;
     while (at < end && placed[from + at] === bytes[at]) at++;
     return at === end;
   }
 
   #place(place: number, bytes: Uint8Array, start: number, end: number, terms: readonly number[]): void {
-    if (terms.length > placeTermsMax) return;
-    this.#placeLengths[place] = end - start;
-    const from = place * wordMaxChars - start;
-    for (let at = start; at < end; at++) this.#placeBytes[from + at] = bytes[at] ?? 0;
-    this.#placeCounts[place] = terms.length;
-    for (let at = 0; at < terms.length; at++) this.#placeTerms[place * placeTermsMax + at] = terms[at] ?? 0;
+    if (end - start > placeChars || terms.length > placeTerms) return;
+    this.#charCounts[place] = end - start;
+    this.#termCounts[place] = terms.length;
+    const from = place * placeBytes - start;
+    for (let at = start; at < end; at++) this.#placeChars[from + at] = bytes[at] ?? 0;
+    for (let at = 0; at < terms.length; at++) this.#placeTerms[firstTermOf(place) + at] = terms[at] ?? 0;
   }
 
   /** Of the words that wordsOf has of an ASCII identifier. */
@@ -169,6 +175,11 @@ export class TermNumbers {
     if (this.vocabulary.count === count) text.length = start;
     return number;
   }
+}
+
+/** Where its terms begin among those of all places. */
+function firstTermOf(place: number): number {
+  return (place * placeBytes + placeChars) >>> 2;
 }
 
 function lowered(byte: number): number {
