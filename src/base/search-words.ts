@@ -7,20 +7,20 @@ const onePart = /^(?:[A-Z]?[a-z]+|[0-9]+)$/;
 const part = /\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+|\p{N}+|[^\p{Lu}\p{Ll}\p{N}_$]+/gu;
 
 /** What a byte of UTF-8 can be in: an identifier, or, beyond ASCII, perhaps one. */
-const ascii = 1;
+const asciiPart = 1;
 const beyondAscii = 2;
 const partOf: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
-  byte >= 0x80 ? beyondAscii : /[A-Za-z0-9_$]/.test(String.fromCharCode(byte)) ? ascii : 0,
+  byte >= 0x80 ? beyondAscii : /[A-Za-z0-9_$]/.test(String.fromCharCode(byte)) ? asciiPart : 0,
 );
 
 /**
  * The words of ASCII identifiers that were met lately, since nearly all are met again: each has one place, by its hash,
  * and is pushed out by another one there. A map would take longer than to split them anew.
  */
-export const identifierPlaces = 65_536;
-const knownBytes = new Uint8Array(identifierPlaces * wordMaxChars);
-const knownLengths = new Uint8Array(identifierPlaces);
-const knownWords = Array<readonly string[] | null>(identifierPlaces).fill(null);
+const knownPlaces = 65_536;
+const knownBytes = new Uint8Array(knownPlaces * wordMaxChars);
+const knownLengths = new Uint8Array(knownPlaces);
+const knownWords = Array<readonly string[] | null>(knownPlaces).fill(null);
 
 /** Of the hash FNV-1a. */
 const fnvPrime = 0x01000193;
@@ -33,22 +33,27 @@ const fnvPrime = 0x01000193;
  */
 export function wordsOf(text: string): string[] {
   const words: string[] = [];
-  forEachIdentifier(text, (found) => {
+  const add = (found: readonly string[]): void => {
     for (let i = 0; i < found.length; i++) words.push(found[i] ?? '');
+  };
+  const bytes = Buffer.from(text, 'utf8');
+  forEachIdentifier(bytes, bytes.length, {
+    ascii: (start, end, hash) => add(known(bytes, start, end, hash)),
+    other: add,
   });
   return words;
 }
 
-/** Takes the words of an identifier. As long as it is remembered it comes with the same array and place, from 0. */
-type IdentifierVisitor = (words: readonly string[], place: number) => void;
+/** Takes the identifiers of a text that are not too long, in order. */
+export interface IdentifierVisitor {
+  /** One of ASCII, by where it lies in the bytes. `hash` is of 32 bits, its lower ones the better ones. */
+  ascii: (start: number, end: number, hash: number) => void;
+  /** The words of any other one. */
+  other: (words: readonly string[]) => void;
+}
 
-/** The place of identifiers that are not remembered. */
-export const noPlace = -1;
-
-/** Calls `visit` for each identifier of a text that is not too long, in order. */
-export function forEachIdentifier(text: string, visit: IdentifierVisitor): void {
-  const bytes = Buffer.from(text, 'utf8');
-  const { length } = bytes;
+/** @param bytes whose first `length` bytes are a text as UTF-8 */
+export function forEachIdentifier(bytes: Buffer, length: number, { ascii, other }: IdentifierVisitor): void {
   let at = 0;
   while (at < length) {
     let kind = partOf[bytes[at] ?? 0] ?? 0;
@@ -65,16 +70,14 @@ export function forEachIdentifier(text: string, visit: IdentifierVisitor): void 
       at++;
       kind = at < length ? (partOf[bytes[at] ?? 0] ?? 0) : 0;
     }
-    if (kinds !== ascii) visitAny(bytes.toString('utf8', start, at), visit);
-    else if (at - start <= wordMaxChars) {
-      const place = (hash ^ (hash >>> 15)) & (identifierPlaces - 1);
-      visit(known(bytes, start, at, place), place);
-    }
+    if (kinds !== asciiPart) visitAny(bytes.toString('utf8', start, at), other);
+    else if (at - start <= wordMaxChars) ascii(start, at, hash ^ (hash >>> 15));
   }
 }
 
-/** The words of the ASCII identifier in `bytes` from `start` to `end`, which has that place. */
-function known(bytes: Buffer, start: number, end: number, place: number): readonly string[] {
+/** The words of the ASCII identifier in `bytes` from `start` to `end`. */
+function known(bytes: Buffer, start: number, end: number, hash: number): readonly string[] {
+  const place = hash & (knownPlaces - 1);
   const length = end - start;
   const from = place * wordMaxChars;
   if (knownLengths[place] === length) {
@@ -90,9 +93,9 @@ function known(bytes: Buffer, start: number, end: number, place: number): readon
 }
 
 /** Visits the identifiers of any text. */
-function visitAny(text: string, visit: IdentifierVisitor): void {
+function visitAny(text: string, visit: IdentifierVisitor['other']): void {
   for (const whole of text.match(identifier) ?? []) {
-    if (whole.length <= wordMaxChars) visit(wordsIn(whole), noPlace);
+    if (whole.length <= wordMaxChars) visit(wordsIn(whole));
   }
 }
 
@@ -112,6 +115,19 @@ const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
 function wordsInAscii(bytes: Buffer, start: number, end: number): string[] {
   const lowered = bytes.toString('latin1', start, end).toLowerCase();
   const words: string[] = [];
+  forEachPart(bytes, start, end, (from, to) => words.push(lowered.slice(from - start, to - start)));
+  // The parts make up all of it but for what stands between them.
+  if (words.length > 1) words.push(words.join(''));
+  return words;
+}
+
+/** Calls back for each part of the ASCII identifier in `bytes` from `start` to `end`, in order. */
+export function forEachPart(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  visit: (start: number, end: number) => void,
+): void {
   const runEnd = (from: number, isIn: (byte: number) => boolean): number => {
     let at = from;
     while (at < end && isIn(bytes[at] ?? 0)) at++;
@@ -125,10 +141,7 @@ function wordsInAscii(bytes: Buffer, start: number, end: number): string[] {
     // The last capital before small letters begins their part.
     if (lettersEnd > capitalsEnd && capitalsEnd - at > 1) next = capitalsEnd - 1;
     else if (lettersEnd === at) next = runEnd(at, isDigit);
-    if (next > at) words.push(lowered.slice(at - start, next - start));
+    if (next > at) visit(at, next);
     at = Math.max(next, at + 1);
   }
-  // The parts make up all of it but for what stands between them.
-  if (words.length > 1) words.push(words.join(''));
-  return words;
 }

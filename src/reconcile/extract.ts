@@ -1,10 +1,10 @@
 import { sha256 } from '../base/hash.js';
-import { countTerms } from '../base/search-terms.js';
 import type { Slicer } from '../base/waiting.js';
 import { encodeLayout, kindsOf } from '../store/derived/layout-codec.js';
 import type { NewDocument } from '../store/derived/documents.js';
-import { WordPacker } from '../store/derived/postings-codec.js';
+import { TermNumbers } from '../store/derived/term-numbers.js';
 import { levelOf } from '../store/derived/term-weights.js';
+import { WordPacker } from '../store/derived/word-packer.js';
 import { type Chunk, chunksOf } from '../syntax/chunks.js';
 import { entitiesOf, type Entity } from '../syntax/entities.js';
 import { type FallbackReason, type GreenTree, oneTokenTree, render } from '../syntax/green-tree.js';
@@ -112,30 +112,30 @@ async function parseProven(
   }
 }
 
+/** Of the words that were met last. */
+let lastTerms = new TermNumbers();
+
 async function searchable(tree: GreenTree, slicer: Slicer): Promise<Extraction['document']> {
   const entities = entitiesOf(tree);
   await slicer.breathe();
   const chunks = chunksOf(tree, entities);
-  const words = new WordPacker();
+  if (lastTerms.isFull) lastTerms = new TermNumbers();
+  // Another document may begin new ones meanwhile.
+  const terms = lastTerms;
+  const words = new WordPacker(terms.vocabulary);
   for (const chunk of chunks) {
     await slicer.breathe();
-    addChunk(words, chunk, entities);
+    addChunk(words, terms, chunk, entities);
   }
   const kinds = kindsOf(entities);
   return { chunks: chunks.length, kinds, layout: encodeLayout({ entities, chunks }), words: words.packed() };
 }
 
 /** Adds the terms of a chunk, each with its level. */
-function addChunk(words: WordPacker, chunk: Chunk, entities: readonly Entity[]): void {
+function addChunk(words: WordPacker, terms: TermNumbers, chunk: Chunk, entities: readonly Entity[]): void {
   const entity = chunk.entityIndex === null ? undefined : entities[chunk.entityIndex];
-  const name = countTerms(entity?.qualifiedName ?? '');
-  const text = countTerms(chunk.text);
-  const length = name.total + text.total;
-  const inName = new Map(name.terms.map((term, index) => [term, name.counts[index] ?? 0]));
   words.nextChunk();
-  text.terms.forEach((term, index) => {
-    words.add(term, levelOf(inName.get(term) ?? 0, text.counts[index] ?? 0, length));
-    inName.delete(term);
-  });
-  for (const [term, count] of inName) words.add(term, levelOf(count, 0, length));
+  terms.count(entity?.qualifiedName ?? '', chunk.text, (term, inName, inText, total) =>
+    words.add(term, levelOf(inName, inText, total)),
+  );
 }

@@ -3,7 +3,7 @@ import { termsOf } from '../../base/search-terms.js';
 import type { DerivedDatabase } from './derived-database.js';
 import { encodeLayout, StoredLayout } from './layout-codec.js';
 import { PostingsBatch } from './postings-batch.js';
-import { packWords } from './postings-codec.js';
+import { packWords } from './word-packer.js';
 import { noteDropped } from './segments.js';
 import { levelOf } from './term-weights.js';
 import { hasVectors } from './vectors.js';

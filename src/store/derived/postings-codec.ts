@@ -159,7 +159,7 @@ function badEntry(): DerivedDamageError {
 }
 
 /** Appends the bytes of a word. */
-function appendWord(target: GrowingBytes, word: string): void {
+export function appendWord(target: GrowingBytes, word: string): void {
   target.reserve(3 * word.length);
   const { bytes } = target;
   let { length } = target;
@@ -185,7 +185,8 @@ export function wordBytes(word: string): Buffer {
   return bytes.written();
 }
 
-function wordOf(bytes: Uint8Array, start: number, end: number): string {
+/** @throws DerivedDamageError */
+export function wordOf(bytes: Uint8Array, start: number, end: number): string {
   let word = '';
   const following = (at: number): number => {
     const byte = at < end ? (bytes[at] ?? 0) : 0;
@@ -217,116 +218,6 @@ export function compareBytes(
     if (difference !== 0) return difference;
   }
   return aLength - bLength;
-}
-
-/**
- * Packs the words of one document, for PostingsBatch.add: the number of its chunks, and for each word in ascending order
- * its bytes and its entries, each after their length; chunks count from 0.
- */
-export class WordPacker {
-  readonly #ids = new Map<string, number>();
-  /** By id: the place of a word's latest entry. */
-  readonly #latest: number[] = [];
-  /** Of each entry: chunk, level, and the word's entry before it, or -1. */
-  #entries = new Int32Array(3 * 256);
-  #length = 0;
-  #chunk = -1;
-
-  /** What is added from now on is in another chunk, the first time in the first one. */
-  nextChunk(): void {
-    this.#chunk++;
-  }
-
-  /**
-   * @param word which the chunk does not have yet
-   * @param level an integer from 1 to 255
-   * @throws RangeError for another level
-   */
-  add(word: string, level: number): void {
-    if (!(Number.isInteger(level) && level >= 1 && level <= 255)) throw new RangeError(`level ${level}`);
-    let id = this.#ids.get(word);
-    if (id === undefined) {
-      id = this.#latest.length;
-      this.#ids.set(word, id);
-      this.#latest.push(-1);
-    }
-    const at = this.#length;
-    if (at === this.#entries.length) {
-      const grown = new Int32Array(2 * at);
-      grown.set(this.#entries);
-      this.#entries = grown;
-    }
-    this.#entries[at] = this.#chunk;
-    this.#entries[at + 1] = level;
-    this.#entries[at + 2] = this.#latest[id] ?? -1;
-    this.#latest[id] = at;
-    this.#length = at + 3;
-  }
-
-  /** It has a memory of its own, to be transferred between threads. */
-  packed(): Buffer<ArrayBuffer> {
-    const target = new GrowingBytes(1_024 + 3 * this.#length);
-    const text = new GrowingBytes(256);
-    const entries = new GrowingBytes();
-    /** The places of a word's entries, the latest first. */
-    const places: number[] = [];
-    target.varint(this.#chunk + 1);
-    for (const word of [...this.#ids.keys()].sort()) {
-      text.length = 0;
-      appendWord(text, word);
-      target.varint(text.length);
-      target.append(text.bytes, 0, text.length);
-      entries.length = 0;
-      const id = this.#ids.get(word) ?? 0;
-      let count = 0;
-      for (let at = this.#latest[id] ?? -1; at !== -1; at = this.#entries[at + 2] ?? -1) places[count++] = at;
-      for (let before = -1; count > 0;) {
-        const at = places[--count] ?? 0;
-        const chunk = this.#entries[at] ?? 0;
-        entries.entry(chunk - before, this.#entries[at + 1] ?? 0);
-        before = chunk;
-      }
-      target.varint(entries.length);
-      target.append(entries.bytes, 0, entries.length);
-    }
-    const exact = Buffer.from(new ArrayBuffer(target.length));
-    exact.set(target.written());
-    return exact;
-  }
-}
-
-/**
- * The words of a document that has all of them at hand, as WordPacker packs them.
- * @param chunks for each chunk of the document its words with their levels, integers from 1 to 255
- * @throws RangeError for another level
- */
-export function packWords(chunks: readonly ReadonlyMap<string, number>[]): Buffer<ArrayBuffer> {
-  const packer = new WordPacker();
-  for (const words of chunks) {
-    packer.nextChunk();
-    for (const [word, level] of words) packer.add(word, level);
-  }
-  return packer.packed();
-}
-
-/**
- * What packWords was given; words of a chunk in ascending order.
- * @throws DerivedDamageError for bytes that it did not make
- */
-export function unpackWords(packed: Uint8Array): Map<string, number>[] {
-  const cursor = new ByteCursor(packed);
-  const chunks = Array.from({ length: chunkCountOf(cursor) }, () => new Map<string, number>());
-  while (!cursor.isAtEnd) {
-    const wordStart = cursor.span();
-    const word = wordOf(packed, wordStart, cursor.at);
-    const entries = new EntryCursor(packed, cursor.span(), cursor.at);
-    while (entries.next()) {
-      const chunk = chunks[entries.chunk];
-      if (chunk === undefined) throw new DerivedDamageError(`chunk ${entries.chunk} of ${chunks.length}`);
-      chunk.set(word, entries.level);
-    }
-  }
-  return chunks;
 }
 
 /** More than a document can have: what declares more is damaged, and nothing is allocated for it. */

@@ -21,9 +21,9 @@ export class Vocabulary {
     this.#text = text;
   }
 
-  /** About the memory that it holds, in bytes. */
-  get bytes(): number {
-    return 4 * (this.#slots.length + 3 * this.#hashes.length);
+  /** What the words lie in; another one once it has grown. */
+  get bytes(): Uint8Array {
+    return this.#text.bytes;
   }
 
   /** The number of the word at this place of the text. */
@@ -69,8 +69,14 @@ export class Vocabulary {
   /** The numbers in ascending order of their words. */
   sorted(): Uint32Array {
     const numbers = Uint32Array.from({ length: this.count }, (_, number) => number);
-    this.#sort(numbers, new Float64Array(this.count), 0);
+    this.sort(numbers);
     return numbers;
+  }
+
+  /** Brings different numbers into ascending order of their words. */
+  sort(numbers: Uint32Array): void {
+    if (this.count > wordsMax) numbers.sort((a, b) => this.#compare(a, b));
+    else this.#sort(numbers, new Float64Array(numbers.length), 0);
   }
 
   /**

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import Database from 'better-sqlite3';
-import { packWords } from '#src/store/derived/postings-codec.js';
+import { packWords } from '#src/store/derived/word-packer.js';
 import { PostingsBatch } from '#src/store/derived/postings-batch.js';
 import { postingsSchema } from '#src/store/derived/postings-schema.js';
 import { readWord } from '#src/store/derived/postings.js';

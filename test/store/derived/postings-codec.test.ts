@@ -8,8 +8,6 @@ import {
   compareBytes,
   EntryCursor,
   GrowingBytes,
-  packWords,
-  unpackWords,
   wordBytes,
 } from '#src/store/derived/postings-codec.js';
 
@@ -19,7 +17,6 @@ const anyWord = fc.string({
 });
 const word = fc.oneof(anyWord, fc.string({ maxLength: 3 }), fc.constantFrom('a', 'ab', 'abc', 'abd'));
 const level = fc.integer({ min: 1, max: 255 });
-const words = fc.array(fc.tuple(word, level)).map((pairs) => new Map(pairs));
 const entries = fc
   .uniqueArray(fc.oneof(fc.nat(300), fc.nat(chunkIdMax)), { minLength: 1 })
   .chain((chunks) =>
@@ -40,24 +37,6 @@ function orDamage<T>(decode: () => T): T | null {
   }
 }
 
-test('packed words are the words', () => {
-  fc.assert(
-    fc.property(fc.array(words), (chunks) => {
-      assert.deepEqual(unpackWords(packWords(chunks)), chunks);
-    }),
-  );
-});
-
-test('packed words have a memory of their own, to be transferred', () => {
-  const packed = packWords([new Map([['a', 1]])]);
-  assert.equal(packed.buffer.byteLength, packed.length);
-});
-
-test('a level that is no byte or says nothing is refused', () => {
-  for (const wrong of [0, 256, 1.5, Number.NaN])
-    assert.throws(() => packWords([new Map([['a', wrong]])]), RangeError);
-});
-
 test('bytes of words sort as the words do', () => {
   fc.assert(
     fc.property(word, word, (a, b) => {
@@ -67,32 +46,6 @@ test('bytes of words sort as the words do', () => {
       assert.equal(Math.sign(compareBytes(x, 0, x.length, y, 0, y.length)), order);
     }),
   );
-});
-
-test('packed words that are cut off or changed are damaged, or words', () => {
-  const packed = packWords([
-    new Map([
-      ['and', 3],
-      ['\u4e2d', 200],
-    ]),
-    new Map([['and', 255]]),
-  ]);
-  for (let at = 0; at < packed.length; at++) {
-    orDamage(() => unpackWords(packed.subarray(0, at)));
-    for (let value = 0; value < 256; value++) {
-      const changed = Buffer.from(packed);
-      changed[at] = value;
-      orDamage(() => unpackWords(changed));
-    }
-  }
-  assert.throws(() => unpackWords(packed.subarray(0, -1)), DerivedDamageError);
-  assert.throws(() => unpackWords(Buffer.alloc(0)), DerivedDamageError);
-});
-
-test('a document that declares more chunks than there can be is damaged', () => {
-  const bytes = new GrowingBytes();
-  bytes.varint(chunkIdMax);
-  assert.throws(() => unpackWords(bytes.written()), DerivedDamageError);
 });
 
 function decoded(bytes: Uint8Array, start = 0, end = bytes.length): [number, number][] {

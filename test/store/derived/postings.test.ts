@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { PostingsBatch } from '#src/store/derived/postings-batch.js';
 import { DerivedDamageError } from '#src/store/derived/damage.js';
-import { packWords } from '#src/store/derived/postings-codec.js';
+import { packWords } from '#src/store/derived/word-packer.js';
 import { readWord } from '#src/store/derived/postings.js';
 import { readSegments } from '#src/store/derived/segments.js';
 import { mergedMin } from '#src/store/derived/segments-policy.js';
