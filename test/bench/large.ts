@@ -31,7 +31,8 @@ const { values: options } = parseArgs({
 const searches = 100;
 /** Asking without a pause would take a core from what is measured. */
 const healthEveryMs = 20;
-const saves = 20;
+/** Of twenty, the 95th percentile is the slowest one: the first after a start. */
+const saves = 100;
 /** As max_file_bytes: larger files are not parsed. */
 const fileBytesMax = 2 * 1024 * 1024;
 const folder = options.keep ?? mkdtempSync(join(tmpdir(), 'codekeep-large-'));
@@ -279,8 +280,8 @@ try {
     const times = await measureSaves(service);
     print([
       {
-        name: 'save to searchable, p50, p95',
-        value: `${inMs(percentile(times, 0.5))}, ${inMs(percentile(times, 0.95))}`,
+        name: 'save to searchable, p50, p95; the first after a start',
+        value: `${inMs(percentile(times, 0.5))}, ${inMs(percentile(times, 0.95))}; ${inMs(times[0] ?? Number.NaN)}`,
       },
     ]);
     print(await measureSwitch(service));
