@@ -166,8 +166,8 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'search answers with files that have another content by now',
     file: 'store/active-contents.ts',
-    find: 'WHERE sha256 = ? AND project_id = ? AND language IS ?\n         AND deleted = 0 AND ignored = 0',
-    replace: 'WHERE sha256 = ? AND project_id = ? AND language IS ?',
+    find: 'language IS ?\n         AND ${isActiveFile} ORDER BY path LIMIT ?',
+    replace: 'language IS ?\n         ORDER BY path LIMIT ?',
     tests: ['search/search.test.js', 'acceptance/derived.test.js'],
   },
   {
@@ -250,8 +250,22 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'folders without a watch are not polled',
     file: 'workers/file-watcher/tree-watch.ts',
-    find: '    if (limit !== undefined) this.#isFull = true;\n    this.#unwatched.set(folder, ino);\n    this.rotation.add(folder, performance.now());',
-    replace: '    if (limit !== undefined) this.#isFull = true;\n    this.#unwatched.set(folder, ino);',
+    find: '    if (limit !== null) this.#isFull = true;\n    this.#unwatched.set(folder, ino);\n    this.rotation.add(folder, performance.now());',
+    replace: '    if (limit !== null) this.#isFull = true;\n    this.#unwatched.set(folder, ino);',
     tests: ['acceptance/polled-folders.test.js'],
+  },
+  {
+    what: 'what git took away with a switch is called seen',
+    file: 'reconcile/reconcile-paths.ts',
+    find: 'if (isGits || isNew)',
+    replace: 'if (isNew)',
+    tests: ['acceptance/causes.test.js'],
+  },
+  {
+    what: 'what a thread has listed is taken for the next folder, whichever that is',
+    file: 'reconcile/folders-ahead.ts',
+    find: 'if (folder === path) return entered;',
+    replace: 'return entered;',
+    tests: ['reconcile/walk.test.js'],
   },
 ];
