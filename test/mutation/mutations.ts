@@ -250,16 +250,9 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'folders without a watch are not polled',
     file: 'workers/file-watcher/tree-watch.ts',
-    find: '    if (limit !== null) this.#isFull = true;\n    this.#unwatched.set(folder, ino);\n    this.rotation.add(folder, performance.now());',
-    replace: '    if (limit !== null) this.#isFull = true;\n    this.#unwatched.set(folder, ino);',
+    find: 'if (this.#unwatched.has(folder) || this.#eventlessOn(dev, folder) !== null)',
+    replace: 'if (this.#eventlessOn(dev, folder) !== null)',
     tests: ['acceptance/polled-folders.test.js'],
-  },
-  {
-    what: 'what git took away with a switch is called seen',
-    file: 'reconcile/reconcile-paths.ts',
-    find: 'if (isGits || isNew)',
-    replace: 'if (isNew)',
-    tests: ['acceptance/causes.test.js'],
   },
   {
     what: 'what a thread has listed is taken for the next folder, whichever that is',
