@@ -184,13 +184,15 @@ export class ProjectWatcher {
     if (this.#trouble !== null || this.#last.doubt !== null) this.#wantReconcile();
   }
 
-  /** Deals with what is pending, so that a repair does not meet half-followed changes. */
+  /** Deals with what is pending, so that a repair does not meet half-followed changes, nor takes git's deletions for others. */
   async drain(): Promise<void> {
     // The kernel has queued what happened before this call: two turns of the event loop take it in.
     await turn();
     await turn();
     while (this.#pending.size + this.#following > 0 && this.#trouble === null && !this.#stop.signal.aborted)
       await this.#follow(this.#pending.take());
+    if (this.#gitLookWanted && !this.#stop.signal.aborted)
+      await this.#options.serial.run(() => this.#lookAtGit());
   }
 
   async #step(): Promise<void> {
