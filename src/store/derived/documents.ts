@@ -3,10 +3,10 @@ import { termsOf } from '../../base/search-terms.js';
 import type { DerivedDatabase } from './derived-database.js';
 import { encodeLayout, StoredLayout } from './layout-codec.js';
 import { PostingsBatch } from './postings-batch.js';
-import { packWords } from './word-packer.js';
 import { noteDropped } from './segments.js';
 import { levelOf } from './term-weights.js';
 import { hasVectors } from './vectors.js';
+import { packWords } from './word-packer.js';
 
 /** A content as it was made searchable, ready to be stored. */
 export interface NewDocument {

@@ -1,6 +1,6 @@
 import { appendWord, ByteCursor, chunkCountOf, EntryCursor, GrowingBytes, wordOf } from './postings-codec.js';
 import { DerivedDamageError } from './damage.js';
-import type { Vocabulary } from './postings-vocabulary.js';
+import { grown, type Vocabulary } from './postings-vocabulary.js';
 
 /** By number of a word: the place of its latest entry + 1. Used by one call at a time, and all 0 between two. */
 let latest = new Uint32Array(0);
@@ -30,11 +30,7 @@ export class WordPacker {
    */
   add(word: number, level: number): void {
     const at = this.#length;
-    if (at === this.#entries.length) {
-      const grown = new Uint32Array(2 * at);
-      grown.set(this.#entries);
-      this.#entries = grown;
-    }
+    if (at === this.#entries.length) this.#entries = grown(this.#entries);
     this.#entries[at] = word;
     this.#entries[at + 1] = this.#chunks - 1;
     this.#entries[at + 2] = level;

@@ -10,13 +10,8 @@ import {
   GrowingBytes,
   wordBytes,
 } from '#src/store/derived/postings-codec.js';
+import { level, orDamage, word } from './any-words.js';
 
-/** Any strings, surrogates that stand alone and NUL among them. */
-const anyWord = fc.string({
-  unit: fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
-});
-const word = fc.oneof(anyWord, fc.string({ maxLength: 3 }), fc.constantFrom('a', 'ab', 'abc', 'abd'));
-const level = fc.integer({ min: 1, max: 255 });
 const entries = fc
   .uniqueArray(fc.oneof(fc.nat(300), fc.nat(chunkIdMax)), { minLength: 1 })
   .chain((chunks) =>
@@ -26,16 +21,6 @@ const entries = fc
     ),
   )
   .map(([chunks, levels]) => chunks.map((chunk, index) => [chunk, levels[index] ?? 1] as const));
-
-/** Fails where it does something else than to give a value or to find damage. */
-function orDamage<T>(decode: () => T): T | null {
-  try {
-    return decode();
-  } catch (error) {
-    assert.ok(error instanceof DerivedDamageError, String(error));
-    return null;
-  }
-}
 
 test('bytes of words sort as the words do', () => {
   fc.assert(

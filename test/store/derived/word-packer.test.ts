@@ -4,24 +4,9 @@ import fc from 'fast-check';
 import { DerivedDamageError } from '#src/store/derived/damage.js';
 import { chunkIdMax, GrowingBytes } from '#src/store/derived/postings-codec.js';
 import { packWords, unpackWords } from '#src/store/derived/word-packer.js';
+import { level, orDamage, word } from './any-words.js';
 
-/** Any strings, surrogates that stand alone and NUL among them. */
-const anyWord = fc.string({
-  unit: fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
-});
-const word = fc.oneof(anyWord, fc.string({ maxLength: 3 }), fc.constantFrom('a', 'ab', 'abc', 'abd'));
-const level = fc.integer({ min: 1, max: 255 });
 const words = fc.array(fc.tuple(word, level)).map((pairs) => new Map(pairs));
-
-/** Fails where it does something else than to give a value or to find damage. */
-function orDamage<T>(decode: () => T): T | null {
-  try {
-    return decode();
-  } catch (error) {
-    assert.ok(error instanceof DerivedDamageError, String(error));
-    return null;
-  }
-}
 
 test('packed words are the words', () => {
   fc.assert(
