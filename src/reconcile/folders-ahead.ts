@@ -14,6 +14,21 @@ export interface EnteredFolder {
   ticket: number | null;
 }
 
+/** What is known before a walk. */
+export interface Ahead {
+  thread: ListThread;
+  /** Folders, in the order of their paths' bytes; some may be gone. */
+  known: readonly string[];
+}
+
+/** What a walk does about a folder. */
+interface Walk {
+  /** Null for what is no folder any more. */
+  enter: (folder: string) => BigIntStats | null;
+  /** Its absolute path. */
+  at: (folder: string) => string;
+}
+
 /**
  * Has a thread list the folders that a walk will come to, as far as they were there before. A walk lists folders in the order of
  * their paths' bytes, so it is known which ones are next, however deep they lie. Those that have appeared since, the walk lists
@@ -21,23 +36,22 @@ export interface EnteredFolder {
  */
 export class FoldersAhead {
   readonly #thread: ListThread;
-  /** In the order of their bytes. */
   readonly #known: readonly string[];
+  readonly #walk: Walk;
   #next = 0;
-  /** In the same order. */
+  /** In the order of their paths' bytes. */
   readonly #ordered = new Map<string, EnteredFolder & { ticket: number }>();
 
-  constructor(thread: ListThread, known: readonly string[]) {
+  constructor({ thread, known }: Ahead, walk: Walk) {
     this.#thread = thread;
     this.#known = known;
+    this.#walk = walk;
   }
 
-  /**
-   * Orders what comes after `path`, where enough of it is not ordered yet.
-   * @param enter null for what is no folder any more
-   */
-  order(path: string, enter: (folder: string) => BigIntStats | null, at: (folder: string) => string): void {
+  /** Orders what comes after `path`, where enough of it is not ordered yet. */
+  order(path: string): void {
     if (this.#ordered.size > foldersMax / 2) return;
+    const { enter, at } = this.#walk;
     while (this.#ordered.size < foldersMax && this.#next < this.#known.length) {
       const folder = this.#known[this.#next] ?? '';
       this.#next += 1;

@@ -6,10 +6,9 @@ import { printOf, stampOfAny } from '../base/stamp.js';
 import { isDeadTemporary, isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileKind } from '../store/files.js';
-import { type EnteredFolder, FoldersAhead } from './folders-ahead.js';
+import { type Ahead, type EnteredFolder, FoldersAhead } from './folders-ahead.js';
 import { repositoryAt } from './git-program.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
-import type { ListThread } from './list-thread.js';
 import { listFolder, type Listing, lookAt, marks, seen, whyUnread } from './listing.js';
 import { type WalkedDevice, WalkedDevices } from './walked-devices.js';
 
@@ -84,8 +83,8 @@ export interface WalkOptions {
   onFolder?: ((folder: string, identity: FolderIdentity) => void) | undefined;
   /** Told of each folder in the one that is walked, which is all that is done about it then. */
   onSubfolder?: ((folder: string) => void) | undefined;
-  /** A thread lists folders ahead of the walk: those that are known, in the order of their paths' bytes. */
-  ahead?: { thread: ListThread; known: readonly string[] } | undefined;
+  /** A thread lists folders ahead of the walk. */
+  ahead?: Ahead | undefined;
 }
 
 /** Entries that are handed on at once. */
@@ -142,8 +141,9 @@ export class TreeWalk {
     this.#rules = rules;
     this.#options = options;
     this.#devices = new WalkedDevices(root);
-    this.#ahead =
-      options.ahead === undefined ? null : new FoldersAhead(options.ahead.thread, options.ahead.known);
+    const enter = (folder: string): BigIntStats | null => this.#enter(folder, () => undefined);
+    const at = (folder: string): string => this.#at(folder);
+    this.#ahead = options.ahead === undefined ? null : new FoldersAhead(options.ahead, { enter, at });
     this.findings = {
       fileCount: 0,
       trackedCount: 0,
@@ -205,11 +205,7 @@ export class TreeWalk {
   /** Goes into a folder and takes what is in it apart; what is to be looked at is a step of it. */
   async #list(folder: FolderStep, slicer: Slicer): Promise<void> {
     const { path, within, above } = folder.open;
-    this.#ahead?.order(
-      path,
-      (next) => this.#enter(next, () => undefined),
-      (next) => this.#at(next),
-    );
+    this.#ahead?.order(path);
     const entered = this.#ahead?.take(path) ?? this.#entered(path);
     if (entered === null) return;
     const { stats } = entered;

@@ -22,7 +22,8 @@ import type { TimeShare } from './rotation.js';
 import { TreeWatch } from './tree-watch.js';
 
 /**
- * More changed paths than this are looked at by a reconcile of the whole project, which takes a third of the time for each file.
+ * More changed paths than this are looked at by a reconcile of the whole project, which takes less than half the time a file (11
+ * against 26 us, in a project of 78,000).
  * Whether the kernel has dropped some is seen by how many come at once, see EventFlood.
  */
 const pathsMax = 20_000;
