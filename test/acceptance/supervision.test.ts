@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { WorkerType } from '#src/contract/fields.js';
 import type { Result } from '#src/contract/index.js';
@@ -70,6 +71,19 @@ test('a worker that hangs is replaced, and its status says why', async (t) => {
   assert.equal(isAlive(pid), false);
   assert.deepEqual([status.restarts, status.last_exit?.signal], [1, 'SIGKILL']);
   assert.match(status.last_exit?.reason ?? '', /hung: no sign of life/);
+});
+
+test('what a worker takes is measured without a word where getconf is missing', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const programs = sandbox.path('programs');
+  mkdirSync(programs);
+  for (const name of ['git', 'setpriv']) {
+    const found = execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' });
+    symlinkSync(found.trim(), join(programs, name));
+  }
+  const daemon = await sandbox.startDaemon({ config: only, under: ['env', `PATH=${programs}`] });
+  const { summary } = await untilReady(daemon);
+  assert.ok(summary.total_memory_mb > 0);
 });
 
 test('index_service that hangs is replaced: reads wait and are answered', async (t) => {

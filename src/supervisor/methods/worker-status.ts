@@ -16,6 +16,9 @@ const historyMs = 15_000;
 const firstLookMs = 200;
 const bytesPerMb = 1024 * 1024;
 
+// It prints what it falls back on, as where getconf is missing or no descriptor is left, to a stderr that is not its own.
+process.env['PIDUSAGE_SILENT'] = '1';
+
 interface Usage {
   cpuPercent: number;
   memoryMb: number;
