@@ -114,17 +114,23 @@ async function retireBatch(
 ): Promise<number> {
   const { index, project } = context;
   const copyProblems = await keepAll(context, rows);
+  const causes = new Map<FileRow, Cause>();
+  const slicer = new Slicer(context.signal);
+  for (const row of rows) {
+    causes.set(row, retirement.causeOf(row));
+    await slicer.breathe();
+  }
   for (const [row, problem] of copyProblems) problems.push(`${row.path}: it is not in versions: ${problem}`);
   return await index.write(() => {
     const root = inspectRootOf(index, project).kind;
     if (root === 'unavailable' || (root === 'replaced' && retirement.rules !== null)) return 0;
     const observed = new TreePresence(project.rootDir);
     // What delete_file has marked meanwhile was asked for, and not seen.
-    const stillGone = rows.filter(
-      (row) => fileById(index, row.id)?.deleted === 0 && isGone(row, observed.at(row.path)),
+    const stillGone = [...causes].filter(
+      ([row]) => fileById(index, row.id)?.deleted === 0 && isGone(row, observed.at(row.path)),
     );
-    for (const row of stillGone)
-      markDeleted(index, row.id, retirement.causeOf(row), context.now(), copyProblems.get(row) ?? null);
+    for (const [row, cause] of stillGone)
+      markDeleted(index, row.id, cause, context.now(), copyProblems.get(row) ?? null);
     return stillGone.length;
   }, context.signal);
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { FileRow } from '../store/files.js';
 import type { HeadMark, HeadMarks } from '../store/repositories.js';
@@ -17,8 +18,10 @@ import {
 /**
  * What git took out of the project since somebody looked the last time: HEAD had it, and now git does not have it. A file
  * that was indexed before it was committed counts, too; HEAD's log tells of commits that it came by in between.
+ * @param content what the file had in the end: where that is given, HEAD had the path with this very content, as far as git
+ *   can say. What was edited and never committed is not in git, whoever took it. Null where it is not known.
  */
-export type IsLeftByGit = (row: Pick<FileRow, 'path' | 'tracked'>) => boolean;
+export type IsLeftByGit = (row: Pick<FileRow, 'path' | 'tracked'>, content?: () => Buffer | null) => boolean;
 
 const commitName = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/u;
 
@@ -42,16 +45,16 @@ export async function leftByGit(
   const took = new Map<string, IsLeftByGit>(nestedIn(known).map((folder) => [folder, () => false]));
   for (const [folder, state] of repositoriesOf(git))
     took.set(folder, await takenBy(join(rootDir, folder), known.get(folder) ?? noHead, state, signal));
-  const isBy = (folder: string, entry: string, tracked: 0 | 1): boolean =>
-    took.get(folder)?.({ path: pathIn(folder, entry), tracked }) === true;
-  return ({ path, tracked }) => {
+  const isBy = (folder: string, entry: string, tracked: 0 | 1, content?: () => Buffer | null): boolean =>
+    took.get(folder)?.({ path: pathIn(folder, entry), tracked }, content) === true;
+  return ({ path, tracked }, content) => {
     if (git.isTracked(path)) return false;
     const around = repositoriesAround(took, path);
     // One further out had the file itself, or a whole submodule that it was in.
     return around.some((folder, depth) =>
       depth === 0
-        ? isBy(folder, path, tracked)
-        : [path, ...around.slice(0, depth)].some((entry) => isBy(folder, entry, 0)),
+        ? isBy(folder, path, tracked, content)
+        : isBy(folder, path, 0, content) || around.slice(0, depth).some((entry) => isBy(folder, entry, 0)),
     );
   };
 }
@@ -68,7 +71,28 @@ async function takenBy(
   if (then !== null && !(await hasCommit(folder, git, then, signal))) return () => false;
   const hadTracked = known.head !== null && known.head !== git.head;
   const had = await hadSince(folder, known, git, signal);
-  return ({ path, tracked }) => !git.isTracked(path) && ((hadTracked && tracked === 1) || had.has(path));
+  return ({ path, tracked }, content) => {
+    if (git.isTracked(path) || !((hadTracked && tracked === 1) || had.blobs.has(path))) return false;
+    const bytes = content?.() ?? null;
+    return bytes === null || had.isUnsure(path) || isOneOf(had.blobs.get(path) ?? [], bytes);
+  };
+}
+
+/** Whether a file's bytes are one of some blobs, as they are or with git's line ends. */
+function isOneOf(blobs: readonly string[], bytes: Buffer): boolean {
+  const isBlob = (content: Buffer): boolean =>
+    blobs.some((name) => name === blobNameOf(content, name.length));
+  return isBlob(bytes) || (bytes.includes('\r\n') && isBlob(withoutCarriageReturns(bytes)));
+}
+
+/** By the format of git's objects; of SHA-1, or of SHA-256 where names are so long. */
+function blobNameOf(content: Buffer, length: number): string {
+  const hash = createHash(length === 40 ? 'sha1' : 'sha256');
+  return hash.update(`blob ${content.length}\0`).update(content).digest('hex');
+}
+
+function withoutCarriageReturns(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
 }
 
 async function hasCommit(
@@ -85,24 +109,28 @@ async function hasCommit(
   }
 }
 
-/** Paths, relative to the folder, that HEAD had at the last look or since then, and that it does not have. */
-async function hadSince(
-  folder: string,
-  known: HeadMark,
-  git: GitState,
-  signal: AbortSignal,
-): Promise<Set<string>> {
-  const had = new Set<string>();
-  const ask = async (...question: string[]): Promise<string> => {
+/** What HEAD had at the last look or since then, and does not have; paths are relative to the folder. */
+interface Had {
+  /** The objects that it had at a path. */
+  blobs: ReadonlyMap<string, readonly string[]>;
+  /** A file there may have other bytes than its blob, or it is not known which one it had. */
+  isUnsure: (path: string) => boolean;
+}
+
+async function hadSince(folder: string, known: HeadMark, git: GitState, signal: AbortSignal): Promise<Had> {
+  const blobs = new Map<string, string[]>();
+  let isWhole = true;
+  const ask = async (question: readonly string[], input?: string): Promise<string> => {
     try {
-      return (await askGit(git, folder, question, signal)) ?? '';
+      return (await askGit(git, folder, question, signal, input)) ?? '';
     } catch {
       signal.throwIfAborted();
       // A commit that was collected meanwhile, or an unborn HEAD, says nothing.
+      isWhole = false;
       return '';
     }
   };
-  const log = await ask('log', '-g', '-z', `-${entriesMax}`, ...logFormat, 'HEAD');
+  const log = await ask(['log', '-g', '-z', `-${entriesMax}`, ...logFormat, 'HEAD']);
   const since = entriesSince(log.split('\0'), known);
   const visited = new Set([known.head ?? '', ...since.map((entry) => entry.split(' ', 1)[0] ?? '')]);
   const head = commitOf(git.head);
@@ -111,11 +139,42 @@ async function hadSince(
   for (const commit of commits) {
     const listed =
       head === null
-        ? await ask('ls-tree', '-r', '-z', '--name-only', commit)
-        : await ask('diff-tree', '-r', '-z', ...onlyRemoved, commit, head);
-    for (const path of listed.split('\0')) had.add(path);
+        ? entriesOfTree(await ask(['ls-tree', '-r', '-z', commit]))
+        : removedEntries(await ask(['diff-tree', '-r', '-z', ...onlyRemoved, commit, head]));
+    for (const [path, blob] of listed) blobs.set(path, [...(blobs.get(path) ?? []), blob]);
   }
-  return had;
+  if (commits.length === commitsMax) isWhole = false;
+  const paths = [...blobs.keys()];
+  const attributes = paths.length === 0 ? '' : await ask(checkConversion, `${paths.join('\0')}\0`);
+  const converted = new Set(convertedIn(attributes));
+  return { blobs, isUnsure: (path) => !isWhole || converted.has(path) };
+}
+
+/** Of `mode type object`, a tab and the path. */
+function* entriesOfTree(listed: string): Generator<[path: string, blob: string]> {
+  for (const entry of listed.split('\0').slice(0, -1)) {
+    const tab = entry.indexOf('\t');
+    yield [entry.slice(tab + 1), entry.slice(0, tab).split(' ')[2] ?? ''];
+  }
+}
+
+/** Of `:mode mode object object status`, and the path behind a NUL. */
+function* removedEntries(listed: string): Generator<[path: string, blob: string]> {
+  const parts = listed.split('\0');
+  for (let at = 0; at + 1 < parts.length; at += 2)
+    yield [parts[at + 1] ?? '', parts[at]?.split(' ')[2] ?? ''];
+}
+
+/** What makes a file's bytes others than its blob's, but for line ends; gitattributes(5). */
+const checkConversion = ['check-attr', '-z', '--stdin', 'filter', 'ident', 'working-tree-encoding'];
+
+/** Of path, attribute and value, each with a NUL. */
+function* convertedIn(said: string): Generator<string> {
+  const parts = said.split('\0');
+  for (let at = 0; at + 2 < parts.length; at += 3) {
+    const isSet = parts[at + 2] !== 'unspecified' && parts[at + 2] !== 'unset';
+    if (isSet) yield parts[at] ?? '';
+  }
 }
 
 /** Null for the name of a branch that has no commit yet, and for none. */
@@ -123,7 +182,7 @@ function commitOf(head: string | null): string | null {
   return head !== null && commitName.test(head) ? head : null;
 }
 
-const onlyRemoved = ['--relative', '--name-only', '--no-renames', '--diff-filter=D'];
+const onlyRemoved = ['--relative', '--no-renames', '--diff-filter=D'];
 
 /** Those that are newer than the one that was the newest then; where HEAD had no log then, but a commit: none. */
 function entriesSince(entries: readonly string[], known: HeadMark): readonly string[] {

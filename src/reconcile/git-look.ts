@@ -1,9 +1,18 @@
 import { Slicer } from '../base/waiting.js';
-import { type DeletedRow, deletedSince, setTracked, trackedRows } from '../store/files.js';
+import { sourceOf } from '../store/contents.js';
+import {
+  type DeletedRow,
+  deletedSince,
+  fileById,
+  type FileRow,
+  setTracked,
+  trackedRows,
+} from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { type Project, requireProject } from '../store/projects.js';
 import { headMarks, replaceHeads } from '../store/repositories.js';
-import { leftByGit } from './git-left.js';
+import { rulesOf } from './bounds.js';
+import { type IsLeftByGit, leftByGit } from './git-left.js';
 import type { IndexingContext } from './index-paths.js';
 import { hasHeadMoved, headsOf, isKnownAt, nestedIn, type ProjectGit, readGitBelow } from './project-git.js';
 
@@ -27,9 +36,30 @@ export function foundGoneLately(
   return rows.filter(({ cause }) => cause === 'seen' || cause === 'unseen');
 }
 
+/** Whether git took a file and has its bytes; what only the index has by now is a loss of somebody's, whoever took it. */
+export function isGits(index: IndexDatabase, row: FileRow, isLeft: IsLeftByGit): boolean {
+  return isLeft(row, () => (row.sha256 === null ? null : sourceOf(index, row.sha256)));
+}
+
+/** Of rows that are marked deleted, those that were git's doing. */
+export async function takenByGit(
+  { index, signal }: Pick<IndexingContext, 'index' | 'signal'>,
+  rows: readonly DeletedRow[],
+  isLeft: IsLeftByGit,
+): Promise<FileRow[]> {
+  const taken: FileRow[] = [];
+  const slicer = new Slicer(signal);
+  for (const { id } of rows) {
+    const row = fileById(index, id);
+    if (row !== undefined && isGits(index, row, isLeft)) taken.push(row);
+    await slicer.breathe();
+  }
+  return taken;
+}
+
 /**
  * Follows what git tracks and where HEAD is, as after an add or a commit, without a look at the files. Gives true where
- * a whole comparison has to find out what git took away, or what it tracks by now that rules ignore.
+ * a whole comparison has to find out what git took away, or what rules ignore that it tracks by now, or does not any more.
  */
 export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   const { index, signal } = context;
@@ -39,7 +69,8 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
   // Whose files those of a repository that went away are is seen when all is looked at.
   if (nestedIn(known).some((folder) => !git.nested.has(folder))) return true;
   const isLeft = await leftByGit(project.rootDir, known, git, signal);
-  if (hasHeadMoved(known, git) && foundGoneLately(index, project).some(isLeft)) return true;
+  if (hasHeadMoved(known, git) && foundGoneLately(index, project).some((row) => isLeft(row))) return true;
+  const rules = rulesOf(context, git);
   const slicer = new Slicer(signal);
   const retracked: { id: number; tracked: 0 | 1 }[] = [];
   let lacking = git.trackedCount;
@@ -47,7 +78,10 @@ export async function lookAtGit(context: IndexingContext): Promise<boolean> {
     const isTracked = git.isTracked(path) ? 1 : 0;
     lacking -= isTracked;
     if (isLeft({ path, tracked })) return true;
-    if (tracked !== isTracked && isKnownAt(git, path)) retracked.push({ id, tracked: isTracked });
+    if (tracked !== isTracked && isKnownAt(git, path)) {
+      if (isTracked === 0 && rules.ignoresPath(path, false)) return true;
+      retracked.push({ id, tracked: isTracked });
+    }
     await slicer.breathe();
   }
   await index.write(() => {

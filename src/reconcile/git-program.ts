@@ -52,6 +52,19 @@ function followed(path: string): BigIntStats | null {
   }
 }
 
+/** Files, absolute, and how they were at some time. */
+export interface StampedFiles {
+  files: readonly string[];
+  /** As stampsOf gave them. */
+  stamps: string;
+}
+
+/** The same files, and more as they are now. */
+export function withStamped({ files, stamps }: StampedFiles, more: readonly string[]): StampedFiles {
+  const texts = [stamps, stampsOf(more)].filter((text) => text !== '');
+  return { files: [...files, ...more], stamps: texts.join('\n') };
+}
+
 /** One text for how files are now; it is another one as soon as one of them was written, replaced, made or removed. */
 export function stampsOf(files: readonly string[]): string {
   return files.map((file) => `${file} ${stampTextOf(followed(file))}`).join('\n');
@@ -83,6 +96,7 @@ const harmless = [
  * What git answers; null where it says that there is no such thing (exit status 1). The repository is named, so that
  * git looks for none, and takes one that is somebody else's. Nothing is written, and nothing of it is run.
  * @param folder the working directory
+ * @param input what it reads
  * @throws ENOENT where git is not installed; a failure of git (see whyGitFailed); an AbortError
  */
 export async function askGit(
@@ -90,14 +104,17 @@ export async function askGit(
   folder: string,
   question: readonly string[],
   signal: AbortSignal,
+  input = '',
 ): Promise<string | null> {
   if (performance.now() < silentUntil) throw new Error(noAnswer);
   try {
-    const { stdout } = await promisify(execFile)('git', wholeQuestion(repository, question), {
+    const asked = promisify(execFile)('git', wholeQuestion(repository, question), {
       ...processOptions(folder, signal),
       maxBuffer: answerMaxBytes,
     });
-    return stdout;
+    // One that ends before it has read all says why by itself.
+    asked.child.stdin?.on('error', () => undefined).end(input);
+    return (await asked).stdout;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 1) return null;
     const isKilled = error instanceof Error && 'killed' in error && error.killed === true;

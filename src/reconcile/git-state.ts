@@ -7,6 +7,7 @@ import {
   listGit,
   type Repository,
   repositoryAt,
+  type StampedFiles,
   stampsOf,
   whyGitFailed,
 } from './git-program.js';
@@ -40,6 +41,8 @@ export interface GitState {
   infoExclude: string | null;
   /** core.excludesFile or its default, absolute; it may not be there. Also without a repository; null for none. */
   excludesFile: string | null;
+  /** What excludesFile was read from; none where that was not asked for. */
+  configuration: StampedFiles;
   /** Why git could not be asked, in words; then what it said last holds on. */
   problem: string | null;
 }
@@ -55,6 +58,7 @@ export const noGit: GitState = {
   hasTrackedBelow: () => false,
   infoExclude: null,
   excludesFile: null,
+  configuration: { files: [], stamps: '' },
   problem: null,
 };
 
@@ -87,7 +91,7 @@ export function recallAnswer(folder: string, { stamps, head, headLog, tracked }:
 /** By the folder that was asked about: a root, or where a repository begins below one. */
 const knownIndexes = new Map<string, Known<GitIndex>>();
 /** By where configuration usually is: without a repository it is the user's alone. */
-const knownConfigs = new Map<string, Known<GitConfig>>();
+const knownConfigs = new Map<string, GitConfig>();
 
 /**
  * An unchanged repository costs some stats and starts no process.
@@ -98,13 +102,13 @@ export async function readGitState(root: string, signal: AbortSignal): Promise<G
   const repository = findRepository(root);
   if (repository === null) {
     knownIndexes.delete(root);
-    return { ...noGit, excludesFile: (await readConfig(null, signal)).excludesFile };
+    return { ...noGit, ...(await readConfig(null, signal)) };
   }
-  const [{ excludesFile }, state] = await Promise.all([
+  const [config, state] = await Promise.all([
     readConfig(repository, signal),
     stateOf(repository, root, signal),
   ]);
-  return { ...state, excludesFile };
+  return { ...state, ...config };
 }
 
 /**
@@ -118,14 +122,15 @@ export async function readRepositoryAt(top: string, signal: AbortSignal): Promis
     knownIndexes.delete(top);
     return null;
   }
-  return { ...(await stateOf(repository, top, signal)), excludesFile: null };
+  const { excludesFile, configuration } = noGit;
+  return { ...(await stateOf(repository, top, signal)), excludesFile, configuration };
 }
 
 async function stateOf(
   repository: Repository,
   root: string,
   signal: AbortSignal,
-): Promise<Omit<GitState, 'excludesFile'>> {
+): Promise<Omit<GitState, keyof GitConfig>> {
   const { tracked, ...answer } = await readIndex(repository, root, signal);
   return {
     ...answer,
@@ -218,11 +223,8 @@ async function trackedIn(repository: Repository, root: string, signal: AbortSign
   return listing.tracked;
 }
 
-interface GitConfig {
-  /** What the answer was read from, and what would change it by being made. */
-  files: readonly string[];
-  excludesFile: string | null;
-}
+/** `configuration` also has what would change the answer by being made. */
+type GitConfig = Pick<GitState, 'excludesFile' | 'configuration'>;
 
 /**
  * core.excludesFile as git resolves it. Includes and their conditions make it git's business which files the
@@ -233,7 +235,7 @@ async function readConfig(repository: Repository | null, signal: AbortSignal): P
   const usual = usualConfigs(repository);
   const key = usual.join('\n');
   const known = knownConfigs.get(key);
-  if (known !== undefined && known.stamps === stampsOf(known.answer.files)) return known.answer;
+  if (known !== undefined && known.configuration.stamps === stampsOf(known.configuration.files)) return known;
   const usualStamps = stampsOf(usual);
   try {
     const { named, isExcluding } = await listConfig(repository, signal);
@@ -241,14 +243,15 @@ async function readConfig(repository: Repository | null, signal: AbortSignal): P
     const isPlain = files.length === usual.length && !isExcluding;
     const stamps = isPlain ? usualStamps : stampsOf(files);
     const answer = {
-      files,
+      configuration: { files, stamps },
       excludesFile: isPlain ? defaultExcludes() : await askExcludes(repository, signal),
     };
-    knownConfigs.set(key, { stamps, answer });
+    knownConfigs.set(key, answer);
     return answer;
   } catch {
     signal.throwIfAborted();
-    return known?.answer ?? { files: [], excludesFile: defaultExcludes() };
+    const configuration = { files: usual, stamps: usualStamps };
+    return { configuration, excludesFile: known?.excludesFile ?? defaultExcludes() };
   }
 }
 

@@ -7,7 +7,7 @@ import {
   openSync,
   readFileSync,
 } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { isTemporaryName } from '../base/temporary-names.js';
 import { isWithin } from '../base/paths.js';
 import { presenceAt } from '../base/presence.js';
@@ -51,6 +51,21 @@ const rulingNames = new Set([...ruleFiles, '.git']);
 /** True for entries whose change asks for a comparison of the whole project. */
 export function isRuling(path: string): boolean {
   return rulingNames.has(path.slice(path.lastIndexOf('/') + 1));
+}
+
+/**
+ * Files with rules of a project that lie elsewhere, absolute: git's own, and those of the folders between a repository's top and
+ * a root below it. They may not be there.
+ */
+export function rulesOutside(root: string, git: ProjectGit): string[] {
+  const gits = [git, ...git.nested.values()].flatMap(({ infoExclude, excludesFile }) => [
+    infoExclude,
+    excludesFile,
+  ]);
+  const above: string[] = [];
+  for (let folder = root; git.top !== null && folder !== git.top; folder = dirname(folder))
+    above.push(...ruleFiles.map((name) => join(dirname(folder), name)));
+  return [...gits.filter((file) => file !== null), ...above];
 }
 
 interface RuleSource {

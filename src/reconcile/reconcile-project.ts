@@ -10,9 +10,10 @@ import { ownFolders, rulesOf } from './bounds.js';
 import { compareFolder, type Comparison, wholeRows } from './compare-walk.js';
 import { retireMissing, retryCopies } from './deletion.js';
 import { type IsLeftByGit, leftByGit } from './git-left.js';
-import { foundGoneLately, noteTracked } from './git-look.js';
+import { foundGoneLately, isGits, noteTracked, takenByGit } from './git-look.js';
 import { keepGit, recallGit } from './git-memory.js';
-import type { IgnoreRules } from './ignore-rules.js';
+import { withStamped } from './git-program.js';
+import { type IgnoreRules, rulesOutside } from './ignore-rules.js';
 import { mostPreciousFirst } from './index-order.js';
 import {
   type IndexingContext,
@@ -124,7 +125,8 @@ async function reconcileRound(
   if (compared.differing > compared.toIndex.length) return round;
   const { tally } = round;
   const { gone, owed } = withoutOwed(context, wholeRows(context, compared.missing));
-  const causeOf = (row: FileRow): Cause => (isLeft(row) ? 'git' : cause);
+  const causeOf = (row: FileRow): Cause => (isGits(index, row, isLeft) ? 'git' : cause);
+  const goneByGit = await takenByGit(context, foundGone, isLeft);
   const retired = await retireMissing(context, gone, { rules, causeOf });
   await retryCopies(context);
   const skipped = [...found.skipped, ...tally.unreadable];
@@ -132,7 +134,7 @@ async function reconcileRound(
   const summary = summaryOf(context, tally, retired);
   await index.write(() => {
     replaceUnprotected(index, project.id, skipped);
-    blameGit(index, foundGone.filter(isLeft));
+    blameGit(index, goneByGit);
     for (const { id, path, tracked } of compared.retracked)
       if (isKnownAt(git, path)) setTracked(index, id, tracked);
     replaceHeads(index, project.id, headsOf(git, heads, summary.doubt === null));
@@ -211,6 +213,7 @@ async function lookAtTree(
   const look = async (folders: readonly string[]): Promise<SeenTree> => {
     context.cover?.coverHeads(folders);
     const git = await readGitBelow(project.rootDir, folders, signal);
+    context.cover?.coverRules(withStamped(git.configuration, rulesOutside(project.rootDir, git)));
     const rules = rulesOf(context, git);
     return { git, rules, ...(await compareWhole(context, root, rules, round, thread)) };
   };

@@ -7,7 +7,7 @@ import { isDeadTemporary, isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileKind } from '../store/files.js';
 import { type Ahead, type EnteredFolder, FoldersAhead } from './folders-ahead.js';
-import { repositoryAt } from './git-program.js';
+import { repositoryAt, type StampedFiles } from './git-program.js';
 import { type IgnoreRules, neverContent } from './ignore-rules.js';
 import { listFolder, type Listing, lookAt, marks, seen, whyUnread } from './listing.js';
 import { type WalkedDevice, WalkedDevices } from './walked-devices.js';
@@ -71,6 +71,8 @@ export interface FolderCover {
   uncover(folder: string): void;
   /** Only these folders are left. */
   retain(walked: ReadonlySet<string>): void;
+  /** What says which files are content, and lies elsewhere; as it was before it was read. */
+  coverRules(files: StampedFiles): void;
   /** What is to become a repository at these folders: somebody has to see when it is one. */
   coverUnborn(folders: readonly string[]): void;
   /** HEAD of the root's repository, and of those that begin at these folders and nowhere else; before it is read. */

@@ -80,18 +80,25 @@ function tryRender(index: IndexDatabase, hash: string): Rendering {
 }
 
 /**
- * Why a content cannot be given, found out without building its tree; null: it can. What is compressed proves itself by
- * its checksum, and the text by its hash.
+ * A content's bytes, proven without building its tree: what is compressed proves itself by its checksum, and the text by its
+ * hash. Null where that cannot be done; renderContent says why.
  */
-export function problemOfContent(index: IndexDatabase, hash: string): string | null {
+export function sourceOf(index: IndexDatabase, hash: string): Buffer | null {
   try {
     const row = index
       .sql<[string], { tree: Buffer; size: number }>('SELECT tree, size FROM contents WHERE sha256 = ?')
       .get(hash);
-    if (row !== undefined && sha256(sourceIn(row.tree, row.size)) === hash) return null;
+    const bytes = row === undefined ? null : sourceIn(row.tree, row.size);
+    return bytes !== null && sha256(bytes) === hash ? bytes : null;
   } catch (error) {
     if (!(error instanceof TreeFormatError) && !isCorrupt(error)) throw error;
+    return null;
   }
+}
+
+/** Why a content cannot be given; null: it can. */
+export function problemOfContent(index: IndexDatabase, hash: string): string | null {
+  if (sourceOf(index, hash) !== null) return null;
   // It says what is wrong; and an older version may have written another size.
   const rendering = renderContent(index, hash);
   return 'problem' in rendering ? rendering.problem : null;

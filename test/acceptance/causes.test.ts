@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, unlinkSync } from 'node:fs';
+import { readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codekeep } from '../harness/command.js';
@@ -114,6 +114,50 @@ test("a branch switch is followed by what it changes, and what it takes away is 
   git(root, 'checkout', '-q', 'less');
   const isGits = async (): Promise<boolean> => (await causesOf(daemon, project))['b/d/e.py'] === 'git';
   await waitFor("the file is marked as git's", isGits);
+});
+
+test("what was edited and never committed is not called git's when a branch is left that had the path", async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = repositoryIn(await sandbox.project({ 'kept.py': 'kept\n' }));
+  git(root, 'add', '.');
+  git(root, 'commit', '-q', '-m', 'main');
+  git(root, 'checkout', '-q', '-b', 'feature');
+  const committed = {
+    'plain.py': 'plain\n',
+    'edited.py': 'edited\n',
+    'ends.txt': 'one\ntwo\n',
+    'smudged.txt': 'a\n',
+  };
+  await writeFiles(root, { ...committed, '.gitattributes': 'smudged.txt filter=none\n' });
+  git(root, 'add', '.');
+  git(root, 'commit', '-q', '-m', 'feature');
+  // As git writes files where line ends, or a filter, are asked for.
+  await writeFiles(root, {
+    'edited.py': 'what only codekeep has\n',
+    'ends.txt': 'one\r\ntwo\r\n',
+    'smudged.txt': 'b\n',
+  });
+  const daemon = await sandbox.startDaemon();
+  const project = await daemon.addProject(root);
+  const { project_id } = project;
+  for (const path of Object.keys(committed)) unlinkSync(join(root, path));
+  await waitFor(
+    'they are seen to be gone',
+    async () => Object.keys(await causesOf(daemon, project)).length === 4,
+  );
+  // The attributes stay, as in a project that has the same ones in all branches.
+  writeFileSync(join(root, '.git/info/attributes'), 'smudged.txt filter=none\n');
+  git(root, 'checkout', '-q', '--force', 'main');
+  await untilFresh(daemon, project);
+  assert.deepEqual(await causesOf(daemon, project), {
+    '.gitattributes': 'git',
+    'edited.py': 'seen',
+    'ends.txt': 'git',
+    'plain.py': 'git',
+    'smudged.txt': 'git',
+  });
+  await daemon.repair({ project_id, deleted_since: '1h' });
+  assert.equal(readFileSync(join(root, 'edited.py'), 'utf8'), 'what only codekeep has\n');
 });
 
 test('what delete_file took is not called seen, although a watcher saw it go, too', async (t) => {

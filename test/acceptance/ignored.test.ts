@@ -3,8 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { Daemon } from '../harness/daemon.js';
 import { Sandbox, writeFiles } from '../harness/sandbox.js';
+import { waitFor } from '../harness/waiting.js';
 import { git, repositoryIn } from '../reconcile/repository.js';
 
 const files = {
@@ -75,6 +77,52 @@ suite('what rules come to ignore', () => {
     const { content } = await daemon.call('get_file', { project_id, path: 'src/a.py' });
     assert.match(content, /return 3/);
   });
+});
+
+test('rules that lie elsewhere are followed when they change, without anybody asking for it', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const config = sandbox.path('gitconfig');
+  const setExcludes = (path: string): void => {
+    execFileSync('git', ['config', '--file', config, 'core.excludesFile', path]);
+  };
+  setExcludes(sandbox.path('none'));
+  const top = repositoryIn(
+    await sandbox.project({ 'sub/a.py': 'a\n', 'sub/b.py': 'b\n', 'sub/c.py': 'c\n', 'sub/d.py': 'd\n' }),
+  );
+  const daemon = await sandbox.startDaemon({ under: ['env', `GIT_CONFIG_GLOBAL=${config}`] });
+  const { project_id } = await daemon.addProject(join(top, 'sub'));
+  const untilContent = async (...expected: string[]): Promise<void> => {
+    await waitFor(`${expected.join()} are content`, async () => {
+      const { freshness } = await daemon.call('get_project_status', { project_id });
+      return freshness === 'fresh' && isDeepStrictEqual(await daemon.paths(project_id), expected);
+    });
+  };
+  await untilContent('a.py', 'b.py', 'c.py', 'd.py');
+  writeFileSync(join(top, '.git/info/exclude'), 'a.py\n');
+  await untilContent('b.py', 'c.py', 'd.py');
+  writeFileSync(join(top, '.gitignore'), 'b.py\n');
+  await untilContent('c.py', 'd.py');
+  writeFileSync(sandbox.path('excludes'), 'c.py\n');
+  setExcludes(sandbox.path('excludes'));
+  await untilContent('d.py');
+  rmSync(sandbox.path('excludes'));
+  await untilContent('c.py', 'd.py');
+  rmSync(join(top, '.git/info'), { recursive: true });
+  await untilContent('a.py', 'c.py', 'd.py');
+});
+
+test('what git tracks no more, and rules ignore, is no content from then on', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = repositoryIn(
+    await sandbox.project({ 'a.py': 'a\n', 'b.log': 'b\n', '.gitignore': '*.log\n' }),
+  );
+  git(root, 'add', '--force', '.');
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  assert.deepEqual(await daemon.paths(project_id), ['.gitignore', 'a.py', 'b.log']);
+  git(root, 'rm', '-q', '--cached', 'b.log');
+  const isGone = async (): Promise<boolean> => !(await daemon.paths(project_id)).includes('b.log');
+  await waitFor('b.log is no content', isGone);
 });
 
 test("core.excludesFile of the daemon's user holds", async (t) => {

@@ -464,6 +464,7 @@ test('a root that comes back while another one is looked at stays the one that w
     },
     uncover: (): void => undefined,
     coverHeads: (): void => undefined,
+    coverRules: (): void => undefined,
     coverUnborn: (): void => undefined,
     retain: (): void => undefined,
   };

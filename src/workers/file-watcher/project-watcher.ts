@@ -197,7 +197,7 @@ export class ProjectWatcher {
   }
 
   async #step(): Promise<void> {
-    if (this.#reconcileWanted || this.#watch.haveMountsChanged) {
+    if (this.#reconcileWanted || this.#watch.isOutdated) {
       await this.reconcileNow();
     } else if (this.#pending.size > 0) {
       const isSave = (path: string): boolean => isSavedFile(this.#context, path);
@@ -233,7 +233,7 @@ export class ProjectWatcher {
       // A root that was moved away sends no event, and must not be called fresh; one that came back is looked at soon.
       const root = inspectRootOf(index, project).kind;
       if (root !== rootAtRest || (isWell && root !== 'verified') || !derived.isInPlace(project.id)) break;
-      if (this.#watch.haveMountsChanged) break;
+      if (this.#watch.isOutdated) break;
       if (isWell) for (const path of this.#linked.changed()) this.#note(path);
     }
     if (!wake.aborted) this.#wantReconcile();

@@ -4,7 +4,7 @@ import { errnoOf, messageOf } from '../../base/errors.js';
 import { inotifyLimit, type InotifyResource } from '../../base/inotify-limits.js';
 import { eventlessAt } from '../../base/mounts.js';
 import { isWithin, splitPath } from '../../base/paths.js';
-import { findRepository, repositoryAt } from '../../reconcile/git-program.js';
+import { findRepository, repositoryAt, type StampedFiles, stampsOf } from '../../reconcile/git-program.js';
 import type { FolderCover, FolderIdentity } from '../../reconcile/walk.js';
 import type { EventFlood } from './event-flood.js';
 import { MountWatch } from './mount-watch.js';
@@ -80,6 +80,7 @@ export class TreeWatch implements FolderCover {
   /** Why the last one could not be watched of those that are not. */
   #problem: string | null = null;
   readonly #mounts: MountWatch;
+  #rules: StampedFiles = { files: [], stamps: '' };
   readonly #unlisten: () => void;
 
   constructor(options: TreeWatchOptions) {
@@ -126,9 +127,12 @@ export class TreeWatch implements FolderCover {
     }
   }
 
-  /** Something was mounted or unmounted since a reconcile began last, and other folders than those watched may be there. */
-  get haveMountsChanged(): boolean {
-    return this.#mounts.hasChanged;
+  /**
+   * Since a reconcile began last, something was mounted or unmounted, and other folders than those watched may be there; or a
+   * file has changed that says what is content and lies where no watch tells of it.
+   */
+  get isOutdated(): boolean {
+    return this.#mounts.hasChanged || stampsOf(this.#rules.files) !== this.#rules.stamps;
   }
 
   cover(folder: string, { ino, dev }: FolderIdentity, isNew: boolean): void {
@@ -190,6 +194,10 @@ export class TreeWatch implements FolderCover {
     const gitDirs = new Set(repositories.filter((one) => one !== null).map(({ gitDir }) => gitDir));
     this.#retainHeads(gitDirs);
     for (const gitDir of gitDirs) this.#watchHead(gitDir, true);
+  }
+
+  coverRules(files: StampedFiles): void {
+    this.#rules = files;
   }
 
   coverUnborn(folders: readonly string[]): void {
