@@ -1,5 +1,6 @@
 import { shellWord } from '../../base/shell-word.js';
 import { restoreFilesMax } from '../../reconcile/restore.js';
+import type { Freshness } from '../../contract/fields.js';
 import { type Cause, type DeletedRow, deletedSince, type FileCounts } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
@@ -9,6 +10,12 @@ const dayMs = 86_400_000;
 /** Deletions that a watcher saw are nothing to speak of, unless so many go within a minute. */
 const massMin = 20;
 const massMs = 60_000;
+
+/**
+ * So soon (ms) after the last one it may turn out to have been git's doing, which moves HEAD after all the files, unless all is
+ * followed by now. Some folders are polled for good: then this is late.
+ */
+const atWorkMs = 10_000;
 
 /** Deletions looked at; more are more than anybody has to be told of. */
 const deletionsMax = 100_000;
@@ -21,6 +28,7 @@ export function noticesOf(
   index: IndexDatabase,
   project: Project,
   { withoutCopy }: Pick<FileCounts, 'withoutCopy'>,
+  freshness: Freshness,
   now: number,
 ): string[] {
   const rows = deletedSince(index, project.id, now - dayMs, deletionsMax);
@@ -31,7 +39,8 @@ export function noticesOf(
   if (unseen.length > 0) {
     notices.push(`${unseen.length} files went while nobody watched${wayBack(project, unseen, 'unseen')}`);
   }
-  if (mass.count >= massMin) {
+  const isOver = freshness === 'fresh' || now - (seen[0]?.deletedAt ?? 0) >= atWorkMs;
+  if (mass.count >= massMin && isOver) {
     const since = seen.filter(({ deletedAt }) => deletedAt >= mass.first);
     notices.push(`${mass.count} files were deleted within a minute${wayBack(project, since, 'seen')}`);
   }

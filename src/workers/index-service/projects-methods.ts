@@ -98,7 +98,7 @@ export function projectMethods(context: IndexContext, parsing: Parsing): Project
         chunks: chunkCountsOf(context, project.id),
         last_verified_at: isoOrNull(project.lastVerifiedAt),
         reason,
-        notices: noticesOf(index, project, files, Date.now()),
+        notices: noticesOf(index, project, files, freshness, Date.now()),
       };
     },
     async accept_deletions({ dry_run, ...reference }, call) {
