@@ -7,6 +7,7 @@ import type { DerivedDatabase } from '../../store/derived/derived-database.js';
 import type { DerivedDatabases } from '../../store/derived/derived-databases.js';
 import { liveWithin } from '../../store/derived/documents.js';
 import { SegmentMerger } from '../../store/derived/segments-merge.js';
+import { giveBackMemory } from '../../store/free-memory.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 
 /** Between two steps (ms), so that whoever saves a file or asks something has most of the time. */
@@ -43,6 +44,7 @@ export class DerivedUpkeep {
       await this.#collect(database, signal);
       await merge(database, signal);
       await giveBackSurplus(database, signal);
+      if (!signal.aborted) giveBackMemory(database);
     } catch (error) {
       // What is damaged is found by whoever needs it; what cannot be written is tried again.
       if (!signal.aborted) log('warn', `what search knows could not be tidied up: ${messageOf(error)}`);
