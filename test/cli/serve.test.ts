@@ -111,10 +111,13 @@ suite('codekeep serve', () => {
     assert.deepEqual(await within('it ends', exited, 20_000), [0, null]);
   });
 
-  test('a terminal that is closed stops it in order', async (t) => {
+  test('a terminal that is closed stops it in order, with exit status 0', async (t) => {
     const sandbox = await Sandbox.create(t);
     const state = sandbox.path('state');
-    const command = `exec '${process.execPath}' '${program}' serve --state-dir '${state}'`;
+    const status = sandbox.path('status');
+    const serve = `'${process.execPath}' '${program}' serve --state-dir '${state}' < /dev/tty`;
+    // The shell hears that the terminal is gone, passes it on, and says what became of the daemon.
+    const command = `${serve} & trap "kill -HUP $!" HUP; wait $!; wait $!; echo $? > '${status}'`;
     const terminal = sandbox.spawn('script', ['--quiet', '--command', command, '/dev/null']);
     const client = await waitFor('it answers', () => connect({ socket: join(state, 'codekeep.sock') }));
     const { pid } = await client.call('health');
@@ -126,6 +129,7 @@ suite('codekeep serve', () => {
     await waitFor('all of them are gone', () => !processes.some(isAlive));
     const log = readFileSync(join(state, 'logs', 'supervisor.log'), 'utf8');
     assert.match(log.trimEnd().split('\n').at(-1) ?? '', /"stopped"/, 'in order, to the last word');
+    assert.equal(await waitFor('its exit status', () => readFileSync(status, 'utf8') || null), '0\n');
   });
 
   test('a second Ctrl-C while it stops ends it at once, with every worker', async (t) => {
