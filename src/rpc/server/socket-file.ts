@@ -9,10 +9,11 @@ import { makeFolders } from '../../base/make-folders.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 
 /**
- * Clients that may wait to be accepted. All that wait are accepted in one turn of the event loop, so this bounds
- * how long a crowd can hold it; those beyond wait in connect(), or get EAGAIN where they do not block.
+ * Clients that may wait to be accepted: as many as are served at once by default; the kernel lowers it to net.core.somaxconn.
+ * All that wait are accepted in one turn of the event loop, 1,000 within some 6 ms. Those beyond wait in connect(), or
+ * get EAGAIN where they do not block.
  */
-const backlog = 64;
+const backlog = 1_024;
 
 /** A socket file that this process made; the numbers tell it from one that another process put there later. */
 export interface SocketFile {
