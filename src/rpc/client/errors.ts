@@ -1,4 +1,4 @@
-import { CodekeepError, type ErrorCode, errorCodes } from '../../base/errors.js';
+import { CodekeepError, type ErrorCode, errorCodes, unsureHint } from '../../base/errors.js';
 import { isRecord } from '../protocol.js';
 
 /** Nobody answers on the socket. The CLI's exit status for it is 3. */
@@ -35,7 +35,7 @@ const unreachableHints: Readonly<Record<string, string>> = {
 /** The connection ended before the reply came: whether the call was carried out is not known. */
 export class ConnectionLostError extends Error {
   readonly socket: string;
-  readonly hint = 'Ask for the state before you repeat the call: it may have been carried out.';
+  readonly hint = unsureHint;
 
   constructor(socket: string, why: string) {
     super(`The connection to ${socket} ended before the reply: ${why}.`);
