@@ -55,3 +55,10 @@ export function parseNumber(text: string): number {
   if (text.trim() === '' || !Number.isFinite(number)) throw new InvalidArgumentError('It is not a number.');
   return number;
 }
+
+/** A wait of so many seconds: more than a day is a mistake, and more than 24 days no timer can wait. */
+export function parseSeconds(text: string): number {
+  const seconds = parseNumber(text);
+  if (seconds < 0 || seconds > 86_400) throw new InvalidArgumentError('Give seconds from 0 to 86,400.');
+  return seconds;
+}

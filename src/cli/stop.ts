@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { identify, isAlive, type ProcessIdentity } from '../base/process-identity.js';
 import { sleep } from '../base/waiting.js';
 import { type Client, CodekeepError } from '../rpc/client/client.js';
-import { type CommonFlags, parseNumber, withClient } from './client-command.js';
+import { type CommonFlags, parseSeconds, withClient } from './client-command.js';
 import { CommandError, exitStatus, print } from './output.js';
 import { notHeard } from './supervisor-pid.js';
 
@@ -16,7 +16,7 @@ export function addStop(program: Command): void {
   program
     .command('stop')
     .description('Stop the daemon and its workers, and wait until they are gone')
-    .option('--timeout <seconds>', 'how long to wait', parseNumber, stopSeconds)
+    .option('--timeout <seconds>', 'how long to wait', parseSeconds, stopSeconds)
     .action(async (flags: CommonFlags & { timeout: number }) => {
       await withClient(
         flags,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { codekeep } from '../harness/command.js';
+import { codekeep, run } from '../harness/command.js';
 import { childrenOf, isAlive, openFiles, stateOf } from '../harness/processes.js';
 import type { Daemon } from '../harness/daemon.js';
 import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
@@ -160,5 +160,38 @@ suite('codekeep serve', () => {
       assert.deepEqual([status, stdout, first], [2, '', says]);
       assert.ok(second.includes(`give another`) && second.includes(hint), second);
     }
+  });
+
+  test('a relative path in HOME or XDG_* does not bring the state into the working directory', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const home = sandbox.path('home');
+    const cwd = await sandbox.project({});
+    const variables = ['XDG_STATE_HOME=state', 'XDG_CONFIG_HOME=config', 'XDG_RUNTIME_DIR=run'];
+    const args = [`HOME=${home}`, ...variables, process.execPath, program, 'serve'];
+    const daemon = sandbox.spawn('env', args, cwd);
+    const socket = join(home, '.local/state/codekeep/codekeep.sock');
+    const client = await waitFor('it answers', () => connect({ socket }));
+    const exited = once(daemon, 'exit');
+    await client.call('shutdown');
+    assert.deepEqual(await within('it ends', exited, 20_000), [0, null]);
+    assert.deepEqual(readdirSync(cwd), []);
+  });
+
+  test('without a home folder it is refused', { skip: process.getuid?.() !== 0 && 'not root' }, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    // A user id that no account has, as in a container.
+    const user = ['setpriv', '--reuid=54321', '--clear-groups'];
+    const args = [
+      'HOME=',
+      'XDG_STATE_HOME=',
+      'XDG_RUNTIME_DIR=',
+      ...user,
+      process.execPath,
+      program,
+      'serve',
+    ];
+    const { status, stdout, stderr } = await run(sandbox, 'env', args, { cwd: '/' });
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(stderr, /^codekeep: There is no home folder: .*\n {2}Set HOME/);
   });
 });

@@ -28,9 +28,8 @@ export interface SocketFile {
  * the name appears when it answers already, and when net.Server unlinks "its" path at close, that is the
  * temporary one and never a socket that somebody else has put in our place.
  * @param group the number of a group that may use it, too: it becomes 0660, the folder 0750 if it is made here
- * @throws CodekeepError TARGET_FILE_EXISTS where the path is no socket or a live one, LIMIT_EXCEEDED where it is
- *   too long, INVALID_PARAMS where its folder cannot be made, others may write that, or it cannot be given to the
- *   group; system errors (EACCES, ...) as they come
+ * @throws CodekeepError TARGET_FILE_EXISTS where the path is no socket or a live one, INVALID_PARAMS where it is
+ *   too long, its folder cannot be made, others may write that, or it cannot be given to the group; system errors (EACCES, ...) as they come
  */
 export async function listenAt(
   server: Server,
