@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Option } from 'commander';
 import { interrupt } from './cli/interrupt.js';
+import { leaveLostTerminal } from './cli/lost-terminal.js';
 import { beQuiet, CommandError, describeError, exitStatus, exitStatusOf } from './cli/output.js';
 import { parseFolder } from './cli/paths.js';
 import { asUsage } from './cli/usage.js';
@@ -110,6 +111,7 @@ function isForScripts(): boolean {
 }
 
 async function main(): Promise<void> {
+  process.on('exit', leaveLostTerminal);
   try {
     if (!isService()) {
       const { addClientCommands } = await import('./cli/commands.js');

@@ -73,6 +73,9 @@ export function cancelled(what: string): CodekeepError {
   );
 }
 
+/** For a call whose outcome nobody could say any more. */
+export const unsureHint = 'Ask for the state before you repeat the call: it may have been carried out.';
+
 /** The `code` of a Node system error (ENOENT, EACCES, ...), or null for anything else. */
 export function errnoOf(error: unknown): string | null {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;

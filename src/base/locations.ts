@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { userInfo } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
 import { CodekeepError } from './errors.js';
 
 /** sun_path holds 108 bytes with its terminator; the kernel silently truncates what is longer. */
@@ -28,10 +28,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Flags beat CODEKEEP_* variables, which beat what systemd gives, which beats the XDG base directories.
- * @throws CodekeepError LIMIT_EXCEEDED for a socket path longer than 107 bytes
+ * @throws CodekeepError INVALID_PARAMS for a socket path longer than 107 bytes, and where there is no home folder
  */
 export function locate(flags: LocationFlags, environment: Environment): Locations {
-  const env = withoutEmpty(environment);
+  const env = usable(environment);
   const stateDir = resolve(
     flags.stateDir ??
       env['CODEKEEP_STATE_DIR'] ??
@@ -40,11 +40,7 @@ export function locate(flags: LocationFlags, environment: Environment): Location
   );
   const named = flags.config ?? env['CODEKEEP_CONFIG'];
   const config = resolve(
-    named ??
-      join(
-        first(env['CONFIGURATION_DIRECTORY']) ?? join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'codekeep'),
-        'config.json',
-      ),
+    named ?? join(first(env['CONFIGURATION_DIRECTORY']) ?? join(configHome(env), 'codekeep'), 'config.json'),
   );
   const socket = resolve(flags.socket ?? env['CODEKEEP_SOCKET'] ?? defaultSocket(flags, env, stateDir));
   assertSocketPathFits(socket);
@@ -64,32 +60,32 @@ const systemSockets = '/run/codekeep';
 /**
  * The socket that a client connects to: the user's own, or that of the system unit where only this one is there.
  * One that was named is taken as it is.
- * @throws CodekeepError LIMIT_EXCEEDED for a path longer than 107 bytes
+ * @throws CodekeepError INVALID_PARAMS for a path longer than 107 bytes
  */
 export function clientSocket(flags: LocationFlags, environment: Environment): string {
   const { socket } = locate(flags, environment);
-  const env = withoutEmpty(environment);
+  const env = usable(environment);
   const isNamed = flags.socket !== undefined || env['CODEKEEP_SOCKET'] !== undefined;
   if (isNamed || hasOwnState(flags, env) || existsSync(socket)) return socket;
-  const user = userName();
-  const ofUnit = user === null ? null : join(systemSockets, user, 'codekeep.sock');
+  const user = account();
+  const ofUnit = user === null ? null : join(systemSockets, user.username, 'codekeep.sock');
   return ofUnit !== null && existsSync(ofUnit) ? ofUnit : socket;
 }
 
 /** Null for a user id without a name, as containers have them. */
-function userName(): string | null {
+function account(): { username: string; homedir: string } | null {
   try {
-    return userInfo().username;
+    return userInfo();
   } catch {
     return null;
   }
 }
 
-/** @throws CodekeepError LIMIT_EXCEEDED for a path longer than 107 bytes */
+/** @throws CodekeepError INVALID_PARAMS for a path longer than 107 bytes */
 export function assertSocketPathFits(path: string): void {
   if (Buffer.byteLength(path) <= socketPathMaxBytes) return;
   throw new CodekeepError(
-    'LIMIT_EXCEEDED',
+    'INVALID_PARAMS',
     `The socket path ${path} is longer than ${socketPathMaxBytes} bytes.`,
     'Give a shorter one with --socket or CODEKEEP_SOCKET.',
   );
@@ -113,11 +109,32 @@ function first(directories: string | undefined): string | undefined {
   return directories?.split(':')[0];
 }
 
-/** A variable that is set to nothing counts as not set, as the XDG base directory specification has it. */
-function withoutEmpty(environment: Environment): Environment {
-  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+/** The folder of a user's configuration files. */
+export function configHome(environment: Environment): string {
+  return xdg(usable(environment), 'XDG_CONFIG_HOME', '.config');
+}
+
+/**
+ * A variable that is set to nothing counts as not set, and so does a relative path, as the XDG base directory specification
+ * has both: it would be another folder in each working directory.
+ */
+function usable(environment: Environment): Environment {
+  const isUsable = ([name, value]: [string, string | undefined]): boolean =>
+    value !== '' && (!/^(?:HOME$|XDG_)/u.test(name) || isAbsolute(value ?? ''));
+  return Object.fromEntries(Object.entries(environment).filter(isUsable));
 }
 
 function xdg(env: Environment, name: string, fallback: string): string {
-  return env[name] ?? join(env['HOME'] ?? homedir(), fallback);
+  return env[name] ?? join(homeFolder(env), fallback);
+}
+
+/** Not os.homedir(), which gives HOME whatever it is. */
+function homeFolder(env: Environment): string {
+  const home = env['HOME'] ?? account()?.homedir ?? '';
+  if (isAbsolute(home)) return home;
+  throw new CodekeepError(
+    'INVALID_PARAMS',
+    'There is no home folder: HOME has no absolute path, and this user has none.',
+    'Set HOME to an absolute path.',
+  );
 }

@@ -2,11 +2,12 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, unlink, writeFile } from 'node:fs/promises';
-import { homedir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Command, Option } from 'commander';
 import { CodekeepError, errnoOf, ignoreErrno, messageOf } from '../base/errors.js';
+import { configHome } from '../base/locations.js';
 import { packagePath, version } from '../base/package.js';
 import { CommandError, print, printJson } from './output.js';
 import { isOurs, plannedUnits, readIfThere, type Scope, type UnitFile, unitNames } from './unit-files.js';
@@ -118,12 +119,7 @@ function scopeOf({ user, system }: InstallFlags): Scope {
 
 function unitFolder(scope: Scope): string {
   if (scope === 'system') return '/etc/systemd/system';
-  const { XDG_CONFIG_HOME, HOME } = process.env;
-  const config =
-    XDG_CONFIG_HOME === undefined || XDG_CONFIG_HOME === ''
-      ? join(HOME ?? homedir(), '.config')
-      : XDG_CONFIG_HOME;
-  return join(config, 'systemd', 'user');
+  return join(configHome(process.env), 'systemd', 'user');
 }
 
 function installedProgram(): { node: string; cli: string; version: string } {

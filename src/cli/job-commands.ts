@@ -1,9 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { clientSocket } from '../base/locations.js';
 import { type ServiceEvent, topic as topicField, type Topic, topics } from '../contract/events.js';
 import type { Job } from '../contract/system.js';
-import { connect } from '../rpc/client/client.js';
-import { type CommonFlags, withClient } from './client-command.js';
+import { type CommonFlags, withClient, withConnection } from './client-command.js';
 import { CommandError, exitStatus, print, printJson, printTable } from './output.js';
 
 export function addJobCommands(program: Command): void {
@@ -65,16 +63,13 @@ function collectTopic(text: string, previous: Topic[] | undefined): Topic[] {
 
 /** @throws ConnectionLostError when the daemon ends */
 async function followEvents(chosen: readonly Topic[], flags: CommonFlags): Promise<void> {
-  const client = await connect({ socket: clientSocket(flags, process.env) });
-  try {
+  await withConnection(flags, async (client) => {
     await client.subscribe(chosen, (event) => {
       if (flags.json === true) printJson(event);
       else printEvent(event);
     });
     throw await client.closed;
-  } finally {
-    client.close();
-  }
+  });
 }
 
 /** Its fields as they are: an event has none that would need another line. */

@@ -13,7 +13,8 @@ import { contract } from '../contract/index.js';
 import type { MethodDefinition } from '../contract/method.js';
 import { type CallProgress, type Client, connect, type LongMethod } from '../rpc/client/client.js';
 import { callLong } from './long-call.js';
-import { PatientTransport } from './mcp-transport.js';
+import { PatientTransport, wordsFor } from './mcp-transport.js';
+import { oneLine } from './text.js';
 
 /** What an agent should know before it looks at any tool. */
 const instructions = `codekeep keeps an index of the code in registered projects, true to the files on disk, and can bring lost files back byte for byte.
@@ -36,11 +37,11 @@ export async function serveMcp(flags: LocationFlags): Promise<void> {
   serveStdio(() => createServer(flags, wire), {
     transport: wire,
     // stdout belongs to the protocol.
-    onerror: (error) => process.stderr.write(`${error.message}\n`),
+    onerror: (error) => process.stderr.write(`codekeep: ${oneLine(wordsFor(error))}\n`),
   });
   await wire.closed;
   // Where stdout broke there may be calls that nobody waits for.
-  process.exit();
+  process.exit(wire.hasGivenUp ? exitStatus.failed : exitStatus.done);
 }
 
 function createServer(flags: LocationFlags, wire: PatientTransport): McpServer {

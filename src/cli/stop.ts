@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { identify, isAlive, isHalted, type ProcessIdentity } from '../base/process-identity.js';
+import { identify, isAlive, type ProcessIdentity } from '../base/process-identity.js';
 import { sleep } from '../base/waiting.js';
 import { type Client, CodekeepError } from '../rpc/client/client.js';
-import { type CommonFlags, parseNumber, withClient } from './client-command.js';
+import { type CommonFlags, parseSeconds, withClient } from './client-command.js';
 import { CommandError, exitStatus, print } from './output.js';
-import { supervisorOf } from './supervisor-pid.js';
+import { notHeard } from './supervisor-pid.js';
 
 /** The workers' 10 s between SIGTERM and SIGKILL, and the end of a repair's current batch: as systemd waits, too. */
 const stopSeconds = 30;
@@ -16,7 +16,7 @@ export function addStop(program: Command): void {
   program
     .command('stop')
     .description('Stop the daemon and its workers, and wait until they are gone')
-    .option('--timeout <seconds>', 'how long to wait', parseNumber, stopSeconds)
+    .option('--timeout <seconds>', 'how long to wait', parseSeconds, stopSeconds)
     .action(async (flags: CommonFlags & { timeout: number }) => {
       await withClient(
         flags,
@@ -39,7 +39,8 @@ interface StopReport {
 async function stopDaemon(client: Client, flags: CommonFlags, timeoutMs: number): Promise<StopReport> {
   const startedAt = performance.now();
   const watched = await askToStop(client, Math.max(timeoutMs, answerMinMs)).catch((error: unknown) => {
-    if (error instanceof CodekeepError && error.code === 'TIMEOUT') throw notHeard(flags);
+    if (error instanceof CodekeepError && error.code === 'TIMEOUT')
+      throw notHeard(flags, ', and was not stopped');
     throw error;
   });
   for (;;) {
@@ -88,22 +89,5 @@ function notStopped(left: readonly Watched[], timeoutMs: number): CommandError {
     `Still there after ${timeoutMs / 1_000} s: ${names}.`,
     'The stop goes on; wait longer, or look into "codekeep logs supervisor" once it answers again.',
     exitStatus.left,
-  );
-}
-
-/** It is named and not signalled: who keeps it from answering, and whether it may be killed, a person has to say. */
-function notHeard(flags: CommonFlags): CommandError {
-  const pid = supervisorOf(flags, process.env);
-  if (pid === null)
-    return new CommandError(
-      'The supervisor does not answer, and was not stopped.',
-      'Find its process (pgrep -af "codekeep.* serve"), and let it go on (kill -CONT) or end it (kill -KILL): its workers end with it.',
-    );
-  const isStopped = isHalted(pid);
-  return new CommandError(
-    `The supervisor (pid ${pid}) ${isStopped ? 'is halted (SIGSTOP), does not answer' : 'does not answer'}, and was not stopped.`,
-    isStopped
-      ? `Let it go on ("kill -CONT ${pid}") and stop it again, or end it ("kill -KILL ${pid}"): its workers end with it.`
-      : `Wait longer, or end it ("kill -KILL ${pid}"): its workers end with it.`,
   );
 }

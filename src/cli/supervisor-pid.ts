@@ -2,6 +2,8 @@ import { realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { lockHolder } from '../base/lock-holder.js';
 import { clientSocket, type LocationFlags, locate } from '../base/locations.js';
+import { isHalted } from '../base/process-identity.js';
+import { CommandError, type ExitStatus } from './output.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,4 +26,27 @@ export function supervisorOf(flags: LocationFlags, env: Environment): number | n
 
 function withoutSocket(env: Environment): Environment {
   return { ...env, CODEKEEP_SOCKET: undefined };
+}
+
+/**
+ * A supervisor that does not answer is named and not signalled: who keeps it from answering, and whether it may be killed, a
+ * person has to say.
+ * @param more what follows from it, as the end of the sentence
+ */
+export function notHeard(flags: LocationFlags, more = '', status?: ExitStatus): CommandError {
+  const pid = supervisorOf(flags, process.env);
+  if (pid === null)
+    return new CommandError(
+      `The supervisor does not answer${more}.`,
+      'Find its process (pgrep -af "codekeep.* serve"), and let it go on (kill -CONT) or end it (kill -KILL): its workers end with it.',
+      status,
+    );
+  const isStopped = isHalted(pid);
+  return new CommandError(
+    `The supervisor (pid ${pid}) ${isStopped ? 'is halted (SIGSTOP), does not answer' : 'does not answer'}${more}.`,
+    isStopped
+      ? `Let it go on ("kill -CONT ${pid}") and try again, or end it ("kill -KILL ${pid}"): its workers end with it.`
+      : `Wait longer, or end it ("kill -KILL ${pid}"): its workers end with it.`,
+    status,
+  );
 }

@@ -7,6 +7,7 @@ import {
   durationMs,
   folderPath,
   limit,
+  cursor,
   nextCursor,
   projectFields,
   sha256,
@@ -194,7 +195,7 @@ export const getRepair = defineMethod({
   params: z.strictObject({
     run_id: z.string().min(1),
     limit: z.int().min(1).max(1000).default(1000),
-    cursor: z.string().optional(),
+    cursor,
   }),
   result: z.object({
     runs: z.array(runSummary).describe('One per project that the run covered'),

@@ -171,3 +171,37 @@ suite('bad input', () => {
     assert.equal(vectorization, pids[1]);
   });
 });
+
+test('a cursor that no page of the same list gave is refused: it is neither the first page nor the last', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+  const { project_id } = await daemon.addProject(await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': '' }));
+  const { run_id } = await daemon.repair({ project_id });
+  const page = await daemon.call('list_files', { project_id, limit: 1 });
+  const ofFiles = page.next_cursor ?? assert.fail('there is a second page');
+  const foreign: Record<string, string> = { list_code_entities: ofFiles, get_repair: ofFiles };
+  const methods = [
+    'list_files',
+    'list_deleted_files',
+    'list_unprotected',
+    'list_code_entities',
+    'get_repair',
+  ] as const;
+  for (const method of methods)
+    for (const cursor of ['nonsense', '0', 'action:x', 'entity:a.py', 'path:', foreign[method] ?? 'a.py']) {
+      const error = await daemon.refusal(method, {
+        ...(method === 'get_repair' ? { run_id } : { project_id }),
+        cursor,
+      });
+      assert.equal(error.code, 'INVALID_PARAMS', `${method} ${cursor}`);
+      assert.deepEqual(error.details['issues'], [
+        { param: 'cursor', message: 'is not one that this method gave' },
+      ]);
+      assert.match(error.hint, /next_cursor of the page before/);
+    }
+  const { files } = await daemon.call('list_files', { project_id, limit: 1, cursor: ofFiles });
+  assert.deepEqual(
+    files.map(({ path }) => path),
+    ['b.py'],
+  );
+});

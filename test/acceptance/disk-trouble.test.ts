@@ -62,6 +62,10 @@ test('a full disk is said in words by each worker and call, nothing is lost, and
     return saying.has(root) && saying.has('vectorization');
   });
   assert.ok(existsSync(join(root, 'f1.py')));
+  const { stdout } = await codekeep(sandbox, 'status', '--socket', daemon.socket);
+  const problem = stdout.split('\n').find((line) => line.startsWith(`problem: ${root}: `)) ?? '';
+  assert.match(problem, /disk is full.*Mend that: it is looked at again by itself/);
+  assert.doesNotMatch(stdout, /"codekeep status"/, 'it does not name itself as the way on');
 
   rmSync(join(disk, 'filler'));
   await daemon.call('wait_until_fresh', { project_id });

@@ -224,7 +224,7 @@ test('a read that its process does not answer can be cancelled', async (t) => {
   process.kill(pid, 'SIGCONT');
 });
 
-test('a write whose process is killed says how that ended', async (t) => {
+test('a write whose process is killed says how that ended, and that it may be done', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   daemon.mayLogErrors = true;
@@ -236,9 +236,10 @@ test('a write whose process is killed says how that ended', async (t) => {
   // Answered behind what was asked before it.
   await daemon.call('health');
   process.kill(pid, 'SIGKILL');
-  const { code, message } = await asked;
+  const { code, message, hint } = await asked;
   assert.equal(code, 'INDEX_UNAVAILABLE');
   assert.match(message, /index_service process ended before it answered: it was ended by SIGKILL\.$/u);
+  assert.match(hint, /^Ask for the state before you repeat the call/u);
 });
 
 test('a request that waits for a worker to be ready can be cancelled', async (t) => {

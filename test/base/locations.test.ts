@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { userInfo } from 'node:os';
 import { test } from 'node:test';
 import { locate, type LocationFlags, type Locations } from '#src/base/locations.js';
 
@@ -105,6 +106,23 @@ const cases: Case[] = [
     },
   },
   {
+    name: 'nor is one of XDG with a relative path',
+    env: { ...home, XDG_STATE_HOME: 'state', XDG_CONFIG_HOME: './config', XDG_RUNTIME_DIR: 'run' },
+    expected: {
+      stateDir: '/home/me/.local/state/codekeep',
+      config: '/home/me/.config/codekeep/config.json',
+      socket: '/home/me/.local/state/codekeep/codekeep.sock',
+    },
+  },
+  ...['', 'me', '.'].map((folder) => ({
+    name: `HOME=${folder} is no home: the one of the account`,
+    env: { HOME: folder },
+    expected: {
+      stateDir: `${userInfo().homedir}/.local/state/codekeep`,
+      config: `${userInfo().homedir}/.config/codekeep/config.json`,
+    },
+  })),
+  {
     name: 'relative flags are taken from the working directory',
     flags: { stateDir: 'state' },
     env: home,
@@ -130,6 +148,6 @@ test('a configuration is named by its flag or variable, not by the folders of sy
 test('a socket path that the kernel would cut off is refused', () => {
   const socket = (bytes: number): string => `/${'s'.repeat(bytes - 1)}`;
   assert.equal(locate({ socket: socket(107) }, home).socket, socket(107));
-  assert.throws(() => locate({ socket: socket(108) }, home), { code: 'LIMIT_EXCEEDED' });
-  assert.throws(() => locate({ socket: `/${'ä'.repeat(54)}` }, home), { code: 'LIMIT_EXCEEDED' });
+  assert.throws(() => locate({ socket: socket(108) }, home), { code: 'INVALID_PARAMS' });
+  assert.throws(() => locate({ socket: `/${'ä'.repeat(54)}` }, home), { code: 'INVALID_PARAMS' });
 });

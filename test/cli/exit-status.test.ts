@@ -53,6 +53,8 @@ suite('exit statuses', () => {
     [['logs', 'supervisor', '--tail', '0'], /^codekeep: --tail: /],
     [['worker', 'start', 'repair', '--batch-size', '0'], /^codekeep: --batch-size: /],
     [['worker', 'stop', 'repair', '--timeout', '-1'], /^codekeep: --timeout: /],
+    [['stop', '--timeout', '-3'], /option '--timeout <seconds>' argument '-3' is invalid/],
+    [['stop', '--timeout', '1e12'], /option '--timeout <seconds>' argument '1e12' is invalid/],
     [['jobs', '--cancel'], /^codekeep: --cancel /],
     [['events', 'weather'], /topics/],
     [['remove', ''], /'dir'.* empty/],
@@ -85,6 +87,18 @@ suite('exit statuses', () => {
     const asJson = await at('add', join(root, 'a.py'), '--json');
     const { error } = JSON.parse(asJson.stderr) as { error: { message: string } };
     assert.deepEqual([asJson.status, error.message], [2, '[dir]: is not a folder']);
+  });
+
+  test('2 for a socket path that the kernel would cut off', async () => {
+    const args = ['--state-dir', sandbox.path('other'), '--socket', sandbox.path('s'.repeat(108))];
+    for (const command of ['serve', 'status', 'stop', 'doctor']) {
+      const { status, stdout, stderr } = await codekeep(sandbox, command, ...args);
+      assert.deepEqual([status, stdout], [2, ''], command);
+      assert.match(
+        stderr,
+        /^codekeep: The socket path .* is longer than 107 bytes\.\n {2}Give a shorter one/,
+      );
+    }
   });
 
   test('2 for what is not the user’s own, with what to give instead', async () => {

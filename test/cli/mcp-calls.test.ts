@@ -156,6 +156,27 @@ suite('at the end of input the bridge', () => {
   });
 });
 
+suite('what an agent sends wrongly', () => {
+  test('a line that is no message takes one line to say, and the bridge goes on', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const input = lines({ a: 1 }, { id: 2, method: 5 }, { id: 3, method: 'ping' });
+    const { status, stdout, stderr } = await run(sandbox, process.execPath, [program, 'mcp'], { input });
+    assert.deepEqual([status, /"id":3/.test(stdout)], [0, true]);
+    assert.equal(stderr, 'codekeep: A line that is no JSON-RPC message was passed over.\n'.repeat(2));
+  });
+
+  test('a line without end ends the bridge: it says why, in one line, and in its exit status', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const input = `${lines()}${'x'.repeat(11_000_000)}`;
+    const { status, stdout, stderr } = await run(sandbox, process.execPath, [program, 'mcp'], { input });
+    assert.deepEqual([status, /"id":1/.test(stdout)], [1, true]);
+    assert.match(
+      stderr,
+      /^codekeep: A message of more than 10485760 bytes came: .* Start "codekeep mcp" again.*\n$/,
+    );
+  });
+});
+
 suite('with a newer daemon', () => {
   test('fields that this version does not know reach the agent', async (t) => {
     const sandbox = await Sandbox.create(t);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { codekeep } from '../harness/command.js';
+import { codekeep, run } from '../harness/command.js';
 import { childrenOf, isAlive, openFiles, stateOf } from '../harness/processes.js';
 import type { Daemon } from '../harness/daemon.js';
 import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
@@ -111,10 +111,13 @@ suite('codekeep serve', () => {
     assert.deepEqual(await within('it ends', exited, 20_000), [0, null]);
   });
 
-  test('a terminal that is closed stops it in order', async (t) => {
+  test('a terminal that is closed stops it in order, with exit status 0', async (t) => {
     const sandbox = await Sandbox.create(t);
     const state = sandbox.path('state');
-    const command = `exec '${process.execPath}' '${program}' serve --state-dir '${state}'`;
+    const status = sandbox.path('status');
+    const serve = `'${process.execPath}' '${program}' serve --state-dir '${state}' < /dev/tty`;
+    // The shell hears that the terminal is gone, passes it on, and says what became of the daemon.
+    const command = `${serve} & trap "kill -HUP $!" HUP; wait $!; wait $!; echo $? > '${status}'`;
     const terminal = sandbox.spawn('script', ['--quiet', '--command', command, '/dev/null']);
     const client = await waitFor('it answers', () => connect({ socket: join(state, 'codekeep.sock') }));
     const { pid } = await client.call('health');
@@ -126,6 +129,7 @@ suite('codekeep serve', () => {
     await waitFor('all of them are gone', () => !processes.some(isAlive));
     const log = readFileSync(join(state, 'logs', 'supervisor.log'), 'utf8');
     assert.match(log.trimEnd().split('\n').at(-1) ?? '', /"stopped"/, 'in order, to the last word');
+    assert.equal(await waitFor('its exit status', () => readFileSync(status, 'utf8') || null), '0\n');
   });
 
   test('a second Ctrl-C while it stops ends it at once, with every worker', async (t) => {
@@ -156,5 +160,38 @@ suite('codekeep serve', () => {
       assert.deepEqual([status, stdout, first], [2, '', says]);
       assert.ok(second.includes(`give another`) && second.includes(hint), second);
     }
+  });
+
+  test('a relative path in HOME or XDG_* does not bring the state into the working directory', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const home = sandbox.path('home');
+    const cwd = await sandbox.project({});
+    const variables = ['XDG_STATE_HOME=state', 'XDG_CONFIG_HOME=config', 'XDG_RUNTIME_DIR=run'];
+    const args = [`HOME=${home}`, ...variables, process.execPath, program, 'serve'];
+    const daemon = sandbox.spawn('env', args, cwd);
+    const socket = join(home, '.local/state/codekeep/codekeep.sock');
+    const client = await waitFor('it answers', () => connect({ socket }));
+    const exited = once(daemon, 'exit');
+    await client.call('shutdown');
+    assert.deepEqual(await within('it ends', exited, 20_000), [0, null]);
+    assert.deepEqual(readdirSync(cwd), []);
+  });
+
+  test('without a home folder it is refused', { skip: process.getuid?.() !== 0 && 'not root' }, async (t) => {
+    const sandbox = await Sandbox.create(t);
+    // A user id that no account has, as in a container.
+    const user = ['setpriv', '--reuid=54321', '--clear-groups'];
+    const args = [
+      'HOME=',
+      'XDG_STATE_HOME=',
+      'XDG_RUNTIME_DIR=',
+      ...user,
+      process.execPath,
+      program,
+      'serve',
+    ];
+    const { status, stdout, stderr } = await run(sandbox, 'env', args, { cwd: '/' });
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(stderr, /^codekeep: There is no home folder: .*\n {2}Set HOME/);
   });
 });

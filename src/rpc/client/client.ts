@@ -19,7 +19,7 @@ import { isRecord } from '../protocol.js';
 export { CodekeepError } from '../../base/errors.js';
 export type { EventOf, ServiceEvent, Topic } from '../../contract/events.js';
 export type { Input, MethodName, Result } from '../../contract/index.js';
-export { ConnectionLostError, RpcError, UnreachableError } from './errors.js';
+export { ConnectionLostError, RpcError, UnansweredError, UnreachableError } from './errors.js';
 export type * from './types.js';
 
 /** @throws UnreachableError where nobody answers on the socket */

@@ -1,7 +1,7 @@
 import { connect as connectSocket, type Socket } from 'node:net';
-import { errnoOf, messageOf } from '../../base/errors.js';
+import { CodekeepError, errnoOf, messageOf } from '../../base/errors.js';
 import { sleep } from '../../base/waiting.js';
-import { ConnectionLostError, errorOfReply, UnreachableError } from './errors.js';
+import { ConnectionLostError, errorOfReply, UnansweredError, UnreachableError } from './errors.js';
 import type { CallOptions, NotificationListener } from './types.js';
 import { bounded, cancelled, tooLate } from './waiting.js';
 import type { Frame } from '../framing/frame.js';
@@ -21,6 +21,13 @@ const replyLimits = {
 
 /** Between two attempts where the supervisor's queue of new connections is full (EAGAIN). */
 const busyRetryMs = 20;
+
+/** After so long without a reply (ms) it is looked whether the supervisor answers anybody. */
+const patienceMs = 5_000;
+/** health answers within 10 ms; so long (ms) also on a machine that swaps. */
+const healthMaxMs = 5_000;
+/** A second look, since it may be this process that was halted during the first one. */
+const looks = 2;
 
 /** @throws UnreachableError where nobody answers on the socket within `timeoutMs` */
 export async function dial(path: string, timeoutMs: number): Promise<Socket> {
@@ -64,6 +71,7 @@ export class ClientConnection {
   readonly #notified = new Set<NotificationListener>();
   readonly #onEnd = new Set<(reason: Error) => void>();
   #lastId = 0;
+  #isLooking = false;
   #ended: Error | null = null;
 
   constructor(path: string, socket: Socket) {
@@ -77,6 +85,7 @@ export class ClientConnection {
   }
 
   /**
+   * Without a timeout it may take as long as it takes, while the supervisor answers others.
    * @param onResult runs before anything that came after the reply is looked at; a promise's reaction would not
    */
   request(
@@ -100,7 +109,7 @@ export class ClientConnection {
       },
       late: (ms: number): Error => forget(tooLate(name, ms)),
     };
-    return bounded(options, end, ({ resolve, reject }) => {
+    const reply = bounded<unknown>(options, end, ({ resolve, reject }) => {
       this.#pending.set(id, {
         resolve: (result) => {
           try {
@@ -114,6 +123,22 @@ export class ClientConnection {
       });
       this.#write({ jsonrpc: '2.0', id, method: name, params });
     });
+    return options.timeoutMs === undefined ? this.whileAnswering(reply) : reply;
+  }
+
+  /** Waits for what the supervisor brings about; where that answers nobody any more, the connection ends (UnansweredError). */
+  async whileAnswering<T>(outcome: Promise<T>): Promise<T> {
+    const timer = setInterval(() => void this.#look(), patienceMs);
+    return await outcome.finally(() => clearInterval(timer));
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    let left = looks;
+    while (left > 0 && !(await isAnswering(this.path))) left -= 1;
+    this.#isLooking = false;
+    if (left === 0) this.end(new UnansweredError(this.path));
   }
 
   /** Sends a notification; does nothing when the connection has ended. */
@@ -172,5 +197,23 @@ export class ClientConnection {
     this.#pending.delete(id);
     if (reply['error'] === undefined) pending?.resolve(reply['result']);
     else pending?.reject(errorOfReply(reply['error']));
+  }
+}
+
+/**
+ * On a connection of its own, because requests on another one may have to wait for those before them. False only where it
+ * is certain: what else goes wrong, such as a refusal for too many clients, comes from somebody who lives.
+ */
+async function isAnswering(path: string): Promise<boolean> {
+  let connection: ClientConnection | null = null;
+  try {
+    connection = new ClientConnection(path, await dial(path, healthMaxMs));
+    await connection.request('health', {}, { timeoutMs: healthMaxMs });
+    return true;
+  } catch (error) {
+    const isLate = error instanceof CodekeepError && error.code === 'TIMEOUT';
+    return !isLate && !(error instanceof UnreachableError && error.errno === 'EAGAIN');
+  } finally {
+    connection?.end('it was for a look only');
   }
 }

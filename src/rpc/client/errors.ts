@@ -1,35 +1,54 @@
-import { CodekeepError, type ErrorCode, errorCodes } from '../../base/errors.js';
+import { CodekeepError, type ErrorCode, errorCodes, unsureHint } from '../../base/errors.js';
 import { isRecord } from '../protocol.js';
 
 /** Nobody answers on the socket. The CLI's exit status for it is 3. */
 export class UnreachableError extends Error {
   readonly socket: string;
-  /** Why connecting failed, such as ENOENT. */
+  /** Why connecting failed, such as ENOENT. EAGAIN: a supervisor is there, but took no new connection the whole time. */
   readonly errno: string;
   /** What the reader can do about it, as a full sentence. */
   readonly hint: string;
 
   constructor(socket: string, errno: string) {
-    super(`No supervisor answers on ${socket} (${errno}).`);
+    super(
+      errno === 'EAGAIN'
+        ? `The supervisor on ${socket} takes no new connection: too many wait already (EAGAIN).`
+        : `No supervisor answers on ${socket} (${errno}).`,
+    );
     this.name = 'UnreachableError';
     this.socket = socket;
     this.errno = errno;
     this.hint =
-      errno === 'EACCES' || errno === 'EPERM'
-        ? 'The socket belongs to another user; give your own with --socket or CODEKEEP_SOCKET.'
-        : 'Start one with "codekeep serve", or name its socket with --socket or CODEKEEP_SOCKET.';
+      unreachableHints[errno] ??
+      'Start one with "codekeep serve", or name its socket with --socket or CODEKEEP_SOCKET.';
   }
 }
+
+const foreignHint = 'The socket belongs to another user; give your own with --socket or CODEKEEP_SOCKET.';
+
+const unreachableHints: Readonly<Record<string, string>> = {
+  EACCES: foreignHint,
+  EPERM: foreignHint,
+  EAGAIN: 'Try again in a moment; where it stays so, the supervisor is halted or overloaded.',
+};
 
 /** The connection ended before the reply came: whether the call was carried out is not known. */
 export class ConnectionLostError extends Error {
   readonly socket: string;
-  readonly hint = 'Ask for the state before you repeat the call: it may have been carried out.';
+  readonly hint = unsureHint;
 
   constructor(socket: string, why: string) {
     super(`The connection to ${socket} ended before the reply: ${why}.`);
     this.name = 'ConnectionLostError';
     this.socket = socket;
+  }
+}
+
+/** The supervisor is there, but answered nobody any more, and so the connection was given up. */
+export class UnansweredError extends ConnectionLostError {
+  constructor(socket: string) {
+    super(socket, 'the supervisor does not answer any more');
+    this.name = 'UnansweredError';
   }
 }
 

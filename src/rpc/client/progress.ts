@@ -60,7 +60,7 @@ class FollowedJob {
       if (this.#isCancelled) throw cancelled(name);
       const begun = await this.#connection.request(name, { ...params, wait: false });
       this.#begin(String(isRecord(begun) ? begun['job_id'] : undefined));
-      await ended;
+      await this.#connection.whileAnswering(ended);
       return await this.#outcome();
     } finally {
       stopListening();

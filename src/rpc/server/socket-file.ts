@@ -9,10 +9,11 @@ import { makeFolders } from '../../base/make-folders.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 
 /**
- * Clients that may wait to be accepted. All that wait are accepted in one turn of the event loop, so this bounds
- * how long a crowd can hold it; those beyond wait in connect(), or get EAGAIN where they do not block.
+ * Clients that may wait to be accepted: as many as are served at once by default; the kernel lowers it to net.core.somaxconn.
+ * All that wait are accepted in one turn of the event loop, 1,000 within some 6 ms. Those beyond wait in connect(), or
+ * get EAGAIN where they do not block.
  */
-const backlog = 64;
+const backlog = 1_024;
 
 /** A socket file that this process made; the numbers tell it from one that another process put there later. */
 export interface SocketFile {
@@ -27,9 +28,8 @@ export interface SocketFile {
  * the name appears when it answers already, and when net.Server unlinks "its" path at close, that is the
  * temporary one and never a socket that somebody else has put in our place.
  * @param group the number of a group that may use it, too: it becomes 0660, the folder 0750 if it is made here
- * @throws CodekeepError TARGET_FILE_EXISTS where the path is no socket or a live one, LIMIT_EXCEEDED where it is
- *   too long, INVALID_PARAMS where its folder cannot be made, others may write that, or it cannot be given to the
- *   group; system errors (EACCES, ...) as they come
+ * @throws CodekeepError TARGET_FILE_EXISTS where the path is no socket or a live one, INVALID_PARAMS where it is
+ *   too long, its folder cannot be made, others may write that, or it cannot be given to the group; system errors (EACCES, ...) as they come
  */
 export async function listenAt(
   server: Server,

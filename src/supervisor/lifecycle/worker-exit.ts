@@ -1,5 +1,5 @@
 import type { WorkerKind } from '../../base/ipc.js';
-import { CodekeepError } from '../../base/errors.js';
+import { CodekeepError, unsureHint } from '../../base/errors.js';
 
 /** How a worker's process ended. */
 export interface WorkerExit {
@@ -40,12 +40,15 @@ export const damageHint =
 
 /** The process ended before it answered. */
 export class EndedEarly extends CodekeepError {
-  /** @param why a clause: "hung" */
-  constructor(kind: WorkerKind, why: string) {
+  /**
+   * @param why a clause: "hung"
+   * @param isWrite what it was asked changes something, and may be done, or be finished by another process
+   */
+  constructor(kind: WorkerKind, why: string, isWrite: boolean) {
     super(
       'INDEX_UNAVAILABLE',
       `The ${kind} process ended before it answered: it ${why}.`,
-      'Call again; it is started again by itself.',
+      isWrite ? unsureHint : 'Call again; it is started again by itself.',
     );
   }
 }

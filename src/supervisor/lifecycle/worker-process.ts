@@ -17,6 +17,7 @@ import {
 import { look, type ProcessIdentity } from '../../base/process-identity.js';
 import type { Work } from '../../base/progress.js';
 import { unlessAborted, within } from '../../base/waiting.js';
+import { writes } from '../../contract/index.js';
 import { type Launcher, launch } from './launch.js';
 import { lookEveryMs, residentBytes, type Vitals } from './liveness.js';
 import { type StopOutcome, WorkerStop } from './stop-worker.js';
@@ -32,6 +33,8 @@ const requestsMax = 2_000;
 interface PendingRequest {
   resolve: (result: unknown) => void;
   reject: (error: unknown) => void;
+  /** It changes something, as the contract says of a method, or as a repair does. */
+  isWrite: boolean;
   onProgress: Work['progress'] | undefined;
 }
 
@@ -203,7 +206,7 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     await this.#room(work.signal);
     const id = this.#nextId++;
     this.send({ type: 'request', id, method, params });
-    return (await this.#answer(id, work)) as RequestResult<K, N>;
+    return (await this.#answer(id, writes(method), work)) as RequestResult<K, N>;
   }
 
   /** What is sent to a process that does not read is kept without bound: so no more than one backlog of it is. */
@@ -220,17 +223,17 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
 
   /** The result of the task that the worker was started with. */
   async taskResult<N extends RequestName<K>>(work: Partial<Work> = {}): Promise<RequestResult<K, N>> {
-    return (await this.#answer(taskRequestId, work)) as RequestResult<K, N>;
+    return (await this.#answer(taskRequestId, this.kind === 'repair', work)) as RequestResult<K, N>;
   }
 
-  async #answer(id: number, { signal, progress }: Partial<Work>): Promise<unknown> {
+  async #answer(id: number, isWrite: boolean, { signal, progress }: Partial<Work>): Promise<unknown> {
     const cancel = (): void => this.send({ type: 'cancel', id });
     signal?.addEventListener('abort', cancel, { once: true });
     if (signal?.aborted === true) cancel();
     try {
       return await new Promise((resolve, reject) => {
-        if (this.#exitReason !== null) reject(this.#endedEarly(this.#exitReason));
-        else this.#pending.set(id, { resolve, reject, onProgress: progress });
+        if (this.#exitReason !== null) reject(this.#endedEarly(this.#exitReason, isWrite));
+        else this.#pending.set(id, { resolve, reject, isWrite, onProgress: progress });
       });
     } finally {
       signal?.removeEventListener('abort', cancel);
@@ -303,12 +306,13 @@ export class WorkerProcess<K extends WorkerKind = WorkerKind> {
     // Its last words may still be in the pipe; a process that it has left behind may keep the pipe open.
     if (exit.code !== 0 && exit.signal === null) await within(lastWordsMaxMs, stderrRead);
     this.#exitReason = reasonOf(exit);
-    for (const { reject } of this.#pending.values()) reject(this.#endedEarly(this.#exitReason));
+    for (const { reject, isWrite } of this.#pending.values())
+      reject(this.#endedEarly(this.#exitReason, isWrite));
     return exit;
   }
 
-  #endedEarly(exitReason: string): EndedEarly {
-    return new EndedEarly(this.kind, this.#condemned ?? exitReason);
+  #endedEarly(exitReason: string, isWrite: boolean): EndedEarly {
+    return new EndedEarly(this.kind, this.#condemned ?? exitReason, isWrite);
   }
 
   /** Resolves when all of it has been read. */

@@ -114,9 +114,13 @@ function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Prob
   return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };
 }
 
+/** The reason names the cause; this is read in the status of the project itself, too. */
+const unknownHint =
+  'Mend that: it is looked at again by itself, and until then no missing file counts as deleted. The log of file_watcher says more.';
+
 function projectProblem({ rootDir, freshness, reason, withoutCopy, owed }: ProjectFreshness): Problem {
   if (freshness === 'unknown')
-    return { source: rootDir, reason: reason ?? 'nothing is known', hint: 'get_project_status says more.' };
+    return { source: rootDir, reason: reason ?? 'nothing is known', hint: unknownHint };
   if (owed > 0)
     return {
       source: rootDir,
@@ -126,7 +130,7 @@ function projectProblem({ rootDir, freshness, reason, withoutCopy, owed }: Proje
   return {
     source: rootDir,
     reason: `${withoutCopy} deleted files have no copy in versions`,
-    hint: 'The index has their contents; get_project_status names the folder that cannot be written.',
+    hint: 'The index has their contents; the copies are made by themselves once the folder of the versions can be written.',
   };
 }
 

@@ -8,6 +8,7 @@ import { keptContent } from '../../store/kept-content.js';
 import { namedProjects, type Project, requireProject } from '../../store/projects.js';
 import type { GreenTree } from '../../syntax/green-tree.js';
 import { outline } from '../../syntax/outline.js';
+import { cursorAt, placeIn } from './cursors.js';
 import { chunkCountsOf, isLost, madeAgain, withDerived } from './derived.js';
 import type { ChunkCounts } from '../../store/derived/vectors.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
@@ -21,13 +22,16 @@ export function codeMethods(context: IndexContext): CodeMethods {
       const project = requireProject(index, reference);
       if (path !== undefined) requireFile(index, project.id, path);
       if (isLost(context, project.id)) throw madeAgain();
-      const filter = { path, kind, name, limit, from: placeIn(cursor) };
+      const filter = { path, kind, name, limit, from: entityPlace(cursor) };
       const { entities, next } = await withDerived(context, [project], async ([searched]) =>
         searched === undefined
           ? noEntities
           : await listEntities(index, searched.derived, project.id, filter, signal),
       );
-      return { entities, next_cursor: next === null ? null : `${next.index}/${next.path}` };
+      return {
+        entities,
+        next_cursor: next === null ? null : cursorAt('entity', `${next.index}/${next.path}`),
+      };
     },
     get_ast({ path, max_depth, ...reference }) {
       const { row, tree } = renderFile(index, requireProject(index, reference), path);
@@ -69,10 +73,11 @@ export function codeMethods(context: IndexContext): CodeMethods {
 
 const noEntities: EntityPage = { entities: [], next: null };
 
-/** A cursor has the number of an entity, a slash, and its path. One that is no cursor is the beginning. */
-function placeIn(cursor: string | undefined): EntityPlace | null {
-  const [, index, path] = /^(\d{1,9})\/(.+)$/su.exec(cursor ?? '') ?? [];
-  return index === undefined || path === undefined ? null : { path, index: Number(index) };
+function entityPlace(cursor: string | undefined): EntityPlace | null {
+  const place = placeIn('entity', cursor);
+  if (place === null) return null;
+  const slash = place.indexOf('/');
+  return { index: Number(place.slice(0, slash)), path: place.slice(slash + 1) };
 }
 
 const byTrust = ['unknown', 'rebuilding', 'stale', 'fresh'] as const;

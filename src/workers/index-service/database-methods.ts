@@ -8,6 +8,7 @@ import { type IndexDatabase } from '../../store/index-database.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import { requireProject } from '../../store/projects.js';
 import { countDamaged, replaceDamaged } from '../../store/scrub.js';
+import { cursorAt, placeIn } from './cursors.js';
 import { type IndexContext, type IndexMethods, isoOrNull } from './types.js';
 import type { Upkeep } from './upkeep.js';
 
@@ -71,7 +72,7 @@ export function databaseMethods(
     },
     get_repair({ run_id, limit, cursor }) {
       const runs = requireRuns(index, run_id);
-      const after = cursor === undefined ? 0 : Number.parseInt(cursor, 10) || 0;
+      const after = Number(placeIn('action', cursor) ?? 0);
       const rows = actionsOfRun(index, run_id, after, limit);
       const actions = rows.map((row) => ({
         project_id: row.projectId,
@@ -87,7 +88,7 @@ export function databaseMethods(
       return {
         runs: runs.map((run) => wireRun(index, run)),
         actions,
-        next_cursor: last === undefined || rows.length < limit ? null : String(last.id),
+        next_cursor: last === undefined || rows.length < limit ? null : cursorAt('action', String(last.id)),
       };
     },
   };

@@ -11,6 +11,7 @@ import { type Project, requireProject } from '../../store/projects.js';
 import { isKnownDamaged } from '../../store/scrub.js';
 import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
 import { renderFile } from './code-methods.js';
+import { afterPaths, placeIn } from './cursors.js';
 
 type FileMethods = Pick<
   IndexMethods,
@@ -26,10 +27,10 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
       const rows = pageOfFiles(index, project.id, {
         filter,
         prefix: path_prefix ?? '',
-        after: cursor ?? '',
+        after: placeIn('path', cursor) ?? '',
         limit,
       });
-      return { files: rows.map(wireFile), next_cursor: nextCursor(rows, limit) };
+      return { files: rows.map(wireFile), next_cursor: afterPaths(rows, limit) };
     },
     get_file({ path, ...reference }) {
       const project = requireProject(index, reference);
@@ -54,7 +55,12 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
     list_deleted_files({ path_prefix, limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
       const versions = new VersionStore(index, project);
-      const page = { filter: 'deleted', prefix: path_prefix ?? '', after: cursor ?? '', limit } as const;
+      const page = {
+        filter: 'deleted',
+        prefix: path_prefix ?? '',
+        after: placeIn('path', cursor) ?? '',
+        limit,
+      } as const;
       const rows = pageOfFiles(index, project.id, page);
       const files = rows.map((row) => ({
         path: row.path,
@@ -64,7 +70,7 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
         size: row.size,
         restorable: isRestorable(index, row),
       }));
-      return { files, next_cursor: nextCursor(rows, limit) };
+      return { files, next_cursor: afterPaths(rows, limit) };
     },
     async restore_deleted_files({ paths, path_prefix, deleted_after, cause, dry_run, ...reference }, call) {
       const project = requireProject(index, reference);
@@ -117,11 +123,6 @@ function wireFile(row: FileRow): Result<'list_files'>['files'][number] {
     ignored: row.ignored === 1,
     updated_at: new Date(row.updatedAt).toISOString(),
   };
-}
-
-/** Pages are in the order of paths, so the last path is the cursor. */
-function nextCursor(rows: readonly FileRow[], limit: number): string | null {
-  return rows.length < limit ? null : (rows.at(-1)?.path ?? null);
 }
 
 /** Only here are the contract's schemas needed: not every start has to load them. */

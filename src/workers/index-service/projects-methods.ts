@@ -24,6 +24,7 @@ import {
   versionDirs,
 } from '../../store/projects.js';
 import { unprotectedAfter } from '../../store/unprotected.js';
+import { afterPaths, placeIn } from './cursors.js';
 import { chunkCountsOf } from './derived.js';
 import { noticesOf } from './notices.js';
 import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
@@ -110,9 +111,8 @@ export function projectMethods(context: IndexContext, parsing: Parsing): Project
     },
     list_unprotected({ limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
-      const entries = unprotectedAfter(index, project.id, cursor ?? '', limit);
-      const next_cursor = entries.length < limit ? null : (entries.at(-1)?.path ?? null);
-      return { entries, next_cursor };
+      const entries = unprotectedAfter(index, project.id, placeIn('path', cursor) ?? '', limit);
+      return { entries, next_cursor: afterPaths(entries, limit) };
     },
   };
 }

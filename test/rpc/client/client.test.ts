@@ -142,3 +142,22 @@ test('a peer that does not speak JSON-RPC ends the connection', async (t) => {
   const client = await connect({ socket });
   await assert.rejects(client.call('health'), ConnectionLostError);
 });
+
+test('a call takes as long as it takes while the supervisor answers others', async (t) => {
+  let waiting: Socket | null = null;
+  let looks = 0;
+  const socket = await startPeer(t, (peer) =>
+    peer.on('data', (data) => {
+      const { id, method } = JSON.parse(data.toString()) as { id: number; method: string };
+      const reply = (to: Socket | null, result: unknown): void =>
+        void to?.write(`${JSON.stringify({ jsonrpc: '2.0', id, result })}\n`);
+      if (method === 'slow') waiting = peer;
+      else reply(peer, {});
+      looks += method === 'health' ? 1 : 0;
+      if (looks === 2) reply(waiting, 'done');
+    }),
+  );
+  const client = await connect({ socket });
+  assert.equal(await client.callAny('slow'), 'done');
+  client.close();
+});
