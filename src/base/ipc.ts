@@ -130,6 +130,8 @@ export interface IndexExchanges extends ContractExchanges {
 /** With each question to the index goes what the watcher last said, by project id. */
 export interface IndexQuestion<P> {
   params: P;
+  /** By the contract: refused where the index is gone from its place. */
+  isWrite: boolean;
   freshness: Record<string, ProjectFreshness>;
 }
 

@@ -99,58 +99,82 @@ async function moveBack(at: string, parent: PinnedFolder, name: string, now: num
       return candidate;
     } catch (error) {
       ignoreErrno('EEXIST')(error);
+      // Another process, which puts it back as well, was faster, or died half way.
+      if (!(await isOneFile(at, parent.at(candidate)))) continue;
+      await unlink(at).catch(ignoreErrno('ENOENT'));
+      return candidate;
     }
   }
   throw new Error('unreachable: there is always another name');
 }
 
+/** Two names of the same file. */
+async function isOneFile(one: string, other: string): Promise<boolean> {
+  try {
+    const [a, b] = await Promise.all([lstat(one, { bigint: true }), lstat(other, { bigint: true })]);
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch {
+    return false;
+  }
+}
+
+/** What was found aside in a folder. */
+export interface LeftOver {
+  /** Private folders that are no more; all paths are relative to the root. */
+  putBack: string[];
+  /** Those that a process has in hand that lives. */
+  held: string[];
+}
+
 /**
  * Puts back what dead processes had taken aside in a folder, removes their temporary files, and leaves alone what belongs to
  * one that lives.
- * Gives the paths of what could only be put beside its place, relative to the root.
+ * @throws what the first says that cannot be put back, when all others are
  */
-export async function putBackLeftOver(root: PinnedFolder, folder: string, now: number): Promise<string[]> {
+export async function putBackLeftOver(root: PinnedFolder, folder: string, now: number): Promise<LeftOver> {
   const parent = await root.descend(folder, false);
-  const beside: string[] = [];
+  const leftOver: LeftOver = { putBack: [], held: [] };
+  const failures: unknown[] = [];
   try {
-    for (const privateName of await parent.list()) {
-      if (isDeadTemporary(privateName)) await unlinkFile(parent.at(privateName));
-      if (!isTakenName(privateName) || isTakenByLiving(privateName)) continue;
-      for (const newName of await emptyLeftOver(parent, privateName, now))
-        beside.push(folder === '' ? newName : `${folder}/${newName}`);
+    for (const name of await parent.list()) {
+      const path = folder === '' ? name : `${folder}/${name}`;
+      try {
+        if (isDeadTemporary(name)) await unlinkFile(parent.at(name));
+        // Only a folder is ours.
+        if (!isTakenName(name) || !(await lstat(parent.at(name))).isDirectory()) continue;
+        const isLeftBehind = !isTakenByLiving(name);
+        if (isLeftBehind) await emptyLeftOver(parent, name, now);
+        leftOver[isLeftBehind ? 'putBack' : 'held'].push(path);
+      } catch (error) {
+        // Its process has just ended, or another one puts it back, too.
+        if (errnoOf(error) === 'ENOENT') leftOver.held.push(path);
+        else failures.push(error);
+      }
     }
   } finally {
     await parent.close();
   }
-  return beside;
+  if (failures.length > 0) throw failures[0];
+  return leftOver;
 }
 
 async function unlinkFile(path: string): Promise<void> {
   if (!(await lstat(path)).isDirectory()) await unlink(path);
 }
 
-/** Gives the names of what has another one now. */
-async function emptyLeftOver(parent: PinnedFolder, privateName: string, now: number): Promise<string[]> {
-  // Only a folder is ours.
-  if (!(await lstat(parent.at(privateName))).isDirectory()) return [];
+async function emptyLeftOver(parent: PinnedFolder, privateName: string, now: number): Promise<void> {
   const aside = await parent.child(privateName);
-  const renamed: string[] = [];
   try {
     for (const name of await aside.list()) {
       // It has come back from the index meanwhile.
-      if (await isSameFile(aside.at(name), parent.at(name))) {
-        await unlink(aside.at(name));
-        continue;
-      }
-      const newName = await moveBack(aside.at(name), parent, name, now);
-      if (newName !== name) renamed.push(newName);
+      if (await isSameFile(aside.at(name), parent.at(name))) await unlink(aside.at(name));
+      else await moveBack(aside.at(name), parent, name, now);
     }
   } finally {
     await aside.close();
   }
   await rmdir(parent.at(privateName));
   await parent.sync();
-  return renamed;
 }
 
 /** Bytes, mode and owner of a regular file are those of the other one. */

@@ -3,6 +3,7 @@ import { readlink } from 'node:fs/promises';
 import { hashFile } from '../base/copy-contents.js';
 import { CodekeepError } from '../base/errors.js';
 import { sha256 } from '../base/hash.js';
+import { splitPath } from '../base/paths.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { TreePresence } from '../base/presence.js';
 import { takeAside, type TakenFile } from '../base/taken-file.js';
@@ -10,6 +11,7 @@ import { type FileRow, markDeleted, requireFile, setMoved } from '../store/files
 import { ownFolders } from './bounds.js';
 import { imageOf } from './image.js';
 import { indexPaths, type IndexingContext } from './index-paths.js';
+import { Aside } from './left-overs.js';
 import { OwnFiles } from './own-files.js';
 import { readProjectGit } from './project-git.js';
 import { assertRegisteredRoot, inspectRootOf } from './project-root.js';
@@ -24,6 +26,9 @@ import { VersionStore } from './version-store.js';
 export async function deleteFile(context: IndexingContext, path: string): Promise<string> {
   const { index, project, signal, now } = context;
   assertRegisteredRoot(inspectRootOf(index, project));
+  // One that died with this very file aside has deleted nothing.
+  if (new TreePresence(project.rootDir).at(path) === 'absent')
+    await Aside.settle(context, [splitPath(path).folder]);
   assertDeletable(context, path);
   await indexPaths(context, await readProjectGit(index, project, signal), [path]);
   const row = requireFile(index, project.id, path);

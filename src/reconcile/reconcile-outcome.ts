@@ -6,6 +6,7 @@ import { owedFiles } from '../store/journal.js';
 import type { Project } from '../store/projects.js';
 import type { MissingTally } from './deletion.js';
 import type { IndexingContext, IndexTally } from './index-paths.js';
+import type { Aside } from './left-overs.js';
 
 export interface ReconcileOutcome extends Reconciled {
   /** What could not be read or parsed, for the log. */
@@ -40,6 +41,7 @@ export function summaryOf(
   { index, project }: IndexingContext,
   tally: IndexTally,
   retired: MissingTally,
+  aside: Aside,
 ): ReconcileOutcome {
   const unread = tally.unreadable.filter(({ path }) => fileByPath(index, project.id, path)?.deleted === 0);
   return {
@@ -48,9 +50,9 @@ export function summaryOf(
     changed: tally.changed,
     deleted: retired.deleted,
     skipped: tally.unreadable.length,
-    unsettled: tally.unsettled,
+    unsettled: [...tally.unsettled, ...aside.unsettled],
     problems: retired.problems,
-    doubt: doubtOf(retired, unread),
+    doubt: doubtOf(retired, unread, aside),
     notParsed: describeNotParsed(tally),
   };
 }
@@ -60,8 +62,12 @@ function describeNotParsed({ notLoaded }: IndexTally): string | null {
 }
 
 /** Why the index may say what is not so: of some rows it is not known how their files are. Null where there are none. */
-function doubtOf({ doubtful, unseen }: MissingTally, unread: IndexTally['unreadable']): string | null {
-  const doubts: string[] = [];
+function doubtOf(
+  { doubtful, unseen }: MissingTally,
+  unread: IndexTally['unreadable'],
+  aside: Aside,
+): string | null {
+  const doubts = aside.doubt === null ? [] : [aside.doubt];
   if (doubtful.reason !== null)
     doubts.push(`${doubtful.count} files are missing, and nothing is concluded: ${doubtful.reason}`);
   const first = unseen.reason ?? unread.map(({ path, reason }) => `${path} (${reason})`)[0];

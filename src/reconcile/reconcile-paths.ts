@@ -1,6 +1,7 @@
 import { isEmptyFolder } from '../base/empty-folder.js';
 import { splitPath } from '../base/paths.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
+import { isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import { activeFilesBelow, countFiles, fileByPath, type FileRow } from '../store/files.js';
 import { headMarks } from '../store/repositories.js';
@@ -9,6 +10,7 @@ import { compareFolder, wholeRows } from './compare-walk.js';
 import { retireMissing } from './deletion.js';
 import { type IgnoreRules, isRuling } from './ignore-rules.js';
 import { type IndexingContext, indexSettling } from './index-paths.js';
+import { Aside } from './left-overs.js';
 import { hasHeadMoved, nestedIn, readGitBelow } from './project-git.js';
 import { inspectRootOf, judgeRoot, projectAtItsPlace, rootUnavailable } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
@@ -35,7 +37,13 @@ export async function reconcilePaths(
   const heads = headMarks(index, project.id);
   const git = await readGitBelow(project.rootDir, nestedIn(heads), signal);
   if (root.kind === 'replaced') return { ...nothing(), needsReconcile: true };
-  const found: Found = { present: new Set(), missing: new Map(), repositories: new Set() };
+  const found: Found = {
+    present: new Set(),
+    missing: new Map(),
+    withTaken: new Set(),
+    repositories: new Set(),
+    hasLeftOvers: false,
+  };
   const rules = rulesOf(context, git);
   const observed = new TreePresence(project.rootDir);
   const slicer = new Slicer(signal);
@@ -46,17 +54,20 @@ export async function reconcilePaths(
   // Whether they are git's doing is seen when all is looked at.
   const isGits = found.missing.size > 0 && hasHeadMoved(heads, git);
   const isNew = [...found.repositories].some((folder) => !git.nested.has(folder));
-  if (isGits || isNew) return { ...nothing(), needsReconcile: true };
-  if (found.missing.size > 0) {
-    const judgement = judgeRoot(root, found.missing.size, countFiles(index, project.id).active);
+  if (isGits || isNew || found.hasLeftOvers) return { ...nothing(), needsReconcile: true };
+  const folders = [...found.missing.keys()].map((path) => splitPath(path).folder);
+  const aside = await Aside.settle(context, [...found.withTaken, ...folders]);
+  const missing = aside.judge([...found.missing.values()]);
+  if (missing.length > 0) {
+    const judgement = judgeRoot(root, missing.length, countFiles(index, project.id).active);
     if (judgement.kind !== 'sound') return { ...nothing(), needsReconcile: false, halted: judgement.reason };
   }
   const tally = await indexSettling(context, git, [...found.present]);
-  const { gone, owed } = withoutOwed(context, [...found.missing.values()]);
+  const { gone, owed } = withoutOwed(context, missing);
   const retired = await retireMissing(context, gone, { rules, causeOf: () => 'seen' });
   const problems = [...tally.unreadable.map(({ path, reason }) => `${path}: ${reason}`), ...retired.problems];
   // A file that got another name is to be looked at under its first one, too, which no event has told of.
-  const summary = summaryOf(context, tally, retired);
+  const summary = summaryOf(context, tally, retired, aside);
   const needsReconcile = owed > 0 || summary.doubt !== null || tally.isLinkedAnew;
   return { ...summary, problems, owed, needsReconcile };
 }
@@ -72,6 +83,10 @@ export function isSavedFile({ index, project }: IndexingContext, path: string): 
 interface Found {
   present: Set<string>;
   missing: Map<string, FileRow>;
+  /** Folders in which a process has taken something aside. */
+  withTaken: Set<string>;
+  /** Something is left over below a folder that was walked. */
+  hasLeftOvers: boolean;
   /** Folders that a repository begins with. */
   repositories: Set<string>;
 }
@@ -87,6 +102,8 @@ async function sortPath(
   const presence = observed.at(path);
   const isDirectory = presence === 'directory';
   if (isUnknown(presence)) return;
+  const { folder: parent, name } = splitPath(path);
+  if (isDirectory && isTakenName(name)) found.withTaken.add(parent);
   if (rules.ignoresPath(path, isDirectory)) {
     // It counts all the same for whether its folder is empty.
     if (presence === 'absent') noteEmptied(rules, observed, path, found);
@@ -111,7 +128,8 @@ async function sortPath(
     context.cover?.cover(folder, identity, true);
   const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder });
   const { toIndex, missing } = await compareFolder(context, path, walk);
-  const { unborn, repositories } = walk.findings;
+  const { unborn, repositories, withLeftOvers } = walk.findings;
+  if (withLeftOvers.length > 0) found.hasLeftOvers = true;
   for (const changed of toIndex) found.present.add(changed.path);
   context.cover?.coverUnborn(unborn);
   for (const folder of repositories) found.repositories.add(folder);

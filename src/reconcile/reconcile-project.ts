@@ -1,5 +1,3 @@
-import { PinnedFolder } from '../base/pinned-folder.js';
-import { putBackLeftOver } from '../base/taken-file.js';
 import type { ComparedRow } from '../store/compared-rows.js';
 import { blameGit, type Cause, countFiles, type FileRow, setTracked } from '../store/files.js';
 import { changedFolders, type FolderRow, knownFolders, putFolders } from '../store/folders.js';
@@ -22,6 +20,7 @@ import {
   type IndexTally,
   newTally,
 } from './index-paths.js';
+import { Aside } from './left-overs.js';
 import { ListThread } from './list-thread.js';
 import {
   gitProblemOf,
@@ -109,7 +108,7 @@ async function reconcileRound(
   if (root.kind === 'unavailable') throw rootUnavailable(root.reason);
   const heads = headMarks(index, project.id);
   recallGit(context);
-  const { git, rules, found, compared } = await lookAtTree(context, root, heads, before);
+  const { git, rules, found, compared, aside } = await lookAtTree(context, root, heads, before);
   if (!isStillRoot(root, project)) return before;
   context.cover?.retain(new Set(found.folders.map(({ path }) => path)));
   context.cover?.coverUnborn(found.unborn);
@@ -131,13 +130,17 @@ async function reconcileRound(
   await retryCopies(context);
   const skipped = [...found.skipped, ...tally.unreadable];
   const skippedCount = found.skippedCount + tally.unreadable.length;
-  const summary = summaryOf(context, tally, retired);
+  const summary = summaryOf(context, tally, retired, aside);
   await index.write(() => {
     replaceUnprotected(index, project.id, skipped);
     blameGit(index, goneByGit);
     for (const { id, path, tracked } of compared.retracked)
       if (isKnownAt(git, path)) setTracked(index, id, tracked);
-    replaceHeads(index, project.id, headsOf(git, heads, summary.doubt === null));
+    replaceHeads(
+      index,
+      project.id,
+      headsOf(git, heads, summary.doubt === null && aside.unsettled.length === 0),
+    );
     setVerified(index, project.id, skippedCount, now());
   }, signal);
   noteTracked(project.id, git, found.trackedCount);
@@ -194,7 +197,9 @@ interface SeenTree {
   git: ProjectGit;
   rules: IgnoreRules;
   found: WalkFindings;
+  /** What is missing where something is aside is no part of it. */
   compared: Comparison;
+  aside: Aside;
 }
 
 /** From so many rows on a second thread pays, which takes some 40 ms to start and 10 MB. */
@@ -226,6 +231,8 @@ async function lookAtTree(
   }
 }
 
+type Walked = Pick<SeenTree, 'found' | 'compared'>;
+
 /** What a process that died had taken aside is put back first, and what it had half made goes. */
 async function compareWhole(
   context: IndexingContext,
@@ -233,11 +240,11 @@ async function compareWhole(
   rules: IgnoreRules,
   { indexAfter, indexMax }: Round,
   thread: ListThread | undefined,
-): Promise<Pick<SeenTree, 'found' | 'compared'>> {
-  const { index, project, signal, now } = context;
+): Promise<Omit<SeenTree, 'git' | 'rules'>> {
+  const { index, project, signal } = context;
   const onFolder = (folder: string, identity: FolderIdentity): void =>
     context.cover?.cover(folder, identity, false);
-  const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
+  const compare = async (): Promise<Walked> => {
     const ahead = thread === undefined ? undefined : { thread, known: knownFolders(index, project.id) };
     const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder, ahead });
     const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);
@@ -245,15 +252,9 @@ async function compareWhole(
     return { found: walk.findings, compared };
   };
   const first = await compare();
-  const { withLeftOvers } = first.found;
-  if (withLeftOvers.length === 0) return first;
-  const pinned = await PinnedFolder.open(project.rootDir);
-  try {
-    for (const folder of new Set(withLeftOvers)) await putBackLeftOver(pinned, folder, now());
-  } finally {
-    await pinned.close();
-  }
-  return await compare();
+  const aside = await Aside.settle(context, first.found.withLeftOvers);
+  const { found, compared } = first.found.withLeftOvers.length === 0 ? first : await compare();
+  return { found, compared: { ...compared, missing: aside.judge(compared.missing) }, aside };
 }
 
 /** In another folder than was registered, what was ignored is content where the rules that said so are missing, too. */

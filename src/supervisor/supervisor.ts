@@ -262,7 +262,7 @@ export class Supervisor {
     const isWrite = writes(name);
     const ask = async (): Promise<IndexExchanges[N]['result']> => {
       const worker = await this.#index(work.signal);
-      const question = { params, freshness: this.freshness.asRecord() };
+      const question = { params, isWrite, freshness: this.freshness.asRecord() };
       // Nobody waits for a read that is cancelled, whether its process listens or not.
       if (!isWrite) return await unlessAborted(worker.request(name, question, work), work.signal);
       // A write goes on when its caller goes away: half of it would be worse than all of it.

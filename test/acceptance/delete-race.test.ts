@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Daemon, type Project, versionPath } from '../harness/daemon.js';
 import { pathsBelow } from '../harness/folder.js';
-import { canTrace, killAt } from '../harness/strace.js';
+import { canTrace, haltAt, killAt } from '../harness/strace.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { filesOf, sha256 } from '../harness/trees.js';
-import { within } from '../harness/waiting.js';
+import { waitFor, within } from '../harness/waiting.js';
 
 /** A save is tried at so many instants of a call, so far apart (ms): more than the whole of one. */
 const instants = 30;
@@ -111,6 +111,61 @@ test('a daemon that dies while it deletes leaves the file at its path, or delete
   daemon.mayLogErrors = true;
   assert.deepEqual(outcomes, new Set([true, false]), 'killed before and after it was decided');
 });
+
+test('a deletion whose process dies half way did not happen, and can be asked for again', async (t) => {
+  if (!canTrace()) return t.skip('strace cannot attach to a process');
+  const { daemon, project, path } = await watched(t);
+  const { project_id, root_dir } = project;
+  const takenAside = (): string[] => readdirSync(root_dir).filter((name) => name.endsWith('.taken'));
+  let said = 'fresh';
+  const subscription = await daemon.client.subscribe(['index'], (event) => {
+    if (event.type === 'freshness') said = event.freshness;
+  });
+  const pid = await indexServicePid(daemon);
+  const { detach } = await haltAt(t, pid, 'rename:when=1');
+  const deleting = daemon.client.callAny('delete_file', { project_id, path: 'a.py' }).catch(String);
+  await waitFor('it is halted with the file aside', () => !existsSync(path) && takenAside().length === 1);
+  await detach();
+
+  await waitFor('the watcher has seen it', () => said === 'stale');
+  daemon.mayLogErrors = true;
+  process.kill(pid, 'SIGKILL');
+  await deleting;
+  await waitFor('it is called fresh again', () => said === 'fresh');
+  assert.deepEqual(takenAside(), []);
+  assert.equal(readFileSync(path, 'utf8'), 'a = 0\n');
+  assert.deepEqual(causes(daemon), { 'a.py': null, 'b.py': null });
+
+  await daemon.call('delete_file', { project_id, path: 'a.py' });
+  assert.equal(readFileSync(versionPath(project, 'a.py'), 'utf8'), 'a = 0\n');
+  assert.deepEqual(causes(daemon), { 'a.py': 'asked', 'b.py': null });
+  await subscription.end();
+});
+
+test('a deletion that was cut off can be asked for again where nobody watches', async (t) => {
+  if (!canTrace()) return t.skip('strace cannot attach to a process');
+  const { daemon, project, path } = await watched(t);
+  const { project_id } = project;
+  await daemon.stopWorkers('file_watcher');
+  const pid = await indexServicePid(daemon);
+  const { detach } = await haltAt(t, pid, 'rename:when=1');
+  const deleting = daemon.client.callAny('delete_file', { project_id, path: 'a.py' }).catch(String);
+  await waitFor('it is halted with the file aside', () => !existsSync(path));
+  await detach();
+  daemon.mayLogErrors = true;
+  process.kill(pid, 'SIGKILL');
+  await deleting;
+  await daemon.call('delete_file', { project_id, path: 'a.py' });
+  assert.ok(!existsSync(path));
+  assert.equal(readFileSync(versionPath(project, 'a.py'), 'utf8'), 'a = 0\n');
+  assert.deepEqual(causes(daemon), { 'a.py': 'asked', 'b.py': null });
+});
+
+/** Why each path is marked deleted; null for what is not. */
+function causes(daemon: Daemon): Record<string, unknown> {
+  const rows = daemon.sql((db) => db.prepare('SELECT path, cause FROM files').raw().all());
+  return Object.fromEntries(rows as [string, unknown][]);
+}
 
 async function indexServicePid(daemon: Daemon): Promise<number> {
   const status = await daemon.call('get_worker_status', {});

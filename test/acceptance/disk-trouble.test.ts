@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { CodekeepError } from '#src/rpc/client/client.js';
 import { codekeep, withoutPrivileges } from '../harness/command.js';
 import { type Daemon, type Project, versionPath } from '../harness/daemon.js';
 import { pathsOf } from '../harness/repairs.js';
@@ -234,6 +235,19 @@ test('an index that is removed while it is open is missed, saved by a backup, an
     const { code } = await daemon.refusal('repair_database', { project_id, dry_run });
     assert.equal(code, 'INDEX_UNAVAILABLE');
   }
+  for (const [method, params] of Object.entries({
+    delete_file: { path: 'a.py' },
+    restore_deleted_files: { paths: ['a.py'] },
+    remove_project: {},
+    accept_deletions: {},
+    update_indexes: {},
+    wait_until_fresh: {},
+  })) {
+    const refused = await daemon.failure(method, { project_id, ...params });
+    assert.ok(refused instanceof CodekeepError && refused.code === 'INDEX_UNAVAILABLE', method);
+    assert.match(refused.hint, /"codekeep backup" saves/);
+  }
+  assert.ok(existsSync(join(root, 'a.py')));
   assert.ok(!existsSync(index), 'nothing was put in its place');
   const { path } = await daemon.call('backup_database');
   await daemon.stop();

@@ -122,14 +122,36 @@ test('what a killed process had taken aside is put back, and never over anything
   writeFileSync(join(root, 'd/b'), 'newer');
   writeFileSync(join(root, 'd/c'), 'same');
   symlinkSync('/tmp', join(root, 'd/.codekeep-1-1-t.taken'));
-  assert.deepEqual(await putBackLeftOver(pinned, 'd', now), []);
+  const { putBack, held } = await putBackLeftOver(pinned, 'd', now);
+  assert.deepEqual([putBack.length, held.length], [0, 3]);
   rmSync(join(root, 'd/.codekeep-1-1-t.taken'));
   assert.ok(!existsSync(join(root, 'd/a')), 'what a living process has taken is its own');
   await killed(child);
-  assert.deepEqual(await putBackLeftOver(pinned, 'd', now), ['d/b.20260102T030405.000Z']);
+  assert.deepEqual(await putBackLeftOver(pinned, 'd', now), { putBack: held, held: [] });
   assert.deepEqual(pathsBelow(root), ['d', 'd/a', 'd/b', 'd/b.20260102T030405.000Z', 'd/c']);
   assert.deepEqual([textOf(root, 'd/b'), textOf(root, 'd/b.20260102T030405.000Z')], ['newer', 'older']);
-  assert.deepEqual(await putBackLeftOver(pinned, 'd', now), []);
+  assert.deepEqual(await putBackLeftOver(pinned, 'd', now), { putBack: [], held: [] });
+});
+
+test('several that put back the same at once give it no second name', async (t) => {
+  const names = Array.from({ length: 40 }, (_, number) => `f${number}`);
+  const { root, pinned } = await folderWith(t, Object.fromEntries(names.map((name) => [name, name])));
+  const child = await startScript(
+    t,
+    `import { PinnedFolder } from '#src/base/pinned-folder.js';
+    import { takeAside } from '#src/base/taken-file.js';
+    const root = await PinnedFolder.open(process.argv[1]);
+    const taken = [];
+    for (let number = 0; number < 40; number += 1) taken.push(await takeAside(root, 'f' + number, 't' + number));
+    console.log('taken');
+    setInterval(() => taken.length, 1_000);`,
+    root,
+  );
+  await killed(child);
+  await Promise.all([1, 2, 3, 4].map(() => putBackLeftOver(pinned, '', now)));
+  await putBackLeftOver(pinned, '', now);
+  assert.deepEqual(pathsBelow(root), [...names].sort());
+  for (const name of names) assert.equal(textOf(root, name), name);
 });
 
 test('only what is still the same is removed', async (t) => {

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
@@ -57,8 +57,31 @@ export async function killAt(
   pid: number,
   syscall: string,
 ): Promise<{ end: Promise<unknown> }> {
+  return { end: once(await signalling(t, pid, 'KILL', syscall), 'exit') };
+}
+
+/**
+ * Attaches to a process that is running, which is halted (SIGSTOP) when a system call has done its work.
+ * @param syscall as of killAt
+ * @returns resolves when strace is attached; `detach` leaves the process halted
+ */
+export async function haltAt(
+  t: Pick<TestContext, 'after'>,
+  pid: number,
+  syscall: string,
+): Promise<{ detach: () => Promise<void> }> {
+  const strace = await signalling(t, pid, 'STOP', syscall);
+  return { detach: async () => await killed(strace) };
+}
+
+async function signalling(
+  t: Pick<TestContext, 'after'>,
+  pid: number,
+  signal: string,
+  syscall: string,
+): Promise<ChildProcess> {
   const [name = '', when = ''] = syscall.split(':');
-  const args = [...injecting(`${name}:signal=KILL:${when}`), '-p', String(pid)];
+  const args = [...injecting(`${name}:signal=${signal}:${when}`), '-p', String(pid)];
   const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   atEnd(t, async () => await killed(strace));
   let said = '';
@@ -67,5 +90,5 @@ export async function killAt(
     if (strace.exitCode !== null) throw new Error(said);
     return said.includes('attached');
   });
-  return { end: once(strace, 'exit') };
+  return strace;
 }

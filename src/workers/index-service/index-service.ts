@@ -93,12 +93,12 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
     requests: {
       ...answering(methods, context, () => upkeep.noteDamage()),
       resolve_project({ params }) {
+        assertInPlace(index);
         const { id, rootDir } = requireProject(index, params);
         return { projectId: id, rootDir };
       },
       resolve_repair({ params }) {
-        const problem = index.placeProblem;
-        if (problem !== null) throw problem;
+        assertInPlace(index);
         const projects = projectsInScope(index, params);
         return projects.map(({ id, rootDir }) => ({ projectId: id, rootDir }));
       },
@@ -141,6 +141,12 @@ function assertNotGone(indexPath: string): void {
   );
 }
 
+/** What is written to a file that somebody removed ends with this process. */
+function assertInPlace(index: IndexDatabase): void {
+  const problem = index.placeProblem;
+  if (problem !== null) throw problem;
+}
+
 /** A file that somebody removed lives on as long as it is open here: it is the last copy of all that is newer than a backup. */
 async function saveOpen(index: IndexDatabase, signal: AbortSignal): Promise<string | null> {
   if (index.isInPlace) return null;
@@ -181,10 +187,11 @@ function answering(
     // Every entry takes the params of its own name; a list of them all has no type that says so.
     const answer = method as (params: unknown, call: IndexCall) => unknown;
     const handler = async (
-      { params, freshness }: IndexQuestion<unknown>,
+      { params, isWrite, freshness }: IndexQuestion<unknown>,
       { signal }: RequestCall,
     ): Promise<unknown> => {
       try {
+        if (isWrite) assertInPlace(context.index);
         const freshnessOf: IndexCall['freshnessOf'] = (projectId) => {
           const said = freshness[projectId] ?? unwatched;
           return said.freshness === 'fresh' && isLost(context, projectId) ? { ...said, ...rebuilding } : said;
