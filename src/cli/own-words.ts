@@ -16,9 +16,16 @@ const commands: Readonly<Record<string, string>> = {
   view_worker_logs: 'logs',
 };
 
-const methods = new RegExp(`\\b(?:${Object.keys(commands).join('|')})\\b`, 'gu');
+/** With the worker that it is about, where a hint names it. */
+const methods = new RegExp(
+  `\\b(?<method>${Object.keys(commands).join('|')})\\b(?<type> (?:supervisor|index_service|file_watcher|vectorization|repair)\\b)?`,
+  'gu',
+);
 
 /** A hint of the supervisor in words of the command line. For hints only: names that came from disk stay exact. */
 export function inCommands(hint: string): string {
-  return hint.replaceAll(methods, (method) => `"codekeep ${commands[method] ?? method}"`);
+  return hint.replaceAll(
+    methods,
+    (_found, method: string, type = '') => `"codekeep ${commands[method] ?? method}${type}"`,
+  );
 }

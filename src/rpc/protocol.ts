@@ -83,7 +83,7 @@ export function replyToFailure(id: RequestId, error: unknown): ErrorReply {
     return errorReply(id, errorCodes[error.code], shortened(error.message), data);
   }
   return errorReply(id, protocolErrors.INTERNAL_ERROR, 'Internal error', {
-    hint: 'This is a defect of codekeep. Look into the supervisor log (view_worker_logs, worker_type "supervisor").',
+    hint: 'This is a defect of codekeep. Look into the supervisor log (view_worker_logs supervisor).',
   });
 }
 

@@ -164,7 +164,7 @@ test('workers: only what crashes is wrong, with the reason of its last end', () 
   const problem = (source: string): { source: string; reason: string; hint: string } => ({
     source,
     reason: 'was ended by SIGSEGV',
-    hint: 'Look into its log (view_worker_logs).',
+    hint: 'Look into its log (view_worker_logs repair).',
   });
   const problems = [problem('file_watcher'), problem('vectorization'), problem('socket')];
   const findings = judgeHealth({ workers: states, problems });
@@ -180,5 +180,5 @@ test('workers: only what crashes is wrong, with the reason of its last end', () 
   );
   assertVerdict(findings[1], 'fail', /failed: it was ended by SIGSEGV/);
   for (const { fix } of findings.filter(({ verdict }) => verdict !== 'ok'))
-    assert.equal(fix, 'Look into its log ("codekeep logs").');
+    assert.equal(fix, 'Look into its log ("codekeep logs repair").');
 });

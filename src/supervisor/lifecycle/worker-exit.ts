@@ -60,7 +60,7 @@ export function startFailure(kind: WorkerKind, why: string, stderr: readonly str
   return new CodekeepError(
     'WORKER_START_ERROR',
     `${kind} ${why}`,
-    'Look into its log with view_worker_logs, mend the cause, then call again.',
+    `Look into its log with view_worker_logs ${kind}, mend the cause, then call again.`,
     { stderr },
   );
 }

@@ -251,7 +251,7 @@ export class WorkerSlot<K extends WorkerKind = WorkerKind> {
     return new CodekeepError(
       'INDEX_UNAVAILABLE',
       message,
-      'Call again in a moment; view_worker_logs has the cause.',
+      `Call again in a moment; view_worker_logs ${this.kind} has the cause.`,
     );
   }
 

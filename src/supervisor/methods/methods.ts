@@ -105,12 +105,12 @@ function problemOf({ kind, state, process: worker, lastExit }: WorkerSlot): Prob
   if (condemned !== null) return { source: kind, reason: condemned, hint: 'It is being ended.' };
   if (state !== 'failed' && state !== 'backoff') return null;
   // index_service is none that start_worker names; any worker that is started starts it first.
-  const start = kind === 'index_service' ? 'start_worker for any worker' : 'start_worker';
+  const started = kind === 'index_service' ? 'vectorization' : kind;
   const hint = isOfDamage(lastExit)
     ? damageHint
     : state === 'backoff'
       ? 'It is started again in a moment.'
-      : `Look into its log (view_worker_logs), mend the cause, then call ${start}; it is also tried again by itself.`;
+      : `Look into its log (view_worker_logs ${kind}), mend the cause, then call start_worker ${started}; it is also tried again by itself.`;
   return { source: kind, reason: lastExit?.reason ?? state, hint, stderr: [...(lastExit?.stderr ?? [])] };
 }
 
