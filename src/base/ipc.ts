@@ -122,7 +122,8 @@ export interface IndexExchanges extends ContractExchanges {
   /** The dry run of repair_database. */
   plan_repair: Exchange<RepairScope, RepairReport>;
   /** Where the index that is open was saved, because its file was removed or replaced; null: it is in its place. */
-  save_open: Exchange<object, { path: string | null }>;
+  /** `problem`: that the index is gone from its place; `path`: where what is open of it is now, if that is anything. */
+  save_open: Exchange<{ to: 'backups' | 'replaced' }, { problem: string | null; path: string | null }>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
 }

@@ -38,14 +38,12 @@ interface StopReport {
 /** @throws CommandError with what is left, or who does not answer, when the time is over */
 async function stopDaemon(client: Client, flags: CommonFlags, timeoutMs: number): Promise<StopReport> {
   const startedAt = performance.now();
-  const watched = await askToStop(client, Math.max(timeoutMs, answerMinMs)).catch((error: unknown) => {
-    if (error instanceof CodekeepError && error.code === 'TIMEOUT')
-      throw notHeard(flags, ', and was not stopped');
-    throw error;
-  });
+  const { watched, lost } = await askToStop(client, flags, Math.max(timeoutMs, answerMinMs));
   for (;;) {
     const left = watched.filter(isAlive);
     const durationMs = Math.round(performance.now() - startedAt);
+    if (left.length === 0 && lost !== undefined)
+      throw new CommandError('The daemon stopped, but its index was gone.', lost);
     if (left.length === 0)
       return { stopped: watched.map(({ name, pid }) => ({ name, pid })), duration_ms: durationMs };
     if (durationMs > timeoutMs) throw notStopped(left, timeoutMs);
@@ -54,15 +52,30 @@ async function stopDaemon(client: Client, flags: CommonFlags, timeoutMs: number)
 }
 
 /**
- * The daemon and its workers as the process table had them when they were asked to end.
- * @throws CodekeepError TIMEOUT where the supervisor does not answer
+ * The daemon and its workers as the process table had them when they were asked to end, and what it said of a lost index.
+ * @throws CommandError where the supervisor does not answer
  */
-async function askToStop(client: Client, timeoutMs: number): Promise<Watched[]> {
+async function askToStop(
+  client: Client,
+  flags: CommonFlags,
+  timeoutMs: number,
+): Promise<{ watched: Watched[]; lost: string | undefined }> {
   const startedAt = performance.now();
-  const watched = await processesOf(client, timeoutMs);
+  const watched = await processesOf(client, timeoutMs).catch((error: unknown) => {
+    throw isTimeout(error) ? notHeard(flags, ', and was not stopped') : error;
+  });
   const leftMs = Math.max(timeoutMs - (performance.now() - startedAt), 0);
-  await client.call('shutdown', {}, { timeoutMs: leftMs });
-  return watched;
+  try {
+    return { watched, lost: (await client.call('shutdown', {}, { timeoutMs: leftMs })).index_lost };
+  } catch (error) {
+    // It has heard, and answers once nothing has to be saved any more.
+    if (isTimeout(error)) return { watched, lost: undefined };
+    throw error;
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof CodekeepError && error.code === 'TIMEOUT';
 }
 
 async function processesOf(client: Client, timeoutMs: number): Promise<Watched[]> {

@@ -37,7 +37,13 @@ export const shutdown = defineMethod({
   owner: 'supervisor',
   summary: 'Stop the daemon in order: workers first, then the socket.',
   params: z.strictObject({}),
-  result: z.object({ stopping: z.literal(true) }),
+  result: z.object({
+    stopping: z.literal(true),
+    index_lost: z
+      .string()
+      .optional()
+      .describe('That the index was gone from its place, where what was open of it is saved, and what to do'),
+  }),
 });
 
 const job = z.object({

@@ -32,6 +32,8 @@ const takeoverMs = 1_500;
 const startMarginMs = 15_000;
 /** What a stop takes (ms) besides the workers' own stop timeout: killing, closing the socket and the logs. */
 const stopMarginMs = 15_000;
+/** An index that somebody removed is saved within so long (ms), also one of hundreds of gigabytes. */
+const savingMaxMs = 3_600_000;
 
 /** A running daemon. */
 export interface Daemon {
@@ -149,7 +151,7 @@ export async function startDaemon({ locations, projects }: DaemonOptions): Promi
     notify?.stopping(config.worker_stop_timeout * 1_000 + stopMarginMs);
     sampler.stop();
     try {
-      const failures = await supervisor.end();
+      const failures = await supervisor.end(() => notify?.stopping(savingMaxMs));
       await begun;
       return failures;
     } finally {

@@ -24,7 +24,7 @@ const replacement = '\uFFFD';
 export function listFolder(absolute: string): Listing {
   const entries = readdirSync(absolute, { withFileTypes: true });
   const names = entries.map(({ name }) => name);
-  if (names.some((name) => name.includes(replacement))) return listByBytes(absolute);
+  if (names.some(mayBeOdd)) return listByBytes(absolute);
   let marked = '';
   for (const entry of entries) marked += entry.isDirectory() ? marks.folder : marks.other;
   return { names, marks: marked, looks: null };
@@ -40,6 +40,20 @@ function listByBytes(absolute: string): Listing {
     return isUtf8 ? marks.other : marks.oddOther;
   });
   return { names, marks: marked.join(''), looks: null };
+}
+
+/** Whether a name may stand for one that is not UTF-8. */
+export function mayBeOdd(name: string): boolean {
+  return name.includes(replacement);
+}
+
+/** Whether a folder has an entry that reads so and whose name is not UTF-8. */
+export function hasOddName(absoluteFolder: string, name: string): boolean {
+  const { names, marks: marked } = listFolder(absoluteFolder);
+  return names.some((one, position) => {
+    const mark = marked[position];
+    return one === name && (mark === marks.oddOther || mark === marks.oddFolder);
+  });
 }
 
 /** A listing, and a look at all in it that is no folder. */

@@ -5,12 +5,14 @@ import { isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
 import { activeFilesBelow, countFiles, fileByPath, type FileRow } from '../store/files.js';
 import { headMarks } from '../store/repositories.js';
+import { isUnprotected } from '../store/unprotected.js';
 import { rulesOf } from './bounds.js';
 import { compareFolder, wholeRows } from './compare-walk.js';
 import { retireMissing } from './deletion.js';
 import { type IgnoreRules, isRuling } from './ignore-rules.js';
 import { type IndexingContext, indexSettling } from './index-paths.js';
 import { Aside } from './left-overs.js';
+import { hasOddName, mayBeOdd } from './listing.js';
 import { hasHeadMoved, nestedIn, readGitBelow } from './project-git.js';
 import { inspectRootOf, judgeRoot, projectAtItsPlace, rootUnavailable } from './project-root.js';
 import { nothing, type ReconcileOutcome, summaryOf, withoutOwed } from './reconcile-outcome.js';
@@ -42,7 +44,7 @@ export async function reconcilePaths(
     missing: new Map(),
     withTaken: new Set(),
     repositories: new Set(),
-    hasLeftOvers: false,
+    needsWalk: false,
   };
   const rules = rulesOf(context, git);
   const observed = new TreePresence(project.rootDir);
@@ -54,7 +56,7 @@ export async function reconcilePaths(
   // Whether they are git's doing is seen when all is looked at.
   const isGits = found.missing.size > 0 && hasHeadMoved(heads, git);
   const isNew = [...found.repositories].some((folder) => !git.nested.has(folder));
-  if (isGits || isNew || found.hasLeftOvers) return { ...nothing(), needsReconcile: true };
+  if (isGits || isNew || found.needsWalk) return { ...nothing(), needsReconcile: true };
   const folders = [...found.missing.keys()].map((path) => splitPath(path).folder);
   const aside = await Aside.settle(context, [...found.withTaken, ...folders]);
   const missing = aside.judge([...found.missing.values()]);
@@ -85,8 +87,8 @@ interface Found {
   missing: Map<string, FileRow>;
   /** Folders in which a process has taken something aside. */
   withTaken: Set<string>;
-  /** Something is left over below a folder that was walked. */
-  hasLeftOvers: boolean;
+  /** Only a walk of the whole tree makes it known: what is left over in a folder that appeared, a name that is not UTF-8. */
+  needsWalk: boolean;
   /** Folders that a repository begins with. */
   repositories: Set<string>;
 }
@@ -117,6 +119,7 @@ async function sortPath(
     for (const lost of activeFilesBelow(index, project.id, path)) found.missing.set(lost.path, lost);
     return;
   }
+  if (presence === 'absent' && isOddChange(context, observed, path)) found.needsWalk = true;
   const row = fileByPath(index, project.id, path);
   if (row?.deleted === 0 && !(isDirectory && row.kind === 'folder')) found.missing.set(row.path, row);
   if (!isDirectory) {
@@ -129,11 +132,23 @@ async function sortPath(
   const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder });
   const { toIndex, missing } = await compareFolder(context, path, walk);
   const { unborn, repositories, withLeftOvers } = walk.findings;
-  if (withLeftOvers.length > 0) found.hasLeftOvers = true;
+  if (withLeftOvers.length > 0) found.needsWalk = true;
   for (const changed of toIndex) found.present.add(changed.path);
   context.cover?.coverUnborn(unborn);
   for (const folder of repositories) found.repositories.add(folder);
   for (const gone of wholeRows(context, missing)) if (gone.ignored === 0) found.missing.set(gone.path, gone);
+}
+
+/** A name that is not UTF-8 came or went: an event gives it in characters, by which nothing can be looked at. */
+function isOddChange({ index, project }: IndexingContext, observed: TreePresence, path: string): boolean {
+  const { folder, name } = splitPath(path);
+  if (!mayBeOdd(name)) return false;
+  try {
+    return hasOddName(observed.pathOf(folder), name) !== isUnprotected(index, project.id, path);
+  } catch {
+    // Its folder went, too, or cannot be read: events of its own tell.
+    return false;
+  }
 }
 
 /** A folder that was empty has no row of its own any more. */

@@ -32,6 +32,12 @@ export function replaceUnprotected(
     index.sql('DELETE FROM unprotected WHERE project_id = ? AND path = ?').run(projectId, path);
 }
 
+/** Whether the last comparison listed it. */
+export function isUnprotected(index: IndexDatabase, projectId: string, path: string): boolean {
+  const found = index.sql('SELECT 1 FROM unprotected WHERE project_id = ? AND path = ?').get(projectId, path);
+  return found !== undefined;
+}
+
 /** Also files that are tracked without content, or whose content is damaged; in the order of paths, behind `after`. */
 export function unprotectedAfter(
   index: IndexDatabase,

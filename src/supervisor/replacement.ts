@@ -35,7 +35,7 @@ export class Replacement {
     const supervisor = this.#supervisor;
     const isOpen = supervisor.slots.index_service.state === 'ready';
     // Without it nothing could give back what was written to a file that somebody removed.
-    const saved = isOpen ? (await supervisor.askIndex('save_open', {}, work)).path : null;
+    const saved = isOpen ? (await supervisor.askIndex('save_open', { to: 'replaced' }, work)).path : null;
     this.#isStopped = true;
     assertStopped(await supervisor.stopWorkers(['index_service'], supervisor.stopTimeoutMs));
     const answer = await supervisor.tasks.run('repair', taskFor(saved), work);

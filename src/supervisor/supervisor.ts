@@ -14,6 +14,7 @@ import type { Work } from '../base/progress.js';
 import { turn, unlessAborted, within } from '../base/waiting.js';
 import type { WorkerType } from '../contract/fields.js';
 import { writes } from '../contract/index.js';
+import { End } from './end.js';
 import { FreshnessBoard } from './freshness-board.js';
 import { Hold } from './hold.js';
 import { Fleet } from './lifecycle/fleet.js';
@@ -49,6 +50,7 @@ export class Supervisor {
   readonly slots: Slots;
   readonly tasks: Tasks;
   readonly reconciles: Reconciles;
+  readonly ending = new End(this);
   repairRound = noRound;
   /** Why the work of a worker that runs does not get on. */
   readonly troubles = new Map<WorkerKind, string>();
@@ -298,15 +300,12 @@ export class Supervisor {
 
   /**
    * Stops everything: nothing is started any more, and no process is left when this resolves, but for what it says.
+   * @param onSaving as of End.stopAll
    */
-  async end(): Promise<string[]> {
+  async end(onSaving: () => void): Promise<string[]> {
     this.hold.takeForShutdown();
     this.#change.notify();
-    const outcomes = await this.stopWorkers(workerKinds, this.stopTimeoutMs);
-    const failures = this.stuck().map(({ kind, pid }) => `process ${pid} (${kind}) could not be ended`);
-    for (const { type, outcome } of outcomes)
-      if (outcome.error !== null && outcome.remaining.length === 0)
-        failures.push(`${type}: ${outcome.error}`);
+    const failures = await this.ending.stopAll(onSaving);
     for (const failure of failures) this.log('error', failure);
     this.#fleet.end();
     this.log('info', failures.length === 0 ? 'stopped' : 'ended');

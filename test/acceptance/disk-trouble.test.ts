@@ -250,9 +250,13 @@ test('an index that is removed while it is open is missed, saved by a backup, an
   assert.ok(existsSync(join(root, 'a.py')));
   assert.ok(!existsSync(index), 'nothing was put in its place');
   const { path } = await daemon.call('backup_database');
-  await daemon.stop();
+  assert.equal((await daemon.stop())?.code, 1);
+  assert.match(daemon.stderr, /index\.db or its log was removed/);
+  daemon.expectedStderr = daemon.stderr;
   renameSync(path, index);
   const next = await sandbox.startDaemon();
+  // Both write the same logs.
+  next.mayLogErrors = true;
   assert.deepEqual(
     (await next.call('list_projects')).projects.map((project) => project.project_id),
     [project_id],

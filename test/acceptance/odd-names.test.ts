@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { type Project, versionPath } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { filesOf, sha256 } from '../harness/trees.js';
+import { waitFor } from '../harness/waiting.js';
 
 const composed = 'caf\u00E9.py'.normalize('NFC');
 const decomposed = composed.normalize('NFD');
@@ -129,4 +130,27 @@ test('a path that is longer than the system takes with its root is listed, not l
   assert.match(entries[0]?.reason ?? '', /longer than/);
   // Node, too, can only remove what it can name.
   execFileSync('rm', ['-r', join(root, 'd'.repeat(220))]);
+});
+
+test('a name that is not UTF-8 is called unprotected as soon as it is seen, and not any more when it is gone', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'd/a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  const odd = Buffer.concat([Buffer.from(join(root, 'd/caf')), Buffer.from([0xe9]), Buffer.from('.py')]);
+  const listed = async (): Promise<string[]> =>
+    (await daemon.call('list_unprotected', { project_id })).entries.map(({ path }) => path);
+  writeFileSync(odd, 'o = 1\n');
+  await waitFor('it is listed', async () => (await listed()).includes('d/caf\uFFFD.py'));
+  const { last_verified_at } = await daemon.call('get_project_status', { project_id });
+
+  // What is listed already is no reason to walk the whole tree.
+  writeFileSync(odd, 'o = 2\n');
+  writeFileSync(join(root, 'd/b.py'), 'b = 1\n');
+  await waitFor('b.py is indexed', async () => (await daemon.paths(project_id)).includes('d/b.py'));
+  const status = await daemon.call('get_project_status', { project_id });
+  assert.equal(status.last_verified_at, last_verified_at);
+
+  rmSync(odd);
+  await waitFor('it is listed no more', async () => (await listed()).length === 0);
 });

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { codekeep } from '../harness/command.js';
 import { childrenOf, isAlive, stateOf } from '../harness/processes.js';
@@ -18,6 +20,50 @@ suite('codekeep stop', () => {
     assert.match(stdout, /^stopped: 4 processes, in \d+ ms\n$/);
     assert.deepEqual(await within('its exit', daemon.exited), { code: 0, signal: null });
     assert.equal((await codekeep(sandbox, 'stop', '--socket', daemon.socket)).status, 3, 'there is none now');
+  });
+
+  test('saves an index that was removed under the daemon, and says where', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project({ 'a.py': 'a = 1\n', 'late.py': 'late = "precious"\n' });
+    const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+    daemon.mayLogErrors = true;
+    const { project_id } = await daemon.addProject(root);
+    rmSync(join(root, 'late.py'));
+    for (const end of ['', '-wal', '-shm']) rmSync(join(daemon.stateDir, `index.db${end}`));
+    const { status, stdout, stderr } = await codekeep(sandbox, 'stop', '--socket', daemon.socket);
+    assert.deepEqual([status, stdout], [1, '']);
+    const said = /index\.db or its log was removed, .* saved: (\S+)\. .*"codekeep restore-backup (\S+)"/u;
+    const [, path = '', named] = said.exec(stderr) ?? [];
+    assert.equal(named, path);
+    assert.ok(existsSync(path), stderr);
+    assert.deepEqual(await within('its exit', daemon.exited), { code: 1, signal: null });
+    assert.match(daemon.stderr, said);
+    daemon.expectedStderr = daemon.stderr;
+
+    const next = await sandbox.startDaemon({ config: { autostart: [] } });
+    next.mayLogErrors = true;
+    await next.call('restore_backup', { path });
+    const { content } = await next.call('get_file', { project_id, path: 'late.py' });
+    assert.equal(content, 'late = "precious"\n');
+  });
+
+  test('a SIGTERM saves the index of a state directory that was removed, too', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const root = await sandbox.project({ 'a.py': 'a = 1\n', 'late.py': 'late = "precious"\n' });
+    const daemon = await sandbox.startDaemon();
+    daemon.mayLogErrors = true;
+    const { project_id } = await daemon.addProject(root);
+    await daemon.call('delete_file', { project_id, path: 'late.py' });
+    rmSync(daemon.stateDir, { recursive: true });
+    assert.deepEqual(await daemon.stop(), { code: 1, signal: null });
+    assert.match(daemon.stderr, /saved: \S+\/backups\/index-\S+\.db\. .*"codekeep restore-backup /u);
+    daemon.expectedStderr = daemon.stderr;
+
+    const next = await sandbox.startDaemon({ config: { autostart: [] } });
+    next.mayLogErrors = true;
+    await next.call('rebuild_database');
+    const { content } = await next.call('get_file', { project_id, path: 'late.py' });
+    assert.equal(content, 'late = "precious"\n');
   });
 
   test('says what is left when its time is over', async (t) => {

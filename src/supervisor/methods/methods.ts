@@ -49,9 +49,10 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
     list_jobs: () => ({ jobs: jobs.list() }),
     get_job: ({ job_id }) => jobs.get(job_id),
     cancel_job: ({ job_id }) => jobs.cancel(job_id),
-    shutdown: () => {
+    async shutdown() {
       setImmediate(shutDown);
-      return { stopping: true };
+      const lost = await supervisor.ending.lost;
+      return { stopping: true, ...(lost === null ? {} : { index_lost: lost }) };
     },
     async repair_database({ wait, ...params }, { cancelled }) {
       if (!params.dry_run) repair.alone.assertFree();

@@ -104,7 +104,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
       },
       // The dry run of repair_database only reads, and this process is there already.
       plan_repair: async ({ params }, call) => await planDatabase(index.path, params, call),
-      save_open: async (_question, call) => ({ path: await saveOpen(index, call.signal) }),
+      save_open: async ({ params }, call) => await saveOpen(index, params.to, call),
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
     async run() {
@@ -148,15 +148,22 @@ function assertInPlace(index: IndexDatabase): void {
 }
 
 /** A file that somebody removed lives on as long as it is open here: it is the last copy of all that is newer than a backup. */
-async function saveOpen(index: IndexDatabase, signal: AbortSignal): Promise<string | null> {
-  if (index.isInPlace) return null;
-  const path = replacedPath(index.path, Date.now());
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+async function saveOpen(
+  index: IndexDatabase,
+  to: 'backups' | 'replaced',
+  { signal, progress }: RequestCall,
+): Promise<{ problem: string | null; path: string | null }> {
+  const problem = index.placeProblem?.message ?? null;
+  if (problem === null) return { problem, path: null };
+  progress('save', 0, 0);
   try {
-    return (await backup(index, Date.now(), { to: path, signal })).path;
+    if (to === 'backups') return { problem, path: (await backup(index, Date.now(), { signal })).path };
+    const path = replacedPath(index.path, Date.now());
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    return { problem, path: (await backup(index, Date.now(), { to: path, signal })).path };
   } catch (error) {
     // Emptied, and not removed: there is nothing that could be saved.
-    if (isCorrupt(error)) return null;
+    if (isCorrupt(error)) return { problem, path: null };
     throw error;
   }
 }
