@@ -17,7 +17,8 @@ export async function withConnection<T>(flags: CommonFlags, use: (client: Client
     client = await connect({ socket: clientSocket(flags, process.env) });
     return await use(client);
   } catch (error) {
-    if (error instanceof UnansweredError) throw notHeard(flags);
+    // What it has received, it does once it goes on.
+    if (error instanceof UnansweredError) throw notHeard(flags, ', and may yet do what it was asked');
     if (error instanceof UnreachableError && error.errno === 'EAGAIN')
       throw notHeard(flags, ', and takes no new connection', exitStatus.unreachable);
     throw error;

@@ -29,6 +29,7 @@ import {
   lookAtPath,
 } from './doctor/look.js';
 import { exitStatus, print, printJson } from './output.js';
+import { notHeard, supervisorOf } from './supervisor-pid.js';
 import { tableLines } from './text.js';
 
 /** health answers within 10 ms; who does not within this does not answer. */
@@ -50,7 +51,7 @@ export function addDoctor(program: Command): void {
     .action(async (flags: DoctorFlags) => {
       const socket = clientSocket(flags, process.env);
       const locations = { ...locate(flags, process.env), socket };
-      const findings = await examine(locations, flags.proc);
+      const findings = await examine(locations, flags);
       const isWell = findings.every(({ verdict }) => verdict !== 'fail');
       if (flags.json === true) printJson({ ok: isWell, findings });
       else show(findings);
@@ -58,18 +59,19 @@ export function addDoctor(program: Command): void {
     });
 }
 
-async function examine(locations: Locations, procRoot: string): Promise<Finding[]> {
+async function examine(locations: Locations, flags: DoctorFlags): Promise<Finding[]> {
   const { socket, stateDir } = locations;
   const supervisor = await reach(socket);
+  const isUnheard = supervisor.client === null && supervisorOf(flags, process.env) !== null;
   const configuration = examineConfig(locations);
   try {
     const index = await examineIndex(supervisor);
-    const inotify = { ...(await lookAtInotify(procRoot, ownUid())), folders: index.folders };
+    const inotify = { ...(await lookAtInotify(flags.proc, ownUid())), folders: index.folders };
     const disks = [examineDisk(stateDir, await sizeOfIndex(stateDir))];
     return [
       ...(await examineProgram()),
       configuration.finding,
-      await examineSocket(socket, configuration.hasGroup, supervisor),
+      isUnheard ? unheard(flags) : await examineSocket(socket, configuration.hasGroup, supervisor),
       judgeStateDir(stateDir, await lookAtPath(stateDir, 'folder'), ownUid()),
       ...index.findings,
       ...judgeInotify(inotify),
@@ -78,6 +80,12 @@ async function examine(locations: Locations, procRoot: string): Promise<Finding[
   } finally {
     supervisor.client?.close();
   }
+}
+
+/** There is a supervisor, and it does not answer. */
+function unheard(flags: CommonFlags): Finding {
+  const { message, hint } = notHeard(flags);
+  return fail('socket', message, hint);
 }
 
 async function reach(socket: string): Promise<Supervisor> {
@@ -91,26 +99,31 @@ async function reach(socket: string): Promise<Supervisor> {
   }
 }
 
+/** Programs that there should be, with what follows where one is not. */
+const programs: readonly { name: string; missing: string; fix: string }[] = [
+  {
+    name: 'ps',
+    missing: 'workers that an earlier supervisor left are found by their marks alone',
+    fix: 'Install procps.',
+  },
+  {
+    name: 'setpriv',
+    missing: 'a busy worker outlives a supervisor that was killed until it is idle',
+    fix: 'Install util-linux.',
+  },
+  {
+    name: 'git',
+    missing: 'it is not known what it tracks, and who took a file that is gone',
+    fix: 'Install git, if any project is a repository.',
+  },
+];
+
 async function examineProgram(): Promise<Finding[]> {
   const findings = [judgeNode(process.versions.node, engines.node), judgeSqlite(await lookAtBinding())];
-  findings.push(
-    (await isInstalled('ps', '--version'))
-      ? ok('ps', 'found')
-      : warn(
-          'ps',
-          'missing: workers that an earlier supervisor left are found by their marks alone',
-          'Install procps.',
-        ),
-  );
-  findings.push(
-    (await isInstalled('setpriv', '--version'))
-      ? ok('setpriv', 'found')
-      : warn(
-          'setpriv',
-          'missing: a busy worker outlives a supervisor that was killed until it is idle',
-          'Install util-linux.',
-        ),
-  );
+  for (const { name, missing, fix } of programs) {
+    const isThere = await isInstalled(name, '--version');
+    findings.push(isThere ? ok(name, 'found') : warn(name, `missing: ${missing}`, fix));
+  }
   if (!existsSync('/run/systemd/system')) return findings;
   const isHeard = await isInstalled('systemd-notify', '--version');
   findings.push(
@@ -159,7 +172,7 @@ interface ServiceFindings {
 
 async function examineIndex(supervisor: Supervisor): Promise<ServiceFindings> {
   if (supervisor.client === null) {
-    const fix = 'Start one, then run the doctor again.';
+    const fix = 'Run the doctor again once one answers.';
     const finding = warn('database', 'not looked at: only a supervisor opens the index', fix);
     return { findings: [finding], roots: [], folders: null };
   }

@@ -83,9 +83,20 @@ suite('a supervisor that is halted or busy', () => {
         codekeep(sandbox, ...args, '--socket', daemon.socket);
       for (const { status, stdout, stderr } of await Promise.all(commands.map(ask))) {
         assert.deepEqual([status, stdout], [1, '']);
-        const says = `^codekeep: The supervisor \\(pid ${daemon.pid}\\) is halted.*\n {2}.*kill -CONT ${daemon.pid}`;
+        const says = `^codekeep: The supervisor \\(pid ${daemon.pid}\\) is halted.*may yet do what it was asked\\.\n {2}.*kill -CONT ${daemon.pid}`;
         assert.match(stderr, new RegExp(says));
       }
+    });
+  });
+
+  test('the doctor says who does not answer, instead of having another one started', async (t) => {
+    const sandbox = await Sandbox.create(t);
+    const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
+    await whileHalted(daemon, async () => {
+      const { status, stdout } = await codekeep(sandbox, 'doctor', '--state-dir', daemon.stateDir);
+      assert.equal(status, 4);
+      const says = `^fail +socket +The supervisor \\(pid ${daemon.pid}\\) is halted.*\n +.*kill -CONT ${daemon.pid}`;
+      assert.match(stdout, new RegExp(says, 'm'));
     });
   });
 });
