@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { sha256 } from '../base/hash.js';
 import type { FileRow } from '../store/files.js';
 import type { HeadMark, HeadMarks } from '../store/repositories.js';
 import { askGit } from './git-program.js';
@@ -18,8 +19,8 @@ import {
 /**
  * What git took out of the project since somebody looked the last time: HEAD had it, and now git does not have it. A file
  * that was indexed before it was committed counts, too; HEAD's log tells of commits that it came by in between.
- * @param content what the file had in the end: where that is given, HEAD had the path with this very content, as far as git
- *   can say. What was edited and never committed is not in git, whoever took it. Null where it is not known.
+ * @param content what the file had in the end: where that is given, HEAD is known to have had the path with this very
+ *   content. What was edited and never committed is not in git, whoever took it. Null where it is not known.
  */
 export type IsLeftByGit = (row: Pick<FileRow, 'path' | 'tracked'>, content?: () => Buffer | null) => boolean;
 
@@ -72,17 +73,20 @@ async function takenBy(
   const hadTracked = known.head !== null && known.head !== git.head;
   const had = await hadSince(folder, known, git, signal);
   return ({ path, tracked }, content) => {
-    if (git.isTracked(path) || !((hadTracked && tracked === 1) || had.blobs.has(path))) return false;
+    if (git.isTracked(path) || !((hadTracked && tracked === 1) || had.has(path))) return false;
     const bytes = content?.() ?? null;
-    return bytes === null || had.isUnsure(path) || isOneOf(had.blobs.get(path) ?? [], bytes);
+    return bytes === null || isOneOf(had.get(path) ?? [], bytes);
   };
 }
 
-/** Whether a file's bytes are one of some blobs, as they are or with git's line ends. */
+/**
+ * Whether a file's bytes are those of one of some blobs: as they are, with git's line ends, or where the blob says what they are
+ * (Git LFS). What another filter makes of a blob is not known.
+ */
 function isOneOf(blobs: readonly string[], bytes: Buffer): boolean {
   const isBlob = (content: Buffer): boolean =>
     blobs.some((name) => name === blobNameOf(content, name.length));
-  return isBlob(bytes) || (bytes.includes('\r\n') && isBlob(withoutCarriageReturns(bytes)));
+  return isBlob(bytes) || isBlob(withGitsLineEnds(bytes)) || isBlob(lfsPointerOf(bytes));
 }
 
 /** By the format of git's objects; of SHA-1, or of SHA-256 where names are so long. */
@@ -91,8 +95,15 @@ function blobNameOf(content: Buffer, length: number): string {
   return hash.update(`blob ${content.length}\0`).update(content).digest('hex');
 }
 
-function withoutCarriageReturns(bytes: Buffer): Buffer {
+function withGitsLineEnds(bytes: Buffer): Buffer {
   return Buffer.from(bytes.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
+}
+
+/** What Git LFS commits in the place of a file; its specification, version 1. */
+function lfsPointerOf(bytes: Buffer): Buffer {
+  return Buffer.from(
+    `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256(bytes)}\nsize ${bytes.length}\n`,
+  );
 }
 
 async function hasCommit(
@@ -109,28 +120,24 @@ async function hasCommit(
   }
 }
 
-/** What HEAD had at the last look or since then, and does not have; paths are relative to the folder. */
-interface Had {
-  /** The objects that it had at a path. */
-  blobs: ReadonlyMap<string, readonly string[]>;
-  /** A file there may have other bytes than its blob, or it is not known which one it had. */
-  isUnsure: (path: string) => boolean;
-}
-
-async function hadSince(folder: string, known: HeadMark, git: GitState, signal: AbortSignal): Promise<Had> {
+/** What HEAD had at the last look or since then, and does not have: the blobs by their paths, relative to the folder. */
+async function hadSince(
+  folder: string,
+  known: HeadMark,
+  git: GitState,
+  signal: AbortSignal,
+): Promise<Map<string, string[]>> {
   const blobs = new Map<string, string[]>();
-  let isWhole = true;
-  const ask = async (question: readonly string[], input?: string): Promise<string> => {
+  const ask = async (...question: string[]): Promise<string> => {
     try {
-      return (await askGit(git, folder, question, signal, input)) ?? '';
+      return (await askGit(git, folder, question, signal)) ?? '';
     } catch {
       signal.throwIfAborted();
       // A commit that was collected meanwhile, or an unborn HEAD, says nothing.
-      isWhole = false;
       return '';
     }
   };
-  const log = await ask(['log', '-g', '-z', `-${entriesMax}`, ...logFormat, 'HEAD']);
+  const log = await ask('log', '-g', '-z', `-${entriesMax}`, ...logFormat, 'HEAD');
   const since = entriesSince(log.split('\0'), known);
   const visited = new Set([known.head ?? '', ...since.map((entry) => entry.split(' ', 1)[0] ?? '')]);
   const head = commitOf(git.head);
@@ -139,15 +146,11 @@ async function hadSince(folder: string, known: HeadMark, git: GitState, signal: 
   for (const commit of commits) {
     const listed =
       head === null
-        ? entriesOfTree(await ask(['ls-tree', '-r', '-z', commit]))
-        : removedEntries(await ask(['diff-tree', '-r', '-z', ...onlyRemoved, commit, head]));
+        ? entriesOfTree(await ask('ls-tree', '-r', '-z', commit))
+        : removedEntries(await ask('diff-tree', '-r', '-z', ...onlyRemoved, commit, head));
     for (const [path, blob] of listed) blobs.set(path, [...(blobs.get(path) ?? []), blob]);
   }
-  if (commits.length === commitsMax) isWhole = false;
-  const paths = [...blobs.keys()];
-  const attributes = paths.length === 0 ? '' : await ask(checkConversion, `${paths.join('\0')}\0`);
-  const converted = new Set(convertedIn(attributes));
-  return { blobs, isUnsure: (path) => !isWhole || converted.has(path) };
+  return blobs;
 }
 
 /** Of `mode type object`, a tab and the path. */
@@ -163,18 +166,6 @@ function* removedEntries(listed: string): Generator<[path: string, blob: string]
   const parts = listed.split('\0');
   for (let at = 0; at + 1 < parts.length; at += 2)
     yield [parts[at + 1] ?? '', parts[at]?.split(' ')[2] ?? ''];
-}
-
-/** What makes a file's bytes others than its blob's, but for line ends; gitattributes(5). */
-const checkConversion = ['check-attr', '-z', '--stdin', 'filter', 'ident', 'working-tree-encoding'];
-
-/** Of path, attribute and value, each with a NUL. */
-function* convertedIn(said: string): Generator<string> {
-  const parts = said.split('\0');
-  for (let at = 0; at + 2 < parts.length; at += 3) {
-    const isSet = parts[at + 2] !== 'unspecified' && parts[at + 2] !== 'unset';
-    if (isSet) yield parts[at] ?? '';
-  }
 }
 
 /** Null for the name of a branch that has no commit yet, and for none. */

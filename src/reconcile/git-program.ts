@@ -96,7 +96,6 @@ const harmless = [
  * What git answers; null where it says that there is no such thing (exit status 1). The repository is named, so that
  * git looks for none, and takes one that is somebody else's. Nothing is written, and nothing of it is run.
  * @param folder the working directory
- * @param input what it reads
  * @throws ENOENT where git is not installed; a failure of git (see whyGitFailed); an AbortError
  */
 export async function askGit(
@@ -104,17 +103,14 @@ export async function askGit(
   folder: string,
   question: readonly string[],
   signal: AbortSignal,
-  input = '',
 ): Promise<string | null> {
   if (performance.now() < silentUntil) throw new Error(noAnswer);
   try {
-    const asked = promisify(execFile)('git', wholeQuestion(repository, question), {
+    const { stdout } = await promisify(execFile)('git', wholeQuestion(repository, question), {
       ...processOptions(folder, signal),
       maxBuffer: answerMaxBytes,
     });
-    // One that ends before it has read all says why by itself.
-    asked.child.stdin?.on('error', () => undefined).end(input);
-    return (await asked).stdout;
+    return stdout;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 1) return null;
     const isKilled = error instanceof Error && 'killed' in error && error.killed === true;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { sha256 } from '#src/base/hash.js';
 import { codekeep } from '../harness/command.js';
 import { type Daemon, moveIntoVersions, type Project } from '../harness/daemon.js';
 import { followCommand } from '../harness/named-command.js';
@@ -122,19 +123,23 @@ test("what was edited and never committed is not called git's when a branch is l
   git(root, 'add', '.');
   git(root, 'commit', '-q', '-m', 'main');
   git(root, 'checkout', '-q', '-b', 'feature');
+  const picture = 'what Git LFS keeps elsewhere\0';
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256(Buffer.from(picture))}\nsize 29\n`;
   const committed = {
     'plain.py': 'plain\n',
     'edited.py': 'edited\n',
     'ends.txt': 'one\ntwo\n',
+    'large.png': pointer,
     'smudged.txt': 'a\n',
   };
   await writeFiles(root, { ...committed, '.gitattributes': 'smudged.txt filter=none\n' });
   git(root, 'add', '.');
   git(root, 'commit', '-q', '-m', 'feature');
-  // As git writes files where line ends, or a filter, are asked for.
+  // As git writes files where line ends, or a filter, are asked for; what other filters make of a blob is not known.
   await writeFiles(root, {
     'edited.py': 'what only codekeep has\n',
     'ends.txt': 'one\r\ntwo\r\n',
+    'large.png': picture,
     'smudged.txt': 'b\n',
   });
   const daemon = await sandbox.startDaemon();
@@ -143,18 +148,17 @@ test("what was edited and never committed is not called git's when a branch is l
   for (const path of Object.keys(committed)) unlinkSync(join(root, path));
   await waitFor(
     'they are seen to be gone',
-    async () => Object.keys(await causesOf(daemon, project)).length === 4,
+    async () => Object.keys(await causesOf(daemon, project)).length === 5,
   );
-  // The attributes stay, as in a project that has the same ones in all branches.
-  writeFileSync(join(root, '.git/info/attributes'), 'smudged.txt filter=none\n');
   git(root, 'checkout', '-q', '--force', 'main');
   await untilFresh(daemon, project);
   assert.deepEqual(await causesOf(daemon, project), {
     '.gitattributes': 'git',
     'edited.py': 'seen',
     'ends.txt': 'git',
+    'large.png': 'git',
     'plain.py': 'git',
-    'smudged.txt': 'git',
+    'smudged.txt': 'seen',
   });
   await daemon.repair({ project_id, deleted_since: '1h' });
   assert.equal(readFileSync(join(root, 'edited.py'), 'utf8'), 'what only codekeep has\n');

@@ -235,6 +235,8 @@ test('an index that is removed while it is open is missed, saved by a backup, an
     const { code } = await daemon.refusal('repair_database', { project_id, dry_run });
     assert.equal(code, 'INDEX_UNAVAILABLE');
   }
+  const { freshness, reason } = await daemon.call('get_project_status', { project_id });
+  assert.deepEqual([freshness, /index\.db or its log was removed/.test(reason ?? '')], ['unknown', true]);
   for (const [method, params] of Object.entries({
     delete_file: { path: 'a.py' },
     restore_deleted_files: { paths: ['a.py'] },

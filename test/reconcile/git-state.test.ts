@@ -336,6 +336,22 @@ for (const format of ['sha1', 'sha256'])
     assert.deepEqual(await leftSince(root, look, paths), [], 'HEAD has them again');
   });
 
+test('content that no commit is known to have had was not left by git, however many there were', async (t) => {
+  const root = committed(t, 'kept');
+  const look = await read(root);
+  git(root, 'checkout', '-qb', 'other');
+  write(root, 'new');
+  git(root, 'add', '--all');
+  git(root, 'commit', '-qm', 'second');
+  for (let number = 0; number < 101; number += 1) git(root, 'commit', '-qm', String(number), '--allow-empty');
+  const had = readFileSync(join(root, 'new'));
+  git(root, 'checkout', '-q', 'main');
+  const now = withNested(await read(root), new Map());
+  const isLeft = await leftByGit(root, new Map([['', look]]), now, never);
+  const leftWith = (content: Buffer | null): boolean => isLeft({ path: 'new', tracked: 1 }, () => content);
+  assert.deepEqual([leftWith(had), leftWith(Buffer.from('edited')), leftWith(null)], [true, false, true]);
+});
+
 test('what git left is relative to a project that is a folder of the repository', async (t) => {
   const root = committed(t, 'd/kept');
   const look = await read(join(root, 'd'));

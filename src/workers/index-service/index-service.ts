@@ -201,6 +201,8 @@ function answering(
         if (isWrite) assertInPlace(context.index);
         const freshnessOf: IndexCall['freshnessOf'] = (projectId) => {
           const said = freshness[projectId] ?? unwatched;
+          const problem = context.index.placeProblem;
+          if (problem !== null) return { ...said, freshness: 'unknown', reason: problem.message };
           return said.freshness === 'fresh' && isLost(context, projectId) ? { ...said, ...rebuilding } : said;
         };
         return await answer(params, { signal, freshnessOf });
