@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { readConfig } from '../base/config.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
+import { groupId } from '../base/group-id.js';
 import { clientSocket, type Locations, locate } from '../base/locations.js';
 import { engines, version } from '../base/package.js';
 import type { Result } from '../contract/index.js';
@@ -63,7 +64,7 @@ async function examine(locations: Locations, flags: DoctorFlags): Promise<Findin
   const { socket, stateDir } = locations;
   const supervisor = await reach(socket);
   const isUnheard = supervisor.client === null && supervisorOf(flags, process.env) !== null;
-  const configuration = examineConfig(locations);
+  const configuration = await examineConfig(locations);
   try {
     const index = await examineIndex(supervisor);
     const inotify = { ...(await lookAtInotify(flags.proc, ownUid())), folders: index.folders };
@@ -138,10 +139,14 @@ async function examineProgram(): Promise<Finding[]> {
   return findings;
 }
 
-function examineConfig({ config: path, isConfigNamed }: Locations): { finding: Finding; hasGroup: boolean } {
+async function examineConfig({
+  config: path,
+  isConfigNamed,
+}: Locations): Promise<{ finding: Finding; hasGroup: boolean }> {
   const check = 'configuration';
   try {
     const { socket_group } = readConfig(path, isConfigNamed);
+    if (socket_group !== undefined) await groupId(socket_group);
     const where = existsSync(path) ? path : `${path} is not there, the defaults hold`;
     return { finding: ok(check, where), hasGroup: socket_group !== undefined };
   } catch (error) {

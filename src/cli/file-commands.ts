@@ -44,7 +44,7 @@ export function addFileCommands(program: Command): void {
   program
     .command('restore')
     .description('Bring deleted files back, all of them or none')
-    .argument('[paths...]', 'as "deleted" shows them, or relative to the project')
+    .argument('[paths...]', 'relative to the project, as "deleted --json" has them')
     .option(
       '--project <dir>',
       "the project's root folder; without it the project around the working directory",

@@ -1,4 +1,4 @@
-/** What a person types for what the wire calls so. Methods without a command of their own are left as they are. */
+/** What a person types for what the wire calls so, where a method has a command of its own. */
 const commands: Readonly<Record<string, string>> = {
   accept_deletions: 'accept',
   add_project: 'add',
@@ -6,7 +6,9 @@ const commands: Readonly<Record<string, string>> = {
   get_project_status: 'status',
   list_deleted_files: 'deleted',
   list_jobs: 'jobs',
+  list_files: 'call list_files',
   list_projects: 'status',
+  list_repairs: 'call list_repairs',
   move_project: 'move',
   rebuild_database: 'rebuild',
   repair_database: 'repair',

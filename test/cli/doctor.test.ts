@@ -87,11 +87,13 @@ test('a socket that others may use fails', async (t) => {
 
 test('a configuration that is wrong fails, with the key', async (t) => {
   const sandbox = await Sandbox.create(t);
-  await writeFile(sandbox.path('config.json'), '{"log_level": "loud"}');
-  const args = ['--state-dir', sandbox.path('state'), '--config', sandbox.path('config.json')];
-  const report = await doctor(sandbox, ...args);
-  assert.equal(report.status, 4);
-  assert.match(verdictOf(report, 'configuration').message, /log_level/);
+  for (const config of [{ log_level: 'loud' }, { socket_group: 'no-such-group' }]) {
+    await writeFile(sandbox.path('config.json'), JSON.stringify(config));
+    const args = ['--state-dir', sandbox.path('state'), '--config', sandbox.path('config.json')];
+    const report = await doctor(sandbox, ...args);
+    assert.equal(report.status, 4);
+    assert.match(verdictOf(report, 'configuration').message, new RegExp(Object.keys(config).join()));
+  }
 });
 
 test('limits of inotify below what the projects need fail', async (t) => {
