@@ -148,7 +148,11 @@ async function hadSince(
       head === null
         ? entriesOfTree(await ask('ls-tree', '-r', '-z', commit))
         : removedEntries(await ask('diff-tree', '-r', '-z', ...onlyRemoved, commit, head));
-    for (const [path, blob] of listed) blobs.set(path, [...(blobs.get(path) ?? []), blob]);
+    for (const [path, blob] of listed) {
+      const before = blobs.get(path);
+      if (before === undefined) blobs.set(path, [blob]);
+      else if (!before.includes(blob)) before.push(blob);
+    }
   }
   return blobs;
 }
