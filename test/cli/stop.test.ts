@@ -54,7 +54,8 @@ suite('codekeep stop', () => {
     daemon.mayLogErrors = true;
     const { project_id } = await daemon.addProject(root);
     await daemon.call('delete_file', { project_id, path: 'late.py' });
-    rmSync(daemon.stateDir, { recursive: true });
+    // Its logs may be written to meanwhile.
+    rmSync(daemon.stateDir, { recursive: true, maxRetries: 10 });
     assert.deepEqual(await daemon.stop(), { code: 1, signal: null });
     assert.match(daemon.stderr, /saved: \S+\/backups\/index-\S+\.db\. .*"codekeep restore-backup /u);
     daemon.expectedStderr = daemon.stderr;
