@@ -121,8 +121,10 @@ export interface IndexExchanges extends ContractExchanges {
   resolve_repair: Exchange<ProjectReference & { version_dir?: string | undefined }, ResolvedProject[]>;
   /** The dry run of repair_database. */
   plan_repair: Exchange<RepairScope, RepairReport>;
-  /** Where the index that is open was saved, because its file was removed or replaced; null: it is in its place. */
-  /** `problem`: that the index is gone from its place; `path`: where what is open of it is now, if that is anything. */
+  /**
+   * Saves the index that is open where its file was removed or replaced. `problem`: that it was, null where it is in its place;
+   * `path`: where it is saved, null where there was nothing to save.
+   */
   save_open: Exchange<{ to: 'backups' | 'replaced' }, { problem: string | null; path: string | null }>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;

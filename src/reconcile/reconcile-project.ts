@@ -231,8 +231,6 @@ async function lookAtTree(
   }
 }
 
-type Walked = Pick<SeenTree, 'found' | 'compared'>;
-
 /** What a process that died had taken aside is put back first, and what it had half made goes. */
 async function compareWhole(
   context: IndexingContext,
@@ -244,7 +242,7 @@ async function compareWhole(
   const { index, project, signal } = context;
   const onFolder = (folder: string, identity: FolderIdentity): void =>
     context.cover?.cover(folder, identity, false);
-  const compare = async (): Promise<Walked> => {
+  const compare = async (): Promise<Pick<SeenTree, 'found' | 'compared'>> => {
     const ahead = thread === undefined ? undefined : { thread, known: knownFolders(index, project.id) };
     const walk = new TreeWalk(project.rootDir, rules, { signal, onFolder, ahead });
     const isContent = (row: ComparedRow): boolean => isContentAt(root, rules, row);

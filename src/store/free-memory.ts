@@ -16,7 +16,7 @@ export function giveBackMemory({ db }: Connection): void {
   try {
     load('libc.so.6', 'malloc_trim');
   } catch {
-    // As said; and a connection that is in the middle of something is asked again.
+    // As said.
   }
   bytesAfter = process.memoryUsage.rss();
 }
