@@ -85,6 +85,18 @@ export const configSchema = z.strictObject({
     .max(31_536_000)
     .default(2_592_000)
     .describe('Seconds in which the repair worker proves every stored content by its hash; 0: never'),
+  revision_burst: z
+    .number()
+    .min(0)
+    .max(3_600)
+    .default(1)
+    .describe('Seconds: of saves of a file that follow each other within so long, the last one is kept'),
+  revision_interval: z
+    .number()
+    .min(0)
+    .max(86_400)
+    .default(60)
+    .describe('Seconds: a file that is written all the time, such as a log, is kept once in so long'),
   log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   socket_group: z
     .string()

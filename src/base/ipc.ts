@@ -1,5 +1,6 @@
 import type { ProjectRepair, Rebuilt, Undone } from '../contract/database.js';
 import type { WorkerType } from '../contract/fields.js';
+import type { Rewound } from '../contract/history.js';
 import type { IndexMethod, Params, Result } from '../contract/index.js';
 import type { Config } from './config.js';
 import type { ErrorShape } from './errors.js';
@@ -92,6 +93,26 @@ export interface RepairReport {
   projects: (ProjectRepair & { message: string })[];
 }
 
+/** What a rewind is about. */
+export interface RewindScope {
+  project_id: string;
+  /** Milliseconds since 1970. */
+  to: number;
+  /** Files, and folders with all that is in them; null: all. */
+  paths: readonly string[] | null;
+  prefix: string | null;
+  /** What a dry run said: it is refused where it would do anything else. */
+  expected?: KeptPlan | undefined;
+}
+
+export type RewindRequest = RewindScope & { run_id: string };
+
+export interface RewindReport {
+  /** Of a dry run. */
+  plan?: KeptPlan;
+  rewound: Rewound;
+}
+
 export interface UndoRequest {
   run_id: string;
   /** The run that it takes back. */
@@ -117,6 +138,8 @@ type ContractExchanges = { [N in IndexMethod]: Exchange<Params<N>, Result<N>> };
 export interface IndexExchanges extends ContractExchanges {
   /** Which project is meant; PROJECT_NOT_FOUND where there is none. Counts nothing. */
   resolve_project: Exchange<ProjectReference, ResolvedProject>;
+  /** Names this moment, in which everything is indexed. */
+  note_checkpoint: Exchange<{ project_id: string; label: string | null }, Result<'create_checkpoint'>>;
   /** The projects that a repair is about, once its version_dir was found usable. */
   resolve_repair: Exchange<ProjectReference & { version_dir?: string | undefined }, ResolvedProject[]>;
   /** The dry run of repair_database. */
@@ -126,6 +149,10 @@ export interface IndexExchanges extends ContractExchanges {
    * `path`: where it is saved, null where there was nothing to save.
    */
   save_open: Exchange<{ to: 'backups' | 'replaced' }, { problem: string | null; path: string | null }>;
+  /** Which project is meant, and which moment of it; refused where nothing is known of that. */
+  resolve_rewind: Exchange<ProjectReference & { to: string }, ResolvedProject & { at: number }>;
+  /** The dry run of a rewind. */
+  plan_rewind: Exchange<RewindScope, RewindReport>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
 }
@@ -155,6 +182,7 @@ interface WorkerExchanges {
   repair: {
     repair_database: Exchange<RepairRequest, RepairReport>;
     undo_repair: Exchange<UndoRequest, UndoReport>;
+    rewind: Exchange<RewindRequest, RewindReport>;
     /** Where the index was is in the result; null: there was none. */
     restore_backup: Exchange<{ path: string }, { original_path: string | null }>;
     rebuild_database: Exchange<RebuildRequest, Rebuilt>;

@@ -34,6 +34,8 @@ const words = {
   set_deleted: 'marked deleted again',
   remove: 'out of the project again',
   restore_from_cst: 'in the project again',
+  restore: 'in the project again',
+  revert: 'what it was before',
 } as const;
 
 function printUndone({ undone, kept, errors, totals, dry_run, message, ...rest }: UndoResult): void {

@@ -46,7 +46,7 @@ const projectRepair = z.object({
 });
 export type ProjectRepair = z.infer<typeof projectRepair>;
 
-const workersStopped = z.object({
+export const workersStopped = z.object({
   stopped_count: count,
   stopped_workers: z.array(
     z.object({
@@ -60,6 +60,11 @@ const workersStopped = z.object({
   errors: z.array(z.string()),
 });
 export type WorkersStopped = z.infer<typeof workersStopped>;
+
+export const workersResumed = {
+  workers_resumed: z.array(z.object({ pid: z.int(), type: workerType })),
+  workers_not_resumed: z.array(z.object({ type: workerType, error: z.string() })),
+};
 
 const rebuilt = z.object({
   kept: z.record(z.string(), count).describe('Rows of the new index by table; what is derived is made again'),
@@ -84,8 +89,7 @@ const repairReport = z.object({
   run_id: z.string(),
   dry_run: z.boolean(),
   workers_stopped: workersStopped,
-  workers_resumed: z.array(z.object({ pid: z.int(), type: workerType })),
-  workers_not_resumed: z.array(z.object({ type: workerType, error: z.string() })),
+  ...workersResumed,
   backup_path: z.string().nullable(),
   rebuilt: rebuilt
     .nullable()
@@ -138,7 +142,7 @@ const undone = z.object({
     action.extend({
       project_id: z.string(),
       verdict: z
-        .enum(['clear_deleted', 'set_deleted', 'remove', 'restore_from_cst'])
+        .enum(['clear_deleted', 'set_deleted', 'remove', 'restore_from_cst', 'restore', 'revert'])
         .describe('What took it back: a mark, or a file that was removed from the project or written again'),
     }),
   ),
@@ -159,9 +163,13 @@ export type UndoResult = z.infer<typeof undoResult>;
 
 export const undoRepair = defineMethod({
   owner: 'supervisor',
-  summary: 'Take back what a repair did, as far as nobody has changed it since; an undo can be undone.',
+  summary:
+    'Take back what a repair or a rewind did, as far as nobody has changed it since; an undo can be undone.',
   params: z.strictObject({
-    run_id: z.string().min(1).describe('Of a repair or an undo, as its result and list_repairs give it'),
+    run_id: z
+      .string()
+      .min(1)
+      .describe('Of a repair, a rewind or an undo, as its result and list_repairs give it'),
     dry_run: dryRun,
     wait: z.boolean().default(true).describe('false: give a job_id at once'),
   }),
@@ -175,6 +183,7 @@ const runSummary = z.object({
   state: z.enum(['running', 'done', 'failed', 'interrupted', 'cancelled']),
   origin: z.enum(['command', 'worker', 'recovery', 'undo']),
   undoes: z.string().nullable().describe('The run that an undo took back'),
+  rewind_to: timestamp.nullable().describe('Of a rewind the moment it went to; null: it is none'),
   undone_by: z.string().nullable().describe('The undo that took it back'),
   started_at: timestamp,
   finished_at: timestamp.nullable(),

@@ -53,6 +53,14 @@ export const since = z
     message: 'is neither ISO-8601 (UTC) nor a duration such as 10m',
   })
   .describe('ISO-8601, UTC, or a duration that counts back from now, such as 10m');
+/** Resolved by the index, which knows the checkpoints. */
+export const moment = z
+  .string()
+  .min(1)
+  .max(200)
+  .describe('ISO-8601, UTC, a duration that counts back from now, such as 10m, or a checkpoint');
+export const versionId = z.string().min(1).max(100).describe('As list_file_versions has it');
+export const mode = z.string().describe('Permission bits in octal, such as 0644');
 export const cause = z
   .enum(['seen', 'unseen', 'git', 'asked', 'repair'])
   .describe(

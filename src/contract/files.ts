@@ -5,6 +5,8 @@ import {
   cursor,
   dryRun,
   limit,
+  mode,
+  moment,
   namesProject,
   nextCursor,
   path,
@@ -14,6 +16,7 @@ import {
   sha256,
   since,
   timestamp,
+  versionId,
 } from './fields.js';
 import { defineMethod } from './method.js';
 
@@ -37,7 +40,7 @@ export const listFiles = defineMethod({
         path: z.string(),
         kind: entryKind,
         size: count,
-        mode: z.string().describe('Permission bits in octal, such as 0644'),
+        mode,
         language: z.string().nullable(),
         sha256: sha256.nullable(),
         deleted: z.boolean(),
@@ -51,12 +54,26 @@ export const listFiles = defineMethod({
 
 export const getFile = defineMethod({
   owner: 'index',
-  summary: "Give a file's content, rendered from its stored syntax tree.",
-  params: z.strictObject({ ...projectFields, path }).refine(namesProject, projectRequired),
+  summary: "Give a file's content, rendered from its stored syntax tree: as it is now, or as it was.",
+  params: z
+    .strictObject({
+      ...projectFields,
+      path,
+      version_id: versionId.optional(),
+      at: moment.optional().describe('As it was then: a time, a duration, or a checkpoint'),
+    })
+    .refine(namesProject, projectRequired)
+    .refine(({ version_id, at }) => version_id === undefined || at === undefined, {
+      message: 'give version_id or at, not both',
+      path: ['at'],
+    }),
   result: z.object({
     path: z.string(),
     sha256,
     size: count,
+    mode,
+    version_id: versionId,
+    seen_at: timestamp.describe('Since when it is, or was, so'),
     language: z.string().nullable(),
     encoding: z.enum(['utf8', 'base64']),
     content: z.string(),

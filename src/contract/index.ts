@@ -1,6 +1,7 @@
 import * as code from './code.js';
 import * as database from './database.js';
 import * as files from './files.js';
+import * as history from './history.js';
 import * as logs from './logs.js';
 import type { InputOf, MethodDefinition, ParamsOf, ResultOf } from './method.js';
 import * as projects from './projects.js';
@@ -31,6 +32,12 @@ export const contract = {
   delete_file: files.deleteFile,
   list_deleted_files: files.listDeletedFiles,
   restore_deleted_files: files.restoreDeletedFiles,
+  list_file_versions: history.listFileVersions,
+  list_changes: history.listChanges,
+  create_checkpoint: history.createCheckpoint,
+  list_checkpoints: history.listCheckpoints,
+  remove_checkpoint: history.removeCheckpoint,
+  rewind: history.rewind,
   list_code_entities: code.listCodeEntities,
   get_ast: code.getAst,
   search: code.search,

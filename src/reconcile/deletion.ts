@@ -3,16 +3,8 @@ import { reasonOf } from '../base/errors.js';
 import { relativePathProblem } from '../base/paths.js';
 import { errnoIn, isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import { forEachLimited, Slicer } from '../base/waiting.js';
-import {
-  type Cause,
-  fileById,
-  type FileRow,
-  forgetFile,
-  markDeleted,
-  markIgnored,
-  rowsWithoutCopy,
-  setCopyProblem,
-} from '../store/files.js';
+import { forgetFolder, markDeleted, markIgnored } from '../store/file-states.js';
+import { type Cause, fileById, type FileRow, rowsWithoutCopy, setCopyProblem } from '../store/files.js';
 import { DeviceDoubts } from './devices.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { imageOf } from './image.js';
@@ -82,7 +74,7 @@ export async function retireMissing(
   }
   await index.write(() => {
     for (const { id } of sorted.ignored) markIgnored(index, id, now());
-    for (const { id } of sorted.outgrown) forgetFile(index, id);
+    for (const { id } of sorted.outgrown) forgetFolder(index, id, now());
   }, signal);
   for (let start = 0; start < sorted.gone.length; start += batchRows) {
     const batch = sorted.gone.slice(start, start + batchRows);

@@ -2,7 +2,9 @@ import type { FileStamp } from '../base/stamp.js';
 import { splitPath } from '../base/paths.js';
 import { type DerivedDatabase, noteRelied } from '../store/derived/derived-database.js';
 import { storeDocuments } from '../store/derived/documents.js';
-import { type FileRow, forgetEmptyFolders, restampFile, setTracked } from '../store/files.js';
+import { forgetEmptyFolders, restampFile } from '../store/file-states.js';
+import { type FileRow, setTracked } from '../store/files.js';
+import { projectById } from '../store/projects.js';
 import { DeviceIds } from './devices.js';
 import { commitFile, type PreparedFile } from './index-file.js';
 import type { IndexingContext, IndexTally } from './index-paths.js';
@@ -39,6 +41,8 @@ export class Batch {
   readonly #limits: BatchLimits;
   readonly #tally: IndexTally;
   readonly #devices: DeviceIds;
+  /** As it is in the index now: the project's own may be from before. */
+  readonly #recordedAt: number | null;
   #entries: Pending[] = [];
   #bytes = 0;
 
@@ -53,6 +57,7 @@ export class Batch {
     this.#limits = limits;
     this.#tally = tally;
     this.#devices = new DeviceIds(context.index, context.project);
+    this.#recordedAt = projectById(context.index, context.project.id)?.recordedAt ?? null;
   }
 
   add(entry: Pending): void {
@@ -89,14 +94,14 @@ export class Batch {
 
   /** Within a transaction; false for each entry that changed since it was read. */
   #write(entries: readonly Pending[]): boolean[] {
-    const { index, project } = this.#context;
+    const { index, project, now } = this.#context;
     const outcomes = entries.map((entry) => this.#writeOne(entry));
     // One path of each folder stands for all of them.
     const inFolders = new Map<string, string>();
     entries.forEach(({ path, prepared }, position) => {
       if (prepared !== null && outcomes[position] === true) inFolders.set(splitPath(path).folder, path);
     });
-    for (const path of inFolders.values()) forgetEmptyFolders(index, project.id, path);
+    for (const path of inFolders.values()) forgetEmptyFolders(index, project.id, path, now());
     return outcomes;
   }
 
@@ -104,7 +109,7 @@ export class Batch {
     const { index, project, now } = this.#context;
     if (prepared !== null) {
       const file = { ...prepared.file, deviceId: this.#devices.idOf(prepared.file.dev, path) };
-      return commitFile(index, project, { ...prepared, file }, now());
+      return commitFile(index, { ...project, recordedAt: this.#recordedAt }, { ...prepared, file }, now());
     }
     if (row === undefined || restamp === null) return true;
     restampFile(index, row.id, { ...restamp, deviceId: this.#devices.idOf(restamp.dev, path) }, now());

@@ -12,8 +12,10 @@ import {
 } from '../store/contents.js';
 import type { DerivedDatabase } from '../store/derived/derived-database.js';
 import { documentOf, type NewDocument } from '../store/derived/documents.js';
-import { type FileKind, type FileRow, type FileUpsert, upsertFile } from '../store/files.js';
+import { type FileUpsert, pathsOfSameFile, upsertFile } from '../store/file-states.js';
+import { type FileKind, type FileRow } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
+import type { Project } from '../store/projects.js';
 import { extractorOf } from '../syntax/extractor.js';
 import { type Language, languageOf } from '../syntax/language.js';
 import { bufferOf, type Extraction, type ExtractionJob } from './extract.js';
@@ -132,10 +134,13 @@ function firstLineOf(bytes: Buffer): string {
   return head.slice(0, head.search(/[\r\n]|$/));
 }
 
-/** Writes one prepared entry; call it inside a transaction. Gives false when it changed meanwhile. */
+/**
+ * Writes one prepared entry; call it inside a transaction. Gives false when it changed meanwhile.
+ * @param project recordedAt is null as long as what is found was there before anybody looked
+ */
 export function commitFile(
   index: IndexDatabase,
-  project: { id: string; rootDir: string },
+  project: Pick<Project, 'id' | 'rootDir' | 'recordedAt'>,
   prepared: PreparedFile,
   now: number,
 ): boolean {
@@ -145,8 +150,24 @@ export function commitFile(
   if (stats === undefined || !isSameStamp(stampOfAny(stats), file)) return false;
   if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
   if (content !== null) (heals ? healContent : putContent)(index, content, now);
-  upsertFile(index, project.id, notLoaded === null ? file : { ...file, extractor: null }, now);
+  upsertFile(index, project.id, notLoaded === null ? file : { ...file, extractor: null }, now, (isNew) => {
+    if (project.recordedAt === null) return { by: 'found', fromPath: null };
+    const fromPath = isNew ? renamedFrom(index, project, file, now) : null;
+    return { by: fromPath === null ? 'edit' : 'rename', fromPath };
+  });
   return true;
+}
+
+/** Null where it is no file that had another name until now, which is the same file with the same content. */
+function renamedFrom(
+  index: IndexDatabase,
+  { id, rootDir }: Pick<Project, 'id' | 'rootDir'>,
+  file: FileUpsert,
+  now: number,
+): string | null {
+  const isGone = (path: string): boolean =>
+    lstatSync(`${rootDir}/${path}`, { throwIfNoEntry: false }) === undefined;
+  return pathsOfSameFile(index, id, file, now).find(isGone) ?? null;
 }
 
 /** True where a row says the same bytes as were read, so that only its stamp has to follow. */

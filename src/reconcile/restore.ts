@@ -10,18 +10,11 @@ import { PinnedFolder } from '../base/pinned-folder.js';
 import { PlacingProblems } from '../base/placing-problem.js';
 import { errnoIn, isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
-import {
-  type Cause,
-  clearDeleted,
-  type FileRow,
-  forgetEmptyFolders,
-  markIgnored,
-  pageOfFiles,
-  requireFile,
-  restampFile,
-} from '../store/files.js';
+import { clearDeleted, forgetEmptyFolders, markIgnored, restampFile } from '../store/file-states.js';
+import { type Cause, type FileRow, pageOfFiles, requireFile } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
+import type { CameBy } from '../store/revisions.js';
 import { rulesOf } from './bounds.js';
 import { DeviceDoubts } from './devices.js';
 import type { IndexingContext } from './index-paths.js';
@@ -179,7 +172,7 @@ export async function restoreDeleted(
     );
     await index.write(() => {
       for (const [position, { row, stamp }] of placed.entries())
-        markRevived(index, project.id, row, stamps[position] ?? stamp, now());
+        markRevived(index, project.id, row, stamps[position] ?? stamp, 'restore', now());
     });
   } catch (error) {
     await takeBack(index, project, placed, now());
@@ -273,9 +266,10 @@ export function markRevived(
   projectId: string,
   { id, path, deviceId, xattrs }: Pick<FileRow, 'id' | 'path' | 'deviceId' | 'xattrs'>,
   stamp: FileStamp,
+  by: CameBy,
   now: number,
 ): void {
-  forgetEmptyFolders(index, projectId, path);
-  clearDeleted(index, id, now);
+  forgetEmptyFolders(index, projectId, path, now);
+  clearDeleted(index, id, by, now);
   restampFile(index, id, { ...stamp, deviceId, xattrs }, now);
 }

@@ -1,6 +1,4 @@
 import { CodekeepError } from '../base/errors.js';
-import { splitPath } from '../base/paths.js';
-import type { FileStamp } from '../base/stamp.js';
 import type { IndexDatabase } from './index-database.js';
 
 export type FileKind = 'file' | 'symlink' | 'folder';
@@ -157,109 +155,6 @@ export function activeFilesBelow(index: IndexDatabase, projectId: string, folder
     .all(projectId, folder, folder);
 }
 
-export interface FileUpsert extends FileStamp {
-  path: string;
-  kind: FileKind;
-  deviceId: number | null;
-  tracked: 0 | 1;
-  xattrs: string | null;
-  language: string | null;
-  sha256: string | null;
-  skipReason: string | null;
-  /** Set where the project's derived database has what is made of the content. */
-  extractor: string | null;
-  /** Of that. */
-  chunks: number;
-}
-
-/** Writes what a file is now: present, neither deleted nor ignored; gives its id. */
-export function upsertFile(index: IndexDatabase, projectId: string, file: FileUpsert, now: number): number {
-  const row = index
-    .sql<[Record<string, unknown>], { id: number }>(
-      `INSERT INTO files (project_id, path, kind, tracked, size, mtime_ns, ctime_ns, ino, device_id, nlink, mode, uid,
-         gid, xattrs, language, sha256, skip_reason, extractor, chunks, updated_at)
-       VALUES (@projectId, @path, @kind, @tracked, @size, CAST(@mtimeNs AS INTEGER), CAST(@ctimeNs AS INTEGER),
-         CAST(@ino AS INTEGER), @deviceId, @nlink, @mode, @uid, @gid, @xattrs, @language, @sha256, @skipReason,
-         @extractor, @chunks, @now)
-       ON CONFLICT (project_id, path) DO UPDATE SET kind = excluded.kind, deleted = 0, deleted_at = NULL, cause = NULL,
-         ignored = 0, tracked = excluded.tracked, size = excluded.size, mtime_ns = excluded.mtime_ns,
-         ctime_ns = excluded.ctime_ns, ino = excluded.ino, device_id = excluded.device_id, nlink = excluded.nlink,
-         mode = excluded.mode, uid = excluded.uid, gid = excluded.gid, xattrs = excluded.xattrs,
-         language = excluded.language, sha256 = excluded.sha256, skip_reason = excluded.skip_reason,
-         extractor = excluded.extractor, chunks = excluded.chunks, copy_problem = NULL, moved_sha256 = NULL,
-         revived = max(files.revived, files.deleted),
-         updated_at = excluded.updated_at
-       RETURNING id`,
-    )
-    .get({ projectId, now, ...file });
-  if (row === undefined) throw new Error('an upsert gave no row');
-  return row.id;
-}
-
-/** The file holds the same bytes as before, but lstat says something else now. */
-export function restampFile(
-  index: IndexDatabase,
-  id: number,
-  stamp: FileStamp & Pick<FileRow, 'deviceId' | 'xattrs'>,
-  now: number,
-): void {
-  index
-    .sql(
-      `UPDATE files SET size = @size, mtime_ns = CAST(@mtimeNs AS INTEGER), ctime_ns = CAST(@ctimeNs AS INTEGER),
-         ino = CAST(@ino AS INTEGER), device_id = @deviceId, nlink = @nlink, mode = @mode, uid = @uid, gid = @gid,
-         xattrs = @xattrs, updated_at = @now WHERE id = @id`,
-    )
-    .run({ ...stamp, id, now });
-}
-
-/** @param copyProblem why its content could not be put into versions; null where it is there */
-export function markDeleted(
-  index: IndexDatabase,
-  id: number,
-  cause: Cause,
-  now: number,
-  copyProblem: string | null = null,
-): void {
-  index
-    .sql(
-      `UPDATE files SET deleted = 1, deleted_at = @now, cause = @cause, ignored = 0, revived = 0,
-         copy_problem = @copyProblem, updated_at = @now WHERE id = @id`,
-    )
-    .run({ id, cause, copyProblem, now });
-}
-
-/** Its file is there (again). What was made of its content may be gone by now, which is for the next comparison. */
-export function clearDeleted(index: IndexDatabase, id: number, now: number): void {
-  index
-    .sql(
-      `UPDATE files SET deleted = 0, deleted_at = NULL, cause = NULL, copy_problem = NULL, revived = 1,
-         extractor = NULL, updated_at = ? WHERE id = ?`,
-    )
-    .run(now, id);
-}
-
-/** What says of a row that its file is gone, and why. */
-export type Marks = Pick<FileRow, 'deleted' | 'deletedAt' | 'cause' | 'revived' | 'copyProblem'>;
-
-export function marksOf({ deleted, deletedAt, cause, revived, copyProblem }: FileRow): Marks {
-  return { deleted, deletedAt, cause, revived, copyProblem };
-}
-
-export function setMarks(index: IndexDatabase, id: number, marks: Marks, now: number): void {
-  index
-    .sql(
-      `UPDATE files SET deleted = @deleted, deleted_at = @deletedAt, cause = @cause, revived = @revived,
-         copy_problem = @copyProblem, updated_at = @now,
-         extractor = CASE WHEN @deleted = 0 THEN NULL ELSE extractor END WHERE id = @id`,
-    )
-    .run({ ...marks, id, now });
-}
-
-/** Rules ignore it by now: it is not searched, and what it was stays restorable. */
-export function markIgnored(index: IndexDatabase, id: number, now: number): void {
-  index.sql('UPDATE files SET ignored = 1, updated_at = ? WHERE id = ?').run(now, id);
-}
-
 /** A file without content was moved into versions; its hash there. */
 export function setMoved(index: IndexDatabase, id: number, sha256: string): void {
   index.sql('UPDATE files SET moved_sha256 = ? WHERE id = ?').run(sha256, id);
@@ -318,22 +213,9 @@ export function linkedFiles(index: IndexDatabase, projectId: string, limit: numb
     .all(projectId, limit);
 }
 
-/** Something is at this path, so that the folders it is in are no empty ones, and are there even where they were marked. */
-export function forgetEmptyFolders(index: IndexDatabase, projectId: string, path: string): void {
-  for (let { folder } = splitPath(path); folder !== ''; folder = splitPath(folder).folder)
-    index
-      .sql("DELETE FROM files WHERE project_id = ? AND path = ? AND kind = 'folder'")
-      .run(projectId, folder);
-}
-
 /** What git tracks by now, and what it does not any more. */
 export function setTracked(index: IndexDatabase, id: number, tracked: 0 | 1): void {
   index.sql('UPDATE files SET tracked = ? WHERE id = ?').run(tracked, id);
-}
-
-/** Forgets a row whose path is not to be indexed any more; its content stays. */
-export function forgetFile(index: IndexDatabase, id: number): void {
-  index.sql('DELETE FROM files WHERE id = ?').run(id);
 }
 
 export interface FileCounts {

@@ -5,6 +5,7 @@ import { makeCompactable } from './compaction.js';
 import { busyTimeoutMs, Connection, fileAt, inodeAt } from './connection.js';
 import { CommitNote } from './index-identity.js';
 import { isIndexSchema } from './schema-check.js';
+import { defaultPace, type Pace } from './revisions.js';
 import { migrations } from './schema.js';
 import { type DamagedContent, noteDamaged } from './scrub.js';
 import { damageHint, guardOpening, isCorrupt, sqliteCode } from './sqlite-errors.js';
@@ -17,6 +18,9 @@ export class IndexDatabase extends Connection {
   /** Which log it was first seen with. */
   #log: string | null = null;
   readonly #note: CommitNote;
+
+  /** How often states of a path are kept that follow each other. */
+  pace: Pace = defaultPace;
 
   /** Told where a content could not be read because a page is damaged: that is a result for whoever wanted it, and no error. */
   onDamage: () => void = () => undefined;

@@ -1,6 +1,7 @@
 import { CodekeepError } from '../base/errors.js';
 import type { FileStamp } from '../base/stamp.js';
-import type { Cause, Marks } from './files.js';
+import type { Marks } from './file-states.js';
+import type { Cause } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 
 export type RunState = 'running' | 'done' | 'failed' | 'interrupted' | 'cancelled';
@@ -16,6 +17,8 @@ export interface NewRun extends RunKey {
   origin: RunOrigin;
   /** The run that an undo takes back. */
   undoes?: string | null;
+  /** Of a rewind, and of what takes one back: the moment it goes to, in milliseconds since 1970. */
+  rewindTo?: number | null;
   rootDir: string;
   versionDir: string;
 }
@@ -23,10 +26,10 @@ export interface NewRun extends RunKey {
 export function beginRun(index: IndexDatabase, run: NewRun, now: number): void {
   index
     .sql(
-      `INSERT INTO repair_runs (run_id, project_id, origin, undoes, state, root_dir, version_dir, started_at)
-       VALUES (?, ?, ?, ?, 'running', ?, ?, ?)`,
+      `INSERT INTO repair_runs (run_id, project_id, origin, undoes, rewind_to, state, root_dir, version_dir, started_at)
+       VALUES (@runId, @projectId, @origin, @undoes, @rewindTo, 'running', @rootDir, @versionDir, @now)`,
     )
-    .run(run.runId, run.projectId, run.origin, run.undoes ?? null, run.rootDir, run.versionDir, now);
+    .run({ undoes: null, rewindTo: null, ...run, now });
 }
 
 export function endRun(
@@ -80,10 +83,15 @@ export function recordIntent(index: IndexDatabase, run: RunKey, action: NewActio
 export interface ActionOutcome {
   state: ActionState;
   detail: string | null;
-  /** Of the row before it; null where it did not come to that. */
-  marks: Marks | null;
+  /** Of the row before it, or when the state began that a rewind made; null where it did not come to that. */
+  marks: Marks | RewoundMark | null;
   /** Of what was placed in the project. */
   placed: PlacedStamp | null;
+}
+
+/** By which it is known that nothing has changed since a rewind; milliseconds since 1970. */
+export interface RewoundMark {
+  seenAt: number;
 }
 
 export function recordOutcome(
@@ -121,6 +129,7 @@ export function foldersMade(index: IndexDatabase, run: RunKey): string[] {
 export interface UnfinishedRun extends RunKey {
   origin: RunOrigin;
   undoes: string | null;
+  rewindTo: number | null;
   rootDir: string;
   versionDir: string;
 }
@@ -128,7 +137,8 @@ export interface UnfinishedRun extends RunKey {
 export function unfinishedRuns(index: IndexDatabase): UnfinishedRun[] {
   return index
     .sql<[], UnfinishedRun>(
-      `SELECT run_id AS runId, project_id AS projectId, origin, undoes, root_dir AS rootDir, version_dir AS versionDir
+      `SELECT run_id AS runId, project_id AS projectId, origin, undoes, rewind_to AS rewindTo, root_dir AS rootDir,
+         version_dir AS versionDir
        FROM repair_runs WHERE state = 'running' ORDER BY started_at`,
     )
     .all();
@@ -236,6 +246,7 @@ export function doneActions(index: IndexDatabase, run: RunKey): ActionRow[] {
 export interface RunRow extends RunKey {
   origin: RunOrigin;
   undoes: string | null;
+  rewindTo: number | null;
   rootDir: string;
   versionDir: string;
   state: RunState;
@@ -245,7 +256,7 @@ export interface RunRow extends RunKey {
   actions: number;
 }
 
-const runColumns = `r.run_id AS runId, r.project_id AS projectId, r.origin, r.undoes, r.state, r.message,
+const runColumns = `r.run_id AS runId, r.project_id AS projectId, r.origin, r.undoes, r.rewind_to AS rewindTo, r.state, r.message,
   r.root_dir AS rootDir, r.version_dir AS versionDir,
   r.started_at AS startedAt, r.finished_at AS finishedAt,
   (SELECT count(*) FROM repair_actions a WHERE a.run_id = r.run_id AND a.project_id = r.project_id) AS actions`;

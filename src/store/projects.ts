@@ -16,10 +16,13 @@ export interface Project {
   skipped: number;
   /** Milliseconds since 1970, or null while no reconcile has ended. */
   lastVerifiedAt: number | null;
+  /** End of the first whole comparison, in milliseconds since 1970: of before nothing is known. Null: it has not ended. */
+  recordedAt: number | null;
 }
 
 const columns = `id, root_dir AS rootDir, version_dir AS versionDir, name, CAST(root_dev AS TEXT) AS rootDev,
-  CAST(root_ino AS TEXT) AS rootIno, root_identity AS rootIdentity, skipped, last_verified_at AS lastVerifiedAt`;
+  CAST(root_ino AS TEXT) AS rootIno, root_identity AS rootIdentity, skipped, last_verified_at AS lastVerifiedAt,
+  recorded_at AS recordedAt`;
 
 export function listProjects(index: IndexDatabase): Project[] {
   return index.sql<[], Project>(`SELECT ${columns} FROM projects ORDER BY root_dir`).all();
@@ -79,7 +82,7 @@ export function withoutTrailingSlash(path: string): string {
 /** What tells a root folder from another one under its name. */
 export type RootMark = Pick<Project, 'rootDev' | 'rootIno' | 'rootIdentity'>;
 
-export type NewProject = Omit<Project, 'skipped' | 'lastVerifiedAt'>;
+export type NewProject = Omit<Project, 'skipped' | 'lastVerifiedAt' | 'recordedAt'>;
 
 export function insertProject(index: IndexDatabase, project: NewProject, now: number): void {
   index
@@ -175,5 +178,10 @@ export function deleteProject(index: IndexDatabase, id: string): void {
 
 /** Records the end of a reconcile. */
 export function setVerified(index: IndexDatabase, id: string, skipped: number, now: number): void {
-  index.sql('UPDATE projects SET skipped = ?, last_verified_at = ? WHERE id = ?').run(skipped, now, id);
+  index
+    .sql(
+      `UPDATE projects SET skipped = @skipped, last_verified_at = @now, recorded_at = coalesce(recorded_at, @now)
+       WHERE id = @id`,
+    )
+    .run({ skipped, now, id });
 }

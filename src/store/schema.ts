@@ -1,3 +1,5 @@
+import { fileCounts } from './file-counts-schema.js';
+
 /**
  * The index's schema, one migration an entry; `PRAGMA user_version` counts those that were applied.
  * Never edit an entry that was released: add one.
@@ -299,64 +301,58 @@ export const migrations: readonly string[] = [
   UPDATE files SET extractor = NULL WHERE kind = 'file';  -- from now on: what made what the derived database has of it; NULL: it may have nothing
   CREATE INDEX files_by_content ON files(sha256) WHERE sha256 IS NOT NULL;
 
-  -- How many rows of files a project has, by what they say. Kept by the triggers below.
-  CREATE TABLE file_counts (
-    project_id      TEXT PRIMARY KEY,
-    total           INTEGER NOT NULL DEFAULT 0,
-    active          INTEGER NOT NULL DEFAULT 0,           -- neither deleted nor ignored
-    deleted         INTEGER NOT NULL DEFAULT 0,
-    ignored         INTEGER NOT NULL DEFAULT 0,
-    without_content INTEGER NOT NULL DEFAULT 0,           -- nothing of it could come back
-    without_copy    INTEGER NOT NULL DEFAULT 0,           -- deleted, and the copy in versions is due
-    linked          INTEGER NOT NULL DEFAULT 0,           -- active files with more names than one
-    chunks          INTEGER NOT NULL DEFAULT 0            -- of active files
+  ${fileCounts}
+  `,
+  // What files were before they became what they are: from now on every state of a path can be had again.
+  `
+  ALTER TABLE projects ADD COLUMN recorded_at INTEGER;    -- end of the first whole comparison: of before nothing is known; NULL: it has not ended
+  ALTER TABLE files ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0; -- since when it is what it is: kind, content, mode, marks
+  ALTER TABLE files ADD COLUMN came_by TEXT NOT NULL DEFAULT 'found'
+    CHECK (came_by IN ('found', 'edit', 'rename', 'repair', 'rewind', 'restore', 'deletion', 'rules')); -- how it became that; found: it was there when the project was first looked at
+  ALTER TABLE files ADD COLUMN from_path TEXT;            -- what a renamed file was called before
+  ALTER TABLE files ADD COLUMN burst_at INTEGER NOT NULL DEFAULT 0; -- when the burst of saves began of which only the last is kept
+  UPDATE files SET seen_at = CASE deleted WHEN 1 THEN coalesce(deleted_at, updated_at) ELSE updated_at END,
+    came_by = CASE deleted WHEN 1 THEN 'deletion' ELSE 'found' END;
+  UPDATE projects SET recorded_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE last_verified_at IS NOT NULL;
+  CREATE INDEX files_changed ON files(project_id, seen_at) WHERE came_by <> 'found';
+  CREATE INDEX files_renamed ON files(project_id, from_path) WHERE from_path IS NOT NULL;
+
+  -- A state that a path was in, and is not any more. What it is now is in files.
+  CREATE TABLE revisions (
+    id         INTEGER PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    path       TEXT NOT NULL,                             -- relative to root_dir
+    state      TEXT NOT NULL CHECK (state IN ('file', 'symlink', 'folder', 'deleted', 'ignored')),
+    seen_at    INTEGER NOT NULL,                          -- when it was first so
+    gone_at    INTEGER NOT NULL,                          -- when it was so no longer; states between that and the next were not kept
+    came_by    TEXT NOT NULL,                             -- as files.came_by, and of a deletion as files.cause
+    from_path  TEXT,                                      -- as files.from_path
+    size       INTEGER NOT NULL,
+    mode       INTEGER NOT NULL,
+    mtime_ns   INTEGER NOT NULL,
+    uid        INTEGER,
+    gid        INTEGER,
+    xattrs     TEXT,
+    sha256     TEXT,                                      -- NULL: it had no content, or none that was kept
+    UNIQUE (project_id, path, seen_at)
+  ) STRICT;
+  CREATE INDEX revisions_by_time ON revisions(project_id, seen_at);
+  CREATE INDEX revisions_by_content ON revisions(sha256) WHERE sha256 IS NOT NULL;
+  CREATE INDEX revisions_outgrown ON revisions(project_id, gone_at) WHERE state = 'folder';
+  CREATE INDEX revisions_renamed ON revisions(project_id, from_path) WHERE from_path IS NOT NULL;
+  -- What files were that are deleted; since when is not known any more.
+  INSERT INTO revisions (project_id, path, state, seen_at, gone_at, came_by, size, mode, mtime_ns, uid, gid, xattrs, sha256)
+    SELECT project_id, path, kind, seen_at - 1, seen_at, 'found', size, mode, mtime_ns, uid, gid, xattrs, sha256
+    FROM files WHERE deleted = 1;
+
+  -- A moment of a project that somebody wants to come back to.
+  CREATE TABLE checkpoints (
+    checkpoint_id TEXT PRIMARY KEY,                       -- c and eight hex digits
+    project_id    TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
+    label         TEXT,
+    at            INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
-  INSERT INTO file_counts SELECT project_id, count(*), sum(deleted = 0 AND ignored = 0), sum(deleted), sum(ignored),
-    sum(sha256 IS NULL AND moved_sha256 IS NULL AND kind <> 'folder'), sum(deleted = 1 AND copy_problem IS NOT NULL),
-    sum(nlink > 1 AND deleted = 0 AND ignored = 0 AND kind = 'file'), 0 FROM files GROUP BY project_id;
-  CREATE TRIGGER file_added AFTER INSERT ON files BEGIN
-    INSERT INTO file_counts (project_id) VALUES (new.project_id) ON CONFLICT DO NOTHING;
-    UPDATE file_counts SET ${changeOfCounts('new', null)} WHERE project_id = new.project_id;
-  END;
-  CREATE TRIGGER file_changed
-    AFTER UPDATE OF deleted, ignored, sha256, moved_sha256, kind, copy_problem, nlink, chunks ON files BEGIN
-    UPDATE file_counts SET ${changeOfCounts('new', 'old')} WHERE project_id = new.project_id;
-  END;
-  CREATE TRIGGER file_forgotten AFTER DELETE ON files BEGIN
-    UPDATE file_counts SET ${changeOfCounts(null, 'old')} WHERE project_id = old.project_id;
-  END;
-  CREATE TRIGGER project_forgotten AFTER DELETE ON projects BEGIN
-    DELETE FROM file_counts WHERE project_id = old.id;
-  END;
+  CREATE INDEX checkpoints_by_time ON checkpoints(project_id, at);
+  ALTER TABLE repair_runs ADD COLUMN rewind_to INTEGER;   -- of a rewind, and of what takes one back: the moment it goes to; NULL: a repair
   `,
 ];
-
-/** SQL that adds what a row counts for, and takes away what it counted for before. */
-function changeOfCounts(added: 'new' | null, removed: 'old' | null): string {
-  const counted: [string, (row: string) => string][] = [
-    ['total', () => '1'],
-    ['active', (row) => `(${row}.deleted = 0 AND ${row}.ignored = 0)`],
-    ['deleted', (row) => `${row}.deleted`],
-    ['ignored', (row) => `${row}.ignored`],
-    [
-      'without_content',
-      (row) => `(${row}.sha256 IS NULL AND ${row}.moved_sha256 IS NULL AND ${row}.kind <> 'folder')`,
-    ],
-    ['without_copy', (row) => `(${row}.deleted = 1 AND ${row}.copy_problem IS NOT NULL)`],
-    [
-      'linked',
-      (row) => `(${row}.nlink > 1 AND ${row}.deleted = 0 AND ${row}.ignored = 0 AND ${row}.kind = 'file')`,
-    ],
-    [
-      'chunks',
-      (row) => `(CASE WHEN ${row}.deleted = 0 AND ${row}.ignored = 0 THEN ${row}.chunks ELSE 0 END)`,
-    ],
-  ];
-  return counted
-    .map(([column, valueOf]) => {
-      const plus = added === null ? '' : ` + ${valueOf(added)}`;
-      const minus = removed === null ? '' : ` - ${valueOf(removed)}`;
-      return `${column} = ${column}${plus}${minus}`;
-    })
-    .join(', ');
-}

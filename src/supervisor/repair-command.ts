@@ -29,7 +29,7 @@ type UndoParams = Omit<Params<'undo_repair'>, 'wait'>;
 export class RepairCommand {
   readonly #supervisor: Supervisor;
   readonly alone: Alone;
-  readonly #plans = new KeptPlans();
+  readonly #plans = new KeptPlans<RepairScope>('repair_database');
   readonly #asked: AskedRepair;
   /** What an earlier daemon was asked for and did not come to plan; null once it is done, or too late. */
   #cutOff: RepairScope | null;
@@ -363,7 +363,8 @@ export class RepairCommand {
         'Leave out the project, version_dir, deleted_since and force: they are those of the dry run.',
         { issues: [{ param: 'plan_id', message: 'stands alone' }] },
       );
-    return this.#plans.scopeOf(plan_id);
+    const { scope: planned, plan } = this.#plans.of(plan_id);
+    return { ...planned, expected: plan };
   }
 }
 

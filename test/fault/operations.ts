@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { isTemporaryName } from '#src/base/temporary-names.js';
 import { backup } from '#src/store/backups.js';
-import { markDeleted } from '#src/store/files.js';
+import { markDeleted } from '#src/store/file-states.js';
 import { canGiveBack } from '#src/store/compaction.js';
 import { IndexDatabase, isOlder } from '#src/store/index-database.js';
 import { listRuns } from '#src/store/journal.js';

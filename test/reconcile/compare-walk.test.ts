@@ -7,7 +7,7 @@ import { type Comparison, compareInOrder, type Differing } from '#src/reconcile/
 import { tooLarge } from '#src/reconcile/index-file.js';
 import type { WalkedFile } from '#src/reconcile/walk.js';
 import { type ComparedRow, comparedRows } from '#src/store/compared-rows.js';
-import type { FileUpsert } from '#src/store/files.js';
+import type { FileUpsert } from '#src/store/file-states.js';
 import type { IndexDatabase } from '#src/store/index-database.js';
 import { extractorOf } from '#src/syntax/extractor.js';
 import { addFile, addProject, openIndex } from '../store/index-fixture.js';

@@ -8,7 +8,8 @@ import { DerivedDamageError } from '#src/store/derived/damage.js';
 import { derivedPath } from '#src/store/derived/derived-database.js';
 import { Collecting, unusedKeptMs } from '#src/store/derived/collecting.js';
 import { pageOfFiles, type FileRow } from '#src/store/files.js';
-import { clearDeleted, fileByPath, markDeleted } from '#src/store/files.js';
+import { clearDeleted, markDeleted } from '#src/store/file-states.js';
+import { fileByPath } from '#src/store/files.js';
 import { contentsOf, type FileContents, mergeAll } from '../store/derived/contents-of.js';
 import { TestProject } from './project-fixture.js';
 
@@ -186,7 +187,7 @@ test('a file that comes back after what was made of it is gone is searchable aga
   await collecting(1_000);
   await collecting(1_000 + unusedKeptMs);
   // As a restore and a repair do it, in a process that makes nothing of contents.
-  clearDeleted(index, id, 2);
+  clearDeleted(index, id, 'restore', 2);
   await project.reconcile();
   assert.equal((await searchable(project)).length, names.length);
 });

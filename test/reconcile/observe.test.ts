@@ -3,7 +3,7 @@ import { lstatSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type Observation, observeProject, plainCircumstances } from '#src/reconcile/repair/observe.js';
-import { markDeleted } from '#src/store/files.js';
+import { markDeleted } from '#src/store/file-states.js';
 import { requireProject } from '#src/store/projects.js';
 import { addFile } from '../store/index-fixture.js';
 import { TestProject } from './project-fixture.js';

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { isTemporaryName } from '#src/base/temporary-names.js';
 import { sha256 } from '#src/base/hash.js';
 import { renderContent } from '#src/store/contents.js';
-import { markDeleted } from '#src/store/files.js';
+import { markDeleted } from '#src/store/file-states.js';
 import { listRuns, requireRuns } from '#src/store/journal.js';
 import { verifyActions } from '#src/reconcile/repair/apply.js';
 import { damageContent } from '../store/index-fixture.js';

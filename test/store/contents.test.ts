@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import { healContent, problemOfContent, putContent, renderContent } from '#src/store/contents.js';
-import { markDeleted } from '#src/store/files.js';
+import { markDeleted } from '#src/store/file-states.js';
 import { beginRun, recordIntent } from '#src/store/journal.js';
 import { checkContents, checkStructure } from '#src/store/maintenance.js';
 import { deleteProject } from '#src/store/projects.js';

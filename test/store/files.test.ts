@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { clearDeleted, forgetFolder, markDeleted, markIgnored, restampFile } from '#src/store/file-states.js';
 import {
   activeFilesBelow,
-  clearDeleted,
   countFiles,
   type FileKind,
   type FilePage,
   fileByPath,
-  forgetFile,
-  markDeleted,
-  markIgnored,
   pageOfFiles,
   requireFile,
-  restampFile,
   setMoved,
 } from '#src/store/files.js';
 import { deleteProject } from '#src/store/projects.js';
@@ -105,7 +101,7 @@ test('pages and counts tell deleted rows from others', (t) => {
     chunks: 0,
   });
   assert.equal(fileByPath(index, id, 'b')?.deletedAt, 5);
-  clearDeleted(index, ids[1] ?? 0, 6);
+  clearDeleted(index, ids[1] ?? 0, 'restore', 6);
   assert.equal(fileByPath(index, id, 'b')?.deletedAt, null);
 });
 
@@ -143,10 +139,10 @@ test('what is counted as rows come, change and go is what counting them gives', 
         if ('row' in one) addFile(index, id, one.path, one.row);
         else if (one.do === 'delete') markDeleted(index, known, 'seen', 1);
         else if (one.do === 'due') markDeleted(index, known, 'seen', 1, 'no room');
-        else if (one.do === 'return') clearDeleted(index, known, 1);
+        else if (one.do === 'return') clearDeleted(index, known, 'restore', 1);
         else if (one.do === 'ignore') markIgnored(index, known, 1);
         else if (one.do === 'move') setMoved(index, known, 'elsewhere');
-        else forgetFile(index, known);
+        else forgetFolder(index, known, 1);
       }
       for (const id of ids) assert.deepEqual({ ...countFiles(index, id) }, counted(id));
     }),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
 import { putContent } from '#src/store/contents.js';
-import { type FileUpsert, upsertFile } from '#src/store/files.js';
+import { type FileUpsert, upsertFile } from '#src/store/file-states.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { insertProject } from '#src/store/projects.js';
 import { oneTokenTree } from '#src/syntax/green-tree.js';

@@ -188,9 +188,19 @@ function markNow(rootDir: string): Pick<Project, 'rootDev' | 'rootIno' | 'rootId
   }
 }
 
+const ofProjects = [
+  'files',
+  'devices',
+  'folders',
+  'unprotected',
+  'repositories',
+  'revisions',
+  'checkpoints',
+] as const;
+
 /** Rows of projects that nothing names; what was ours stays known to be ours. */
 function forgetForeign(index: IndexDatabase): void {
-  for (const table of ['files', 'devices', 'folders', 'unprotected', 'repositories'])
+  for (const table of ofProjects)
     index.sql(`DELETE FROM ${table} WHERE project_id NOT IN (SELECT id FROM projects)`).run();
   index.sql('UPDATE files SET device_id = NULL WHERE device_id NOT IN (SELECT id FROM devices)').run();
   for (const { versionDir } of listProjects(index)) noteVersionDir(index, versionDir);

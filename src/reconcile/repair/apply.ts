@@ -4,14 +4,8 @@ import { PinnedFolder } from '../../base/pinned-folder.js';
 import { presenceAt } from '../../base/presence.js';
 import { type FileStamp, stampOf } from '../../base/stamp.js';
 import { sha256 } from '../../base/hash.js';
-import {
-  clearDeleted,
-  fileByPath,
-  type FileRow,
-  markDeleted,
-  marksOf,
-  setCopyProblem,
-} from '../../store/files.js';
+import { clearDeleted, markDeleted, marksOf } from '../../store/file-states.js';
+import { fileByPath, type FileRow, setCopyProblem } from '../../store/files.js';
 import { type IndexDatabase } from '../../store/index-database.js';
 import { isDiskFull } from '../../store/sqlite-errors.js';
 import type { ActionOutcome } from '../../store/journal.js';
@@ -197,9 +191,9 @@ function settle(
 ): ActionOutcome {
   const row = fileByPath(index, project.id, action.path);
   if (row === undefined) return { state: 'conflict', detail: 'its row is gone', marks: null, placed: null };
-  if (action.verdict === 'clear_deleted') clearDeleted(index, row.id, at);
+  if (action.verdict === 'clear_deleted') clearDeleted(index, row.id, 'edit', at);
   else if (action.verdict === 'set_deleted') markDeleted(index, row.id, action.cause ?? 'repair', at);
-  else if (stamp !== null) markRevived(index, project.id, row, stamp, at);
+  else if (stamp !== null) markRevived(index, project.id, row, stamp, 'repair', at);
   else setCopyProblem(index, row.id, null);
   // What a run that was cut off has placed has the times of the row; anybody else's is not its own to take away.
   const isOurs = detail === null || stamp?.mtimeNs === row.mtimeNs;

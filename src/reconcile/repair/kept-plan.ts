@@ -1,6 +1,15 @@
 import type { KeptPlan } from '../../base/ipc.js';
 import type { Plan } from './plan.js';
 
+/** As keptPlan, of a rewind. */
+export function keptRewind(
+  projectId: string,
+  actions: readonly { path: string; verdict: string; sha256: string | null }[],
+): KeptPlan {
+  const words = actions.map(({ path, verdict, sha256 }) => `${path}\0${verdict} ${sha256 ?? ''}`);
+  return { projectId, count: actions.length, actions: words.join('\0') };
+}
+
 /** What a dry run said, kept so that a run can be held to it. */
 export function keptPlan(projectId: string, { actions }: Plan): KeptPlan {
   const words = actions.map(({ verdict, path, targets, source, cause, sha256 }) => {

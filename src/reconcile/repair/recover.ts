@@ -28,6 +28,7 @@ import { askGitAbout } from './repair-project.js';
 import { applyIntents } from './apply.js';
 import { type Intent, type RunOutcome, temporaryToken } from './batches.js';
 import type { Action, ActionVerdict, Target } from './plan.js';
+import { finishRewind } from './rewind.js';
 import { finishUndo } from './undo.js';
 
 export interface RecoverOptions extends Work {
@@ -80,6 +81,8 @@ async function finishRun(
     removeTemporaries(project, row.path, temporaryToken(run, row.id));
     if (row.targets !== '') await removeTorn(options, project, row);
   }
+  if (run.rewindTo !== null)
+    return await finishRewind(options, project, { ...run, rewindTo: run.rewindTo }, rows);
   if (run.undoes !== null) return await finishUndo(options, project, { ...run, undoes: run.undoes }, rows);
   const planned = new Map(rows.map((row) => [row.fileId, row]));
   const { isLeftByGit } = await askGitAbout(index, project, inspectRootOf(index, project), options.signal);

@@ -46,14 +46,19 @@ export class Removals {
     const root = await this.#root?.catch(() => null);
     if (root === undefined || root === null) return;
     try {
-      for (const path of this.#touched) {
-        const folder = await root.descend(path, false).catch(ignoreErrno('ENOENT'));
-        await folder?.sync();
-        await folder?.close();
-      }
+      await syncFolders(root, this.#touched);
     } finally {
       await root.close();
     }
+  }
+}
+
+/** Makes durable what was taken out of folders, as far as they are there. */
+export async function syncFolders(root: PinnedFolder, folders: Iterable<string>): Promise<void> {
+  for (const path of folders) {
+    const folder = await root.descend(path, false).catch(ignoreErrno('ENOENT'));
+    await folder?.sync();
+    await folder?.close();
   }
 }
 

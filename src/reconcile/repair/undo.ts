@@ -4,7 +4,8 @@ import { PlacingProblems } from '../../base/placing-problem.js';
 import { isUnknown, TreePresence } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
-import { fileById, type FileRow, markDeleted, type Marks, marksOf, setMarks } from '../../store/files.js';
+import { markDeleted, type Marks, marksOf, setMarks } from '../../store/file-states.js';
+import { fileById, type FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
   actionById,
@@ -315,7 +316,7 @@ function settle(
   if (row === undefined) return { state: 'conflict', detail: 'its row is gone', marks: null, placed: null };
   const before = marksIn(actionById(index, undone)?.marks ?? null);
   if (verdict === 'restore_from_cst') {
-    if (stamp !== null) markRevived(index, project.id, row, stamp, at);
+    if (stamp !== null) markRevived(index, project.id, row, stamp, 'repair', at);
   } else if (verdict === 'clear_deleted') setMarks(index, id, before?.deleted === 0 ? before : unmarked, at);
   else if (before?.deleted === 1) setMarks(index, id, before, at);
   else markDeleted(index, id, 'asked', at);

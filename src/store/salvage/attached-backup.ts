@@ -2,6 +2,16 @@ import { messageOf } from '../../base/errors.js';
 import { isProven, putContent, type StoredContent } from '../contents.js';
 import type { IndexDatabase } from '../index-database.js';
 
+/** Other tables whose rows are added as they are. */
+const rowsOfProjects = [
+  'folders',
+  'version_dirs',
+  'repositories',
+  'repair_runs',
+  'repair_folders',
+  'checkpoints',
+] as const;
+
 /** What a damaged index cannot give any more is taken from a backup, which stays as it is. */
 export class AttachedBackup {
   readonly #index: IndexDatabase;
@@ -61,8 +71,10 @@ export class AttachedBackup {
       const device = `(SELECT d.id FROM main.devices d JOIN backup.devices o USING (project_id, identity)
         WHERE o.id = b.device_id)`;
       add('files', { id: '', device_id: device });
-      for (const table of ['folders', 'version_dirs', 'repositories', 'repair_runs', 'repair_folders'])
-        if (this.#sharedColumns(table).length > 0) add(table);
+      for (const table of rowsOfProjects) if (this.#sharedColumns(table).length > 0) add(table);
+      if (this.#sharedColumns('revisions').length > 0) add('revisions', { id: '' });
+      // Of a version that did not keep it.
+      db.exec('UPDATE main.files SET seen_at = updated_at WHERE seen_at = 0');
     }).immediate();
     return db
       .prepare('SELECT project_id AS projectId, path FROM main.files WHERE id > ? ORDER BY projectId, path')

@@ -8,6 +8,7 @@ import type { Jobs } from '../jobs.js';
 import { logMethods } from './log-methods.js';
 import { projectMethods } from './project-methods.js';
 import type { RepairCommand } from '../repair-command.js';
+import { RewindCommand } from '../rewind-command.js';
 import type { Subscriptions } from '../subscriptions.js';
 import type { Supervisor } from '../supervisor.js';
 import { workerMethods } from './worker-methods.js';
@@ -34,11 +35,12 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
   const { supervisor, repair, jobs, subscriptions, shutDown } = parts;
   // Made when it is first asked for: it takes longer than the rest of the start.
   let document: ReturnType<typeof openRpcDocument> | null = null;
+  const rewinding = new RewindCommand(supervisor, repair.alone);
   return {
     ...indexHandlers(supervisor),
     ...workerMethods(supervisor, parts.sampler),
     ...logMethods(supervisor.logs),
-    ...projectMethods(supervisor, jobs),
+    ...projectMethods(supervisor, jobs, repair.alone),
     health: () => health(parts),
     'rpc.discover': () => (document ??= openRpcDocument(parts.version, contract)),
     subscribe: ({ topics }, call) => ({ subscription_id: subscriptions.subscribe(topics, call) }),
@@ -67,6 +69,11 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
     async rebuild_database({ wait, dry_run }, { cancelled }) {
       repair.alone.assertFree();
       const job = jobs.run('rebuild_database', (work) => repair.rebuild(dry_run, work), true);
+      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
+    },
+    async rewind({ wait, ...params }, { cancelled }) {
+      if (!params.dry_run) repair.alone.assertFree();
+      const job = jobs.run('rewind', (work) => rewinding.run(params, work), !params.dry_run);
       return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
     async undo_repair({ wait, ...params }, { cancelled }) {
@@ -175,6 +182,10 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     delete_file: forward('delete_file'),
     list_deleted_files: forward('list_deleted_files'),
     restore_deleted_files: forward('restore_deleted_files'),
+    list_file_versions: forward('list_file_versions'),
+    list_changes: forward('list_changes'),
+    list_checkpoints: forward('list_checkpoints'),
+    remove_checkpoint: forward('remove_checkpoint'),
     list_code_entities: forward('list_code_entities'),
     get_ast: forward('get_ast'),
     search: forward('search'),

@@ -2,10 +2,12 @@ import { CodekeepError } from '../../base/errors.js';
 import type { ProjectReference, Reconciled, ReconcileRequest } from '../../base/ipc.js';
 import type { Params, Result } from '../../contract/index.js';
 import type { CallContext } from '../../rpc/server/calls.js';
+import type { Alone } from '../alone.js';
 import type { Jobs, SharedJob } from '../jobs.js';
+import { bringUpToDate } from '../up-to-date.js';
 import type { Supervisor } from '../supervisor.js';
 
-type ProjectMethodName = 'update_indexes' | 'wait_until_fresh';
+type ProjectMethodName = 'update_indexes' | 'wait_until_fresh' | 'create_checkpoint';
 type ProjectMethods = {
   [N in ProjectMethodName]: (
     params: Params<N>,
@@ -15,7 +17,11 @@ type ProjectMethods = {
 type Updated = Extract<Result<'update_indexes'>, { files_added: number }>;
 
 /** Methods that reconcile a project: the watcher does it, or a process of its own where no watcher runs. */
-export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMethods {
+export function projectMethods(
+  supervisor: Supervisor,
+  jobs: Jobs,
+  alone: Pick<Alone, 'drainWatcher'>,
+): ProjectMethods {
   /** By project id, jobs whose reconcile has not begun: whoever asks meanwhile has the same one. */
   const queued = new Map<string, { job: SharedJob<Updated>; request: ReconcileRequest }>();
 
@@ -56,16 +62,16 @@ export function projectMethods(supervisor: Supervisor, jobs: Jobs): ProjectMetho
       try {
         const { projectId } = await supervisor.askIndex('resolve_project', reference, { signal: ended });
         const work = { signal: ended, progress: () => undefined };
-        const { unsettled, owed, doubt, notParsed } = await supervisor.reconciles.run(
-          { projectId, isNew: false },
-          work,
-        );
-        const isFresh = unsettled.length === 0 && owed === 0 && notParsed === null;
-        const freshness = doubt !== null ? 'unknown' : isFresh ? 'fresh' : 'stale';
-        return { freshness, waited_ms: sinceMs(startedAt) };
+        const reconciled = await supervisor.reconciles.run({ projectId, isNew: false }, work);
+        return { freshness: freshnessOf(reconciled), waited_ms: sinceMs(startedAt) };
       } finally {
         clearTimeout(timer);
       }
+    },
+    async create_checkpoint({ label = null, ...reference }, { signal }) {
+      const { projectId } = await supervisor.askIndex('resolve_project', reference, { signal });
+      await bringUpToDate(supervisor, alone, projectId, { signal, progress: () => undefined });
+      return await supervisor.askIndex('note_checkpoint', { project_id: projectId, label }, { signal });
     },
   };
 }
@@ -100,6 +106,11 @@ function wireTally(
     files_skipped: skipped,
     reason: allIgnored,
   };
+}
+
+function freshnessOf({ unsettled, owed, doubt, notParsed }: Reconciled): 'fresh' | 'stale' | 'unknown' {
+  if (doubt !== null) return 'unknown';
+  return unsettled.length === 0 && owed === 0 && notParsed === null ? 'fresh' : 'stale';
 }
 
 function sinceMs(startedAt: number): number {

@@ -5,6 +5,7 @@ import { sleep, unlessAborted } from '../../base/waiting.js';
 import { DerivedDatabases } from '../../store/derived/derived-databases.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, type Project, projectById } from '../../store/projects.js';
+import { paceOf } from '../../store/revisions.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import { extractingWith } from '../../reconcile/extract.js';
 import { ExtractorPool, poolOptionsWithin } from '../../reconcile/extractor-pool.js';
@@ -24,6 +25,7 @@ const projectsEveryMs = 30_000;
 export async function openFileWatcher(host: WorkerHost): Promise<WorkerBody<'file_watcher'>> {
   const { stateDir } = host.start;
   const index = IndexDatabase.openExisting(host.indexPath);
+  index.pace = paceOf(host.start.config);
   const { worker_memory_max_bytes: memoryMaxBytes, worker_hang_timeout: hangSeconds } = host.start.config;
   const extractor = extractingWith(createParser({ memoryMaxBytes: parseMemoryWithin(memoryMaxBytes) }));
   const poolOptions = poolOptionsWithin(memoryMaxBytes, hangSeconds * 1_000, extractor);

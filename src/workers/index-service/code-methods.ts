@@ -1,12 +1,13 @@
 import { CodekeepError } from '../../base/errors.js';
 import { assertRelativePath } from '../../base/paths.js';
+import { tooLarge } from '../../reconcile/index-file.js';
 import { search } from '../../search/search.js';
 import { type EntityPage, type EntityPlace, listEntities } from '../../search/entities.js';
-import { type FileRow, requireFile } from '../../store/files.js';
+import type { Rendering } from '../../store/contents.js';
+import { requireFile } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { keptContent } from '../../store/kept-content.js';
 import { namedProjects, type Project, requireProject } from '../../store/projects.js';
-import type { GreenTree } from '../../syntax/green-tree.js';
 import { outline } from '../../syntax/outline.js';
 import { cursorAt, placeIn } from './cursors.js';
 import { chunkCountsOf, isLost, madeAgain, withDerived } from './derived.js';
@@ -34,7 +35,9 @@ export function codeMethods(context: IndexContext): CodeMethods {
       };
     },
     get_ast({ path, max_depth, ...reference }) {
-      const { row, tree } = renderFile(index, requireProject(index, reference), path);
+      assertRelativePath(path);
+      const row = requireFile(index, requireProject(index, reference).id, path);
+      const { tree } = renderKept(index, path, row.sha256);
       return {
         path,
         language: row.language,
@@ -97,27 +100,17 @@ function sumOf(counts: readonly ChunkCounts[]): ChunkCounts {
   return sum;
 }
 
-export interface RenderedFile {
-  row: FileRow;
-  hash: string;
-  tree: GreenTree;
-  bytes: Buffer;
-  /** False where JSON text cannot carry the bytes. */
-  isText: boolean;
-}
-
 /** @throws CodekeepError FILE_NOT_FOUND where the index has no (whole) content for the path */
-export function renderFile(index: IndexDatabase, project: Project, path: string): RenderedFile {
-  assertRelativePath(path);
-  const row = requireFile(index, project.id, path);
-  const rendering = keptContent(index, row.sha256);
-  if ('problem' in rendering) {
-    throw new CodekeepError(
-      'FILE_NOT_FOUND',
-      `The index cannot give ${path}: ${row.skipReason ?? rendering.problem}.`,
-      'Read it from disk; check_database with deep=true lists damaged contents.',
-    );
-  }
-  const { tree, bytes, sha256 } = rendering;
-  return { row, hash: sha256, tree, bytes, isText: tree.encoding === 'utf8' };
+export function renderKept(
+  index: IndexDatabase,
+  path: string,
+  hash: string | null,
+): Exclude<Rendering, { problem: string }> {
+  const rendering = keptContent(index, hash);
+  if (!('problem' in rendering)) return rendering;
+  throw new CodekeepError(
+    'FILE_NOT_FOUND',
+    `The index cannot give ${path}: ${hash === null ? tooLarge : rendering.problem}.`,
+    'Read it from disk; check_database with deep=true lists damaged contents.',
+  );
 }

@@ -5,6 +5,11 @@ const places = {
   path: /^.+$/su,
   /** The number of an entity in its file, a slash, and the file's path. */
   entity: /^\d{1,9}\/.+$/su,
+  /** When it changed, a slash, and the path; and likewise of a checkpoint. */
+  change: /^\d{1,15}\/.+$/su,
+  checkpoint: /^\d{1,15}\/.+$/su,
+  /** When a version was first seen. */
+  version: /^\d{1,15}$/u,
   /** The number of a row of the journal. */
   action: /^\d{1,15}$/u,
 } as const;

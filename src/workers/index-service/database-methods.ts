@@ -107,6 +107,7 @@ function wireRun(index: IndexDatabase, run: RunRow): Result<'list_repairs'>['run
     state: run.state,
     origin: run.origin,
     undoes: run.undoes,
+    rewind_to: isoOrNull(run.rewindTo),
     undone_by: undoOf(index, run),
     started_at: new Date(run.startedAt).toISOString(),
     finished_at: isoOrNull(run.finishedAt),

@@ -5,12 +5,23 @@ import { deleteFile } from '../../reconcile/delete-file.js';
 import { chooseDeleted, ignoreAgain, rehearseRestore, restoreDeleted } from '../../reconcile/restore.js';
 import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
-import { type FileRow, pageOfFiles } from '../../store/files.js';
+import { type FileRow, pageOfFiles, requireFile } from '../../store/files.js';
+import { versionId } from '../../store/history.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { type Project, requireProject } from '../../store/projects.js';
 import { isKnownDamaged } from '../../store/scrub.js';
-import { type IndexContext, indexingContext, type IndexMethods, isoOrNull, type Parsing } from './types.js';
-import { renderFile } from './code-methods.js';
+import {
+  iso,
+  type IndexContext,
+  indexingContext,
+  type IndexMethods,
+  isoOrNull,
+  modeText,
+  type Parsing,
+} from './types.js';
+import { renderKept } from './code-methods.js';
+import { momentNamed } from './moments.js';
+import { stateFor } from './states.js';
 import { afterPaths, placeIn } from './cursors.js';
 
 type FileMethods = Pick<
@@ -32,14 +43,22 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
       });
       return { files: rows.map(wireFile), next_cursor: afterPaths(rows, limit) };
     },
-    get_file({ path, ...reference }) {
+    async get_file({ path, version_id, at, ...reference }) {
+      assertRelativePath(path);
       const project = requireProject(index, reference);
-      const { row, hash, bytes, isText } = renderFile(index, project, path);
+      const { id, language } = requireFile(index, project.id, path);
+      const moment = at === undefined ? null : await momentNamed(index, project, 'at', at);
+      const state = stateFor(index, project, path, id, version_id ?? moment);
+      const { tree, bytes, sha256 } = renderKept(index, path, state.sha256);
+      const isText = tree.encoding === 'utf8';
       return {
         path,
-        sha256: hash,
+        sha256,
         size: bytes.length,
-        language: row.language,
+        mode: modeText(state.mode),
+        version_id: versionId(id, state.seenAt),
+        seen_at: iso(state.seenAt),
+        language,
         encoding: isText ? 'utf8' : 'base64',
         content: bytes.toString(isText ? 'utf8' : 'base64'),
       };
@@ -116,12 +135,12 @@ function wireFile(row: FileRow): Result<'list_files'>['files'][number] {
     path: row.path,
     kind: row.kind,
     size: row.size,
-    mode: row.mode.toString(8).padStart(4, '0'),
+    mode: modeText(row.mode),
     language: row.language,
     sha256: row.sha256,
     deleted: row.deleted === 1,
     ignored: row.ignored === 1,
-    updated_at: new Date(row.updatedAt).toISOString(),
+    updated_at: iso(row.updatedAt),
   };
 }
 

@@ -17,8 +17,10 @@ import { assertSameIndex, noteIdentity, notedIdentity } from '../../store/index-
 import { unfinishedRuns } from '../../store/journal.js';
 import { listProjects, requireProject } from '../../store/projects.js';
 import { replacedPath, settleReplacing } from '../../store/replace-index.js';
+import { paceOf } from '../../store/revisions.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
+import { planRewindOf } from '../repair/rewind.js';
 import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
 import { planUndoOf } from '../repair/undo.js';
@@ -26,6 +28,8 @@ import { codeMethods } from './code-methods.js';
 import { databaseMethods } from './database-methods.js';
 import { isLost } from './derived.js';
 import { fileMethods } from './files-methods.js';
+import { historyMethods, noteCheckpoint } from './history-methods.js';
+import { assertRecorded, momentNamed } from './moments.js';
 import { projectMethods } from './projects-methods.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
 import { Upkeep } from './upkeep.js';
@@ -64,6 +68,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
       host.log('info', `the index is of an older version, and is backed up before it is changed: ${path}`);
   }
   const index = IndexDatabase.open(host.indexPath);
+  index.pace = paceOf(host.start.config);
   if (!canGiveBack(index)) {
     await host
       .longStart(startMaxMs, async () => await Promise.resolve(compactWhole(index)))
@@ -85,6 +90,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
   const methods: IndexMethods = {
     ...projectMethods(context, parsing),
     ...fileMethods(context, parsing),
+    ...historyMethods(context),
     ...codeMethods(context),
     ...databaseMethods(context, upkeep),
   };
@@ -104,7 +110,19 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
       },
       // The dry run of repair_database only reads, and this process is there already.
       plan_repair: async ({ params }, call) => await planDatabase(index.path, params, call),
+      async note_checkpoint({ params }) {
+        assertInPlace(index);
+        return await noteCheckpoint(index, params.project_id, params.label);
+      },
       save_open: async ({ params }, call) => await saveOpen(index, params.to, call),
+      async resolve_rewind({ params: { to, ...reference } }) {
+        assertInPlace(index);
+        const project = requireProject(index, reference);
+        const at = await momentNamed(index, project, 'to', to);
+        assertRecorded(project, at);
+        return { projectId: project.id, rootDir: project.rootDir, at };
+      },
+      plan_rewind: async ({ params }, call) => await planRewindOf(index.path, params, call),
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
     async run() {

@@ -39,6 +39,15 @@ export function indexingContext(
 }
 
 /** A time in milliseconds since 1970 as the wire has it. */
+export function iso(at: number): string {
+  return new Date(at).toISOString();
+}
+
 export function isoOrNull(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
+  return at === null ? null : iso(at);
+}
+
+/** Permission bits as the wire has them. */
+export function modeText(mode: number): string {
+  return mode.toString(8).padStart(4, '0');
 }

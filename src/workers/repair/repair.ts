@@ -10,6 +10,7 @@ import { rebuildIndex } from './rebuild.js';
 import { restoreBackup } from './restore-backup.js';
 import { repairRound } from './round.js';
 import { RoundMemory } from './round-memory.js';
+import { rewindProject } from './rewind.js';
 import { projectsInScope } from './scope.js';
 import { Scrub } from './scrub.js';
 import { repairDatabase } from './task.js';
@@ -71,6 +72,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
       repair_database: async (request, call) =>
         await repairDatabase(indexOf(), request, call, (level, message) => host.log(level, message)),
       undo_repair: async (request, call) => await undoRepair(indexOf(), request, call),
+      rewind: async (request, call) => await rewindProject(indexOf(), request, call),
       restore_backup: async ({ path }, call) => ({ original_path: await restoreBackup(host, path, call) }),
       rebuild_database: async (request, call) => await rebuildIndex(host, request, call),
     },

@@ -3,9 +3,13 @@ import type { Work } from '../../base/progress.js';
 import { repairListMax } from '../../contract/list-limits.js';
 import type { RunOutcome } from '../../reconcile/repair/batches.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
-import { executeUndo, type PlannedUndo, planUndo, type UndoAction } from '../../reconcile/repair/undo.js';
+import type { Refusal } from '../../reconcile/repair/plan.js';
+import { executeRewind, planRewindUndo } from '../../reconcile/repair/rewind.js';
+import { executeUndo, planUndo, type UndoContext } from '../../reconcile/repair/undo.js';
+import type { NewAction, RunRow } from '../../store/journal.js';
+import { type Project, projectById } from '../../store/projects.js';
 import { IndexDatabase } from '../../store/index-database.js';
-import { requireRuns } from '../../store/journal.js';
+import { requireRuns, undoOf } from '../../store/journal.js';
 import type { RequestCall } from '../host.js';
 import { secure } from './task.js';
 
@@ -34,9 +38,9 @@ export async function undoRepair(
   const planned = await planAll(index, request.undoes, call);
   const isEmpty = planned.every(({ actions }) => actions.length === 0);
   if (isEmpty) return reportOf(planned, null, null);
-  const backupPath = await secure(context, []);
-  const outcomes: RunOutcome<UndoAction>[] = [];
-  for (const one of planned) outcomes.push(await executeUndo(context, request.run_id, one));
+  const backupPath = planned.some(({ isBackedUp }) => isBackedUp) ? await secure(context, []) : null;
+  const outcomes: RunOutcome<Planned['actions'][number]>[] = [];
+  for (const one of planned) outcomes.push(await one.execute(context, request.run_id));
   return reportOf(planned, outcomes, backupPath);
 }
 
@@ -45,19 +49,71 @@ async function planAll(
   index: IndexDatabase,
   runId: string,
   { signal }: Pick<Work, 'signal'>,
-): Promise<PlannedUndo[]> {
-  const planned: PlannedUndo[] = [];
+): Promise<Planned[]> {
+  const planned: Planned[] = [];
   for (const run of requireRuns(index, runId)) {
-    const one = await planUndo(index, run, signal);
+    const one = await (run.rewindTo === null
+      ? plannedRepair(index, run, signal)
+      : plannedRewind(index, run, signal));
     if (one !== null) planned.push(one);
   }
   return planned;
 }
 
+/** What takes a run back in one project, whatever kind of run that is. */
+interface Planned {
+  project: Project;
+  undoneBy: string | null;
+  actions: readonly (NewAction & Pick<UndoReport['undone'][number], 'verdict'>)[];
+  kept: readonly Refusal[];
+  execute: (context: UndoContext, runId: string) => Promise<RunOutcome<Planned['actions'][number]>>;
+  /** It changes what nothing else has: marks. */
+  isBackedUp: boolean;
+}
+
+async function plannedRepair(
+  index: IndexDatabase,
+  run: RunRow,
+  signal: AbortSignal,
+): Promise<Planned | null> {
+  const planned = await planUndo(index, run, signal);
+  if (planned === null) return null;
+  return {
+    ...planned,
+    isBackedUp: true,
+    execute: async (context, runId) => await executeUndo(context, runId, planned),
+  };
+}
+
+async function plannedRewind(
+  index: IndexDatabase,
+  run: RunRow,
+  signal: AbortSignal,
+): Promise<Planned | null> {
+  const project = projectById(index, run.projectId);
+  if (project === undefined) return null;
+  const work = { signal, progress: () => undefined };
+  const planned = await planRewindUndo(index, project, run, work);
+  const { conflicts, untouched, unrestorable, unknown } = planned.plan;
+  const refused = [...conflicts, ...untouched, ...unrestorable, ...unknown].map((one) => ({ id: 0, ...one }));
+  return {
+    project,
+    undoneBy: planned.actions.length === 0 ? undoOf(index, run) : null,
+    actions: planned.actions,
+    kept: [...planned.kept, ...refused],
+    // All that it changes is in revisions.
+    isBackedUp: false,
+    execute: async (context, runId) => {
+      const undoing = { runId, projectId: project.id, origin: 'undo' as const, undoes: run.runId };
+      return await executeRewind(context, undoing, planned);
+    },
+  };
+}
+
 /** What was planned (outcomes null), or what was done of it. */
 function reportOf(
-  planned: readonly PlannedUndo[],
-  outcomes: readonly RunOutcome<UndoAction>[] | null,
+  planned: readonly Planned[],
+  outcomes: readonly RunOutcome<Planned['actions'][number]>[] | null,
   backupPath: string | null,
 ): UndoReport {
   const entries = planned.map(({ project, actions, kept }, position) => {

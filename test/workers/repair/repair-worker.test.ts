@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import { markDeleted } from '#src/store/files.js';
+import { markDeleted } from '#src/store/file-states.js';
 import { listRuns } from '#src/store/journal.js';
 import { identify } from '#src/base/process-identity.js';
 import { TestProject } from '../../reconcile/project-fixture.js';

@@ -1,0 +1,191 @@
+import * as z from 'zod';
+import {
+  count,
+  cursor,
+  dryRun,
+  durationMs,
+  limit,
+  mode,
+  moment,
+  namesProject,
+  nextCursor,
+  path,
+  pathPrefix,
+  projectFields,
+  projectRequired,
+  sha256,
+  timestamp,
+  versionId,
+} from './fields.js';
+import { workersStopped, workersResumed } from './database.js';
+import { defineMethod } from './method.js';
+
+const cameBy = z
+  .enum(['found', 'edit', 'rename', 'repair', 'rewind', 'restore', 'seen', 'unseen', 'git', 'asked', 'rules'])
+  .describe(
+    'found: it was there when the project was first looked at; edit: somebody wrote it; rename, repair, rewind, restore; of a deletion why it was marked; rules: they ignore it since then',
+  );
+
+export const listFileVersions = defineMethod({
+  owner: 'index',
+  summary: 'List what a file was, and from when to when, the newest first.',
+  params: z.strictObject({ ...projectFields, path, limit, cursor }).refine(namesProject, projectRequired),
+  result: z.object({
+    versions: z.array(
+      z.object({
+        version_id: versionId,
+        kind: z.enum(['file', 'symlink', 'folder']),
+        sha256: sha256.nullable().describe('null: it was too large to be kept'),
+        size: count,
+        mode,
+        seen_at: timestamp.describe('When it was first so'),
+        gone_at: timestamp.nullable().describe('When it was so no longer; null: it still is'),
+        cause: cameBy.describe('How it became that'),
+        gone_cause: cameBy.nullable().describe('How it became something else'),
+        from_path: z.string().nullable().describe('What it was called before it was renamed'),
+      }),
+    ),
+    next_cursor: nextCursor,
+  }),
+});
+
+export const listChanges = defineMethod({
+  owner: 'index',
+  summary: 'List what was added, changed, deleted and renamed in a project, the newest first.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      since: moment.optional().describe('Only what changed after it: a time, a duration, or a checkpoint'),
+      until: moment.optional().describe('Only what changed until then'),
+      path_prefix: pathPrefix,
+      limit,
+      cursor,
+    })
+    .refine(namesProject, projectRequired),
+  result: z.object({
+    changes: z.array(
+      z.object({
+        path: z.string(),
+        kind: z.enum(['added', 'changed', 'deleted', 'renamed']),
+        from_path: z.string().nullable().describe('What a renamed file was called before'),
+        at: timestamp,
+        cause: cameBy,
+        version_id: versionId.nullable().describe('What it became; null: it was deleted'),
+        previous_version_id: versionId.nullable().describe('What it was before; null: it was not there'),
+        size: count.nullable(),
+        previous_size: count.nullable(),
+      }),
+    ),
+    next_cursor: nextCursor,
+    recorded_since: timestamp
+      .nullable()
+      .describe('Nothing is known of before; null: the first comparison of the project has not ended'),
+  }),
+});
+
+const checkpoint = z.object({
+  checkpoint_id: z.string(),
+  label: z.string().nullable(),
+  at: timestamp,
+});
+
+const checkpointId = z.string().min(1).max(100).describe('The id that create_checkpoint gave');
+
+export const createCheckpoint = defineMethod({
+  owner: 'supervisor',
+  writes: true,
+  summary: 'Name this moment of a project, once everything that was written before the call is indexed.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      label: z
+        .string()
+        .min(1)
+        .max(200)
+        .optional()
+        .describe('For people; need not be the only one of its name'),
+    })
+    .refine(namesProject, projectRequired),
+  result: checkpoint,
+});
+
+export const listCheckpoints = defineMethod({
+  owner: 'index',
+  summary: "List a project's checkpoints, the newest first.",
+  params: z.strictObject({ ...projectFields, limit, cursor }).refine(namesProject, projectRequired),
+  result: z.object({ checkpoints: z.array(checkpoint), next_cursor: nextCursor }),
+});
+
+export const removeCheckpoint = defineMethod({
+  owner: 'index',
+  writes: true,
+  summary: 'Forget a checkpoint; what the files were then stays as long as everything else of its age.',
+  params: z
+    .strictObject({ ...projectFields, checkpoint_id: checkpointId })
+    .refine(namesProject, projectRequired),
+  result: z.object({ removed: z.literal(true) }),
+});
+
+const onPath = z.object({ path: z.string() });
+const refusal = onPath.extend({ reason: z.string() });
+
+const rewound = z.object({
+  project_id: z.string(),
+  root_dir: z.string(),
+  to: timestamp,
+  restored: z.array(onPath).describe('Brought back: they were there then'),
+  reverted: z.array(onPath).describe('Given their content and mode of then'),
+  removed: z
+    .array(onPath)
+    .describe('Moved into versions: they were not there then; restore_deleted_files has them'),
+  conflicts: z.array(refusal).describe('Not what the index says they are, or something is in their way'),
+  untouched: z.array(refusal).describe('Ignored, too large to be kept, or not ours'),
+  unrestorable: z.array(refusal).describe('Nothing has their content of then any more'),
+  unknown: z.array(refusal).describe('They cannot be looked at'),
+  errors: z.array(z.string()),
+  totals: z.record(z.string(), count).describe('checked, and one count per verdict'),
+  message: z.string(),
+});
+export type Rewound = z.infer<typeof rewound>;
+
+const rewindResult = z.union([
+  rewound.extend({
+    run_id: z.string().describe('undo_repair takes it back; of a dry run it is the plan_id'),
+    dry_run: z.boolean(),
+    workers_stopped: workersStopped,
+    ...workersResumed,
+    duration_ms: durationMs,
+  }),
+  z.object({ job_id: z.string() }),
+]);
+export type RewindResult = z.infer<typeof rewindResult>;
+
+export const rewind = defineMethod({
+  owner: 'supervisor',
+  summary:
+    'Make files what they were at a time or checkpoint; what they are now is kept, and undo_repair brings it back.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      to: moment.optional(),
+      paths: z
+        .array(path)
+        .min(1)
+        .max(1_000)
+        .optional()
+        .describe('Only these files, and all in these folders'),
+      path_prefix: pathPrefix,
+      dry_run: dryRun,
+      plan_id: z
+        .string()
+        .optional()
+        .describe('run_id of a dry run: exactly that is done, or it is refused (PLAN_STALE)'),
+      wait: z.boolean().default(true).describe('false: give a job_id at once'),
+    })
+    .refine((params) => params.plan_id !== undefined || namesProject(params), projectRequired)
+    .refine(({ to, plan_id }) => (to === undefined) !== (plan_id === undefined), {
+      message: 'give to, or plan_id, and not both',
+      path: ['to'],
+    }),
+  result: rewindResult,
+});

@@ -1,0 +1,250 @@
+import { readlink, rmdir } from 'node:fs/promises';
+import type { ClosedFolders } from '../../base/closed-folders.js';
+import { hashFile } from '../../base/copy-contents.js';
+import type { EntryImage } from '../../base/entry-image.js';
+import { CodekeepError, errnoOf, reasonOf } from '../../base/errors.js';
+import { sha256 } from '../../base/hash.js';
+import { splitPath } from '../../base/paths.js';
+import { PinnedFolder } from '../../base/pinned-folder.js';
+import type { Work } from '../../base/progress.js';
+import type { FileStamp } from '../../base/stamp.js';
+import { takeAside, type TakenFile } from '../../base/taken-file.js';
+import { forgetEmptyFolders, markDeleted, upsertFile } from '../../store/file-states.js';
+import { fileByPath, type FileRow } from '../../store/files.js';
+import { type PathState, statesOf } from '../../store/history.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import type { ActionOutcome, NewAction } from '../../store/journal.js';
+import type { Project } from '../../store/projects.js';
+import { languageOf } from '../../syntax/language.js';
+import { DeviceIds } from '../devices.js';
+import { findContent } from '../heal.js';
+import { imageWith } from '../image.js';
+import { readWhole } from '../read-entry.js';
+import { conflict, Placers } from './apply.js';
+import type { Acted } from './batches.js';
+import { syncFolders } from './removals.js';
+import { RewindObserver } from './rewind-observe.js';
+import { changedSince, judgeRewind, type RewindFact, type RewindVerdict } from './rewind-plan.js';
+
+export interface RewoundAction extends NewAction {
+  verdict: RewindVerdict;
+}
+
+/** What a path shall be: by the moment that a run goes to, or of what takes a rewind back by the action that it undoes. */
+export type Wanted = (action: Pick<RewoundAction, 'path' | 'inverseOf'>) => PathState | undefined;
+
+export interface RewindContext extends Work {
+  index: IndexDatabase;
+  now: () => number;
+}
+
+/** Errors that say that somebody else was faster. */
+const overtaken: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY']);
+
+/** One batch: its folders are opened once. */
+export class RewindBatch {
+  readonly #context: RewindContext;
+  readonly #project: Project;
+  readonly #wanted: Wanted;
+  readonly #observer: RewindObserver;
+  readonly #placers: Placers;
+  readonly #devices: DeviceIds;
+  readonly #isRecovery: boolean;
+  /** Folders that something was taken out of. */
+  readonly #touched = new Set<string>();
+  #root: Promise<PinnedFolder> | null = null;
+
+  constructor(
+    context: RewindContext,
+    project: Project,
+    wanted: Wanted,
+    closed: ClosedFolders,
+    isRecovery: boolean,
+  ) {
+    this.#context = context;
+    this.#project = project;
+    this.#wanted = wanted;
+    this.#observer = new RewindObserver(context.index, project);
+    this.#placers = new Placers(context.index, project, closed);
+    this.#devices = new DeviceIds(context.index, project);
+    this.#isRecovery = isRecovery;
+  }
+
+  /** Looks again, then acts. */
+  async act(action: RewoundAction, token: string): Promise<Acted> {
+    const then = this.#wanted(action);
+    const row = fileByPath(this.#context.index, this.#project.id, action.path);
+    const fact = this.#observer.fact(action.path, then);
+    const judgement = judgeRewind(fact);
+    if (judgement.verdict !== action.verdict) {
+      const isDone = this.#isRecovery ? this.#doneBefore(action, then, fact) : null;
+      return isDone ?? conflict('reason' in judgement ? judgement.reason : changedSince);
+    }
+    try {
+      if (action.verdict === 'restore') return placed(await this.#place(action.path, then, token, false));
+      if (row === undefined) return conflict('its row is gone');
+      return action.verdict === 'remove'
+        ? await this.#remove(row, token)
+        : await this.#revert(row, then, token);
+    } catch (error) {
+      if (overtaken.has(errnoOf(error) ?? '')) return conflict(changedSince);
+      throw error;
+    }
+  }
+
+  /** A run that was cut off between the deed and the word. */
+  #doneBefore(action: RewoundAction, then: PathState | undefined, fact: RewindFact): Acted | null {
+    if (action.verdict === 'remove') return fact.inProject === 'absent' ? placed(null) : null;
+    const stamp = then === undefined ? null : stampOfState(this.#pathOf(action.path), then);
+    return stamp === null ? null : placed(stamp);
+  }
+
+  async #remove(row: FileRow, token: string): Promise<Acted> {
+    if (row.kind === 'folder') {
+      await rmdir(this.#pathOf(row.path));
+      return placed(null);
+    }
+    return await this.#withTaken(row, token, async () => {
+      const image = this.#imageOf(row.sha256, row);
+      // Versions are the second copy: what is in the way there holds up nothing.
+      const problem = await this.#keep(row.path, image).then(() => null, reasonOf);
+      return { ...placed(null), detail: problem };
+    });
+  }
+
+  async #keep(path: string, image: EntryImage): Promise<void> {
+    const placer = await this.#placers.to('versions');
+    await this.#placers.versions.keep(placer, path, image, this.#context.now());
+  }
+
+  async #revert(row: FileRow, then: PathState | undefined, token: string): Promise<Acted> {
+    if (row.kind === 'folder') {
+      await rmdir(this.#pathOf(row.path));
+      return placed(await this.#place(row.path, then, token, true));
+    }
+    return await this.#withTaken(row, token, async () =>
+      placed(await this.#place(row.path, then, token, true)),
+    );
+  }
+
+  /**
+   * Takes what stands there aside, and drops it once `work` is done and its bytes are proven to be in the index. Where somebody
+   * has put something else in its place meanwhile, that stays.
+   */
+  async #withTaken(row: FileRow, token: string, work: () => Promise<Acted>): Promise<Acted> {
+    this.#root ??= PinnedFolder.open(this.#project.rootDir);
+    const taken = await takeAside(await this.#root, row.path, token);
+    this.#touched.add(splitPath(row.path).folder);
+    let acted: Acted;
+    try {
+      if (!(await isStill(row, taken))) acted = conflict(changedSince);
+      else acted = await work();
+    } catch (error) {
+      const isSaved = error instanceof CodekeepError && error.code === 'TARGET_FILE_EXISTS';
+      if (!isSaved) await taken.putBack(this.#context.now());
+      if (!isSaved) throw error;
+      acted = conflict('somebody wrote it meanwhile, and that stays');
+    }
+    // An open descriptor may have written into it since.
+    if (await isStill(row, taken)) {
+      await taken.drop(false);
+      return acted;
+    }
+    const back = await taken.putBack(this.#context.now());
+    return back.kind === 'back'
+      ? conflict(changedSince)
+      : conflict(`it was written to meanwhile: what was written is in ${back.path}`);
+  }
+
+  /** @param isFresh it has another content than somebody saw there last: what builds by time has to notice */
+  async #place(
+    path: string,
+    then: PathState | undefined,
+    token: string,
+    isFresh: boolean,
+  ): Promise<FileStamp> {
+    if (then === undefined || then.state === 'deleted' || then.state === 'ignored')
+      throw new Error('there was nothing that could be placed');
+    const mtimeNs = isFresh ? String(BigInt(this.#context.now()) * 1_000_000n) : then.mtimeNs;
+    const image = this.#imageOf(then.sha256, { ...then, kind: then.state, mtimeNs });
+    return await (await this.#placers.to('project')).place(path, image, token);
+  }
+
+  #imageOf(
+    hash: string | null,
+    attributes: Pick<FileRow, 'kind' | 'mode' | 'mtimeNs' | 'uid' | 'gid' | 'xattrs'>,
+  ): EntryImage {
+    if (attributes.kind === 'folder') return imageWith({ ...attributes, sha256: hash }, Buffer.alloc(0), '');
+    const rendering = findContent(this.#context.index, hash);
+    if ('problem' in rendering) throw new Error(rendering.problem);
+    return imageWith({ ...attributes, sha256: hash }, rendering.bytes, rendering.sha256);
+  }
+
+  async finish(): Promise<readonly string[]> {
+    const root = (await this.#root?.catch(() => null)) ?? null;
+    try {
+      if (root !== null) await syncFolders(root, this.#touched);
+    } finally {
+      await root?.close();
+    }
+    return await this.#placers.finish();
+  }
+
+  settle(action: RewoundAction, { detail, stamp }: Acted, at: number): ActionOutcome {
+    const { index } = this.#context;
+    const { id: projectId } = this.#project;
+    const { path } = action;
+    const row = fileByPath(index, projectId, path);
+    if (action.verdict === 'remove') {
+      if (row !== undefined) markDeleted(index, row.id, 'asked', at, detail, 'rewind');
+    } else {
+      const then = this.#wanted(action);
+      if (stamp === null || then === undefined || then.state === 'deleted' || then.state === 'ignored')
+        throw new Error('what was placed is not known');
+      forgetEmptyFolders(index, projectId, path, at);
+      const file = {
+        ...stamp,
+        path,
+        kind: then.state,
+        deviceId: this.#devices.idOf(stamp.dev, path),
+        tracked: row?.tracked ?? 0,
+        xattrs: then.xattrs,
+        language: row?.language ?? languageOf(path),
+        sha256: then.sha256,
+        skipReason: null,
+        // The next comparison says what is made of it.
+        extractor: null,
+        chunks: 0,
+      };
+      upsertFile(index, projectId, file, at, () => ({ by: 'rewind', fromPath: null }));
+    }
+    const [now] = statesOf(index, projectId, path, Number.MAX_SAFE_INTEGER, 1);
+    return { state: 'done', detail, marks: { seenAt: now?.seenAt ?? at }, placed: null };
+  }
+
+  #pathOf(path: string): string {
+    return `${this.#project.rootDir}/${path}`;
+  }
+}
+
+function placed(stamp: FileStamp | null): Acted {
+  return { state: 'done', detail: null, stamp };
+}
+
+/** Whether what was taken has the bytes that the index has. */
+async function isStill({ kind, sha256: hash }: FileRow, taken: TakenFile): Promise<boolean> {
+  const now = kind === 'symlink' ? sha256(await readlink(taken.at, 'buffer')) : await hashFile(taken.at);
+  return now === hash;
+}
+
+/** The stamp of what stands there, where that is the state; null where it is anything else. */
+export function stampOfState(
+  absolute: string,
+  { state, sha256: hash, mode, size }: PathState,
+): FileStamp | null {
+  if (state !== 'file' && state !== 'symlink' && state !== 'folder') return null;
+  const reading = readWhole(absolute, size);
+  if (reading.kind !== 'content' || reading.entry !== state) return null;
+  if (state !== 'symlink' && reading.stamp.mode !== mode) return null;
+  return state === 'folder' || sha256(reading.bytes) === hash ? reading.stamp : null;
+}

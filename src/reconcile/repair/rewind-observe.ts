@@ -1,0 +1,147 @@
+import { lstatSync, opendirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { isEmptyFolder } from '../../base/empty-folder.js';
+import { relativePathProblem } from '../../base/paths.js';
+import { PlacingProblems } from '../../base/placing-problem.js';
+import { type Presence, TreePresence } from '../../base/presence.js';
+import { stampOfAny } from '../../base/stamp.js';
+import { fileByPath, type FileRow } from '../../store/files.js';
+import type { PathState } from '../../store/history.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import type { Project } from '../../store/projects.js';
+import { ownFolders } from '../bounds.js';
+import { DeviceDoubts } from '../devices.js';
+import { ContentSources, findContent } from '../heal.js';
+import { OwnFiles } from '../own-files.js';
+import { inspectRootOf } from '../project-root.js';
+import type { Condition, RewindFact } from './rewind-plan.js';
+
+/** Looks at paths that are to be what they were. Folders are remembered for as long as the object lives. */
+export class RewindObserver {
+  readonly #index: IndexDatabase;
+  readonly #project: Project;
+  readonly #tree: TreePresence;
+  readonly #rootDoubt: string | null;
+  readonly #devices: DeviceDoubts;
+  readonly #places: PlacingProblems;
+  readonly #sources: ContentSources;
+  readonly #own: OwnFiles;
+
+  constructor(index: IndexDatabase, project: Project) {
+    this.#index = index;
+    this.#project = project;
+    this.#tree = new TreePresence(project.rootDir);
+    this.#devices = new DeviceDoubts(index, project);
+    this.#places = new PlacingProblems(project.rootDir);
+    this.#sources = new ContentSources(index);
+    this.#own = new OwnFiles(ownFolders({ index, stateDir: dirname(index.path) }));
+    const root = inspectRootOf(index, project);
+    this.#rootDoubt =
+      root.kind === 'verified'
+        ? null
+        : root.kind === 'unavailable'
+          ? root.reason
+          : 'the root folder is not the one that was registered';
+  }
+
+  fact(path: string, wanted: PathState | undefined): RewindFact {
+    const row = fileByPath(this.#index, this.#project.id, path);
+    const fact: RewindFact = {
+      path,
+      wanted: conditionOf(wanted),
+      present: conditionOfRow(row),
+      inProject: 'unknown:path',
+      isAsIndexed: false,
+      holds: [],
+      refusal: this.#refusalOf(path),
+      placeDoubt: this.#rootDoubt ?? (row === undefined ? null : this.#devices.doubtOf(row)),
+      wantedProblem: null,
+      presentProblem: null,
+      obstacle: null,
+    };
+    if (fact.refusal !== null || fact.placeDoubt !== null) return fact;
+    fact.inProject = this.#tree.at(path);
+    fact.obstacle = this.#places.at(path);
+    if (fact.present.kind === 'absent') {
+      if (fact.inProject === 'directory') fact.holds = this.#holdsOf(path);
+    } else if (row !== undefined) {
+      fact.isAsIndexed = this.#isAsIndexed(row, fact.inProject);
+      fact.presentProblem = this.#problemOf(fact.present);
+    }
+    fact.wantedProblem = this.#problemOf(fact.wanted);
+    return fact;
+  }
+
+  #refusalOf(path: string): string | null {
+    const problem = relativePathProblem(path);
+    if (problem !== null) return `its path ${problem}`;
+    if (path.split('/').includes('.git')) return "it is git's own";
+    return this.#own.hold(this.#tree.pathOf(path)) ? "it is codekeep's own" : null;
+  }
+
+  #isAsIndexed(row: FileRow, presence: Presence): boolean {
+    try {
+      const absolute = this.#tree.pathOf(row.path);
+      if (row.kind === 'folder') return presence === 'directory' && isEmptyFolder(absolute);
+      if (presence !== row.kind) return false;
+      const now = stampOfAny(lstatSync(absolute, { bigint: true }));
+      return (
+        now.size === row.size &&
+        now.mtimeNs === row.mtimeNs &&
+        now.ctimeNs === row.ctimeNs &&
+        now.ino === row.ino &&
+        now.mode === row.mode
+      );
+    } catch {
+      return false;
+    }
+  }
+
+  #problemOf(condition: Condition): string | null {
+    if (!('sha256' in condition) || condition.kind === 'folder' || condition.sha256 === null) return null;
+    const rendering = findContent(this.#index, condition.sha256, this.#sources);
+    return 'problem' in rendering ? rendering.problem : null;
+  }
+
+  /** What is in a folder that is in the way, as far as a plan can take it away. */
+  #holdsOf(folder: string): string[] {
+    const found: string[] = [];
+    const look = (path: string): void => {
+      const entries = opendirSync(this.#tree.pathOf(path));
+      let isEmpty = true;
+      try {
+        for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
+          isEmpty = false;
+          const inner = `${path}/${entry.name}`;
+          if (entry.isDirectory()) look(inner);
+          else found.push(inner);
+          if (found.length > heldMax) return;
+        }
+      } finally {
+        entries.closeSync();
+      }
+      if (isEmpty && path !== folder) found.push(path);
+    };
+    try {
+      look(folder);
+    } catch {
+      // What cannot be looked into is not taken away.
+      return [`${folder}/`];
+    }
+    return found;
+  }
+}
+
+/** A folder with more in it is not taken away for a file. */
+const heldMax = 100_000;
+
+function conditionOf(state: PathState | undefined): Condition {
+  if (state === undefined || state.state === 'deleted') return { kind: 'absent' };
+  if (state.state === 'ignored') return { kind: 'ignored' };
+  return { kind: state.state, sha256: state.sha256, mode: state.mode };
+}
+
+function conditionOfRow(row: FileRow | undefined): Condition {
+  if (row === undefined || row.deleted === 1) return { kind: 'absent' };
+  return row.ignored === 1 ? { kind: 'ignored' } : { kind: row.kind, sha256: row.sha256, mode: row.mode };
+}

@@ -1,0 +1,288 @@
+import { ClosedFolders } from '../../base/closed-folders.js';
+import { splitPath } from '../../base/paths.js';
+import { presenceAt } from '../../base/presence.js';
+import type { Work } from '../../base/progress.js';
+import { Slicer } from '../../base/waiting.js';
+import { fileByPath } from '../../store/files.js';
+import { type PathState, pathsChangedSince, stateAt, statesOf } from '../../store/history.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import {
+  actionById,
+  type ActionRow,
+  beginRun,
+  doneActions,
+  endRun,
+  recordIntent,
+  type RewoundMark,
+  type RunKey,
+  type RunOrigin,
+} from '../../store/journal.js';
+import type { Project } from '../../store/projects.js';
+import {
+  type BatchContext,
+  endEarly,
+  inBatches,
+  type Intent,
+  type RunOutcome,
+  verifyEach,
+} from './batches.js';
+import type { Refusal } from './plan.js';
+import { removeEmptied } from './removals.js';
+import {
+  RewindBatch,
+  type RewindContext,
+  type RewoundAction,
+  stampOfState,
+  type Wanted,
+} from './rewind-batch.js';
+import { RewindObserver } from './rewind-observe.js';
+import { type RewindFact, rewindPlanOf, type RewindPlan, type RewindVerdict } from './rewind-plan.js';
+
+/**
+ * Brings paths of a project back to what they were at a time, by observe → plan → apply → verify under the journal, as a repair
+ * does. What stands in the project is taken aside first, and dropped only once its bytes are proven to be in the index.
+ */
+
+/** Which paths are meant; both null: all. */
+export interface RewindChoice {
+  paths: readonly string[] | null;
+  prefix: string | null;
+}
+
+export interface PlannedRewind {
+  project: Project;
+  /** Milliseconds since 1970. */
+  to: number;
+  plan: RewindPlan;
+  actions: RewoundAction[];
+  /** Of what takes a rewind back: what has changed since, and stays. */
+  kept: Refusal[];
+}
+
+/** Writes nothing. */
+export async function planRewind(
+  index: IndexDatabase,
+  project: Project,
+  to: number,
+  choice: RewindChoice,
+  { signal, progress }: Work,
+): Promise<PlannedRewind> {
+  const paths = pathsChangedSince(index, project.id, to).filter((path) => isChosen(path, choice));
+  const then = (path: string): PathState | undefined => stateAt(index, project.id, path, to);
+  const facts = await factsOf(index, project, paths, then, { signal, progress });
+  const plan = rewindPlanOf(facts);
+  const actions = plan.actions.map(({ verdict, path }) =>
+    actionOf(index, project, verdict, path, then(path)),
+  );
+  return { project, to, plan, actions, kept: [] };
+}
+
+function isChosen(path: string, { paths, prefix }: RewindChoice): boolean {
+  if (prefix !== null && !path.startsWith(prefix)) return false;
+  return paths === null || paths.some((one) => path === one || path.startsWith(`${one}/`));
+}
+
+async function factsOf(
+  index: IndexDatabase,
+  project: Project,
+  paths: readonly string[],
+  then: (path: string) => PathState | undefined,
+  { signal, progress }: Work,
+): Promise<RewindFact[]> {
+  const observer = new RewindObserver(index, project);
+  const slicer = new Slicer(signal);
+  const facts: RewindFact[] = [];
+  for (const path of paths) {
+    facts.push(observer.fact(path, then(path)));
+    progress('observe', facts.length, paths.length);
+    await slicer.breathe();
+  }
+  return facts;
+}
+
+function actionOf(
+  index: IndexDatabase,
+  project: Project,
+  verdict: RewindVerdict,
+  path: string,
+  then: PathState | undefined,
+  inverseOf: number | null = null,
+): RewoundAction {
+  const row = fileByPath(index, project.id, path);
+  const hash = verdict === 'remove' ? row?.sha256 : then?.sha256;
+  return { id: row?.id ?? 0, path, verdict, targets: [], cause: null, sha256: hash ?? null, inverseOf };
+}
+
+/** What would take a rewind back: each path where its state is still the one that the rewind made. Writes nothing. */
+export async function planRewindUndo(
+  index: IndexDatabase,
+  project: Project,
+  run: RunKey & { startedAt: number },
+  work: Work,
+): Promise<PlannedRewind> {
+  const kept: Refusal[] = [];
+  const done = new Map<string, ActionRow>();
+  for (const action of doneActions(index, run)) {
+    const [now] = statesOf(index, project.id, action.path, Number.MAX_SAFE_INTEGER, 1);
+    if (now?.seenAt === seenAtOf(action)) done.set(action.path, action);
+    else kept.push({ id: action.fileId, path: action.path, reason: 'it was changed since' });
+  }
+  const then = (path: string): PathState | undefined => before(index, project, done.get(path));
+  const facts = await factsOf(index, project, [...done.keys()].sort(), then, work);
+  const plan = rewindPlanOf(facts);
+  const actions = plan.actions.map(({ verdict, path }) =>
+    actionOf(index, project, verdict, path, then(path), done.get(path)?.id ?? null),
+  );
+  return { project, to: run.startedAt, plan, actions, kept };
+}
+
+/** What a path was before a rewind changed it. */
+function before(
+  index: IndexDatabase,
+  project: Project,
+  action: ActionRow | undefined,
+): PathState | undefined {
+  if (action === undefined) return undefined;
+  return stateAt(index, project.id, action.path, seenAtOf(action) - 1);
+}
+
+function seenAtOf({ marks }: ActionRow): number {
+  return marks === null ? -1 : (JSON.parse(marks) as RewoundMark).seenAt;
+}
+
+/** Does what was planned, under the journal. */
+export async function executeRewind(
+  context: RewindContext,
+  run: RunKey & { origin: RunOrigin; undoes: string | null },
+  { project, to, actions }: PlannedRewind,
+): Promise<RunOutcome<RewoundAction>> {
+  const { index, now } = context;
+  const { rootDir, versionDir } = project;
+  const intents = await index.write(() => {
+    beginRun(index, { ...run, rewindTo: to, rootDir, versionDir }, now());
+    return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
+  });
+  try {
+    const outcome = await rewindIntents(context, project, run, wantedOf(index, project, to), intents, false);
+    context.progress('verify', 0, outcome.done.length);
+    const wanted = wantedOf(index, project, to);
+    outcome.errors = outcome.errors.concat(await verify(context, project, wanted, outcome.done));
+    const state = outcome.errors.length === 0 ? 'done' : 'failed';
+    await index.write(() => endRun(index, run, state, `${outcome.done.length} rewound`, now()));
+    return outcome;
+  } catch (error) {
+    await endEarly(context, run, error);
+    throw error;
+  }
+}
+
+/** Brings a rewind that was cut off to its end. */
+export async function finishRewind(
+  context: RewindContext,
+  project: Project,
+  run: RunKey & { rewindTo: number },
+  open: readonly ActionRow[],
+): Promise<RunOutcome<RewoundAction>> {
+  const intents = open.map(({ id: journalId, fileId: id, path, verdict, sha256: hash, inverseOf }) => ({
+    journalId,
+    action: {
+      id,
+      path,
+      verdict: verdict as RewindVerdict,
+      targets: [],
+      cause: null,
+      sha256: hash,
+      inverseOf,
+    },
+  }));
+  const wanted = wantedOf(context.index, project, run.rewindTo);
+  return await rewindIntents(context, project, run, wanted, intents, true);
+}
+
+function wantedOf(index: IndexDatabase, project: Project, to: number): Wanted {
+  return ({ path, inverseOf }) =>
+    inverseOf === null || inverseOf === undefined
+      ? stateAt(index, project.id, path, to)
+      : before(index, project, actionById(index, inverseOf));
+}
+
+/** What goes, then the folders that nothing is in any more, then what comes: each after another look. */
+async function rewindIntents(
+  context: RewindContext,
+  project: Project,
+  run: RunKey,
+  wanted: Wanted,
+  intents: readonly Intent<RewoundAction>[],
+  isRecovery: boolean,
+): Promise<RunOutcome<RewoundAction>> {
+  const going = intents.filter(({ action }) => action.verdict === 'remove');
+  const coming = intents.filter(({ action }) => action.verdict !== 'remove');
+  const closed = new ClosedFolders();
+  let tried = 0;
+  const phase = async (some: readonly Intent<RewoundAction>[]): Promise<RunOutcome<RewoundAction>> => {
+    const from = tried;
+    const progress = (done: number): void => context.progress('apply', from + done, intents.length);
+    const batching: BatchContext = { ...context, run, progress };
+    const outcome = await inBatches(batching, some, () => {
+      const rewinding = new RewindBatch(context, project, wanted, closed, isRecovery);
+      return {
+        act: async (action, token) => await rewinding.act(action, token),
+        finish: async () => await rewinding.finish(),
+        placedAs: (action) => ({ absolute: `${project.rootDir}/${action.path}`, sha256: action.sha256 }),
+        settle: (action, acted, at) => rewinding.settle(action, acted, at),
+      };
+    });
+    tried += some.length;
+    return outcome;
+  };
+  try {
+    const gone = await phase(going);
+    await removeEmptied(project, emptiedBy(wanted, intents));
+    const come = await phase(coming);
+    return {
+      done: [...gone.done, ...come.done],
+      conflicts: [...gone.conflicts, ...come.conflicts],
+      errors: [...gone.errors, ...come.errors],
+      failed: [...gone.failed, ...come.failed],
+    };
+  } finally {
+    await closed.close(project.rootDir);
+  }
+}
+
+/** Folders of what went that were not there then, or in which nothing was, the deepest first; those that hold something stay. */
+function emptiedBy(wanted: Wanted, intents: readonly Intent<RewoundAction>[]): string[] {
+  const folders = new Set<string>();
+  const needed = new Set<string>();
+  for (const { action } of intents) {
+    const into = action.verdict === 'remove' ? folders : needed;
+    for (let { folder } = splitPath(action.path); folder !== ''; folder = splitPath(folder).folder)
+      into.add(folder);
+  }
+  const wasEmpty = (folder: string): boolean => wanted({ path: folder, inverseOf: null })?.state === 'folder';
+  return [...folders]
+    .filter((folder) => !needed.has(folder) && !wasEmpty(folder))
+    .sort()
+    .reverse();
+}
+
+/** What is not as it was then, although it was done. */
+async function verify(
+  { signal }: RewindContext,
+  project: Project,
+  wanted: Wanted,
+  done: readonly RewoundAction[],
+): Promise<string[]> {
+  return await verifyEach(done, signal, (action) => {
+    const absolute = `${project.rootDir}/${action.path}`;
+    if (action.verdict === 'remove') {
+      const presence = presenceAt(absolute);
+      // What is in its place by now may be a folder of the same plan.
+      const isGone = presence === 'absent' || presence === 'blocked' || presence === 'directory';
+      return isGone ? [] : [`${action.path}: it is there again`];
+    }
+    const then = wanted(action);
+    const isThere = then !== undefined && stampOfState(absolute, then) !== null;
+    return isThere ? [] : [`${action.path}: it does not read back as written`];
+  });
+}

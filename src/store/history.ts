@@ -1,0 +1,201 @@
+import type { Cause, FileKind } from './files.js';
+import type { IndexDatabase } from './index-database.js';
+import { cameBySql, type CameBy, contentSql, stateSql } from './revisions.js';
+
+/** Reads what paths were: `files` has what they are now, `revisions` what they were before. */
+
+/** What a path was from `seenAt` on; times in milliseconds since 1970. */
+export interface PathState {
+  path: string;
+  state: FileKind | 'deleted' | 'ignored';
+  seenAt: number;
+  /** Null: it still is so. */
+  goneAt: number | null;
+  /** How it became that; of a deletion why. */
+  cause: Exclude<CameBy, 'deletion'> | Cause;
+  /** What a renamed file was called before. */
+  fromPath: string | null;
+  size: number;
+  mode: number;
+  mtimeNs: string;
+  uid: number | null;
+  gid: number | null;
+  xattrs: string | null;
+  /** Null: it had no content, or none that was kept. */
+  sha256: string | null;
+}
+
+const common = `size, mode, CAST(mtime_ns AS TEXT) AS mtimeNs, uid, gid, xattrs`;
+const nowColumns = `path, ${stateSql} AS state, seen_at AS seenAt, NULL AS goneAt, ${cameBySql} AS cause,
+  from_path AS fromPath, ${common}, ${contentSql} AS sha256`;
+const pastColumns = `path, state, seen_at AS seenAt, gone_at AS goneAt, came_by AS cause, from_path AS fromPath,
+  ${common}, sha256`;
+
+/** The newest first, of those that began before `before`. */
+export function statesOf(
+  index: IndexDatabase,
+  projectId: string,
+  path: string,
+  before: number,
+  limit: number,
+): PathState[] {
+  const place = { projectId, path, before, limit };
+  const now = index
+    .sql<[object], PathState>(
+      `SELECT ${nowColumns} FROM files WHERE project_id = @projectId AND path = @path AND seen_at < @before`,
+    )
+    .all({ projectId, path, before });
+  const past = index
+    .sql<[object], PathState>(
+      `SELECT ${pastColumns} FROM revisions WHERE project_id = @projectId AND path = @path AND seen_at < @before
+       ORDER BY seen_at DESC LIMIT @limit`,
+    )
+    .all(place);
+  return [...now, ...past].slice(0, limit);
+}
+
+/** What a path was at a time: the last state at or before it. Undefined where it was not known then, or is a folder that got something in it. */
+export function stateAt(
+  index: IndexDatabase,
+  projectId: string,
+  path: string,
+  at: number,
+): PathState | undefined {
+  const [state] = statesOf(index, projectId, path, at + 1, 1);
+  const isOutgrown = state?.state === 'folder' && state.goneAt !== null && state.goneAt <= at;
+  return isOutgrown ? undefined : state;
+}
+
+/** Paths that became something else after that time, in the order of their bytes. */
+export function pathsChangedSince(index: IndexDatabase, projectId: string, at: number): string[] {
+  return index
+    .sql<[object], string>(
+      `SELECT path FROM files WHERE project_id = @projectId AND seen_at > @at AND came_by <> 'found'
+       UNION SELECT path FROM revisions WHERE project_id = @projectId AND seen_at > @at
+       UNION SELECT path FROM revisions WHERE project_id = @projectId AND state = 'folder' AND gone_at > @at
+       ORDER BY path`,
+    )
+    .pluck()
+    .all({ projectId, at });
+}
+
+/** A place in the list of changes. */
+export interface ChangePlace {
+  at: number;
+  path: string;
+}
+
+export interface ChangeChoice {
+  /** Changes behind it, up to and with `until`; milliseconds since 1970. */
+  since: number;
+  until: number;
+  prefix: string;
+  /** Only what is listed behind it. */
+  after: ChangePlace | null;
+}
+
+export interface Change {
+  path: string;
+  kind: 'added' | 'changed' | 'deleted' | 'renamed';
+  /** What it became, and what it was before. */
+  state: PathState;
+  before: PathState | null;
+}
+
+/** Rows read at once. */
+const pageRows = 500;
+
+/**
+ * What changed, the newest first; of the same time in the order of paths. Empty folders are no change, and what rules ignore
+ * did not go.
+ */
+export function* changes(
+  index: IndexDatabase,
+  projectId: string,
+  choice: ChangeChoice,
+): Generator<Change, void, undefined> {
+  for (let after = choice.after; ;) {
+    const page = pageOfStates(index, projectId, { ...choice, after });
+    for (const state of page) {
+      const change = changeOf(index, projectId, state);
+      if (change !== null) yield change;
+    }
+    const last = page.at(-1);
+    if (last === undefined || page.length < pageRows) return;
+    after = { at: last.seenAt, path: last.path };
+  }
+}
+
+function pageOfStates(index: IndexDatabase, projectId: string, choice: ChangeChoice): PathState[] {
+  const { since, until, prefix, after } = choice;
+  const where = `project_id = @projectId AND came_by <> 'found' AND seen_at > @since AND seen_at <= @until
+    AND substr(path, 1, length(@prefix)) = @prefix AND (seen_at < @before OR path > @after)
+    ORDER BY seen_at DESC, path LIMIT ${pageRows}`;
+  const bound = {
+    projectId,
+    since,
+    until: Math.min(until, after?.at ?? until),
+    prefix,
+    before: after?.at ?? Number.MAX_SAFE_INTEGER,
+    after: after?.path ?? '',
+  };
+  const now = index.sql<[object], PathState>(`SELECT ${nowColumns} FROM files WHERE ${where}`).all(bound);
+  const past = index
+    .sql<[object], PathState>(`SELECT ${pastColumns} FROM revisions WHERE ${where}`)
+    .all(bound);
+  const isBefore = (a: PathState, b: PathState): number =>
+    b.seenAt - a.seenAt || Number(a.path > b.path) - Number(a.path < b.path);
+  return [...now, ...past].sort(isBefore).slice(0, pageRows);
+}
+
+/** Null where nobody would call it a change. */
+function changeOf(index: IndexDatabase, projectId: string, state: PathState): Change | null {
+  const { path, seenAt } = state;
+  const before =
+    statesOf(index, projectId, path, seenAt, 2).find((earlier) => earlier.state !== 'ignored') ?? null;
+  const wasThere = before !== null && before.state !== 'deleted' && before.state !== 'folder';
+  switch (state.state) {
+    case 'ignored':
+    case 'folder':
+      return null;
+    case 'deleted':
+      return wasThere && !isRenamedAway(index, projectId, state)
+        ? { path, kind: 'deleted', state, before }
+        : null;
+    default:
+      if (state.fromPath !== null) return { path, kind: 'renamed', state, before };
+      if (!wasThere) return { path, kind: 'added', state, before };
+      return isAlike(before, state) ? null : { path, kind: 'changed', state, before };
+  }
+}
+
+/** It is what it was before rules ignored it. */
+function isAlike(a: PathState, b: PathState): boolean {
+  return a.state === b.state && a.sha256 === b.sha256 && a.mode === b.mode && a.size === b.size;
+}
+
+/** How long (ms) before or after a file got another name its old one is seen to be gone. */
+const renamedWithinMs = 60_000;
+
+function isRenamedAway(index: IndexDatabase, projectId: string, { path, seenAt }: PathState): boolean {
+  const bound = { projectId, path, from: seenAt - renamedWithinMs, to: seenAt + renamedWithinMs };
+  const where = 'project_id = @projectId AND from_path = @path AND seen_at BETWEEN @from AND @to';
+  return (
+    index
+      .sql(`SELECT 1 FROM files WHERE ${where} UNION ALL SELECT 1 FROM revisions WHERE ${where} LIMIT 1`)
+      .get(bound) !== undefined
+  );
+}
+
+/** Names a version of a file: the file's row, and when it was first seen. */
+export function versionId(fileId: number, seenAt: number): string {
+  return `v${fileId.toString(36)}-${seenAt.toString(36)}`;
+}
+
+/** Null where it is no such name. */
+export function versionNamed(text: string): { fileId: number; seenAt: number } | null {
+  const match = /^v([0-9a-z]{1,10})-([0-9a-z]{1,10})$/u.exec(text);
+  if (match === null) return null;
+  const [, fileId = '', seenAt = ''] = match;
+  return { fileId: Number.parseInt(fileId, 36), seenAt: Number.parseInt(seenAt, 36) };
+}

@@ -1,0 +1,41 @@
+import { CodekeepError } from '../../base/errors.js';
+import { findCheckpoint } from '../../store/checkpoints.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import type { Project } from '../../store/projects.js';
+
+/**
+ * A moment of a project as people name it, in milliseconds since 1970: a time, a duration that counts back from now, or a
+ * checkpoint by its id or label.
+ * @throws CodekeepError INVALID_PARAMS that names the param, for any other text
+ */
+export async function momentNamed(
+  index: IndexDatabase,
+  project: Project,
+  param: string,
+  text: string,
+): Promise<number> {
+  // Only here are the contract's schemas needed: not every start has to load them.
+  const { pointInTime } = await import('../../contract/fields.js');
+  const at = findCheckpoint(index, project.id, text)?.at ?? pointInTime(text, Date.now());
+  if (at !== null) return at;
+  throw new CodekeepError(
+    'INVALID_PARAMS',
+    `${JSON.stringify(text)} is neither a time nor a checkpoint of this project.`,
+    'Give ISO-8601 (UTC), a duration such as 10m, or a checkpoint_id or label from list_checkpoints.',
+    { issues: [{ param, message: 'is neither a time, a duration nor a checkpoint' }] },
+  );
+}
+
+/** @throws CodekeepError NOT_FOUND where nothing is known of that time */
+export function assertRecorded({ recordedAt, rootDir }: Project, at: number): void {
+  if (recordedAt !== null && at >= recordedAt) return;
+  const since =
+    recordedAt === null
+      ? `the first comparison of ${rootDir} has not ended`
+      : `${rootDir} is known since ${new Date(recordedAt).toISOString()}`;
+  throw new CodekeepError(
+    'NOT_FOUND',
+    `Nothing is known of ${new Date(at).toISOString()}: ${since}.`,
+    'Give a later time; list_file_versions has what is known of a file.',
+  );
+}

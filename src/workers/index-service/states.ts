@@ -1,0 +1,70 @@
+import { CodekeepError } from '../../base/errors.js';
+import { type PathState, stateAt, statesOf, versionNamed } from '../../store/history.js';
+import type { IndexDatabase } from '../../store/index-database.js';
+import type { Project } from '../../store/projects.js';
+import { assertRecorded } from './moments.js';
+import { iso } from './types.js';
+
+/**
+ * What a path was: by a version's id, at a time (milliseconds since 1970), or, with null, what it is, or was last.
+ * @throws CodekeepError NOT_FOUND where there is no such version, or nothing is known of that time; FILE_NOT_FOUND where the
+ * path was nothing then
+ */
+export function stateFor(
+  index: IndexDatabase,
+  project: Project,
+  path: string,
+  fileId: number,
+  which: string | number | null,
+): PathState {
+  if (which === null) return latestOf(index, project, path);
+  return typeof which === 'string'
+    ? versionOf(index, project, path, fileId, which)
+    : thenOf(index, project, path, which);
+}
+
+const isSomething = ({ state }: PathState): boolean => state !== 'deleted' && state !== 'ignored';
+
+function latestOf(index: IndexDatabase, { id }: Project, path: string): PathState {
+  const state = statesOf(index, id, path, Number.MAX_SAFE_INTEGER, 3).find(isSomething);
+  if (state === undefined) throw nothingKnown(path);
+  return state;
+}
+
+function versionOf(
+  index: IndexDatabase,
+  { id }: Project,
+  path: string,
+  fileId: number,
+  version: string,
+): PathState {
+  const named = versionNamed(version);
+  const [state] = named?.fileId === fileId ? statesOf(index, id, path, named.seenAt + 1, 1) : [];
+  if (named !== null && state?.seenAt === named.seenAt && isSomething(state)) return state;
+  throw new CodekeepError(
+    'NOT_FOUND',
+    `${path} has no version ${version}.`,
+    'Call list_file_versions to see those that are kept.',
+  );
+}
+
+function thenOf(index: IndexDatabase, project: Project, path: string, at: number): PathState {
+  const state = stateAt(index, project.id, path, at);
+  if (state !== undefined && isSomething(state)) return state;
+  if (state === undefined) assertRecorded(project, at);
+  const what = state?.state === 'ignored' ? 'ignored by rules' : 'not there';
+  throw new CodekeepError(
+    'FILE_NOT_FOUND',
+    `${path} was ${what} at ${iso(at)}.`,
+    'Call list_file_versions to see from when to when it was there.',
+    { path },
+  );
+}
+
+function nothingKnown(path: string): CodekeepError {
+  return new CodekeepError(
+    'FILE_NOT_FOUND',
+    `The index has nothing of ${path} that could be given.`,
+    'Call list_file_versions to see what is known of it.',
+  );
+}

@@ -1,0 +1,130 @@
+import { CodekeepError } from '../../base/errors.js';
+import type { RewindReport, RewindRequest, RewindScope } from '../../base/ipc.js';
+import type { Rewound } from '../../contract/history.js';
+import { repairListMax } from '../../contract/list-limits.js';
+import type { RunOutcome } from '../../reconcile/repair/batches.js';
+import { changesOf, keptRewind } from '../../reconcile/repair/kept-plan.js';
+import { recoverRuns } from '../../reconcile/repair/recover.js';
+import { executeRewind, type PlannedRewind, planRewind } from '../../reconcile/repair/rewind.js';
+import type { RewoundAction } from '../../reconcile/repair/rewind-batch.js';
+import type { RewindVerdict } from '../../reconcile/repair/rewind-plan.js';
+import { IndexDatabase } from '../../store/index-database.js';
+import { requireProject } from '../../store/projects.js';
+import type { RequestCall } from '../host.js';
+
+/** The dry run of a rewind, over a connection that cannot write. */
+export async function planRewindOf(
+  databasePath: string,
+  scope: RewindScope,
+  call: RequestCall,
+): Promise<RewindReport> {
+  const index = IndexDatabase.openReadOnly(databasePath);
+  try {
+    const planned = await planFor(index, scope, call);
+    return { plan: keptRewind(planned.project.id, planned.actions), rewound: rewoundOf(planned, null) };
+  } finally {
+    index.close();
+  }
+}
+
+/** rewind in its own process, after the supervisor has stopped the workers. */
+export async function rewindProject(
+  index: IndexDatabase,
+  request: RewindRequest,
+  call: RequestCall,
+): Promise<RewindReport> {
+  const context = { index, now: Date.now, signal: call.signal, progress: call.progress };
+  await recoverRuns(context);
+  const planned = await planFor(index, request, call);
+  if (planned.actions.length === 0) return { rewound: rewoundOf(planned, null) };
+  const run = {
+    runId: request.run_id,
+    projectId: planned.project.id,
+    origin: 'command' as const,
+    undoes: null,
+  };
+  return { rewound: rewoundOf(planned, await executeRewind(context, run, planned)) };
+}
+
+/** @throws CodekeepError PLAN_STALE where it is not what a dry run said */
+async function planFor(
+  index: IndexDatabase,
+  { project_id, to, paths, prefix, expected }: RewindScope,
+  call: RequestCall,
+): Promise<PlannedRewind> {
+  const project = requireProject(index, { project_id });
+  const planned = await planRewind(index, project, to, { paths, prefix }, call);
+  const changed =
+    expected === undefined ? [] : changesOf([expected], [keptRewind(project.id, planned.actions)]);
+  if (changed.length === 0) return planned;
+  throw new CodekeepError(
+    'PLAN_STALE',
+    `The plan is not what there is to do any more: ${changed.length} actions changed, the first at ${changed[0]?.path ?? ''}.`,
+    'Nothing was changed. Call rewind with dry_run again, and give that plan.',
+    { changed: changed.slice(0, repairListMax), count: changed.length },
+  );
+}
+
+const partOf = { restore: 'restored', revert: 'reverted', remove: 'removed' } as const;
+
+/** What was planned (outcome null), or what was done of it. */
+function rewoundOf(
+  { project, to, plan, actions }: PlannedRewind,
+  outcome: RunOutcome<RewoundAction> | null,
+): Rewound {
+  const acted = outcome?.done ?? actions;
+  const withVerdict = (verdict: RewindVerdict): { path: string }[] =>
+    acted.filter((action) => action.verdict === verdict).map(({ path }) => ({ path }));
+  const lists = {
+    restored: withVerdict('restore'),
+    reverted: withVerdict('revert'),
+    removed: withVerdict('remove'),
+    conflicts: [
+      ...plan.conflicts,
+      ...(outcome?.conflicts ?? []).map(({ path, reason }) => ({ path, reason })),
+    ],
+    untouched: plan.untouched,
+    unrestorable: plan.unrestorable,
+    unknown: plan.unknown,
+  };
+  const { checked, ok } = plan.totals;
+  const errors = outcome?.errors ?? [];
+  const totals = {
+    checked,
+    ok,
+    ...Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, list.length])),
+    failed: errors.length,
+  };
+  return {
+    project_id: project.id,
+    root_dir: project.rootDir,
+    to: new Date(to).toISOString(),
+    ...shortened(lists),
+    errors: errors.slice(0, repairListMax),
+    totals,
+    message: messageFor(totals, outcome === null),
+  };
+}
+
+function shortened<T extends Record<string, readonly unknown[]>>(lists: T): T {
+  return Object.fromEntries(
+    Object.entries(lists).map(([name, list]) => [name, list.slice(0, repairListMax)]),
+  ) as unknown as T;
+}
+
+/** One sentence for people. */
+function messageFor(totals: Readonly<Record<string, number>>, isPlan: boolean): string {
+  const parts: string[] = [];
+  for (const part of Object.values(partOf))
+    if ((totals[part] ?? 0) > 0) parts.push(`${totals[part]} ${isPlan ? 'to be ' : ''}${part}`);
+  const more = {
+    untouched: 'untouched',
+    unrestorable: 'not restorable',
+    conflicts: 'in conflict',
+    unknown: 'unknown',
+    failed: 'failed',
+  };
+  for (const [name, text] of Object.entries(more))
+    if ((totals[name] ?? 0) > 0) parts.push(`${totals[name]} ${text}`);
+  return parts.length === 0 ? 'Nothing to do: it is as it was then.' : `${parts.join(', ')}.`;
+}
