@@ -20,12 +20,6 @@ export interface FileStamp {
   gid: number;
 }
 
-/**
- * The kernel's clock for time stamps goes in steps of 4 to 10 ms: two changes within one have the same ctime, and what is
- * looked at so long after its ctime (ms) cannot change any more without another one.
- */
-export const clockStepMs = 20;
-
 /** lstat as the index stores it; null when the path is gone or no regular file. */
 export function stampOf(absolutePath: string): FileStamp | null {
   const stats = lstatOrNull(absolutePath);

@@ -129,9 +129,16 @@ export interface LeftOver {
 /**
  * Puts back what dead processes had taken aside in a folder, removes their temporary files, and leaves alone what belongs to
  * one that lives.
+ * @param isKept whether a file that was taken from a path (relative to the root) and is at an absolute one now is kept
+ * elsewhere, so that it may go where something else is in its place
  * @throws what the first says that cannot be put back, when all others are
  */
-export async function putBackLeftOver(root: PinnedFolder, folder: string, now: number): Promise<LeftOver> {
+export async function putBackLeftOver(
+  root: PinnedFolder,
+  folder: string,
+  now: number,
+  isKept: (path: string, at: string) => boolean = () => false,
+): Promise<LeftOver> {
   const parent = await root.descend(folder, false);
   const leftOver: LeftOver = { putBack: [], held: [] };
   const failures: unknown[] = [];
@@ -143,7 +150,9 @@ export async function putBackLeftOver(root: PinnedFolder, folder: string, now: n
         // Only a folder is ours.
         if (!isTakenName(name) || !(await lstat(parent.at(name))).isDirectory()) continue;
         const isLeftBehind = !isTakenByLiving(name);
-        if (isLeftBehind) await emptyLeftOver(parent, name, now);
+        const isKeptHere = (one: string, at: string): boolean =>
+          isKept(folder === '' ? one : `${folder}/${one}`, at);
+        if (isLeftBehind) await emptyLeftOver(parent, name, now, isKeptHere);
         leftOver[isLeftBehind ? 'putBack' : 'held'].push(path);
       } catch (error) {
         // Its process has just ended, or another one puts it back, too.
@@ -162,12 +171,18 @@ async function unlinkFile(path: string): Promise<void> {
   if (!(await lstat(path)).isDirectory()) await unlink(path);
 }
 
-async function emptyLeftOver(parent: PinnedFolder, privateName: string, now: number): Promise<void> {
+async function emptyLeftOver(
+  parent: PinnedFolder,
+  privateName: string,
+  now: number,
+  isKept: (name: string, at: string) => boolean,
+): Promise<void> {
   const aside = await parent.child(privateName);
   try {
     for (const name of await aside.list()) {
-      // It has come back from the index meanwhile.
-      if (await isSameFile(aside.at(name), parent.at(name))) await unlink(aside.at(name));
+      // It has come back from the index meanwhile, or something else has its place, and it can come back.
+      const isReplaced = (await isThere(parent.at(name))) && isKept(name, aside.at(name));
+      if (isReplaced || (await isSameFile(aside.at(name), parent.at(name)))) await unlink(aside.at(name));
       else await moveBack(aside.at(name), parent, name, now);
     }
   } finally {
@@ -175,6 +190,10 @@ async function emptyLeftOver(parent: PinnedFolder, privateName: string, now: num
   }
   await rmdir(parent.at(privateName));
   await parent.sync();
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(ignoreErrno('ENOENT'))) !== undefined;
 }
 
 /** Bytes, mode and owner of a regular file are those of the other one. */

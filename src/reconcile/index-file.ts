@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { isEmptyFolder } from '../base/empty-folder.js';
 import { sha256 } from '../base/hash.js';
+import { TreePresence } from '../base/presence.js';
 import { isSameStamp, stampOfAny } from '../base/stamp.js';
 import {
   extractorOfContent,
@@ -165,8 +166,8 @@ function renamedFrom(
   file: FileUpsert,
   now: number,
 ): string | null {
-  const isGone = (path: string): boolean =>
-    lstatSync(`${rootDir}/${path}`, { throwIfNoEntry: false }) === undefined;
+  const tree = new TreePresence(rootDir);
+  const isGone = (path: string): boolean => ['absent', 'blocked'].includes(tree.at(path));
   return pathsOfSameFile(index, id, file, now).find(isGone) ?? null;
 }
 

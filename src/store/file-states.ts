@@ -1,5 +1,5 @@
 import { splitPath } from '../base/paths.js';
-import { clockStepMs, type FileStamp } from '../base/stamp.js';
+import type { FileStamp } from '../base/stamp.js';
 import type { Cause, FileKind, FileRow } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 import {
@@ -52,14 +52,13 @@ export function upsertFile(
 ): number {
   const before = stateAtPath(index, projectId, file.path);
   const isSame = before !== undefined && isSameState(before, file);
-  const at = changeTime(file.ctimeNs, now);
   const { by, fromPath } = isSame ? edited : comingOf(before?.deleted !== 0);
   const begun =
     before === undefined
-      ? firstState(index, projectId, file.path, at)
+      ? firstState(index, projectId, file.path, now)
       : isSame
-        ? { seenAt: at, burstAt: at, dropped: null }
-        : endState(index, before, by, at);
+        ? { seenAt: now, burstAt: now, dropped: null }
+        : endState(index, before, by, now);
   const row = index
     .sql<[Record<string, unknown>], { id: number }>(
       `INSERT INTO files (project_id, path, kind, tracked, size, mtime_ns, ctime_ns, ino, device_id, nlink, mode, uid,
@@ -117,18 +116,6 @@ function isSameState(before: EndingState, file: FileUpsert): boolean {
   );
 }
 
-/** What is seen later than this (ms) after its ctime may have come with a folder that was moved: its ctime says nothing then. */
-const changeSeenWithinMs = 60_000;
-
-/**
- * When a file became what it is, in milliseconds since 1970: by its ctime, where that is not long ago. Never before it really
- * did, so that it is not taken for what was there at a moment just before.
- */
-function changeTime(ctimeNs: string, now: number): number {
-  const changedAt = Number(BigInt(ctimeNs) / 1_000_000n) + clockStepMs;
-  return now - changedAt < changeSeenWithinMs ? Math.min(changedAt, now) : now;
-}
-
 /** The file holds the same bytes as before, but lstat says something else now. */
 export function restampFile(
   index: IndexDatabase,
@@ -139,7 +126,7 @@ export function restampFile(
   const before = stateOf(index, id);
   // Another mode is another state.
   if (before !== undefined && before.deleted === 0 && before.mode !== stamp.mode)
-    begin(index, id, endState(index, before, 'edit', changeTime(stamp.ctimeNs, now)), 'edit');
+    begin(index, id, endState(index, before, 'edit', now), 'edit');
   index
     .sql(
       `UPDATE files SET size = @size, mtime_ns = CAST(@mtimeNs AS INTEGER), ctime_ns = CAST(@ctimeNs AS INTEGER),

@@ -306,7 +306,7 @@ export const migrations: readonly string[] = [
   // What files were before they became what they are: from now on every state of a path can be had again.
   `
   ALTER TABLE projects ADD COLUMN recorded_at INTEGER;    -- end of the first whole comparison: of before nothing is known; NULL: it has not ended
-  ALTER TABLE files ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0; -- since when it is what it is: kind, content, mode, marks
+  ALTER TABLE files ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0; -- when it was first seen to be what it is: kind, content, mode, marks
   ALTER TABLE files ADD COLUMN came_by TEXT NOT NULL DEFAULT 'found'
     CHECK (came_by IN ('found', 'edit', 'rename', 'repair', 'rewind', 'restore', 'deletion', 'rules')); -- how it became that; found: it was there when the project was first looked at
   ALTER TABLE files ADD COLUMN from_path TEXT;            -- what a renamed file was called before
@@ -323,8 +323,8 @@ export const migrations: readonly string[] = [
     project_id TEXT NOT NULL REFERENCES projects(id) ON DELETE CASCADE,
     path       TEXT NOT NULL,                             -- relative to root_dir
     state      TEXT NOT NULL CHECK (state IN ('file', 'symlink', 'folder', 'deleted', 'ignored')),
-    seen_at    INTEGER NOT NULL,                          -- when it was first so
-    gone_at    INTEGER NOT NULL,                          -- when it was so no longer; states between that and the next were not kept
+    seen_at    INTEGER NOT NULL,                          -- when it was first seen to be so
+    gone_at    INTEGER NOT NULL,                          -- when it was seen to be so no longer; states between that and the next were not kept
     came_by    TEXT NOT NULL,                             -- as files.came_by, and of a deletion as files.cause
     from_path  TEXT,                                      -- as files.from_path
     size       INTEGER NOT NULL,

@@ -7,9 +7,11 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { deleteFile } from '#src/reconcile/delete-file.js';
 import { fill } from '#src/reconcile/rebuild/fill.js';
+import type { IndexingContext } from '#src/reconcile/index-paths.js';
 import { reconcileProject } from '#src/reconcile/reconcile-project.js';
 import { executeRepair, openRepair, planRepair } from '#src/reconcile/repair/repair-project.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
+import { executeRewind, planRewind } from '#src/reconcile/repair/rewind.js';
 import { executeUndo, planUndo } from '#src/reconcile/repair/undo.js';
 import { backup, backupBeforeMigration, backupsBeside } from '#src/store/backups.js';
 import { extractingWith } from '#src/reconcile/extract.js';
@@ -42,6 +44,22 @@ async function withIndex(
   }
 }
 
+async function withContext<T>(
+  index: IndexDatabase,
+  project: Project,
+  run: (context: IndexingContext) => Promise<T>,
+): Promise<T> {
+  const extractor = extractingWith(createParser());
+  const derived = new DerivedDatabases(index);
+  try {
+    const made = { index, derived, extractor, project, stateDir };
+    return await run({ ...made, maxFileBytes, now: Date.now, signal: work.signal });
+  } finally {
+    extractor.close();
+    await derived.close();
+  }
+}
+
 /** Each says whether all of it succeeded. */
 const operations: Record<string, () => Promise<boolean>> = {
   repair: async () =>
@@ -61,22 +79,29 @@ const operations: Record<string, () => Promise<boolean>> = {
       const { errors } = await executeUndo({ index, now: Date.now, ...work }, randomUUID(), planned);
       return errors.length === 0;
     }),
-  delete: async () =>
+  // To the end of the first comparison; then the watcher compares, and tries copies again that are due.
+  rewind: async () =>
     await withIndex(async (index, project) => {
-      const extractor = extractingWith(createParser());
-      const derived = new DerivedDatabases(index);
-      const made = { index, derived, extractor, project, stateDir };
-      const context = { ...made, maxFileBytes, now: Date.now, signal: work.signal };
-      // As a daemon does when it starts: what was taken aside by one that was killed is put back.
-      await reconcileProject(context, 'unseen');
-      let isWhole = true;
-      for (const path of paths)
-        if (existsSync(join(project.rootDir, path)))
-          await deleteFile(context, path).catch(() => (isWhole = false));
-      extractor.close();
-      await derived.close();
-      return isWhole;
+      const all = { paths: null, prefix: null };
+      const planned = await planRewind(index, project, project.recordedAt ?? 0, all, work);
+      const run = { runId: randomUUID(), projectId: project.id, origin: 'command', undoes: null } as const;
+      const { errors } = await executeRewind({ index, now: Date.now, ...work }, run, planned);
+      await withContext(index, project, async (context) => await reconcileProject(context, 'unseen'));
+      return errors.length === 0;
     }),
+  delete: async () =>
+    await withIndex(
+      async (index, project) =>
+        await withContext(index, project, async (context) => {
+          // As a daemon does when it starts: what was taken aside by one that was killed is put back.
+          await reconcileProject(context, 'unseen');
+          let isWhole = true;
+          for (const path of paths)
+            if (existsSync(join(project.rootDir, path)))
+              await deleteFile(context, path).catch(() => (isWhole = false));
+          return isWhole;
+        }),
+    ),
   backup: async () =>
     await withIndex(async (index) => (await backup(index, Date.now())).problems.length === 0),
   rebuild: async () => {

@@ -19,12 +19,14 @@ import { IndexDatabase, isOlder } from '#src/store/index-database.js';
 import { listRuns } from '#src/store/journal.js';
 import { checkContents, checkStructure } from '#src/store/maintenance.js';
 import { settleReplacing } from '#src/store/replace-index.js';
+import { waitFor } from '../harness/waiting.js';
 import { rowSummary, snapshot, TestProject } from '../reconcile/project-fixture.js';
 import { preciousIn, writeOlderIndex } from '../store/release-fixture.js';
 
 export const operationNames = [
   'repair',
   'undo',
+  'rewind',
   'delete',
   'backup',
   'rebuild',
@@ -97,7 +99,7 @@ function assertNoTemporaries(project: TestProject): void {
 /** By the operation that ends in them: what an undisturbed one leaves. */
 const undisturbed = new Map<OperationName, Promise<unknown>>();
 
-/** A repair or an undo: the same end, wherever it was cut off. */
+/** A repair, an undo or a rewind: the same end, wherever it was cut off. */
 function overProject(
   name: OperationName,
   prepare: (t: Pick<TestContext, 'after'>) => Promise<TestProject>,
@@ -134,6 +136,19 @@ function overProject(
 
 async function assertEveryContent(project: TestProject): Promise<void> {
   assert.deepEqual((await checkContents(project.index)).problems, []);
+}
+
+/** A third was edited, a third went, and some came. */
+async function editedProject(t: Pick<TestContext, 'after'>): Promise<TestProject> {
+  const project = await wholeProject(t);
+  await waitFor('the clock goes on', () => Date.now() > (project.project.recordedAt ?? 0));
+  for (const [number, path] of paths.entries()) {
+    if (number % 3 === 0) project.write(path, `def g${number}():\n    return 0\n`, 0o600);
+    if (number % 3 === 1) project.remove(path);
+    if (number % 5 === 0) project.write(`new/n${number}.py`, `n = ${number}\n`);
+  }
+  await project.reconcile();
+  return project;
 }
 
 function worldOf(project: TestProject): World {
@@ -340,6 +355,7 @@ export const worlds: Record<OperationName, (t: TestContext, run: Run) => Promise
     },
     (path) => [0, 2].includes((paths.indexOf(path) + 8) % 8) && paths.includes(path),
   ),
+  rewind: overProject('rewind', editedProject, (path) => paths.indexOf(path) % 3 === 2),
   delete: deleteWorld,
   backup: backupWorld,
   rebuild: async (t) => await replacedWorld(t, 'rebuild'),

@@ -24,20 +24,9 @@ const everything = { since: -1, until: all, prefix: '', after: null };
 const minute = 60_000;
 const ours = { dev: '1', uid: 0, gid: 0 } as const;
 
-/** The kernel's clock goes in steps: it was not before that. */
-function changedAt(at: number): { ctimeNs: string } {
-  return { ctimeNs: `${at - 20}000000` };
-}
-
 /** A file of that text becomes what is at the path; gives its row's id. */
 function save(index: IndexDatabase, project: string, path: string, text: string, at: number): number {
-  return addFile(
-    index,
-    project,
-    path,
-    { ...changedAt(at), sha256: addContent(index, text), size: text.length },
-    at,
-  );
+  return addFile(index, project, path, { sha256: addContent(index, text), size: text.length }, at);
 }
 
 function told(states: readonly PathState[]): string[] {
@@ -236,12 +225,12 @@ test('changes are listed newest first, page by page, each as what somebody would
   const index = openIndex(t);
   const project = addProject(index);
   const found = { sha256: addContent(index, 'found'), size: 5 };
-  addFile(index, project, 'old', { ...found, ...changedAt(1_000) }, 1_000);
+  addFile(index, project, 'old', { ...found }, 1_000);
   index.sql("UPDATE files SET came_by = 'found'").run();
   const old = save(index, project, 'old', 'edited', 2 * minute);
   const gone = save(index, project, 'gone', 'gone', 3 * minute);
   markDeleted(index, gone, 'git', 4 * minute);
-  addFile(index, project, 'empty', { ...changedAt(5 * minute), kind: 'folder', mode: 0o755 }, 5 * minute);
+  addFile(index, project, 'empty', { kind: 'folder', mode: 0o755 }, 5 * minute);
   const row = fileByPath(index, project, 'old');
   assert.ok(row !== undefined);
   upsertFile(index, project, { ...row, ...ours, path: 'new' }, 6 * minute, () => ({
@@ -288,7 +277,7 @@ test('what rules ignored for a while did neither go nor change', (t) => {
 test('an empty folder that gets something in it was one until then, and is none any more', (t) => {
   const index = openIndex(t);
   const project = addProject(index);
-  addFile(index, project, 'a/b', { ...changedAt(minute), kind: 'folder', mode: 0o755 }, minute);
+  addFile(index, project, 'a/b', { kind: 'folder', mode: 0o755 }, minute);
   save(index, project, 'a/b/c', 'text', 2 * minute);
   forgetEmptyFolders(index, project, 'a/b/c', 2 * minute);
   assert.equal(stateAt(index, project, 'a/b', minute + 1)?.state, 'folder');

@@ -6,10 +6,11 @@ import { temporaryName } from '../../base/temporary-names.js';
 import type { Work } from '../../base/progress.js';
 import { relativePathProblem, splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
-import { TreePresence } from '../../base/presence.js';
+import { presenceAt, TreePresence } from '../../base/presence.js';
 import { stampOf } from '../../base/stamp.js';
 import { putBackLeftOver, removeIfSame } from '../../base/taken-file.js';
 import { isTornCopyOf } from '../../base/torn-file.js';
+import { problemOfContent } from '../../store/contents.js';
 import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
@@ -23,7 +24,7 @@ import {
 import { type Project, projectById } from '../../store/projects.js';
 import { imageOf } from '../image.js';
 import { inspectRoot, inspectRootOf } from '../project-root.js';
-import { versionsRoot } from '../version-store.js';
+import { contentHashAt, versionsRoot } from '../version-store.js';
 import { askGitAbout } from './repair-project.js';
 import { applyIntents } from './apply.js';
 import { type Intent, type RunOutcome, temporaryToken } from './batches.js';
@@ -76,7 +77,7 @@ async function finishRun(
 ): Promise<RunOutcome<NewAction>> {
   const { index } = options;
   const rows = openIntents(index, run).filter(({ path }) => relativePathProblem(path) === null);
-  await putBackTaken(project, rows, options.now());
+  await putBackTaken(options, project, rows);
   for (const row of rows) {
     removeTemporaries(project, row.path, temporaryToken(run, row.id));
     if (row.targets !== '') await removeTorn(options, project, row);
@@ -114,12 +115,24 @@ async function finishRun(
 }
 
 /** What was taken aside to be removed is not gone yet: a comparison would bring it back after all. */
-async function putBackTaken(project: Project, rows: readonly ActionRow[], now: number): Promise<void> {
+async function putBackTaken(
+  { index, now }: RecoverOptions,
+  project: Project,
+  rows: readonly ActionRow[],
+): Promise<void> {
+  /** Of a rewind that was killed when it had put what the file was in its place. */
+  const isKept = (path: string, at: string): boolean => {
+    const hash = fileByPath(index, project.id, path)?.sha256 ?? null;
+    return (
+      hash !== null && contentHashAt(at, presenceAt(at)) === hash && problemOfContent(index, hash) === null
+    );
+  };
   const tree = new TreePresence(project.rootDir);
   const root = await PinnedFolder.open(project.rootDir);
   try {
     for (const folder of new Set(rows.map(({ path }) => splitPath(path).folder)))
-      if (folder === '' || tree.at(folder) === 'directory') await putBackLeftOver(root, folder, now);
+      if (folder === '' || tree.at(folder) === 'directory')
+        await putBackLeftOver(root, folder, now(), isKept);
   } finally {
     await root.close();
   }

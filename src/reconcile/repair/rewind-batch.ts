@@ -107,14 +107,14 @@ export class RewindBatch {
     return await this.#withTaken(row, token, async () => {
       const image = this.#imageOf(row.sha256, row);
       // Versions are the second copy: what is in the way there holds up nothing.
-      const problem = await this.#keep(row.path, image).then(() => null, reasonOf);
+      const problem = await this.#keep(row.path, image, token).then(() => null, reasonOf);
       return { ...placed(null), detail: problem };
     });
   }
 
-  async #keep(path: string, image: EntryImage): Promise<void> {
+  async #keep(path: string, image: EntryImage, token: string): Promise<void> {
     const placer = await this.#placers.to('versions');
-    await this.#placers.versions.keep(placer, path, image, this.#context.now());
+    await this.#placers.versions.keep(placer, path, image, this.#context.now(), token);
   }
 
   async #revert(row: FileRow, then: PathState | undefined, token: string): Promise<Acted> {

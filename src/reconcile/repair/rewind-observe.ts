@@ -14,6 +14,7 @@ import { DeviceDoubts } from '../devices.js';
 import { ContentSources, findContent } from '../heal.js';
 import { OwnFiles } from '../own-files.js';
 import { inspectRootOf } from '../project-root.js';
+import { contentHashAt } from '../version-store.js';
 import type { Condition, RewindFact } from './rewind-plan.js';
 
 /** Looks at paths that are to be what they were. Folders are remembered for as long as the object lives. */
@@ -84,14 +85,12 @@ export class RewindObserver {
       const absolute = this.#tree.pathOf(row.path);
       if (row.kind === 'folder') return presence === 'directory' && isEmptyFolder(absolute);
       if (presence !== row.kind) return false;
-      const now = stampOfAny(lstatSync(absolute, { bigint: true }));
-      return (
-        now.size === row.size &&
-        now.mtimeNs === row.mtimeNs &&
-        now.ctimeNs === row.ctimeNs &&
-        now.ino === row.ino &&
-        now.mode === row.mode
-      );
+      const stamp = stampOfAny(lstatSync(absolute, { bigint: true }));
+      if (stamp.size !== row.size || stamp.mode !== row.mode) return false;
+      const isSameFile = stamp.ino === row.ino && stamp.mtimeNs === row.mtimeNs;
+      // One that was taken aside and put back has another ctime, and its bytes.
+      if (isSameFile && stamp.ctimeNs === row.ctimeNs) return true;
+      return contentHashAt(absolute, presence) === row.sha256;
     } catch {
       return false;
     }

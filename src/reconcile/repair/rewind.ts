@@ -1,6 +1,6 @@
 import { ClosedFolders } from '../../base/closed-folders.js';
 import { splitPath } from '../../base/paths.js';
-import { presenceAt } from '../../base/presence.js';
+import { TreePresence } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
 import { fileByPath } from '../../store/files.js';
@@ -273,16 +273,16 @@ async function verify(
   wanted: Wanted,
   done: readonly RewoundAction[],
 ): Promise<string[]> {
+  const tree = new TreePresence(project.rootDir);
   return await verifyEach(done, signal, (action) => {
-    const absolute = `${project.rootDir}/${action.path}`;
     if (action.verdict === 'remove') {
-      const presence = presenceAt(absolute);
+      const presence = tree.at(action.path);
       // What is in its place by now may be a folder of the same plan.
       const isGone = presence === 'absent' || presence === 'blocked' || presence === 'directory';
       return isGone ? [] : [`${action.path}: it is there again`];
     }
     const then = wanted(action);
-    const isThere = then !== undefined && stampOfState(absolute, then) !== null;
+    const isThere = then !== undefined && stampOfState(tree.pathOf(action.path), then) !== null;
     return isThere ? [] : [`${action.path}: it does not read back as written`];
   });
 }

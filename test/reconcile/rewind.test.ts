@@ -1,0 +1,333 @@
+/** A project that is made what it was, at any moment, in any order, and back again. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import fc from 'fast-check';
+import { recoverRuns } from '#src/reconcile/repair/recover.js';
+import {
+  executeRewind,
+  type PlannedRewind,
+  planRewind,
+  planRewindUndo,
+} from '#src/reconcile/repair/rewind.js';
+import { sha256 } from '../harness/trees.js';
+import { waitFor } from '../harness/waiting.js';
+import { everyContent, snapshot, TestProject } from './project-fixture.js';
+
+const everything = { paths: null, prefix: null };
+const work = { signal: new AbortController().signal, progress: () => undefined };
+
+/** A moment of a project that is indexed, and what was there then. */
+interface Moment {
+  at: number;
+  tree: Record<string, string>;
+}
+
+/**
+ * What there is, without empty folders in whose place there may have been a file: what that was is worth more to the index, which
+ * has one row for a path.
+ */
+function treeOf(project: TestProject): Record<string, string> {
+  const tree = snapshot(project.root);
+  const isEmpty = (folder: string): boolean =>
+    !Object.keys(tree).some((other) => other.startsWith(`${folder}/`));
+  const wereEmpty = new Set(Object.keys(tree).filter((one) => !places.includes(one) && isEmpty(one)));
+  for (const one of Object.keys(tree).sort().reverse())
+    if (tree[one]?.startsWith('folder ') === true && isEmpty(one) && !wereEmpty.has(one)) delete tree[one];
+  return tree;
+}
+
+/** Nothing that is done after it belongs to it. */
+async function momentOf(project: TestProject): Promise<Moment> {
+  await project.reconcile();
+  const at = Date.now();
+  await waitFor('the clock goes on', () => Date.now() > at);
+  return { at, tree: treeOf(project) };
+}
+
+async function planTo(project: TestProject, at: number): Promise<PlannedRewind> {
+  return await planRewind(project.index, project.project, at, everything, work);
+}
+
+/** As a process does it that is killed once so many actions were tried; gives the run's id. */
+async function execute(project: TestProject, planned: PlannedRewind, killedAt = Infinity): Promise<string> {
+  const killing = new AbortController();
+  const context = {
+    index: project.index,
+    now: Date.now,
+    signal: killing.signal,
+    progress: (phase: string, done: number) => {
+      if (phase === 'apply' && done >= killedAt) killing.abort(new Error('killed'));
+    },
+  };
+  const run = { runId: randomUUID(), projectId: project.projectId, origin: 'command', undoes: null } as const;
+  const outcome = await executeRewind(context, run, planned).catch((error: unknown) => {
+    if (!killing.signal.aborted) throw error;
+    return null;
+  });
+  if (outcome === null) await recoverRuns({ index: project.index, now: Date.now, ...work });
+  else assert.deepEqual([outcome.errors, outcome.conflicts], [[], []]);
+  return run.runId;
+}
+
+async function undo(project: TestProject, runId: string): Promise<void> {
+  const run = project.lastRun;
+  assert.equal(run.runId, runId);
+  const planned = await planRewindUndo(project.index, project.project, run, work);
+  assert.deepEqual(planned.kept, []);
+  const undoing = {
+    runId: randomUUID(),
+    projectId: project.projectId,
+    origin: 'undo',
+    undoes: runId,
+  } as const;
+  const outcome = await executeRewind({ index: project.index, now: Date.now, ...work }, undoing, planned);
+  assert.deepEqual([outcome.errors, outcome.conflicts], [[], []]);
+}
+
+/** Each is a file at one time and a folder at another. */
+const places = ['a', 'b', 'a/b', 'a/b/c', 'a/d', 'b/x', 'b/y/z', 'e'];
+const path = fc.constantFrom(...places);
+const deed = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant('write'), path, text: fc.constantFrom('', '1', '2', '3\n') }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('mode'), path, mode: fc.constantFrom(0o600, 0o755) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('remove'), path }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('rename'), path, to: path }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('folder'), path: fc.constantFrom('f', 'a/f', 'f/g') }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('link'), path, target: fc.constantFrom('a', 'nowhere') }),
+  },
+);
+type Deed = { do: string; path: string; text?: string; mode?: number; to?: string; target?: string };
+
+function statsOf(absolute: string): Stats | undefined {
+  try {
+    return lstatSync(absolute);
+  } catch {
+    return undefined;
+  }
+}
+
+/** As a user does it, by brute force: what is in the way goes. */
+function doIt(project: TestProject, { do: what, path: at, text, mode, to, target }: Deed): void {
+  const absolute = project.at(at);
+  const isThere = statsOf(absolute) !== undefined;
+  const makeRoom = (place: string): void => {
+    for (let folder = dirname(place); folder !== '.'; folder = dirname(folder)) {
+      const stats = statsOf(project.at(folder));
+      if (stats !== undefined && !stats.isDirectory()) rmSync(project.at(folder));
+    }
+    rmSync(project.at(place), { recursive: true, force: true });
+    mkdirSync(dirname(project.at(place)), { recursive: true });
+  };
+  if (what === 'write') {
+    const isFile = isThere && lstatSync(absolute).isFile();
+    if (!isFile) makeRoom(at);
+    writeFileSync(absolute, text ?? '');
+  } else if (what === 'mode' && isThere && lstatSync(absolute).isFile()) chmodSync(absolute, mode ?? 0o644);
+  else if (what === 'remove' && isThere) rmSync(absolute, { recursive: true, force: true });
+  else if (what === 'rename' && isThere && to !== undefined) {
+    const isInside = to === at || to.startsWith(`${at}/`) || at.startsWith(`${to}/`);
+    if (isInside) return;
+    makeRoom(to);
+    if (statsOf(absolute) !== undefined) renameSync(absolute, project.at(to));
+  } else if (what === 'folder') {
+    makeRoom(at);
+    mkdirSync(absolute);
+  } else if (what === 'link') {
+    makeRoom(at);
+    symlinkSync(target ?? '', absolute);
+  }
+}
+
+test('whatever was done, each moment comes back as it was, in any order, cut off or not, and can be undone', async (t) => {
+  const steps = fc.array(fc.array(deed, { minLength: 1, maxLength: 6 }), { minLength: 2, maxLength: 5 });
+  await fc.assert(
+    fc.asyncProperty(
+      steps,
+      fc.array(fc.record({ pick: fc.nat(), killedAt: fc.option(fc.nat(8)), undoes: fc.boolean() }), {
+        minLength: 1,
+        maxLength: 5,
+      }),
+      async (stages, goings) => {
+        const project = new TestProject(t);
+        project.index.pace = { burstMs: 0, busyMs: 0 };
+        project.write('a/b/kept', 'kept\n');
+        const moments = [await momentOf(project)];
+        for (const stage of stages) {
+          for (const one of stage) doIt(project, one);
+          moments.push(await momentOf(project));
+        }
+        for (const { pick, killedAt, undoes } of goings) {
+          const { at, tree } = moments[pick % moments.length] ?? assert.fail('no moment');
+          const before = treeOf(project);
+          const contents = everyContent(project);
+          const planned = await planTo(project, at);
+          assert.deepEqual(planned.plan.conflicts.concat(planned.plan.unknown), []);
+          const runId = await execute(project, planned, killedAt ?? Infinity);
+          assert.deepEqual(treeOf(project), tree);
+          const kept = everyContent(project);
+          for (const content of contents) assert.ok(isKept(content, kept), content);
+          assert.deepEqual((await planTo(project, at)).actions, [], 'a second one has nothing to do');
+          if (undoes && killedAt === null && planned.actions.length > 0) {
+            await undo(project, runId);
+            assert.deepEqual(treeOf(project), before);
+          }
+          await momentOf(project);
+        }
+        project.close();
+      },
+    ),
+    { numRuns: Number(process.env['CODEKEEP_REWINDS'] ?? '25') },
+  );
+});
+
+/** A symlink is kept by the hash of its target. */
+function isKept(content: string, kept: ReadonlySet<string>): boolean {
+  if (content.startsWith('folder ')) return true;
+  return kept.has(content) || kept.has(sha256(content.replace('symlink ', '')));
+}
+
+/** A project with a moment, and a change after it. */
+async function changed(t: TestContext): Promise<{ project: TestProject; moment: Moment }> {
+  const project = new TestProject(t);
+  for (const name of ['a', 'b', 'c', 'd']) project.write(name, `first ${name}\n`);
+  const moment = await momentOf(project);
+  for (const name of ['a', 'b']) project.write(name, `second ${name}\n`);
+  project.remove('c');
+  project.write('new', 'new\n');
+  await momentOf(project);
+  return { project, moment };
+}
+
+test('what somebody has written since the plan stays, and is told', async (t) => {
+  const { project, moment } = await changed(t);
+  const planned = await planTo(project, moment.at);
+  assert.equal(planned.actions.length, 4);
+  project.write('a', 'not indexed\n');
+  project.write('c', 'not indexed either\n');
+  project.write('new', 'nor this\n');
+  const run = { runId: randomUUID(), projectId: project.projectId, origin: 'command', undoes: null } as const;
+  const { done, conflicts, errors } = await executeRewind(
+    { index: project.index, now: Date.now, ...work },
+    run,
+    planned,
+  );
+  assert.deepEqual(
+    done.map(({ path: at, verdict }) => `${verdict} ${at}`),
+    ['revert b'],
+  );
+  assert.deepEqual(errors, []);
+  assert.deepEqual(conflicts.map(({ path: at }) => at).sort(), ['a', 'c', 'new']);
+  assert.deepEqual(
+    ['a', 'b', 'c', 'new'].map((name) => project.read(name)),
+    ['not indexed\n', 'first b\n', 'not indexed either\n', 'nor this\n'],
+  );
+});
+
+test('an undo leaves alone what was changed since the rewind', async (t) => {
+  const { project, moment } = await changed(t);
+  const runId = await execute(project, await planTo(project, moment.at));
+  project.write('a', 'third a\n');
+  await momentOf(project);
+  const planned = await planRewindUndo(project.index, project.project, project.lastRun, work);
+  assert.deepEqual(
+    planned.kept.map(({ path: at, reason }) => `${at}: ${reason}`),
+    ['a: it was changed since'],
+  );
+  const undoing = {
+    runId: randomUUID(),
+    projectId: project.projectId,
+    origin: 'undo',
+    undoes: runId,
+  } as const;
+  await executeRewind({ index: project.index, now: Date.now, ...work }, undoing, planned);
+  assert.equal(project.read('a'), 'third a\n');
+  assert.equal(project.read('b'), 'second b\n');
+  assert.equal(project.has('c'), false);
+  assert.equal(project.read('new'), 'new\n');
+  // The undo is a run, and can be undone itself.
+  await undo(project, undoing.runId);
+  assert.equal(project.read('b'), 'first b\n');
+  assert.equal(project.has('new'), false);
+});
+
+test('what is ignored, too large or git’s own is not touched, and is named', async (t) => {
+  const project = new TestProject(t);
+  project.maxFileBytes = 1_000;
+  project.write('small', 'small\n');
+  project.write('grows', 'small\n');
+  project.write('x.log', 'one\n');
+  const { at } = await momentOf(project);
+  project.write('small', 'changed\n');
+  project.write('grows', 'g'.repeat(2_000));
+  project.write('large', 'l'.repeat(2_000));
+  project.write('x.log', 'two\n');
+  await momentOf(project);
+  project.write('.gitignore', '*.log\n');
+  await momentOf(project);
+  const { plan, actions } = await planTo(project, at);
+  assert.deepEqual(
+    actions.map((action) => `${action.verdict} ${action.path}`),
+    ['remove .gitignore', 'revert small'],
+  );
+  assert.deepEqual(
+    plan.untouched.map(({ path: named }) => named),
+    ['grows', 'large', 'x.log'],
+  );
+});
+
+test('only what is named goes back: a file, or a folder with all that is in it', async (t) => {
+  const project = new TestProject(t);
+  for (const name of ['a/x', 'a/y', 'ab', 'b']) project.write(name, 'first\n');
+  const { at } = await momentOf(project);
+  for (const name of ['a/x', 'a/y', 'ab', 'b']) project.write(name, 'second\n');
+  await momentOf(project);
+  const planned = await planRewind(
+    project.index,
+    project.project,
+    at,
+    { paths: ['a', 'b'], prefix: null },
+    work,
+  );
+  await execute(project, planned);
+  const texts = ['a/x', 'a/y', 'ab', 'b'].map((name) => project.read(name));
+  assert.deepEqual(texts, ['first\n', 'first\n', 'second\n', 'first\n']);
+});
+
+test('what comes back has the mode and time it had; what gets another content is new for who builds by time', async (t) => {
+  const project = new TestProject(t);
+  project.write('gone.sh', 'echo\n', 0o750);
+  project.write('edited', 'first\n', 0o600);
+  const mtimes = new Map(['gone.sh', 'edited'].map((name) => [name, lstatSync(project.at(name)).mtimeMs]));
+  const { at } = await momentOf(project);
+  project.remove('gone.sh');
+  project.write('edited', 'second\n', 0o644);
+  const editedAt = lstatSync(project.at('edited')).mtimeMs;
+  await momentOf(project);
+  await execute(project, await planTo(project, at));
+  assert.equal(lstatSync(project.at('gone.sh')).mode & 0o7777, 0o750);
+  assert.ok(Math.abs(lstatSync(project.at('gone.sh')).mtimeMs - (mtimes.get('gone.sh') ?? 0)) < 0.01);
+  assert.equal(lstatSync(project.at('edited')).mode & 0o7777, 0o600);
+  assert.ok(lstatSync(project.at('edited')).mtimeMs >= editedAt);
+  assert.equal(readFileSync(project.at('edited'), 'utf8'), 'first\n');
+});
