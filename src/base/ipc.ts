@@ -151,8 +151,8 @@ export interface IndexExchanges extends ContractExchanges {
   save_open: Exchange<{ to: 'backups' | 'replaced' }, { problem: string | null; path: string | null }>;
   /** Which project is meant, and which moment of it; refused where nothing is known of that. */
   resolve_rewind: Exchange<ProjectReference & { to: string }, ResolvedProject & { at: number }>;
-  /** The dry run of a rewind. */
-  plan_rewind: Exchange<RewindScope, RewindReport>;
+  /** The dry run of a rewind; without proof that contents are whole it says whether there is anything to do. */
+  plan_rewind: Exchange<RewindScope & { is_proven: boolean }, RewindReport>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
 }

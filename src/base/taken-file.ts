@@ -39,51 +39,97 @@ export interface TakenFile {
 export async function takeAside(root: PinnedFolder, path: string, token: string): Promise<TakenFile> {
   const { folder, name } = splitPath(path);
   const parent = await root.descend(folder, false);
-  try {
-    return await takeFrom(parent, folder, name, takenName(token));
-  } catch (error) {
+  // Nothing is made beside what is not there.
+  await assertNoFolder(parent, name).catch(async (error: unknown) => {
     await parent.close();
+    throw error;
+  });
+  const aside = await AsideFolder.make(parent, folder, takenName(token));
+  try {
+    const taken = await aside.take(name);
+    return {
+      ...taken,
+      drop: async (isDurable) => {
+        await taken.drop();
+        await aside.end(isDurable);
+      },
+      putBack: async (now) => {
+        const back = await taken.putBack(now);
+        await aside.end();
+        return back;
+      },
+    };
+  } catch (error) {
+    await aside.discard();
     throw error;
   }
 }
 
-async function takeFrom(
-  parent: PinnedFolder,
-  folder: string,
-  name: string,
-  privateName: string,
-): Promise<TakenFile> {
+async function assertNoFolder(parent: PinnedFolder, name: string): Promise<void> {
   if ((await lstat(parent.at(name))).isDirectory())
     throw Object.assign(new Error(`${name} is a folder`), { code: 'EISDIR' });
-  await mkdir(parent.at(privateName), 0o700);
-  const aside = await parent.child(privateName);
-  const end = async (isDurable = true): Promise<void> => {
-    await rmdir(parent.at(privateName));
-    if (isDurable) await parent.sync();
-    await Promise.all([aside.close(), parent.close()]);
-  };
-  const at = aside.at(name);
-  try {
-    await rename(parent.at(name), at);
-  } catch (error) {
-    await aside.close();
-    await rmdir(parent.at(privateName));
-    throw error;
+}
+
+/** A private folder beside files that are taken aside: many of one folder share it. */
+export class AsideFolder {
+  readonly #parent: PinnedFolder;
+  /** Of the parent, relative to the root. */
+  readonly #folder: string;
+  readonly #name: string;
+  readonly #aside: PinnedFolder;
+
+  private constructor(parent: PinnedFolder, folder: string, name: string, aside: PinnedFolder) {
+    this.#parent = parent;
+    this.#folder = folder;
+    this.#name = name;
+    this.#aside = aside;
   }
-  return {
-    at,
-    stamp: stampOfAny(await lstat(at, { bigint: true })),
-    drop: async (isDurable) => {
-      await unlink(at);
-      await end(isDurable);
-    },
-    putBack: async (now) => {
-      const newName = await moveBack(at, parent, name, now);
-      await end();
-      if (newName === name) return { kind: 'back' };
-      return { kind: 'beside', path: folder === '' ? newName : `${folder}/${newName}` };
-    },
-  };
+
+  /**
+   * @param parent taken over: `end` and `discard` close it
+   * @param folder its path, relative to the root
+   * @param name as takenName gives it
+   */
+  static async make(parent: PinnedFolder, folder: string, name: string): Promise<AsideFolder> {
+    try {
+      await mkdir(parent.at(name), 0o700);
+      return new AsideFolder(parent, folder, name, await parent.child(name));
+    } catch (error) {
+      await parent.close();
+      throw error;
+    }
+  }
+
+  /** As takeAside; what is taken and neither dropped nor put back keeps the folder from being ended. */
+  async take(name: string): Promise<TakenFile> {
+    await assertNoFolder(this.#parent, name);
+    const at = this.#aside.at(name);
+    await rename(this.#parent.at(name), at);
+    return {
+      at,
+      stamp: stampOfAny(await lstat(at, { bigint: true })),
+      drop: async () => await unlink(at),
+      putBack: async (now) => {
+        const newName = await moveBack(at, this.#parent, name, now);
+        if (newName === name) return { kind: 'back' };
+        return { kind: 'beside', path: this.#folder === '' ? newName : `${this.#folder}/${newName}` };
+      },
+    };
+  }
+
+  /** Removes the folder, and makes durable what was taken out of its parent. */
+  async end(isDurable = true): Promise<void> {
+    await rmdir(this.#parent.at(this.#name));
+    if (isDurable) await this.#parent.sync();
+    await Promise.all([this.#aside.close(), this.#parent.close()]);
+  }
+
+  /** Where nothing could be taken. */
+  async discard(): Promise<void> {
+    await this.#aside.close();
+    await rmdir(this.#parent.at(this.#name));
+    await this.#parent.close();
+  }
 }
 
 /** Gives the name that it has now: its own, or a stamped one where that is somebody else's by now. */

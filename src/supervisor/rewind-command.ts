@@ -35,7 +35,7 @@ export class RewindCommand {
     if (params.dry_run) return await this.#dryRun(scope, startedAt, work);
     return await this.#alone.take(async () => {
       await bringUpToDate(this.#supervisor, this.#alone, scope.project_id, work);
-      const planned = await this.#supervisor.askIndex('plan_rewind', scope, work);
+      const planned = await this.#supervisor.askIndex('plan_rewind', { ...scope, is_proven: scope.expected !== undefined }, work);
       if (planned.plan?.count === 0) return resultOf(planned, frameOf(startedAt, false), nothingResumed);
       return await this.#alone.run(
         { isResumed: true, force: false },
@@ -51,7 +51,7 @@ export class RewindCommand {
 
   async #dryRun(scope: RewindScope, startedAt: number, work: Work): Promise<RewindResult> {
     await bringUpToDate(this.#supervisor, this.#alone, scope.project_id, work);
-    const report = await this.#supervisor.askIndex('plan_rewind', scope, work);
+    const report = await this.#supervisor.askIndex('plan_rewind', { ...scope, is_proven: true }, work);
     const frame = frameOf(startedAt, true);
     if (report.plan !== undefined) this.#plans.keep(frame.runId, scope, [report.plan]);
     return resultOf(report, frame, nothingResumed);

@@ -4,6 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { residentMb } from '../harness/processes.js';
 import { measureDatabase } from './database.js';
+import { measureHistory } from './history.js';
 import { copySources, measureHealth, measureIndexing } from './index-rate.js';
 import { measureLimits } from './limits.js';
 import { measurePeer } from './peer.js';
@@ -16,7 +17,7 @@ import { measureStop } from './stop.js';
  * the ratio is what holds on another machine. CODEKEEP_BENCH=start,peer,stop and the like chooses parts.
  */
 const chosen = (
-  process.env['CODEKEEP_BENCH'] ?? 'start,memory,peer,limits,index,stop,database,restore,dry_run'
+  process.env['CODEKEEP_BENCH'] ?? 'start,memory,peer,limits,index,stop,database,restore,history,dry_run'
 ).split(',');
 const requests = 10_000;
 const folder = mkdtempSync(join(tmpdir(), 'codekeep-bench-data-'));
@@ -104,6 +105,8 @@ try {
   if (chosen.includes('restore')) {
     print('restore', await withService((service) => measureRestore(service, newFolder('restore'))));
   }
+  if (chosen.includes('history'))
+    print('history', await withService((service) => measureHistory(service, newFolder('history'))));
   if (chosen.includes('stop')) {
     print('stop', await withService((service) => measureStop(service, newFolder('stop'))));
   }

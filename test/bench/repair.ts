@@ -83,7 +83,7 @@ async function measureMemory(service: Service, root: string, rows: number): Prom
 }
 
 /** The floor of a restore: temp file, write, fsync, link to its name, unlink the temp, one after the other. */
-async function placeBare(folder: string, files: ReadonlyMap<string, Buffer>): Promise<void> {
+export async function placeBare(folder: string, files: ReadonlyMap<string, Buffer>): Promise<void> {
   mkdirSync(folder, { recursive: true });
   for (const [name, bytes] of files) {
     const temporary = join(folder, `${name}.tmp`);

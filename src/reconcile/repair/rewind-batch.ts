@@ -1,20 +1,23 @@
-import { readlink, rmdir } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
 import type { ClosedFolders } from '../../base/closed-folders.js';
-import { hashFile } from '../../base/copy-contents.js';
 import type { EntryImage } from '../../base/entry-image.js';
 import { CodekeepError, errnoOf, reasonOf } from '../../base/errors.js';
 import { sha256 } from '../../base/hash.js';
 import { splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import type { Work } from '../../base/progress.js';
-import type { FileStamp } from '../../base/stamp.js';
-import { takeAside, type TakenFile } from '../../base/taken-file.js';
+import type { Presence } from '../../base/presence.js';
+import { type FileStamp, isSameStamp, stampOfAny } from '../../base/stamp.js';
+import { AsideFolder, type TakenFile } from '../../base/taken-file.js';
+import { takenName } from '../../base/temporary-names.js';
 import { forgetEmptyFolders, markDeleted, upsertFile } from '../../store/file-states.js';
 import { fileByPath, type FileRow } from '../../store/files.js';
-import { type PathState, statesOf } from '../../store/history.js';
+import type { PathState } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { ActionOutcome, NewAction } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
+import { stateAtPath } from '../../store/revisions.js';
 import { languageOf } from '../../syntax/language.js';
 import { DeviceIds } from '../devices.js';
 import { findContent } from '../heal.js';
@@ -22,7 +25,7 @@ import { imageWith } from '../image.js';
 import { readWhole } from '../read-entry.js';
 import { conflict, Placers } from './apply.js';
 import type { Acted } from './batches.js';
-import { syncFolders } from './removals.js';
+import { contentHashAt } from '../version-store.js';
 import { RewindObserver } from './rewind-observe.js';
 import { changedSince, judgeRewind, type RewindFact, type RewindVerdict } from './rewind-plan.js';
 
@@ -50,8 +53,8 @@ export class RewindBatch {
   readonly #placers: Placers;
   readonly #devices: DeviceIds;
   readonly #isRecovery: boolean;
-  /** Folders that something was taken out of. */
-  readonly #touched = new Set<string>();
+  /** By the folder that something is taken out of. */
+  readonly #asides = new Map<string, Promise<AsideFolder>>();
   #root: Promise<PinnedFolder> | null = null;
 
   constructor(
@@ -74,7 +77,7 @@ export class RewindBatch {
   async act(action: RewoundAction, token: string): Promise<Acted> {
     const then = this.#wanted(action);
     const row = fileByPath(this.#context.index, this.#project.id, action.path);
-    const fact = this.#observer.fact(action.path, then);
+    const fact = this.#observer.fact(action.path, then, 'present');
     const judgement = judgeRewind(fact);
     if (judgement.verdict !== action.verdict) {
       const isDone = this.#isRecovery ? this.#doneBefore(action, then, fact) : null;
@@ -132,13 +135,12 @@ export class RewindBatch {
    * has put something else in its place meanwhile, that stays.
    */
   async #withTaken(row: FileRow, token: string, work: () => Promise<Acted>): Promise<Acted> {
-    this.#root ??= PinnedFolder.open(this.#project.rootDir);
-    const taken = await takeAside(await this.#root, row.path, token);
-    this.#touched.add(splitPath(row.path).folder);
+    const { folder, name } = splitPath(row.path);
+    const taken = await (await this.#asideOf(folder, token)).take(name);
     let acted: Acted;
     try {
-      if (!(await isStill(row, taken))) acted = conflict(changedSince);
-      else acted = await work();
+      if (contentHashAt(taken.at, row.kind as Presence) === row.sha256) acted = await work();
+      else acted = conflict(changedSince);
     } catch (error) {
       const isSaved = error instanceof CodekeepError && error.code === 'TARGET_FILE_EXISTS';
       if (!isSaved) await taken.putBack(this.#context.now());
@@ -146,14 +148,27 @@ export class RewindBatch {
       acted = conflict('somebody wrote it meanwhile, and that stays');
     }
     // An open descriptor may have written into it since.
-    if (await isStill(row, taken)) {
-      await taken.drop(false);
+    if (acted.detail !== changedSince && isUntouched(taken)) {
+      await taken.drop();
       return acted;
     }
     const back = await taken.putBack(this.#context.now());
     return back.kind === 'back'
       ? conflict(changedSince)
       : conflict(`it was written to meanwhile: what was written is in ${back.path}`);
+  }
+
+  /** One for all that is taken out of a folder. */
+  async #asideOf(folder: string, token: string): Promise<AsideFolder> {
+    this.#root ??= PinnedFolder.open(this.#project.rootDir);
+    const root = this.#root;
+    let aside = this.#asides.get(folder);
+    if (aside === undefined) {
+      const make = async (): Promise<AsideFolder> =>
+        await AsideFolder.make(await (await root).descend(folder, false), folder, takenName(token));
+      this.#asides.set(folder, (aside = make()));
+    }
+    return await aside;
   }
 
   /** @param isFresh it has another content than somebody saw there last: what builds by time has to notice */
@@ -183,7 +198,8 @@ export class RewindBatch {
   async finish(): Promise<readonly string[]> {
     const root = (await this.#root?.catch(() => null)) ?? null;
     try {
-      if (root !== null) await syncFolders(root, this.#touched);
+      // Where the last was not put back, the folder is left to the next start.
+      for (const aside of this.#asides.values()) await (await aside.catch(() => null))?.end();
     } finally {
       await root?.close();
     }
@@ -218,7 +234,7 @@ export class RewindBatch {
       };
       upsertFile(index, projectId, file, at, () => ({ by: 'rewind', fromPath: null }));
     }
-    const [now] = statesOf(index, projectId, path, Number.MAX_SAFE_INTEGER, 1);
+    const now = stateAtPath(index, projectId, path);
     return { state: 'done', detail, marks: { seenAt: now?.seenAt ?? at }, placed: null };
   }
 
@@ -231,10 +247,9 @@ function placed(stamp: FileStamp | null): Acted {
   return { state: 'done', detail: null, stamp };
 }
 
-/** Whether what was taken has the bytes that the index has. */
-async function isStill({ kind, sha256: hash }: FileRow, taken: TakenFile): Promise<boolean> {
-  const now = kind === 'symlink' ? sha256(await readlink(taken.at, 'buffer')) : await hashFile(taken.at);
-  return now === hash;
+/** Whether nobody has written into it since it was taken. */
+function isUntouched({ at, stamp }: TakenFile): boolean {
+  return isSameStamp(stampOfAny(lstatSync(at, { bigint: true })), stamp);
 }
 
 /** The stamp of what stands there, where that is the state; null where it is anything else. */

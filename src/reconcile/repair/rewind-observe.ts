@@ -5,6 +5,7 @@ import { relativePathProblem } from '../../base/paths.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
 import { type Presence, TreePresence } from '../../base/presence.js';
 import { stampOfAny } from '../../base/stamp.js';
+import { problemOfContent } from '../../store/contents.js';
 import { fileByPath, type FileRow } from '../../store/files.js';
 import type { PathState } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
@@ -45,7 +46,8 @@ export class RewindObserver {
           : 'the root folder is not the one that was registered';
   }
 
-  fact(path: string, wanted: PathState | undefined): RewindFact {
+  /** @param proven contents that are proven to be there: none for who only wants to know whether there is anything to do */
+  fact(path: string, wanted: PathState | undefined, proven: 'none' | 'present' | 'all' = 'all'): RewindFact {
     const row = fileByPath(this.#index, this.#project.id, path);
     const fact: RewindFact = {
       path,
@@ -67,9 +69,9 @@ export class RewindObserver {
       if (fact.inProject === 'directory') fact.holds = this.#holdsOf(path);
     } else if (row !== undefined) {
       fact.isAsIndexed = this.#isAsIndexed(row, fact.inProject);
-      fact.presentProblem = this.#problemOf(fact.present);
+      if (proven !== 'none') fact.presentProblem = this.#problemOf(fact.present);
     }
-    fact.wantedProblem = this.#problemOf(fact.wanted);
+    if (proven === 'all') fact.wantedProblem = this.#problemOf(fact.wanted);
     return fact;
   }
 
@@ -98,6 +100,7 @@ export class RewindObserver {
 
   #problemOf(condition: Condition): string | null {
     if (!('sha256' in condition) || condition.kind === 'folder' || condition.sha256 === null) return null;
+    if (problemOfContent(this.#index, condition.sha256) === null) return null;
     const rendering = findContent(this.#index, condition.sha256, this.#sources);
     return 'problem' in rendering ? rendering.problem : null;
   }

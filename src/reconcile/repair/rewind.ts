@@ -66,10 +66,11 @@ export async function planRewind(
   to: number,
   choice: RewindChoice,
   { signal, progress }: Work,
+  proven: 'none' | 'all' = 'all',
 ): Promise<PlannedRewind> {
   const paths = pathsChangedSince(index, project.id, to).filter((path) => isChosen(path, choice));
-  const then = (path: string): PathState | undefined => stateAt(index, project.id, path, to);
-  const facts = await factsOf(index, project, paths, then, { signal, progress });
+  const then = remembering((path: string) => stateAt(index, project.id, path, to));
+  const facts = await factsOf(index, project, paths, then, { signal, progress }, proven);
   const plan = rewindPlanOf(facts);
   const actions = plan.actions.map(({ verdict, path }) =>
     actionOf(index, project, verdict, path, then(path)),
@@ -88,12 +89,13 @@ async function factsOf(
   paths: readonly string[],
   then: (path: string) => PathState | undefined,
   { signal, progress }: Work,
+  proven: 'none' | 'all' = 'all',
 ): Promise<RewindFact[]> {
   const observer = new RewindObserver(index, project);
   const slicer = new Slicer(signal);
   const facts: RewindFact[] = [];
   for (const path of paths) {
-    facts.push(observer.fact(path, then(path)));
+    facts.push(observer.fact(path, then(path), proven));
     progress('observe', facts.length, paths.length);
     await slicer.breathe();
   }
@@ -127,7 +129,7 @@ export async function planRewindUndo(
     if (now?.seenAt === seenAtOf(action)) done.set(action.path, action);
     else kept.push({ id: action.fileId, path: action.path, reason: 'it was changed since' });
   }
-  const then = (path: string): PathState | undefined => before(index, project, done.get(path));
+  const then = remembering((path: string) => before(index, project, done.get(path)));
   const facts = await factsOf(index, project, [...done.keys()].sort(), then, work);
   const plan = rewindPlanOf(facts);
   const actions = plan.actions.map(({ verdict, path }) =>
@@ -163,9 +165,9 @@ export async function executeRewind(
     return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
   });
   try {
-    const outcome = await rewindIntents(context, project, run, wantedOf(index, project, to), intents, false);
-    context.progress('verify', 0, outcome.done.length);
     const wanted = wantedOf(index, project, to);
+    const outcome = await rewindIntents(context, project, run, wanted, intents, false);
+    context.progress('verify', 0, outcome.done.length);
     outcome.errors = outcome.errors.concat(await verify(context, project, wanted, outcome.done));
     const state = outcome.errors.length === 0 ? 'done' : 'failed';
     await index.write(() => endRun(index, run, state, `${outcome.done.length} rewound`, now()));
@@ -200,10 +202,18 @@ export async function finishRewind(
 }
 
 function wantedOf(index: IndexDatabase, project: Project, to: number): Wanted {
-  return ({ path, inverseOf }) =>
-    inverseOf === null || inverseOf === undefined
-      ? stateAt(index, project.id, path, to)
-      : before(index, project, actionById(index, inverseOf));
+  const then = remembering((path: string) => stateAt(index, project.id, path, to));
+  const undone = remembering((id: number) => before(index, project, actionById(index, id)));
+  return ({ path, inverseOf }) => (typeof inverseOf === 'number' ? undone(inverseOf) : then(path));
+}
+
+/** What was is asked for again and again while it is brought back, and does not change. */
+function remembering<K>(look: (key: K) => PathState | undefined): (key: K) => PathState | undefined {
+  const known = new Map<K, PathState | undefined>();
+  return (key) => {
+    if (!known.has(key)) known.set(key, look(key));
+    return known.get(key);
+  };
 }
 
 /** What goes, then the folders that nothing is in any more, then what comes: each after another look. */

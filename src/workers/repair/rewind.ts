@@ -15,12 +15,12 @@ import type { RequestCall } from '../host.js';
 /** The dry run of a rewind, over a connection that cannot write. */
 export async function planRewindOf(
   databasePath: string,
-  scope: RewindScope,
+  scope: RewindScope & { is_proven: boolean },
   call: RequestCall,
 ): Promise<RewindReport> {
   const index = IndexDatabase.openReadOnly(databasePath);
   try {
-    const planned = await planFor(index, scope, call);
+    const planned = await planFor(index, scope, call, scope.is_proven ? 'all' : 'none');
     return { plan: keptRewind(planned.project.id, planned.actions), rewound: rewoundOf(planned, null) };
   } finally {
     index.close();
@@ -51,9 +51,10 @@ async function planFor(
   index: IndexDatabase,
   { project_id, to, paths, prefix, expected }: RewindScope,
   call: RequestCall,
+  proven: 'none' | 'all' = 'all',
 ): Promise<PlannedRewind> {
   const project = requireProject(index, { project_id });
-  const planned = await planRewind(index, project, to, { paths, prefix }, call);
+  const planned = await planRewind(index, project, to, { paths, prefix }, call, proven);
   const changed =
     expected === undefined ? [] : changesOf([expected], [keptRewind(project.id, planned.actions)]);
   if (changed.length === 0) return planned;
