@@ -83,6 +83,47 @@ export const listChanges = defineMethod({
   }),
 });
 
+export const diff = defineMethod({
+  owner: 'index',
+  summary: 'Show what changed in files between two moments, as unified patches.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      path: path.optional().describe('Only this file'),
+      path_prefix: pathPrefix,
+      from: moment
+        .optional()
+        .describe(
+          'A time, a duration, a checkpoint, or with path a version_id; the newest checkpoint by default',
+        ),
+      to: moment.optional().describe('As from; now by default'),
+      limit,
+      cursor,
+    })
+    .refine(namesProject, projectRequired)
+    .refine(({ path: one, path_prefix }) => one === undefined || path_prefix === undefined, {
+      message: 'give path or path_prefix, not both',
+      path: ['path'],
+    }),
+  result: z.object({
+    files: z.array(
+      z.object({
+        path: z.string(),
+        kind: z.enum(['added', 'changed', 'deleted', 'renamed']),
+        from_path: z.string().nullable().describe('What a renamed file was called before'),
+        patch: z
+          .string()
+          .nullable()
+          .describe('With git\'s headers: "git apply" takes it; null: reason says why'),
+        reason: z.string().nullable(),
+        added_lines: count.nullable(),
+        removed_lines: count.nullable(),
+      }),
+    ),
+    next_cursor: nextCursor,
+  }),
+});
+
 const checkpoint = z.object({
   checkpoint_id: z.string(),
   label: z.string().nullable(),

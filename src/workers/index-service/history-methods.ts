@@ -15,12 +15,13 @@ import {
 import type { IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
 import { cursorAt, placeIn } from './cursors.js';
+import { diff } from './diff.js';
 import { momentNamed } from './moments.js';
 import { iso, type IndexContext, type IndexMethods, isoOrNull, modeText } from './types.js';
 
 type HistoryMethods = Pick<
   IndexMethods,
-  'list_file_versions' | 'list_changes' | 'list_checkpoints' | 'remove_checkpoint'
+  'list_file_versions' | 'list_changes' | 'diff' | 'list_checkpoints' | 'remove_checkpoint'
 >;
 
 export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryMethods {
@@ -58,6 +59,7 @@ export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryM
         recorded_since: isoOrNull(project.recordedAt),
       };
     },
+    diff: async (params, { signal }) => await diff(index, params, signal),
     list_checkpoints({ limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
       const place = placeAt(placeIn('checkpoint', cursor));
