@@ -29,7 +29,15 @@ const cameBy = z
 export const listFileVersions = defineMethod({
   owner: 'index',
   summary: 'List what a file was, and from when to when, the newest first.',
-  params: z.strictObject({ ...projectFields, path, limit, cursor }).refine(namesProject, projectRequired),
+  params: z
+    .strictObject({
+      ...projectFields,
+      path,
+      since: moment.optional().describe('Only what it was from then on: a time, a duration, or a checkpoint'),
+      limit,
+      cursor,
+    })
+    .refine(namesProject, projectRequired),
   result: z.object({
     versions: z.array(
       z.object({
