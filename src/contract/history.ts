@@ -55,6 +55,13 @@ export const listFileVersions = defineMethod({
     ),
     next_cursor: nextCursor,
   }),
+  tool: {
+    name: 'file_history',
+    title: 'What a file was',
+    readOnly: true,
+    destructive: false,
+    idempotent: true,
+  },
 });
 
 export const listChanges = defineMethod({
@@ -89,6 +96,7 @@ export const listChanges = defineMethod({
       .nullable()
       .describe('Nothing is known of before; null: the first comparison of the project has not ended'),
   }),
+  tool: { title: 'What changed in a project', readOnly: true, destructive: false, idempotent: true },
 });
 
 export const diff = defineMethod({
@@ -156,6 +164,13 @@ export const createCheckpoint = defineMethod({
     })
     .refine(namesProject, projectRequired),
   result: checkpoint,
+  tool: {
+    name: 'checkpoint',
+    title: 'Name this moment, to come back to it',
+    readOnly: false,
+    destructive: false,
+    idempotent: false,
+  },
 });
 
 export const listCheckpoints = defineMethod({
@@ -237,4 +252,5 @@ export const rewind = defineMethod({
       path: ['to'],
     }),
   result: rewindResult,
+  tool: { title: 'Make files what they were', readOnly: false, destructive: true, idempotent: true },
 });
