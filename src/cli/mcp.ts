@@ -19,7 +19,8 @@ import { oneLine } from './text.js';
 /** What an agent should know before it looks at any tool. */
 const instructions = `codekeep keeps an index of the code in registered projects, true to the files on disk, and can bring lost files back byte for byte.
 Use search to find code by words and by meaning; each hit has root_dir and path. "freshness" other than "fresh" means that the answer may be behind the files.
-Before repair_database changes anything, call it with dry_run=true and tell the user what it would do; it stops the workers while it runs. Nothing that exists is ever overwritten.
+What files were is kept. Call checkpoint before a risky change; list_changes and file_history say what happened since, and rewind brings files back to any moment. undo_repair takes a rewind back, too.
+Before repair_database or rewind changes anything, call it with dry_run=true and tell the user what it would do; both stop the workers while they run. No content is lost by them.
 Errors say what was wrong and what to do about it.`;
 
 /** The methods of the contract that are offered as tools: few, because agents choose better among few. */
@@ -46,22 +47,23 @@ export async function serveMcp(flags: LocationFlags): Promise<void> {
 
 function createServer(flags: LocationFlags, wire: PatientTransport): McpServer {
   const server = new McpServer({ name: 'codekeep', version }, { instructions });
-  for (const [name, method] of tools) registerTool(server, name, method, flags, wire);
+  for (const [method, definition] of tools) registerTool(server, method, definition, flags, wire);
   return server;
 }
 
 function registerTool(
   server: McpServer,
-  name: string,
-  method: MethodDefinition,
+  method: string,
+  definition: MethodDefinition,
   flags: LocationFlags,
   wire: PatientTransport,
 ): void {
-  const { result, tool } = method;
+  const { result, tool } = definition;
+  const name = tool?.name ?? method;
   const config = {
     title: tool?.title ?? name,
-    description: describe(method),
-    inputSchema: inputOf(method),
+    description: describe(definition),
+    inputSchema: inputOf(definition),
     annotations: {
       title: tool?.title ?? name,
       readOnlyHint: tool?.readOnly ?? false,
@@ -77,7 +79,7 @@ function registerTool(
     try {
       const client = await connect({ socket: clientSocket(flags, process.env) });
       try {
-        const answer = await callTool(client, name, args as Record<string, unknown>, context, wire);
+        const answer = await callTool(client, method, args as Record<string, unknown>, context, wire);
         return {
           content: [{ type: 'text', text: JSON.stringify(answer) }],
           structuredContent: answer as Record<string, unknown>,
@@ -95,7 +97,8 @@ function registerTool(
 /** What changes files can be looked at before it is done, and an agent is told to. */
 function describe({ summary, params }: MethodDefinition): string {
   if (!('dry_run' in params.shape)) return summary;
-  return `${summary} Dry run first: call it with dry_run=true, look at the plan, then call it without.`;
+  const then = 'plan_id' in params.shape ? 'with nothing but plan_id, which is its run_id' : 'without';
+  return `${summary} Dry run first: call it with dry_run=true, show the plan, then call it ${then}.`;
 }
 
 /** Without `wait`: an agent always waits, since it has no tool that reads jobs. The daemon checks what belongs together. */
@@ -116,7 +119,7 @@ function openSchema(schema: z.ZodObject): StandardSchemaWithJSON {
 
 async function callTool(
   client: Client,
-  name: string,
+  method: string,
   args: Record<string, unknown>,
   { mcpReq }: ServerContext,
   wire: PatientTransport,
@@ -126,10 +129,10 @@ async function callTool(
   mcpReq.signal.addEventListener('abort', () => {
     if (!wire.isClosed) cancelled.abort();
   });
-  if (!isLong(name)) return await client.callAny(name, args, { signal: cancelled.signal });
+  if (!isLong(method)) return await client.callAny(method, args, { signal: cancelled.signal });
   const { _meta: meta } = mcpReq;
   const steps = new RisingProgress();
-  return await callLong(client, name, args, cancelled.signal, (progress) => {
+  return await callLong(client, method, args, cancelled.signal, (progress) => {
     if (meta?.progressToken === undefined) return;
     const params = { progressToken: meta.progressToken, ...steps.next(progress) };
     // Progress that does not arrive is no reason to end the call.

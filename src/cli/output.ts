@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Writable } from 'node:stream';
 import { type ErrorCode } from '../base/errors.js';
 import { CodekeepError, RpcError, UnreachableError } from '../rpc/client/client.js';
 import { jsonText, manyLines, oneLine, tableLines } from './text.js';
@@ -73,9 +76,37 @@ export function isTalkative(): boolean {
   return !isQuiet && process.stderr.isTTY;
 }
 
+let reader: Writable = process.stdout;
+
+/** From now on what is printed goes to `other`, such as a pager. */
+export function printTo(other: Writable): void {
+  reader = other;
+}
+
+/** True where a person reads what is printed: on a terminal, or in the pager there. */
+export function isForPeople(): boolean {
+  return !isQuiet && process.stdout.isTTY;
+}
+
 /** The one place that writes to stdout for people; what comes here has been escaped. */
 function write(line: string): void {
-  if (!isQuiet) process.stdout.write(`${line}\n`);
+  if (!isQuiet) reader.write(`${line}\n`);
+}
+
+/** Prints what a program is to read, exactly; never on a terminal, which would carry out what is in it. */
+export function printExact(content: string | Buffer): void {
+  if (!isQuiet) reader.write(content);
+}
+
+export type Style = 'bold' | 'red' | 'green' | 'cyan';
+const styles: Record<Style, number> = { bold: 1, red: 31, green: 32, cyan: 36 };
+
+/** Prints one line, in colour where the terminal has any and nobody has asked for none (no-color.org). */
+export function printStyled(line: string, style: Style | null): void {
+  const { NO_COLOR: noColor = '', TERM: terminal } = process.env;
+  const isPlain = style === null || !isForPeople() || noColor !== '' || terminal === 'dumb';
+  const text = manyLines(line);
+  write(isPlain ? text : `\u001b[${styles[style]}m${text}\u001b[m`);
 }
 
 /** Prints one line: the words of the template are the program's own, and everything put into it is data. */
@@ -94,6 +125,16 @@ export function printTable(rows: readonly (readonly (string | number)[])[]): voi
 
 export function printJson(value: unknown): void {
   write(jsonText(value, process.stdout.isTTY ? 2 : 0));
+}
+
+/** Asks the person at the terminal; no answer, as at its end, is a no. */
+export async function isAgreed(question: string): Promise<boolean> {
+  process.stdout.write(`${question} [y/N] `);
+  const lines = createInterface({ input: process.stdin });
+  const ended = once(lines, 'close');
+  const [answer = ''] = (await Promise.race([once(lines, 'line'), ended])) as [string?];
+  lines.close();
+  return /^y(?:es)?$/iu.test(answer.trim());
 }
 
 /** Paths that are shown of a list; --json has what the supervisor gives, and get_repair all. */

@@ -1,8 +1,8 @@
-import { realpathSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { isWithin } from '../base/paths.js';
-import type { Client } from '../rpc/client/client.js';
+import { type Client, CodekeepError } from '../rpc/client/client.js';
 
 /** As it was given: -C has not been followed yet. Nothing, as of a variable that is not set, is no folder. */
 export function parseFolder(text: string): string {
@@ -38,6 +38,41 @@ export async function projectRoot(client: Client, given: string | undefined, pat
   const { projects } = await client.call('list_projects');
   const roots = projects.map(({ root_dir }) => root_dir);
   return innermost(roots, here) ?? (path === undefined ? undefined : innermost(roots, resolve(path))) ?? here;
+}
+
+/** A path of a project, or all that is below a folder of it, as methods take it; neither for the whole project. */
+export interface Place {
+  path?: string;
+  path_prefix?: string;
+}
+
+export function isProjectRoot(root: string, path: string): boolean {
+  return [root, realPathOf(root)].includes(resolve(path));
+}
+
+/**
+ * Asks for a file, or for what is below a folder, whichever the user's path names: also of a folder that is gone.
+ * @param root the project's root folder, absolute
+ * @throws the error for the file where neither is known
+ */
+export async function askForPlace<T>(
+  root: string,
+  given: string | undefined,
+  ask: (place: Place) => Promise<T>,
+  isEmpty: (answer: T) => boolean,
+): Promise<T> {
+  if (given === undefined || isProjectRoot(root, given)) return await ask({});
+  const path = pathInProject(root, given).replace(/\/+$/u, '');
+  const below = { path_prefix: `${path}/` };
+  if (statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() === true) return await ask(below);
+  try {
+    return await ask({ path });
+  } catch (error) {
+    if (!(error instanceof CodekeepError) || error.code !== 'FILE_NOT_FOUND') throw error;
+    const answer = await ask(below);
+    if (isEmpty(answer)) throw error;
+    return answer;
+  }
 }
 
 function innermost(roots: readonly string[], path: string): string | undefined {

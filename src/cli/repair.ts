@@ -149,13 +149,13 @@ function sinceLast(deletions: readonly { deleted_at: string }[]): string {
   return `${Math.max(Math.ceil((Date.now() - last) / 60_000), sinceMinutesMin)}m`;
 }
 
-interface Entry {
+export interface Entry {
   path: string;
   reason?: string;
 }
 
 /** @param total how many there are, of which the list may have the first only */
-function printList(root: string, title: string, entries: readonly Entry[], total: number): void {
+export function printList(root: string, title: string, entries: readonly Entry[], total: number): void {
   if (entries.length === 0) return;
   print`  ${title}: ${total}`;
   printTable(

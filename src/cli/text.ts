@@ -64,3 +64,36 @@ export const causeText: Record<Cause, string> = {
   asked: 'on request',
   repair: 'by a repair, which found its copy only',
 };
+
+export type Why = Result<'list_changes'>['changes'][number]['cause'];
+
+/** Why something became what it is, for people. */
+export const whyText: Record<Why, string> = {
+  ...causeText,
+  found: 'at the first look',
+  edit: 'by an edit',
+  rename: 'by a rename',
+  repair: 'by a repair',
+  rewind: 'by a rewind',
+  restore: 'by a restore',
+  rules: 'by rules that ignore it',
+};
+
+/** As the clock on the wall has it. To the second and not rounded, so that what is typed again is never after it. */
+export function localTime(iso: string): string {
+  const at = new Date(iso);
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join('-');
+  return `${day} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(':')}`;
+}
+
+/** A difference in bytes, with its sign; nothing for none. */
+export function growthText(bytes: number): string {
+  if (bytes === 0) return '';
+  const size = Math.abs(bytes);
+  const sign = bytes < 0 ? '-' : '+';
+  if (size < 1_000) return `${sign}${size} B`;
+  return size < 1_000_000
+    ? `${sign}${(size / 1_000).toFixed(1)} kB`
+    : `${sign}${(size / 1_000_000).toFixed(1)} MB`;
+}

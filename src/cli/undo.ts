@@ -1,27 +1,60 @@
 import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
+import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, withClient } from './client-command.js';
-import { type ExitStatus, exitStatus, print, printTable, shownMax } from './output.js';
-import { shownPath } from './paths.js';
+import { CommandError, type ExitStatus, exitStatus, print, printTable, shownMax } from './output.js';
+import { parseFolder, projectRoot, shownPath } from './paths.js';
 import { callWithProgress } from './progress.js';
+import { localTime } from './text.js';
 
 type UndoResult = Exclude<Result<'undo_repair'>, { job_id: string }>;
 
 export function addUndo(program: Command): void {
   program
     .command('undo')
-    .description('Take back what a repair, or an undo, did; what was changed since stays')
-    .argument('<run>', 'as the repair printed it; "codekeep call list_repairs" lists them all')
+    .description('Take back what a repair, a rewind or an undo did; what was changed since stays')
+    .argument('[run]', 'as it was printed; without it the newest repair or rewind of the project')
     .option('--dry-run', 'only say what would be done')
-    .action(async (run: string, flags: CommonFlags & { dryRun?: boolean }) => {
-      const params = { run_id: run, dry_run: flags.dryRun ?? false };
+    .option(
+      '--project <dir>',
+      "the project's root folder; without it the project around the working directory",
+      parseFolder,
+    )
+    .action(async (run: string | undefined, flags: UndoFlags) => {
       await withClient(
         flags,
-        (client) => callWithProgress(client, 'undo_repair', params),
+        async (client) => {
+          const run_id = run ?? (await newestRun(client, flags));
+          return await callWithProgress(client, 'undo_repair', { run_id, dry_run: flags.dryRun ?? false });
+        },
         printUndone,
         statusOf,
       );
     });
+}
+
+interface UndoFlags extends CommonFlags {
+  project?: string;
+  dryRun?: boolean;
+}
+
+/** The last repair or rewind that somebody asked for and that is still in effect; it is named on the way. */
+async function newestRun(client: Client, flags: UndoFlags): Promise<string> {
+  const root_dir = await projectRoot(client, flags.project);
+  const { runs } = await client.call('list_repairs', { root_dir, limit: 1000 });
+  const run = runs.find(
+    ({ origin, state, actions, undone_by }) =>
+      origin === 'command' && state !== 'running' && actions > 0 && undone_by === null,
+  );
+  if (run === undefined)
+    throw new CommandError(
+      `${root_dir} has no repair and no rewind that could be taken back.`,
+      'An undo is taken back by its id; "codekeep call list_repairs" lists all runs.',
+    );
+  const { run_id, rewind_to, started_at, message } = run;
+  const what = rewind_to === null ? 'the repair' : `the rewind to ${localTime(rewind_to)}`;
+  if (flags.json !== true) print`${what}, of ${localTime(started_at)}: ${message ?? 'it was cut off'}`;
+  return run_id;
 }
 
 function statusOf({ totals, workers_not_resumed }: UndoResult): ExitStatus {

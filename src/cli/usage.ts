@@ -14,6 +14,9 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   job_id: ['id'],
   plan_id: ['plan'],
   run_id: ['run'],
+  checkpoint_id: ['remove'],
+  from: ['since'],
+  to: ['when', 'until'],
 };
 
 /** What the dispatcher says of any wrong params: words for those who call methods themselves. */
@@ -44,7 +47,7 @@ export function asUsage(error: unknown, command: Command | null): unknown {
   const path = namesOf(command).join(' ');
   return new CommandError(
     message === '' ? error.message : message,
-    isForCallers.test(error.hint) ? `"${path} --help" says what it takes.` : error.hint,
+    isForCallers.test(error.hint) ? `"${path} --help" says what it takes.` : inCommands(error.hint),
     exitStatus.usage,
   );
 }

@@ -174,7 +174,7 @@ export const undoRepair = defineMethod({
     wait: z.boolean().default(true).describe('false: give a job_id at once'),
   }),
   result: undoResult,
-  tool: { title: 'Undo a repair', readOnly: false, destructive: true, idempotent: true },
+  tool: { title: 'Undo a repair or a rewind', readOnly: false, destructive: true, idempotent: true },
 });
 
 const runSummary = z.object({

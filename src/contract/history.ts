@@ -29,7 +29,15 @@ const cameBy = z
 export const listFileVersions = defineMethod({
   owner: 'index',
   summary: 'List what a file was, and from when to when, the newest first.',
-  params: z.strictObject({ ...projectFields, path, limit, cursor }).refine(namesProject, projectRequired),
+  params: z
+    .strictObject({
+      ...projectFields,
+      path,
+      since: moment.optional().describe('Only what it was from then on: a time, a duration, or a checkpoint'),
+      limit,
+      cursor,
+    })
+    .refine(namesProject, projectRequired),
   result: z.object({
     versions: z.array(
       z.object({
@@ -47,6 +55,13 @@ export const listFileVersions = defineMethod({
     ),
     next_cursor: nextCursor,
   }),
+  tool: {
+    name: 'file_history',
+    title: 'What a file was',
+    readOnly: true,
+    destructive: false,
+    idempotent: true,
+  },
 });
 
 export const listChanges = defineMethod({
@@ -81,6 +96,48 @@ export const listChanges = defineMethod({
       .nullable()
       .describe('Nothing is known of before; null: the first comparison of the project has not ended'),
   }),
+  tool: { title: 'What changed in a project', readOnly: true, destructive: false, idempotent: true },
+});
+
+export const diff = defineMethod({
+  owner: 'index',
+  summary: 'Show what changed in files between two moments, as unified patches.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      path: path.optional().describe('Only this file'),
+      path_prefix: pathPrefix,
+      from: moment
+        .optional()
+        .describe(
+          'A time, a duration, a checkpoint, or with path a version_id; the newest checkpoint by default',
+        ),
+      to: moment.optional().describe('As from; now by default'),
+      limit,
+      cursor,
+    })
+    .refine(namesProject, projectRequired)
+    .refine(({ path: one, path_prefix }) => one === undefined || path_prefix === undefined, {
+      message: 'give path or path_prefix, not both',
+      path: ['path'],
+    }),
+  result: z.object({
+    files: z.array(
+      z.object({
+        path: z.string(),
+        kind: z.enum(['added', 'changed', 'deleted', 'renamed']),
+        from_path: z.string().nullable().describe('What a renamed file was called before'),
+        patch: z
+          .string()
+          .nullable()
+          .describe('With git\'s headers: "git apply" takes it; null: reason says why'),
+        reason: z.string().nullable(),
+        added_lines: count.nullable(),
+        removed_lines: count.nullable(),
+      }),
+    ),
+    next_cursor: nextCursor,
+  }),
 });
 
 const checkpoint = z.object({
@@ -107,6 +164,13 @@ export const createCheckpoint = defineMethod({
     })
     .refine(namesProject, projectRequired),
   result: checkpoint,
+  tool: {
+    name: 'checkpoint',
+    title: 'Name this moment, to come back to it',
+    readOnly: false,
+    destructive: false,
+    idempotent: false,
+  },
 });
 
 export const listCheckpoints = defineMethod({
@@ -188,4 +252,5 @@ export const rewind = defineMethod({
       path: ['to'],
     }),
   result: rewindResult,
+  tool: { title: 'Make files what they were', readOnly: false, destructive: true, idempotent: true },
 });

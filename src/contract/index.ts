@@ -34,6 +34,7 @@ export const contract = {
   restore_deleted_files: files.restoreDeletedFiles,
   list_file_versions: history.listFileVersions,
   list_changes: history.listChanges,
+  diff: history.diff,
   create_checkpoint: history.createCheckpoint,
   list_checkpoints: history.listCheckpoints,
   remove_checkpoint: history.removeCheckpoint,

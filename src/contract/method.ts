@@ -20,8 +20,8 @@ export interface MethodDefinition<
   writes?: true;
   params: P;
   result: R;
-  /** Set where the method is offered to agents over MCP; the hints are MCP's tool annotations. */
-  tool?: { title: string; readOnly: boolean; destructive: boolean; idempotent: boolean };
+  /** Set where the method is offered to agents over MCP, under its own name or `name`; the hints are MCP's tool annotations. */
+  tool?: { name?: string; title: string; readOnly: boolean; destructive: boolean; idempotent: boolean };
 }
 
 export type Owner = 'supervisor' | 'index';

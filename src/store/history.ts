@@ -79,6 +79,24 @@ export function pathsChangedSince(index: IndexDatabase, projectId: string, at: n
     .all({ projectId, at });
 }
 
+/** What got another name in that time (up to and with `until`), by the name it got, with the one that it had. */
+export function renamesBetween(
+  index: IndexDatabase,
+  projectId: string,
+  since: number,
+  until: number,
+): Map<string, string> {
+  const where = `project_id = @projectId AND came_by <> 'found' AND from_path IS NOT NULL
+    AND seen_at > @since AND seen_at <= @until`;
+  const rows = index
+    .sql<[object], { path: string; fromPath: string }>(
+      `SELECT path, from_path AS fromPath, seen_at AS at FROM files WHERE ${where}
+       UNION ALL SELECT path, from_path, seen_at FROM revisions WHERE ${where} ORDER BY at`,
+    )
+    .all({ projectId, since, until });
+  return new Map(rows.map(({ path, fromPath }) => [path, fromPath]));
+}
+
 /** A place in the list of changes. */
 export interface ChangePlace {
   at: number;

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, suite, test, type TestContext } from 'node:test';
 import { type Agent, callTool, startBridge } from '../harness/agent.js';
 import type { Daemon, Project } from '../harness/daemon.js';
@@ -23,8 +25,12 @@ suite('the tools of codekeep mcp', () => {
   test('are few, described, and have all four annotations', async () => {
     const { tools } = await agent.client.listTools();
     assert.deepEqual(tools.map(({ name }) => name).sort(), [
+      'checkpoint',
+      'file_history',
+      'list_changes',
       'repair_database',
       'repair_worker_status',
+      'rewind',
       'search',
       'start_repair_worker',
       'stop_repair_worker',
@@ -40,7 +46,7 @@ suite('the tools of codekeep mcp', () => {
     const readOnly = tools
       .filter(({ annotations }) => annotations?.readOnlyHint === true)
       .map(({ name }) => name);
-    assert.deepEqual(readOnly.sort(), ['repair_worker_status', 'search']);
+    assert.deepEqual(readOnly.sort(), ['file_history', 'list_changes', 'repair_worker_status', 'search']);
   });
 
   test('an agent is told to look before it changes anything', async () => {
@@ -98,6 +104,37 @@ suite('the tools of codekeep mcp', () => {
     assert.deepEqual([results?.[0]?.path, results?.[0]?.entity], ['a.py', 'parse_header']);
   });
 
+  test('an agent goes back to its checkpoint, by the plan that it has shown', async () => {
+    const { project_id, root_dir } = project;
+    const about = async (name: string, args: object = {}): Promise<Record<string, unknown>> => {
+      const { isError, structured, text } = await callTool(agent, name, { project_id, ...args });
+      assert.equal(isError, false, text);
+      return structured ?? assert.fail(text);
+    };
+    const { checkpoint_id: to } = await about('checkpoint', { label: 'before the change' });
+    writeFileSync(join(root_dir, 'b.py'), 'b = 2\n');
+    await daemon.call('wait_until_fresh', { project_id });
+    const { changes } = await about('list_changes', { since: to });
+    assert.deepEqual(
+      (changes as { path: string }[]).map(({ path }) => path),
+      ['b.py'],
+    );
+    const { versions } = await about('file_history', { path: 'b.py' });
+    assert.equal((versions as unknown[]).length, 2);
+    const { tools } = await agent.client.listTools();
+    const { description = '' } = tools.find(({ name }) => name === 'rewind') ?? assert.fail('no rewind');
+    assert.match(description, /dry_run=true, show the plan, then call it with nothing but plan_id/u);
+    const plan = await about('rewind', { to, dry_run: true });
+    assert.deepEqual(plan['reverted'], [{ path: 'b.py' }]);
+    assert.equal(readFileSync(join(root_dir, 'b.py'), 'utf8'), 'b = 2\n');
+    const done = await callTool(agent, 'rewind', { plan_id: plan['run_id'] });
+    assert.equal(done.isError, false, done.text);
+    assert.equal(readFileSync(join(root_dir, 'b.py'), 'utf8'), 'b = 1\n');
+    const undone = await callTool(agent, 'undo_repair', { run_id: done.structured?.['run_id'] });
+    assert.equal(undone.isError, false, undone.text);
+    assert.equal(readFileSync(join(root_dir, 'b.py'), 'utf8'), 'b = 2\n');
+  });
+
   test('bad input is an error that says how to mend it, and the bridge lives', async () => {
     const wrong = await callTool(agent, 'search', { query: 'x', mode: 'telepathic' });
     assert.equal(wrong.isError, true);
@@ -127,7 +164,7 @@ test('without a daemon, tools are listed and calls say how to start one', async 
   const sandbox = await Sandbox.create(t);
   const agent = await startBridge(sandbox, sandbox.path('none.sock'));
   try {
-    assert.equal((await agent.client.listTools()).tools.length, 6);
+    assert.equal((await agent.client.listTools()).tools.length, 10);
     const { isError, text } = await callTool(agent, 'search', { query: 'x' });
     assert.equal(isError, true);
     assert.match(text, /codekeep serve/);

@@ -40,6 +40,7 @@ suite('what comes from disk is shown, and not carried out', () => {
     status: () => ['status'],
     search: () => ['search', 'parse header', '--mode', 'fulltext'],
     deleted: () => ['deleted', root],
+    history: () => ['history', '--project', root],
     repair: () => ['repair', '--dry-run'],
     restore: () => ['restore', '--dry-run', '--project', root, '--prefix', 'gone'],
     logs: () => ['logs', 'file_watcher'],

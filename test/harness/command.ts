@@ -29,8 +29,26 @@ export async function run(
 
 /** `codekeep ARGS` on a terminal of its own, by script(1) of util-linux; stderr is on it, too. */
 export async function onTerminal(sandbox: Sandbox, ...args: string[]): Promise<CommandResult> {
-  const words = [process.execPath, program, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
-  return await run(sandbox, 'script', ['--quiet', '--return', '--command', words.join(' '), '/dev/null']);
+  return await atTerminal(sandbox, args, {});
+}
+
+/** Likewise, with what is typed there, and variables for it alone. */
+export async function atTerminal(
+  sandbox: Sandbox,
+  args: readonly string[],
+  {
+    typed = '',
+    cwd = sandbox.folder,
+    variables = {},
+  }: { typed?: string; cwd?: string; variables?: Record<string, string> },
+): Promise<CommandResult> {
+  const set = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+  const words = ['env', ...set, process.execPath, program, ...args];
+  const command = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+  return await run(sandbox, 'script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    input: typed,
+    cwd,
+  });
 }
 
 /** `codekeep ARGS` as a user runs it. */

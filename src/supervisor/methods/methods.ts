@@ -184,6 +184,7 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     restore_deleted_files: forward('restore_deleted_files'),
     list_file_versions: forward('list_file_versions'),
     list_changes: forward('list_changes'),
+    diff: forward('diff'),
     list_checkpoints: forward('list_checkpoints'),
     remove_checkpoint: forward('remove_checkpoint'),
     list_code_entities: forward('list_code_entities'),

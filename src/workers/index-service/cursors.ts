@@ -8,6 +8,8 @@ const places = {
   /** When it changed, a slash, and the path; and likewise of a checkpoint. */
   change: /^\d{1,15}\/.+$/su,
   checkpoint: /^\d{1,15}\/.+$/su,
+  /** The two moments that are compared, and the path. */
+  diff: /^\d{1,16}\/\d{1,16}\/.+$/su,
   /** When a version was first seen. */
   version: /^\d{1,15}$/u,
   /** The number of a row of the journal. */

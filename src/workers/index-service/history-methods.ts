@@ -15,22 +15,24 @@ import {
 import type { IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
 import { cursorAt, placeIn } from './cursors.js';
+import { diff } from './diff.js';
 import { momentNamed } from './moments.js';
 import { iso, type IndexContext, type IndexMethods, isoOrNull, modeText } from './types.js';
 
 type HistoryMethods = Pick<
   IndexMethods,
-  'list_file_versions' | 'list_changes' | 'list_checkpoints' | 'remove_checkpoint'
+  'list_file_versions' | 'list_changes' | 'diff' | 'list_checkpoints' | 'remove_checkpoint'
 >;
 
 export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryMethods {
   return {
-    list_file_versions({ path, limit, cursor, ...reference }) {
+    async list_file_versions({ path, since, limit, cursor, ...reference }) {
       assertRelativePath(path);
       const project = requireProject(index, reference);
       const { id: fileId } = requireFile(index, project.id, path);
       const before = Number(placeIn('version', cursor) ?? Number.MAX_SAFE_INTEGER);
-      const { versions, next } = versionsOf(index, project.id, path, before, limit);
+      const after = since === undefined ? -1 : await momentNamed(index, project, 'since', since);
+      const { versions, next } = versionsOf(index, project.id, path, { before, after }, limit);
       return {
         versions: versions.map((version) => wireVersion(fileId, version)),
         next_cursor: next === null ? null : cursorAt('version', String(next)),
@@ -58,6 +60,7 @@ export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryM
         recorded_since: isoOrNull(project.recordedAt),
       };
     },
+    diff: async (params, { signal }) => await diff(index, params, signal),
     list_checkpoints({ limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
       const place = placeAt(placeIn('checkpoint', cursor));
@@ -104,12 +107,15 @@ export async function noteCheckpoint(
 
 type Version = PathState & { goneCause: PathState['cause'] | null };
 
-/** States in which the path was something, the newest first, each with how it ended; `next` is for the next page. */
+/**
+ * States in which the path was something, the newest first, each with how it ended: those that began before a time and had not
+ * ended at another one. `next` is for the next page.
+ */
 function versionsOf(
   index: IndexDatabase,
   projectId: string,
   path: string,
-  before: number,
+  { before, after }: { before: number; after: number },
   limit: number,
 ): { versions: Version[]; next: number | null } {
   const versions: Version[] = [];
@@ -118,6 +124,7 @@ function versionsOf(
   for (let from = before; ;) {
     const states = statesOf(index, projectId, path, from, limit);
     for (const state of states) {
+      if (state.goneAt !== null && state.goneAt <= after) return { versions, next: null };
       if (state.state !== 'deleted' && state.state !== 'ignored')
         versions.push({ ...state, goneCause: later?.cause ?? null });
       later = state;

@@ -27,9 +27,11 @@ test('params say whether they are required, their default and what they mean', (
       ['root_dir', false],
       ['project_id', false],
       ['path', true],
+      ['version_id', false],
+      ['at', false],
     ],
   );
-  const path = params.at(-1);
+  const path = params.find(({ name }) => name === 'path');
   assert.match(path?.description ?? '', /relative to root_dir/);
   const stop = document.methods.find(({ name }) => name === 'stop_worker')?.params ?? [];
   assert.equal(stop.find(({ name }) => name === 'timeout')?.schema['default'], 10);

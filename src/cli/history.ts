@@ -1,0 +1,155 @@
+import type { Command } from 'commander';
+import type { Result } from '../contract/index.js';
+import { type Client, CodekeepError } from '../rpc/client/client.js';
+import { type CommonFlags, parseNumber, withClient } from './client-command.js';
+import { CommandError, exitStatus, isForPeople, print, printExact, printTable, printText } from './output.js';
+import { askForPlace, parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
+import { growthText, localTime, whyText } from './text.js';
+import { momentOf, parseWhen } from './when.js';
+
+type Versions = Result<'list_file_versions'>;
+type Changes = Result<'list_changes'>;
+
+const projectOption = [
+  '--project <dir>',
+  "the project's root folder; without it the project around the working directory",
+  parseFolder,
+] as const;
+
+interface HistoryFlags extends CommonFlags {
+  project?: string;
+  since?: string;
+  limit: number;
+}
+
+export function addHistory(program: Command): void {
+  program
+    .command('history')
+    .description('List what changed, when, why and by how much, the newest first')
+    .argument('[path]', 'a file: its versions; a folder: what changed below it; without it in the project')
+    .option('--since <when>', 'only what changed after it: a time, 10m, a checkpoint', parseWhen)
+    .option('--limit <n>', 'at most so many entries', parseNumber, 100)
+    .option(...projectOption)
+    .action(async (path: string | undefined, flags: HistoryFlags) => {
+      const { since, limit } = flags;
+      let root_dir = '';
+      const ask = async (client: Client): Promise<Versions | Changes> => {
+        root_dir = await projectRoot(client, flags.project, path);
+        return await askForPlace<Versions | Changes>(
+          root_dir,
+          path,
+          async ({ path: file, path_prefix }) =>
+            file === undefined
+              ? await client.call('list_changes', { root_dir, path_prefix, since, limit })
+              : await client.call('list_file_versions', { root_dir, path: file, since, limit }),
+          (answer) => 'changes' in answer && answer.changes.length === 0,
+        );
+      };
+      await withClient(flags, ask, (answer) => {
+        if ('versions' in answer) printVersions(answer, since !== undefined);
+        else printChanges(root_dir, answer, since !== undefined);
+        if (answer.next_cursor !== null) print`... and earlier ones; --limit shows more`;
+      });
+    });
+  program
+    .command('show')
+    .description('Print a file as the index has it, now or as it was')
+    .argument('<path[@when]>', 'when: a version of "codekeep history", a time, 10m, a checkpoint')
+    .option(...projectOption)
+    .action(async (named: string, flags: CommonFlags & { project?: string }) => {
+      await withClient(flags, (client) => fileNamed(client, named, flags.project), printFile);
+    });
+}
+
+function printChanges(root: string, { changes, recorded_since }: Changes, isNarrowed: boolean): void {
+  if (changes.length === 0) {
+    if (isNarrowed || recorded_since === null) print`nothing changed`;
+    else print`nothing changed since ${localTime(recorded_since)}, when it was first looked at`;
+  }
+  printTable(
+    changes.map(({ at, kind, cause, size, previous_size, path, from_path }) => [
+      localTime(at),
+      kind,
+      whyText[cause],
+      growthText((size ?? 0) - (previous_size ?? 0)),
+      from_path === null
+        ? shownPath(root, path)
+        : `${shownPath(root, from_path)} -> ${shownPath(root, path)}`,
+    ]),
+  );
+}
+
+/** A version that ended with nothing in its place tells of that, too. */
+function printVersions({ versions, next_cursor }: Versions, isNarrowed: boolean): void {
+  const hasEarlier = isNarrowed || next_cursor !== null;
+  const rows = versions.flatMap((version, place) => {
+    const { seen_at, gone_at, gone_cause, cause, from_path, version_id, size } = version;
+    const [newer, older] = [versions[place - 1], versions[place + 1]];
+    // What was before the last one that is listed nobody has said.
+    const isCut = older === undefined && hasEarlier;
+    const before = older?.gone_at === seen_at ? older.size : null;
+    const kind = isCut ? '' : from_path !== null ? 'renamed' : before === null ? 'added' : 'changed';
+    const row = [
+      localTime(seen_at),
+      cause === 'found' ? 'there' : kind,
+      whyText[cause],
+      isCut ? '' : growthText(size - (before ?? 0)),
+      version_id,
+    ];
+    if (gone_at === null || gone_cause === null || newer?.seen_at === gone_at) return [row];
+    const end = gone_cause === 'rules' ? 'ignored' : 'deleted';
+    return [[localTime(gone_at), end, whyText[gone_cause], growthText(-size), ''], row];
+  });
+  if (rows.length === 0) print`nothing changed`;
+  printTable(rows);
+}
+
+const versionLike = /^v[\da-z]+-[\da-z]+$/u;
+
+/** A file of that whole name is meant first, where there is one: a name may hold an @. */
+async function fileNamed(
+  client: Client,
+  named: string,
+  project: string | undefined,
+): Promise<Result<'get_file'>> {
+  const root_dir = await projectRoot(client, project, named);
+  const ask = async (
+    path: string,
+    which: { at?: string; version_id?: string },
+  ): Promise<Result<'get_file'>> =>
+    await client.call('get_file', { root_dir, path: pathInProject(root_dir, path), ...which });
+  const at = named.lastIndexOf('@');
+  try {
+    return await ask(named, {});
+  } catch (error) {
+    if (at <= 0 || !isRefusal(error, 'FILE_NOT_FOUND')) throw error;
+  }
+  const [path, when] = [named.slice(0, at), named.slice(at + 1)];
+  const asMoment = { at: momentOf(when, new Date()) };
+  if (!versionLike.test(when)) return await ask(path, asMoment);
+  try {
+    return await ask(path, { version_id: when });
+  } catch (error) {
+    // A checkpoint may be called so, too.
+    if (!isRefusal(error, 'NOT_FOUND')) throw error;
+    return await ask(path, asMoment).catch(() => {
+      throw error;
+    });
+  }
+}
+
+function isRefusal(error: unknown, code: CodekeepError['code']): boolean {
+  return error instanceof CodekeepError && error.code === code;
+}
+
+function printFile({ path, content, encoding }: Result<'get_file'>): void {
+  const isText = encoding === 'utf8';
+  if (!isForPeople()) printExact(Buffer.from(content, isText ? 'utf8' : 'base64'));
+  else if (isText) printText(content.replace(/\r?\n$/u, ''));
+  else
+    throw new CommandError(
+      `${path} is binary.`,
+      'Send it into a file or a pipe: a terminal would carry out what is in it.',
+      exitStatus.usage,
+    );
+}

@@ -1,0 +1,137 @@
+import type { Command } from 'commander';
+import type { Result } from '../contract/index.js';
+import { type Client, CodekeepError } from '../rpc/client/client.js';
+import { type CommonFlags, withConnection } from './client-command.js';
+import {
+  CommandError,
+  type ExitStatus,
+  exitStatus,
+  isAgreed,
+  isForPeople,
+  print,
+  printJson,
+} from './output.js';
+import { isProjectRoot, parseFolder, pathInProject, projectRoot } from './paths.js';
+import { callWithProgress } from './progress.js';
+import { type Entry, printList } from './repair.js';
+import { localTime } from './text.js';
+import { parseWhen } from './when.js';
+
+type Rewound = Exclude<Result<'rewind'>, { job_id: string }>;
+
+interface RewindFlags extends CommonFlags {
+  project?: string;
+  dryRun?: boolean;
+  yes?: boolean;
+}
+
+export function addRewind(program: Command): void {
+  program
+    .command('rewind')
+    .description('Make files what they were; what they are now is kept, and "codekeep undo" brings it back')
+    .argument(
+      '<when>',
+      'a time such as 14:03 or "2026-11-30 14:03", 10m, or a checkpoint or its label',
+      parseWhen,
+    )
+    .argument('[paths...]', 'only these files, and what is in these folders')
+    .option('--dry-run', 'only say what would be done')
+    .option('--yes', 'do it without asking')
+    .option(
+      '--project <dir>',
+      "the project's root folder; without it the project around the working directory",
+      parseFolder,
+    )
+    .action(async (when: string, paths: string[], flags: RewindFlags) => {
+      const isAsking = flags.dryRun !== true && flags.yes !== true;
+      if (isAsking && !(isForPeople() && process.stdin.isTTY && flags.json !== true))
+        throw new CommandError(
+          'Nobody can be asked here whether it shall be done.',
+          'Add --dry-run to see what it would do, or --yes to have it done.',
+          exitStatus.usage,
+        );
+      await withConnection(flags, async (client) => {
+        const root_dir = await projectRoot(client, flags.project, paths[0]);
+        const plan = await callWithProgress(client, 'rewind', {
+          root_dir,
+          to: when,
+          paths: chosen(root_dir, paths),
+          dry_run: true,
+        });
+        if (flags.json !== true) printPlan(plan, flags.dryRun === true);
+        const isOver = actionsIn(plan) === 0 || flags.dryRun === true;
+        if (!isOver && isAsking && !(await isAgreed('Do this?'))) {
+          print`nothing was changed`;
+          process.exitCode = exitStatus.failed;
+          return;
+        }
+        const result = isOver ? plan : await carryOut(client, plan);
+        if (flags.json === true) printJson(result);
+        else if (!isOver) printDone(result, plan);
+        process.exitCode = statusOf(result);
+      });
+    });
+}
+
+/** Undefined: the whole project. */
+function chosen(root: string, paths: readonly string[]): string[] | undefined {
+  if (paths.length === 0 || paths.some((path) => isProjectRoot(root, path))) return undefined;
+  return paths.map((path) => pathInProject(root, path).replace(/\/+$/u, ''));
+}
+
+/** Exactly what the plan says. */
+async function carryOut(client: Client, { run_id }: Rewound): Promise<Rewound> {
+  try {
+    return await callWithProgress(client, 'rewind', { plan_id: run_id });
+  } catch (error) {
+    if (!(error instanceof CodekeepError) || error.code !== 'PLAN_STALE') throw error;
+    const hint = 'Nothing was changed. The same command says what there is to do by now.';
+    throw new CodekeepError(error.code, error.message, hint, error.details);
+  }
+}
+
+function actionsIn({ totals }: Rewound): number {
+  return (totals['restored'] ?? 0) + (totals['reverted'] ?? 0) + (totals['removed'] ?? 0);
+}
+
+/** A dry run foresees what would be left. */
+function statusOf({ totals, workers_not_resumed }: Rewound): ExitStatus {
+  const left = ['conflicts', 'unrestorable', 'unknown', 'failed'].reduce(
+    (sum, name) => sum + (totals[name] ?? 0),
+    workers_not_resumed.length,
+  );
+  return left > 0 ? exitStatus.left : exitStatus.done;
+}
+
+function printPlan(plan: Rewound, isDry: boolean): void {
+  const { root_dir, to, totals, message } = plan;
+  print`${root_dir}, as it was at ${localTime(to)}`;
+  const list = (title: string, name: 'restored' | 'reverted' | 'removed'): void =>
+    printList(root_dir, title, plan[name], totals[name] ?? 0);
+  list('to be brought back', 'restored');
+  list('to be given their content and mode of then', 'reverted');
+  list('to be moved into versions, since they were not there', 'removed');
+  printLeft(plan);
+  print`${isDry ? 'dry run, nothing was changed: ' : ''}${message}`;
+}
+
+function printLeft(of: Rewound, before: Rewound | null = null): void {
+  const list = (title: string, name: 'untouched' | 'conflicts' | 'unrestorable' | 'unknown'): void => {
+    // What the plan named already is not said twice.
+    const isNew = ({ path }: Entry): boolean => before?.[name].some((one) => one.path === path) !== true;
+    const total = (of.totals[name] ?? 0) - (before?.totals[name] ?? 0);
+    printList(of.root_dir, title, of[name].filter(isNew), total);
+  };
+  list('not touched', 'untouched');
+  list('in conflict', 'conflicts');
+  list('not restorable', 'unrestorable');
+  list('unknown', 'unknown');
+  for (const error of of.errors) print`  failed: ${error}`;
+}
+
+function printDone(result: Rewound, plan: Rewound): void {
+  printLeft(result, plan);
+  for (const { type, error } of result.workers_not_resumed) print`${type} was not started again: ${error}`;
+  print`${result.message}`;
+  if (actionsIn(result) > 0) print`"codekeep undo ${result.run_id}" takes it back`;
+}
