@@ -35,7 +35,11 @@ export class RewindCommand {
     if (params.dry_run) return await this.#dryRun(scope, startedAt, work);
     return await this.#alone.take(async () => {
       await bringUpToDate(this.#supervisor, this.#alone, scope.project_id, work);
-      const planned = await this.#supervisor.askIndex('plan_rewind', { ...scope, is_proven: scope.expected !== undefined }, work);
+      const planned = await this.#supervisor.askIndex(
+        'plan_rewind',
+        { ...scope, is_proven: scope.expected !== undefined },
+        work,
+      );
       if (planned.plan?.count === 0) return resultOf(planned, frameOf(startedAt, false), nothingResumed);
       return await this.#alone.run(
         { isResumed: true, force: false },

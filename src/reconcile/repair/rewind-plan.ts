@@ -132,7 +132,13 @@ export function rewindPlanOf(facts: readonly RewindFact[]): RewindPlan {
       unknown: 0,
     },
   };
-  const judged = facts.map((fact) => ({ fact, judgement: judgeRewind(fact) }));
+  const comesBelow = new Set(facts.flatMap(({ path, wanted }) => ('mode' in wanted ? parentsOf(path) : [])));
+  const judged = facts.map((fact) => {
+    // An empty folder that gets something in it again needs not to go for that.
+    const isFilled =
+      fact.present.kind === 'folder' && fact.wanted.kind === 'absent' && comesBelow.has(fact.path);
+    return { fact, judgement: isFilled ? ok : judgeRewind(fact) };
+  });
   const going = new Set(
     judged.flatMap(({ fact: { path }, judgement: { verdict } }) => (verdict === 'remove' ? [path] : [])),
   );
