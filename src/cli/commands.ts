@@ -3,6 +3,7 @@ import { type CommonFlags, parseJson, withClient } from './client-command.js';
 import { addDatabaseCommands } from './database-commands.js';
 import { addDoctor } from './doctor.js';
 import { addFileCommands } from './file-commands.js';
+import { addForget } from './forget.js';
 import { addServiceCommands } from './install.js';
 import { addJobCommands } from './job-commands.js';
 import { addLogs } from './logs.js';
@@ -26,6 +27,7 @@ export function addClientCommands(program: Command): void {
   addRepair(program);
   addUndo(program);
   addRebuild(program);
+  addForget(program);
   addDatabaseCommands(program);
   addWorkerCommands(program);
   addJobCommands(program);

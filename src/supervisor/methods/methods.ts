@@ -186,6 +186,7 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     list_changes: forward('list_changes'),
     list_checkpoints: forward('list_checkpoints'),
     remove_checkpoint: forward('remove_checkpoint'),
+    forget: forward('forget'),
     list_code_entities: forward('list_code_entities'),
     get_ast: forward('get_ast'),
     search: forward('search'),
