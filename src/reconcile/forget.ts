@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
 import { reasonOf } from '../base/errors.js';
 import { relativePathProblem, splitPath } from '../base/paths.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
@@ -60,12 +61,9 @@ export async function forget(
   const tally: ForgetTally = { versions: 0, deleted: 0, contents: 0, bytes: 0 };
   for (const plan of plans) {
     await forgetStates(index, plan, tally, signal);
-    await forgetFiles(index, plan, tally, options).catch((error: unknown) => {
-      signal.throwIfAborted();
-      log(
-        `${plan.project.rootDir}: copies of files that were deleted long ago stay for now: ${reasonOf(error)}`,
-      );
-    });
+    const problem = await forgetFiles(index, plan, tally, options);
+    if (problem !== null)
+      log(`${plan.project.rootDir}: a copy in versions that is not kept any more stays: ${problem}`);
   }
   await forgetContents(index, contentsBefore, tally, signal);
   return { ...tally, projects: named };
@@ -104,25 +102,30 @@ async function withProvenCopy(
   }
 }
 
-/** The copy goes first: a row without one is a copy that a repair makes again, a copy without a row is one that nobody knows. */
+/**
+ * The copy goes first: a row without one is a copy that a repair makes again, a copy without a row is one that nobody knows. Gives
+ * why the first of them stays that does.
+ */
 async function forgetFiles(
   index: IndexDatabase,
   { project, deleted }: ForgetPlan,
   tally: ForgetTally,
   { now, signal }: ForgetOptions,
-): Promise<void> {
-  if (deleted.length === 0) return;
-  const versions = new VersionStore(index, project);
-  const root = await PinnedFolder.open(versions.root);
+): Promise<string | null> {
+  if (deleted.length === 0) return null;
+  const { root: versionsRoot } = new VersionStore(index, project);
+  const root = await PinnedFolder.open(versionsRoot);
   const folders = new Set<string>();
+  let problem: string | null = null;
   try {
     for (const row of deleted) {
       signal.throwIfAborted();
       if (!mayForget(index, project, row)) continue;
-      const stamp = stampOfAny(lstatSync(versions.pathOf(row.path), { bigint: true }));
-      const sha256 = row.kind === 'file' ? row.sha256 : null;
-      const outcome = await removeIfSame(root, row.path, { stamp, sha256 }, randomUUID(), now);
-      if (outcome !== 'removed') continue;
+      const isRemoved = await removeCopy(root, versionsRoot, row, now).catch((error: unknown) => {
+        problem ??= `${row.path}: ${reasonOf(error)}`;
+        return false;
+      });
+      if (!isRemoved) continue;
       await index.write(() => forgetDeleted(index, row, tally));
       for (let { folder } = splitPath(row.path); folder !== ''; folder = splitPath(folder).folder)
         folders.add(folder);
@@ -132,5 +135,18 @@ async function forgetFiles(
   }
   // One that was deleted when it was empty has its copy in this very folder.
   const emptied = [...folders].filter((folder) => fileByPath(index, project.id, folder) === undefined);
-  await removeEmptied({ rootDir: versions.root }, emptied.sort().reverse());
+  await removeEmptied({ rootDir: versionsRoot }, emptied.sort().reverse());
+  return problem;
+}
+
+/** False where it is not what was proven any more. */
+async function removeCopy(
+  root: PinnedFolder,
+  versionsRoot: string,
+  { path, kind, sha256 }: FileRow,
+  now: number,
+): Promise<boolean> {
+  const stamp = stampOfAny(lstatSync(join(versionsRoot, path), { bigint: true }));
+  const expected = { stamp, sha256: kind === 'file' ? sha256 : null };
+  return (await removeIfSame(root, path, expected, randomUUID(), now)) === 'removed';
 }
