@@ -32,7 +32,7 @@ const policy = policyOf({
   history_keep_daily: 7_776_000,
 });
 /** Of a year; a few thousand take minutes. */
-const savesAWeek = process.env['CODEKEEP_FAULTS'] === 'all' ? 3_000 : 500;
+const savesOfAWeek = process.env['CODEKEEP_FAULTS'] === 'all' ? 3_000 : 500;
 const never = new AbortController().signal;
 
 function save(index: IndexDatabase, project: string, path: string, text: string, at: number): number {
@@ -295,7 +295,7 @@ async function simulate(
         const states = saved.get(path) ?? [];
         const last = states.at(-1);
         if (last !== undefined && at <= last.at) continue;
-        const isDeleted = random() < 0.03 && last?.text != null;
+        const isDeleted = random() < 0.03 && typeof last?.text === 'string';
         const text = isDeleted ? null : `${path} at ${at}\n${'line\n'.repeat(20)}${random()}\n`;
         states.push({ at, text });
         const row = index
@@ -357,7 +357,7 @@ test('a year of saves: what is kept stays byte by byte, and nothing else does', 
   index.pace = { burstMs: 0, busyMs: 0 };
   const project = recorded(index);
   const weeks = 52;
-  await simulate(index, project, { weeks, savesAWeek, maxBytes: Infinity }, (saved, now) => {
+  await simulate(index, project, { weeks, savesAWeek: savesOfAWeek, maxBytes: Infinity }, (saved, now) => {
     if ((now - begin) % (182 * day) !== 0) return;
     const since = Math.max(begin, projectById(index, project)?.forgottenAt ?? 0);
     assert.ok(since <= Math.max(begin, now - 89 * day));
@@ -366,8 +366,8 @@ test('a year of saves: what is kept stays byte by byte, and nothing else does', 
   // 48 hours, 12 days of hours, 76 of days: of 150 files, of which a few are saved 100 times a day.
   const revisions = countRows(index, 'revisions');
   assert.ok(
-    revisions < 14_000 && revisions < weeks * savesAWeek,
-    `${revisions} states of ${weeks * savesAWeek}`,
+    revisions < 14_000 && revisions < weeks * savesOfAWeek,
+    `${revisions} states of ${weeks * savesOfAWeek}`,
   );
   assert.ok(countRows(index, 'contents') <= revisions + 150);
   assert.deepEqual(checkStructure(index, true), []);
