@@ -35,6 +35,7 @@ test('what has no room goes, and a checkpoint stays; a dry run says it before', 
   await save('a.py', 'a = 2\n');
   const checkpoint = await daemon.call('create_checkpoint', { project_id, label: 'two' });
   await save('a.py', 'a = 3\n');
+  const behind = await daemon.call('get_file', { project_id, path: 'a.py' });
   await save('a.py', 'a = 4\n');
   assert.equal((await versionsOf('a.py')).length, 5);
 
@@ -57,8 +58,10 @@ test('what has no room goes, and a checkpoint stays; a dry run says it before', 
   const { recorded_since } = await daemon.call('list_changes', { project_id });
   assert.equal(recorded_since, oldest);
   // What was in between is not made up of what was before it.
-  const gone = await daemon.refusal('get_file', { project_id, path: 'a.py', at: between.seen_at });
-  assert.match(gone.message, /what files of .* were is kept since/u);
+  for (const { seen_at: at } of [between, behind]) {
+    const gone = await daemon.refusal('get_file', { project_id, path: 'a.py', at });
+    assert.match(gone.message, /what files of .* were is kept since/u);
+  }
   const tooOld = await daemon.refusal('rewind', { project_id, to: between.seen_at });
   assert.equal(tooOld.code, 'NOT_FOUND');
   await daemon.call('rewind', { project_id, to: checkpoint.checkpoint_id });
