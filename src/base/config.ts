@@ -97,6 +97,31 @@ export const configSchema = z.strictObject({
     .max(86_400)
     .default(60)
     .describe('Seconds: a file that is written all the time, such as a log, is kept once in so long'),
+  history_keep_all: z
+    .number()
+    .positive()
+    .max(315_360_000)
+    .default(172_800)
+    .describe('Seconds for which every state of a file is kept'),
+  history_keep_hourly: z
+    .number()
+    .min(0)
+    .max(315_360_000)
+    .default(1_209_600)
+    .describe('Seconds for which the last state of each hour (UTC) is kept'),
+  history_keep_daily: z
+    .number()
+    .min(0)
+    .max(315_360_000)
+    .default(7_776_000)
+    .describe('Seconds for which the last state of each day (UTC) is kept'),
+  history_max_bytes: z
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      'What contents take in the index that no file of a project has any more; 1 GiB by default, or a tenth of what is free on its disk',
+    ),
   log_level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   socket_group: z
     .string()

@@ -222,7 +222,9 @@ export type ToWorker =
   | { type: 'ping' }
   /** Something that a worker looks at by itself may have changed: look sooner. */
   | { type: 'nudge'; about: 'projects' | 'chunks' }
-  | { type: 'watcher_running'; running: boolean };
+  | { type: 'watcher_running'; running: boolean }
+  /** A repair has the index to itself, or not any more: meanwhile nothing is done to it unasked. */
+  | { type: 'held'; held: boolean };
 
 export interface Activity {
   /** What the worker is doing, for people; null while it waits. */

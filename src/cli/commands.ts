@@ -5,6 +5,7 @@ import { addDatabaseCommands } from './database-commands.js';
 import { addDiff } from './diff.js';
 import { addDoctor } from './doctor.js';
 import { addFileCommands } from './file-commands.js';
+import { addForget } from './forget.js';
 import { addHistory } from './history.js';
 import { addServiceCommands } from './install.js';
 import { addJobCommands } from './job-commands.js';
@@ -34,6 +35,7 @@ export function addClientCommands(program: Command): void {
   addRepair(program);
   addUndo(program);
   addRebuild(program);
+  addForget(program);
   addDatabaseCommands(program);
   addWorkerCommands(program);
   addJobCommands(program);

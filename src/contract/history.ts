@@ -190,6 +190,36 @@ export const removeCheckpoint = defineMethod({
   result: z.object({ removed: z.literal(true) }),
 });
 
+export const forget = defineMethod({
+  owner: 'index',
+  writes: true,
+  summary:
+    'Let go now what retention does not keep of past states, and what nothing has any more; it is done once an hour by itself.',
+  params: z.strictObject({ ...projectFields, dry_run: dryRun }),
+  result: z.object({
+    dry_run: z.boolean(),
+    versions: count.describe('Past states of files'),
+    deleted_files: count.describe(
+      'Files that were deleted longer ago than anything is kept, with their copies in versions',
+    ),
+    contents: count.describe('Contents that leave the index'),
+    bytes: count.describe('What these took in the index'),
+    projects: z.array(
+      z.object({
+        project_id: z.string(),
+        root_dir: z.string(),
+        versions: count,
+        deleted_files: count,
+        oldest: timestamp
+          .nullable()
+          .describe(
+            'The oldest moment that can be come back to, beside checkpoints; null: the first comparison has not ended',
+          ),
+      }),
+    ),
+  }),
+});
+
 const onPath = z.object({ path: z.string() });
 const refusal = onPath.extend({ reason: z.string() });
 

@@ -39,6 +39,7 @@ export const contract = {
   list_checkpoints: history.listCheckpoints,
   remove_checkpoint: history.removeCheckpoint,
   rewind: history.rewind,
+  forget: history.forget,
   list_code_entities: code.listCodeEntities,
   get_ast: code.getAst,
   search: code.search,

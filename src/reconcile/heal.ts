@@ -15,6 +15,7 @@ import { contentInBackups } from '../store/kept-content.js';
 import { AttachedBackup } from '../store/salvage/attached-backup.js';
 import {
   forgetDamaged,
+  isWanted,
   noteDamaged,
   type Place,
   placesOf,
@@ -44,6 +45,8 @@ export async function heal(
     if (isKnown) await index.write(() => forgetDamaged(index, hash));
     return false;
   }
+  // It has left since it was listed.
+  if (!isWanted(index, hash)) return false;
   const content = sources.find(hash);
   if (content === null) {
     await index.write(() => noteDamaged(index, { sha256: hash, problem }, Date.now()));

@@ -5,6 +5,7 @@ import { TreePresence } from '../base/presence.js';
 import { isSameStamp, stampOfAny } from '../base/stamp.js';
 import {
   extractorOfContent,
+  hasContent,
   healContent,
   problemOfContent,
   putContent,
@@ -151,6 +152,8 @@ export function commitFile(
   if (stats === undefined || !isSameStamp(stampOfAny(stats), file)) return false;
   if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
   if (content !== null) (heals ? healContent : putContent)(index, content, now);
+  // It was there when the file was read, and nothing else had it.
+  else if (file.sha256 !== null && !hasContent(index, file.sha256)) return false;
   upsertFile(index, project.id, notLoaded === null ? file : { ...file, extractor: null }, now, (isNew) => {
     if (project.recordedAt === null) return { by: 'found', fromPath: null };
     const fromPath = isNew ? renamedFrom(index, project, file, now) : null;

@@ -37,6 +37,20 @@ export function listCheckpoints(
     .all({ projectId, limit, at: after?.at ?? null, id: after?.checkpointId ?? null });
 }
 
+/** Of all checkpoints of a project, in order. */
+export function checkpointMoments(index: IndexDatabase, projectId: string): number[] {
+  return index
+    .sql<[string], number>('SELECT at FROM checkpoints WHERE project_id = ? ORDER BY at')
+    .pluck()
+    .all(projectId);
+}
+
+export function isCheckpoint(index: IndexDatabase, projectId: string, at: number): boolean {
+  return (
+    index.sql('SELECT 1 FROM checkpoints WHERE project_id = ? AND at = ?').get(projectId, at) !== undefined
+  );
+}
+
 /** By its id, or the newest with that label. */
 export function findCheckpoint(
   index: IndexDatabase,

@@ -203,6 +203,31 @@ export function deletedSince(
     .all(projectId, since, limit);
 }
 
+/**
+ * Files and symlinks that were marked deleted between these times, whose content the index has and of which a copy was put into
+ * versions.
+ */
+export function* deletedBefore(
+  index: IndexDatabase,
+  projectId: string,
+  from: number,
+  before: number,
+): Generator<FileRow> {
+  for (let after = { deletedAt: from as number | null, id: 0 }; ;) {
+    const page = index
+      .sql<[object], FileRow>(
+        `SELECT ${columns} FROM files WHERE project_id = @projectId AND deleted = 1 AND deleted_at < @before
+           AND (deleted_at, id) > (@deletedAt, @id) AND seen_at < @before AND kind <> 'folder' AND sha256 IS NOT NULL
+           AND moved_sha256 IS NULL AND copy_problem IS NULL ORDER BY deleted_at, id LIMIT ${pageRows}`,
+      )
+      .all({ projectId, before, deletedAt: after.deletedAt, id: after.id });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < pageRows) return;
+    after = last;
+  }
+}
+
 /** Files that have more names than one, which may lie where nobody watches. */
 export function linkedFiles(index: IndexDatabase, projectId: string, limit: number): FileRow[] {
   return index

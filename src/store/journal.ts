@@ -144,6 +144,16 @@ export function unfinishedRuns(index: IndexDatabase): UnfinishedRun[] {
     .all();
 }
 
+/** @param projectId null: of any project */
+export function hasUnfinishedRun(index: IndexDatabase, projectId: string | null): boolean {
+  const row = index
+    .sql(
+      "SELECT 1 FROM repair_runs WHERE state = 'running' AND (@projectId IS NULL OR project_id = @projectId)",
+    )
+    .get({ projectId });
+  return row !== undefined;
+}
+
 export interface ActionRow {
   id: number;
   projectId: string;

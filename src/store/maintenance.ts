@@ -4,7 +4,7 @@ import { Slicer } from '../base/waiting.js';
 import { hashesAfter, problemOfContent } from './contents.js';
 import { type IndexDatabase } from './index-database.js';
 import { isCorrupt } from './sqlite-errors.js';
-import { type DamagedContent, damagedContents, missingContents, placesOf } from './scrub.js';
+import { type DamagedContent, damagedContents, isWanted, missingContents, placesOf } from './scrub.js';
 import { tableShapes } from './salvage/shapes.js';
 
 const problemsMax = 100;
@@ -57,7 +57,8 @@ export async function checkContents(
     const page = hashesAfter(index, after, 20);
     for (const sha256 of page) {
       const problem = problemOfContent(index, sha256);
-      if (problem !== null && damaged.length < damagedMax) damaged.push({ sha256, problem });
+      if (problem !== null && damaged.length < damagedMax && isWanted(index, sha256))
+        damaged.push({ sha256, problem });
       checked += 1;
       after = sha256;
       await slicer.breathe();

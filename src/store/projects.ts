@@ -18,11 +18,18 @@ export interface Project {
   lastVerifiedAt: number | null;
   /** End of the first whole comparison, in milliseconds since 1970: of before nothing is known. Null: it has not ended. */
   recordedAt: number | null;
+  /** Of before, states were let go: only checkpoints can be come back to. Null: none were. */
+  forgottenAt: number | null;
+}
+
+/** From when on it is known what files were; null: the first comparison has not ended. */
+export function knownSince({ recordedAt, forgottenAt }: Project): number | null {
+  return recordedAt === null ? null : Math.max(recordedAt, forgottenAt ?? recordedAt);
 }
 
 const columns = `id, root_dir AS rootDir, version_dir AS versionDir, name, CAST(root_dev AS TEXT) AS rootDev,
   CAST(root_ino AS TEXT) AS rootIno, root_identity AS rootIdentity, skipped, last_verified_at AS lastVerifiedAt,
-  recorded_at AS recordedAt`;
+  recorded_at AS recordedAt, forgotten_at AS forgottenAt`;
 
 export function listProjects(index: IndexDatabase): Project[] {
   return index.sql<[], Project>(`SELECT ${columns} FROM projects ORDER BY root_dir`).all();
@@ -82,7 +89,7 @@ export function withoutTrailingSlash(path: string): string {
 /** What tells a root folder from another one under its name. */
 export type RootMark = Pick<Project, 'rootDev' | 'rootIno' | 'rootIdentity'>;
 
-export type NewProject = Omit<Project, 'skipped' | 'lastVerifiedAt' | 'recordedAt'>;
+export type NewProject = Omit<Project, 'skipped' | 'lastVerifiedAt' | 'recordedAt' | 'forgottenAt'>;
 
 export function insertProject(index: IndexDatabase, project: NewProject, now: number): void {
   index
@@ -184,4 +191,11 @@ export function setVerified(index: IndexDatabase, id: string, skipped: number, n
        WHERE id = @id`,
     )
     .run({ skipped, now, id });
+}
+
+/** What its files were before is not known any more. */
+export function setForgotten(index: IndexDatabase, id: string, before: number): void {
+  index
+    .sql('UPDATE projects SET forgotten_at = max(coalesce(forgotten_at, 0), @before) WHERE id = @id')
+    .run({ id, before });
 }

@@ -1,5 +1,6 @@
 import type { FileKind } from './files.js';
 import type { IndexDatabase } from './index-database.js';
+import { forgetDamaged } from './scrub.js';
 
 /**
  * What each path was, and from when. A state is what a path has at a time: its kind, content and mode, or that it is deleted
@@ -141,13 +142,16 @@ function factsOf(index: IndexDatabase, { id, seenAt, burstAt }: EndingState, end
   return { seenAt, burstAt, endsAt, lastKept: null, busyKept: null, checkpointAt: null, ...facts };
 }
 
-/** Lets a content go that neither a file nor a revision has any more. */
-export function dropUnused(index: IndexDatabase, sha256: string | null): void {
-  if (sha256 === null) return;
-  index
-    .sql(
+/** Lets a content go that neither a file nor a revision has any more; gives what its tree took, null where it stays. */
+export function dropUnused(index: IndexDatabase, sha256: string | null): number | null {
+  if (sha256 === null) return null;
+  const row = index
+    .sql<[object], { bytes: number }>(
       `DELETE FROM contents WHERE sha256 = @sha256 AND NOT EXISTS (SELECT 1 FROM files WHERE sha256 = @sha256)
-         AND NOT EXISTS (SELECT 1 FROM revisions WHERE sha256 = @sha256)`,
+         AND NOT EXISTS (SELECT 1 FROM revisions WHERE sha256 = @sha256) RETURNING length(tree) AS bytes`,
     )
-    .run({ sha256 });
+    .get({ sha256 });
+  if (row === undefined) return null;
+  forgetDamaged(index, sha256);
+  return row.bytes;
 }

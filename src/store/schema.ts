@@ -306,6 +306,7 @@ export const migrations: readonly string[] = [
   // What files were before they became what they are: from now on every state of a path can be had again.
   `
   ALTER TABLE projects ADD COLUMN recorded_at INTEGER;    -- end of the first whole comparison: of before nothing is known; NULL: it has not ended
+  ALTER TABLE projects ADD COLUMN forgotten_at INTEGER;   -- of before, states were let go: only checkpoints can be come back to; NULL: none were
   ALTER TABLE files ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0; -- when it was first seen to be what it is: kind, content, mode, marks
   ALTER TABLE files ADD COLUMN came_by TEXT NOT NULL DEFAULT 'found'
     CHECK (came_by IN ('found', 'edit', 'rename', 'repair', 'rewind', 'restore', 'deletion', 'rules')); -- how it became that; found: it was there when the project was first looked at

@@ -37,11 +37,19 @@ export interface DamagedContent {
   problem: string;
 }
 
-/** What is known of contents that cannot be given out any more, whoever found it. */
+/** What is known of contents that cannot be given out any more, whoever found it; of those that left meanwhile nothing. */
 export function noteDamaged(index: IndexDatabase, { sha256, problem }: DamagedContent, now: number): void {
+  if (!isWanted(index, sha256)) return;
   index
     .sql('INSERT INTO damaged_contents (sha256, problem, found_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
     .run(sha256, problem, now);
+}
+
+/** Whether there is such a content, or should be: one that is neither has left with the last state that had it. */
+export function isWanted(index: IndexDatabase, hash: string): boolean {
+  return ['contents', 'files', 'revisions'].some(
+    (table) => index.sql(`SELECT 1 FROM ${table} WHERE sha256 = ? LIMIT 1`).get(hash) !== undefined,
+  );
 }
 
 /** All of them were looked at, and these are the damaged ones. */

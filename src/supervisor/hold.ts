@@ -7,8 +7,14 @@ import { CodekeepError } from '../base/errors.js';
  */
 export class Hold {
   readonly #quiet = new Change();
+  readonly #onRepair: (isHeld: boolean) => void;
   #holder: 'nobody' | 'repair' | 'shutdown' = 'nobody';
   #writes = 0;
+
+  /** @param onRepair called when a repair has taken everything, and when it lets it go */
+  constructor(onRepair: (isHeld: boolean) => void) {
+    this.#onRepair = onRepair;
+  }
 
   /** True once the daemon is being stopped. */
   get isEnding(): boolean {
@@ -49,8 +55,11 @@ export class Hold {
   takeForRepair(): () => void {
     this.assertFree();
     this.#holder = 'repair';
+    this.#onRepair(true);
     return () => {
-      if (this.#holder === 'repair') this.#holder = 'nobody';
+      if (this.#holder !== 'repair') return;
+      this.#holder = 'nobody';
+      this.#onRepair(false);
     };
   }
 

@@ -46,7 +46,7 @@ export class Supervisor {
   readonly config: Config;
   readonly stateDir: string;
   readonly logs: LogFiles;
-  readonly hold = new Hold();
+  readonly hold = new Hold((held) => this.slots.index_service.process?.send({ type: 'held', held }));
   readonly slots: Slots;
   readonly tasks: Tasks;
   readonly reconciles: Reconciles;
@@ -352,6 +352,7 @@ export class Supervisor {
     if (state === 'ready' || state === 'stopped')
       this.logs.write(kind, 'info', `${state}${worker === null ? '' : ` (pid ${worker.pid})`}`);
     if (state !== 'ready') this.troubles.delete(kind);
+    if (kind === 'index_service') worker?.send({ type: 'held', held: !this.hold.isFree });
     if (kind === 'file_watcher') {
       if (state !== 'ready') this.freshness.noteEnd();
       this.slots.repair.process?.send({ type: 'watcher_running', running: state === 'ready' });

@@ -45,6 +45,7 @@ export interface WorkerBody<K extends WorkerKind = WorkerKind> {
   requests: RequestHandlers<K>;
   onNudge?: (about: 'projects' | 'chunks') => void;
   onWatcherRunning?: (running: boolean) => void;
+  onHeld?: (held: boolean) => void;
   run(): Promise<void>;
   close(): void | Promise<void>;
 }
@@ -172,6 +173,8 @@ export class WorkerHost {
         return this.send({ type: 'pong' });
       case 'watcher_running':
         return body.onWatcherRunning?.(message.running);
+      case 'held':
+        return body.onHeld?.(message.held);
       case 'request':
         return this.#queue(body, message.id, message.method, message.params);
       case 'start':

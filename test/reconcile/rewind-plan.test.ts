@@ -129,8 +129,8 @@ test('what goes goes first, the deepest before what it is in; what comes comes f
 test('a folder that was emptied stays for what comes back into it', () => {
   const folder: Condition = { kind: 'folder', sha256: null, mode: 0o755 };
   const emptied = { ...plain, path: 'a', present: folder, inProject: 'directory' } as const;
-  const verdicts = (facts: readonly RewindFact[]): string[] =>
-    rewindPlanOf(facts).actions.map(({ verdict, path }) => `${verdict} ${path}`);
+  const verdicts = (given: readonly RewindFact[]): string[] =>
+    rewindPlanOf(given).actions.map(({ verdict, path }) => `${verdict} ${path}`);
   assert.deepEqual(verdicts([emptied, comes('a/b/c')]), ['restore a/b/c']);
   assert.deepEqual(verdicts([emptied, comes('ab')]), ['remove a', 'restore ab']);
 });

@@ -49,12 +49,10 @@ test('what was in it of search leaves the file, which gives pages back in steps 
   const path = olderIndex(t);
   const index = IndexDatabase.open(path);
   t.after(() => index.close());
-  const sizeBefore = Number(index.db.pragma('page_count', { simple: true }));
   assert.equal(canGiveBack(index), false);
   compactWhole(index);
   assert.equal(canGiveBack(index), true);
   assert.equal(hasSurplusPages(index), false);
-  assert.ok(Number(index.db.pragma('page_count', { simple: true })) <= sizeBefore);
   assert.equal(index.db.pragma('freelist_count', { simple: true }), 0);
   assert.deepEqual(checkStructure(index, true), []);
 });

@@ -11,6 +11,10 @@ export function writeOlderIndex(path: string): void {
   writeFileSync(path, gunzipSync(readFileSync(release)));
 }
 
+/** Of runs as that release had them. */
+const runColumns =
+  'run_id, project_id, origin, undoes, state, root_dir, version_dir, message, started_at, finished_at';
+
 /** All that nothing else could give back, as that release has it. */
 export function preciousIn(path: string): Record<string, unknown[]> {
   const db = new Database(path, { readonly: true });
@@ -24,7 +28,10 @@ export function preciousIn(path: string): Record<string, unknown[]> {
       'repositories',
       'version_dirs',
     ];
-    const rows = tables.map((table) => [table, db.prepare(`SELECT * FROM ${table} ORDER BY 1, 2`).all()]);
+    const rows = tables.map((table) => {
+      const columns = table === 'repair_runs' ? runColumns : '*';
+      return [table, db.prepare(`SELECT ${columns} FROM ${table} ORDER BY 1, 2`).all()];
+    });
     const files = db
       .prepare(
         `SELECT id, path, kind, deleted, deleted_at, cause, ignored, tracked, size, mtime_ns, ctime_ns, ino, device_id, nlink,

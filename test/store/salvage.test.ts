@@ -14,6 +14,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { insertCheckpoint } from '#src/store/checkpoints.js';
+import { markDeleted } from '#src/store/file-states.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { type Salvaged, salvage } from '#src/store/salvage/salvage.js';
 import { temporaryFolder } from '../harness/folder.js';
@@ -35,6 +37,8 @@ const kept = [
   'version_dirs',
   'repair_runs',
   'repair_actions',
+  'revisions',
+  'checkpoints',
 ] as const;
 type Rows = Record<(typeof kept)[number], string[]>;
 
@@ -61,7 +65,10 @@ function makeIndex(path: string): void {
       const project = addProject(index, root);
       index.sql('INSERT INTO version_dirs VALUES (?, 1)').run(`${root}/data/versions`);
       index
-        .sql('INSERT INTO repair_runs VALUES (?, ?, ?, NULL, ?, ?, ?, NULL, 1, 2)')
+        .sql(
+          `INSERT INTO repair_runs (run_id, project_id, origin, state, root_dir, version_dir, started_at, finished_at)
+           VALUES (?, ?, ?, ?, ?, ?, 1, 2)`,
+        )
         .run(project, project, 'command', 'done', root, `${root}/data/versions`);
       for (let number = 0; number < 60; number += 1) {
         const bytes = Buffer.concat([Buffer.from(`file ${root} ${number}\n`), randomBytes(number * 90)]);
@@ -78,7 +85,21 @@ function makeIndex(path: string): void {
           )
           .run(project, project, id, `file-${number}.py`, 'set_deleted', 'done', '');
         index.sql('INSERT OR IGNORE INTO folders VALUES (?, ?, 493, 0, 0)').run(project, `src/part${number}`);
+        // What it was before is kept, too.
+        addFile(
+          index,
+          project,
+          `src/part${number % 7}/file-${number}.py`,
+          { sha256: hash, mode: 0o755 },
+          100_000,
+        );
+        if (number % 3 === 0) markDeleted(index, id, 'seen', 200_000);
       }
+      insertCheckpoint(index, project, {
+        checkpointId: root === '/one' ? 'c0a1b2c3d' : 'c1234abcd',
+        label: 'kept',
+        at: 150_000,
+      });
     }
   })();
   index.close();

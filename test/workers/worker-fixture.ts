@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { configSchema } from '#src/base/config.js';
+import { type Config, configSchema } from '#src/base/config.js';
 import type { FromWorker, ToWorker, WorkerKind, WorkerOptions } from '#src/base/ipc.js';
 import { atEnd, killed } from '../harness/folder.js';
 import { waitFor } from '../harness/waiting.js';
@@ -20,13 +20,14 @@ export class TestWorker {
     stateDir: string,
     options: WorkerOptions = {},
     watcherRunning = false,
+    given: Partial<Config> = {},
   ) {
     this.process = fork(workerFile, [kind, '--instance=test'], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     atEnd(t, async () => await killed(this.process));
     this.process.on('message', (message: FromWorker) => this.messages.push(message));
-    const config = configSchema.parse({ reconcile_interval: 3_600 });
+    const config = configSchema.parse({ reconcile_interval: 3_600, ...given });
     this.send({ type: 'start', start: { stateDir, config, options, watcherRunning, task: null } });
   }
 

@@ -63,7 +63,10 @@ export async function syncFolders(root: PinnedFolder, folders: Iterable<string>)
 }
 
 /** Folders that a run made and that hold nothing by now. One that is in use, or another one by now, stays. */
-export async function removeEmptied(project: Project, folders: readonly string[]): Promise<void> {
+export async function removeEmptied(
+  project: Pick<Project, 'rootDir'>,
+  folders: readonly string[],
+): Promise<void> {
   if (folders.length === 0) return;
   const root = await PinnedFolder.open(project.rootDir);
   try {

@@ -125,9 +125,11 @@ export async function planRewindUndo(
   const kept: Refusal[] = [];
   const done = new Map<string, ActionRow>();
   for (const action of doneActions(index, run)) {
-    const [now] = statesOf(index, project.id, action.path, Number.MAX_SAFE_INTEGER, 1);
-    if (now?.seenAt === seenAtOf(action)) done.set(action.path, action);
-    else kept.push({ id: action.fileId, path: action.path, reason: 'it was changed since' });
+    const [now, last] = statesOf(index, project.id, action.path, Number.MAX_SAFE_INTEGER, 2);
+    const keep = (reason: string): void => void kept.push({ id: action.fileId, path: action.path, reason });
+    if (now === undefined || now.seenAt !== seenAtOf(action)) keep('it was changed since');
+    else if (!isStateBefore(last, now)) keep('what it was before is not kept any more');
+    else done.set(action.path, action);
   }
   const then = remembering((path: string) => before(index, project, done.get(path)));
   const facts = await factsOf(index, project, [...done.keys()].sort(), then, work);
@@ -136,6 +138,11 @@ export async function planRewindUndo(
     actionOf(index, project, verdict, path, then(path), done.get(path)?.id ?? null),
   );
   return { project, to: run.startedAt, plan, actions, kept };
+}
+
+/** Whether it is what the path was until then, and no older one. A folder that something came into had no state after it. */
+function isStateBefore(last: PathState | undefined, { seenAt }: PathState): boolean {
+  return last !== undefined && (last.goneAt === seenAt || last.state === 'folder');
 }
 
 /** What a path was before a rewind changed it. */

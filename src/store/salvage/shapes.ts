@@ -89,6 +89,7 @@ const looks: Record<string, RegExp> = {
   id: uuid,
   project_id: uuid,
   run_id: uuid,
+  checkpoint_id: /^c[\da-f]{8}$/u,
   sha256: contentHash,
   root_dir: /^\//u,
   version_dir: /^\//u,

@@ -187,6 +187,7 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     diff: forward('diff'),
     list_checkpoints: forward('list_checkpoints'),
     remove_checkpoint: forward('remove_checkpoint'),
+    forget: forward('forget'),
     list_code_entities: forward('list_code_entities'),
     get_ast: forward('get_ast'),
     search: forward('search'),

@@ -143,7 +143,7 @@ async function timeNamed(
   if (text === undefined && param === 'to') return now;
   const at =
     text === undefined ? newestCheckpoint(index, project) : await momentNamed(index, project, param, text);
-  assertRecorded(project, at);
+  assertRecorded(index, project, at);
   return at;
 }
 

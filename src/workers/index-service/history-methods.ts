@@ -13,7 +13,7 @@ import {
   versionId,
 } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { requireProject } from '../../store/projects.js';
+import { knownSince, requireProject } from '../../store/projects.js';
 import { cursorAt, placeIn } from './cursors.js';
 import { diff } from './diff.js';
 import { momentNamed } from './moments.js';
@@ -57,7 +57,7 @@ export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryM
       return {
         changes: found.map((change) => wireChange(index, project.id, change)),
         next_cursor: last === undefined ? null : cursorAt('change', `${last.state.seenAt}/${last.path}`),
-        recorded_since: isoOrNull(project.recordedAt),
+        recorded_since: isoOrNull(knownSince(project)),
       };
     },
     diff: async (params, { signal }) => await diff(index, params, signal),

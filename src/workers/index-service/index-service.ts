@@ -32,6 +32,7 @@ import { historyMethods, noteCheckpoint } from './history-methods.js';
 import { assertRecorded, momentNamed } from './moments.js';
 import { projectMethods } from './projects-methods.js';
 import type { IndexCall, IndexContext, IndexMethods } from './types.js';
+import { Forgetting } from './forgetting.js';
 import { Upkeep } from './upkeep.js';
 
 const unwatched = { freshness: 'unknown', pending: 0, reason: 'file_watcher is not running' } as const;
@@ -85,12 +86,14 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
   const parsing = { extractor, derived, inHand };
   const readers = new DerivedReaders(index.path);
   const context: IndexContext = { index, readers, host };
-  const upkeep = new Upkeep(index, host);
+  const forgetting = new Forgetting(index, host);
+  const upkeep = new Upkeep(index, host, forgetting);
   index.onDamage = () => upkeep.noteDamage();
   const methods: IndexMethods = {
     ...projectMethods(context, parsing),
     ...fileMethods(context, parsing),
     ...historyMethods(context),
+    ...forgetting.methods(),
     ...codeMethods(context),
     ...databaseMethods(context, upkeep),
   };
@@ -119,12 +122,13 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
         assertInPlace(index);
         const project = requireProject(index, reference);
         const at = await momentNamed(index, project, 'to', to);
-        assertRecorded(project, at);
+        assertRecorded(index, project, at);
         return { projectId: project.id, rootDir: project.rootDir, at };
       },
       plan_rewind: async ({ params }, call) => await planRewindOf(index.path, params, call),
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
+    onHeld: (held) => forgetting.hold(held),
     async run() {
       const tell = async (): Promise<void> => {
         for (let told: string | null = null; !host.signal.aborted; await sleep(placeCheckMs, host.signal)) {

@@ -1,7 +1,8 @@
 import { CodekeepError } from '../../base/errors.js';
-import { findCheckpoint } from '../../store/checkpoints.js';
+import { findCheckpoint, isCheckpoint } from '../../store/checkpoints.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import type { Project } from '../../store/projects.js';
+import { knownSince, type Project } from '../../store/projects.js';
+import { iso } from './types.js';
 
 /**
  * A moment of a project as people name it, in milliseconds since 1970: a time, a duration that counts back from now, or a
@@ -26,16 +27,20 @@ export async function momentNamed(
   );
 }
 
-/** @throws CodekeepError NOT_FOUND where nothing is known of that time */
-export function assertRecorded({ recordedAt, rootDir }: Project, at: number): void {
-  if (recordedAt !== null && at >= recordedAt) return;
-  const since =
-    recordedAt === null
+/** @throws CodekeepError NOT_FOUND where nothing is known of that time, or not any more; a checkpoint can always be come back to */
+export function assertRecorded(index: IndexDatabase, project: Project, at: number): void {
+  const { id, rootDir, recordedAt, forgottenAt } = project;
+  const since = knownSince(project);
+  if (since !== null && (at >= since || isCheckpoint(index, id, at))) return;
+  const why =
+    recordedAt === null || since === null
       ? `the first comparison of ${rootDir} has not ended`
-      : `${rootDir} is known since ${new Date(recordedAt).toISOString()}`;
+      : forgottenAt !== null && at >= recordedAt
+        ? `what files of ${rootDir} were is kept since ${iso(since)}`
+        : `${rootDir} is known since ${iso(since)}`;
   throw new CodekeepError(
     'NOT_FOUND',
-    `Nothing is known of ${new Date(at).toISOString()}: ${since}.`,
-    'Give a later time; list_file_versions has what is known of a file.',
+    `Nothing is known of ${iso(at)}: ${why}.`,
+    'Give a later time, or a checkpoint; list_file_versions has what is known of a file.',
   );
 }

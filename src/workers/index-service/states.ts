@@ -50,8 +50,10 @@ function versionOf(
 
 function thenOf(index: IndexDatabase, project: Project, path: string, at: number): PathState {
   const state = stateAt(index, project.id, path, at);
+  // What was between a state and the next that is kept may have been let go.
+  const isSure = state !== undefined && (state.goneAt === null || at < state.goneAt);
+  if (!isSure) assertRecorded(index, project, at);
   if (state !== undefined && isSomething(state)) return state;
-  if (state === undefined) assertRecorded(project, at);
   const what = state?.state === 'ignored' ? 'ignored by rules' : 'not there';
   throw new CodekeepError(
     'FILE_NOT_FOUND',

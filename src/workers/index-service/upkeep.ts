@@ -9,6 +9,7 @@ import { lastMaintenance, recordMaintenance } from '../../store/maintenance.js';
 import { listProjects } from '../../store/projects.js';
 import { countDamaged } from '../../store/scrub.js';
 import type { WorkerHost } from '../host.js';
+import type { Forgetting } from './forgetting.js';
 
 /** Pauses (ms) between two looks whether something is due; and after a failure, until it is tried again. */
 const lookMs = 2_000;
@@ -16,10 +17,11 @@ const retryMs = 600_000;
 /** The first check comes so long (ms) after the start, which has enough to do: nobody knows what became of the file meanwhile. */
 const firstCheckMs = 10_000;
 
-/** What is done to the index by itself: a backup and a check, each once in its interval. Neither holds anybody up. */
+/** What is done to the index by itself: a backup and a check, each once in its interval, and what is not kept goes. None holds anybody up. */
 export class Upkeep {
   readonly #index: IndexDatabase;
   readonly #host: WorkerHost;
+  readonly #forgetting: Forgetting;
   readonly #retryAt = new Map<string, number>();
   #isKnownDamaged = false;
   /** What the log beside it made of it, nobody knows yet. */
@@ -31,9 +33,10 @@ export class Upkeep {
   /** Why the last one failed. */
   readonly #failures = new Map<'backup' | 'check', string>();
 
-  constructor(index: IndexDatabase, host: WorkerHost) {
+  constructor(index: IndexDatabase, host: WorkerHost, forgetting: Forgetting) {
     this.#index = index;
     this.#host = host;
+    this.#forgetting = forgetting;
     this.#isDoubtful = index.hadLog;
   }
 
@@ -80,6 +83,7 @@ export class Upkeep {
     const { backup_interval, check_interval } = this.#host.start.config;
     for (; !signal.aborted; await sleep(lookMs, signal)) {
       await this.#noteFound();
+      await this.#forgetting.ifDue();
       await this.#giveBack();
       await this.#ifDue('check', check_interval * 1_000, async () => await this.#check());
       await this.#ifDue('backup', backup_interval * 1_000, async () => await this.#backup());
