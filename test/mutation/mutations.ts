@@ -98,7 +98,7 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'an undo that was cut off leaves aside what it had taken',
     file: 'reconcile/repair/recover.ts',
-    find: '  await putBackTaken(project, rows, options.now());\n',
+    find: '  await putBackTaken(options, project, rows);\n',
     replace: '',
     tests: ['reconcile/kill-points.test.js'],
   },
@@ -201,7 +201,7 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'what an undo has removed is not made durable',
     file: 'reconcile/repair/removals.ts',
-    find: '        await folder?.sync();\n',
+    find: '    await folder?.sync();\n',
     replace: '',
     tests: ['fault/power-loss.fault.js'],
   },
@@ -260,5 +260,33 @@ export const mutations: readonly Mutation[] = [
     find: 'if (folder === path) return entered;',
     replace: 'return entered;',
     tests: ['reconcile/walk.test.js'],
+  },
+  {
+    what: 'a burst of saves takes along what a checkpoint is of',
+    file: 'store/revisions.ts',
+    find: '  if (checkpointAt !== null && checkpointAt >= seenAt) return false;\n',
+    replace: '',
+    tests: ['store/revisions.test.js'],
+  },
+  {
+    what: 'a content that passes leaves, whoever else has it',
+    file: 'store/revisions.ts',
+    find: ' AND NOT EXISTS (SELECT 1 FROM revisions WHERE sha256 = @sha256)',
+    replace: '',
+    tests: ['store/revisions.test.js'],
+  },
+  {
+    what: 'a rewind takes the place of what was written since it was planned',
+    file: 'reconcile/repair/rewind-plan.ts',
+    find: '  if (!fact.isAsIndexed) return conflict(changedSince);\n',
+    replace: '',
+    tests: ['reconcile/rewind.test.js', 'reconcile/rewind-plan.test.js'],
+  },
+  {
+    what: 'an undo of a rewind takes along what was changed since',
+    file: 'reconcile/repair/rewind.ts',
+    find: 'if (now === undefined || now.seenAt !== seenAtOf(action))',
+    replace: 'if (now === undefined)',
+    tests: ['reconcile/rewind.test.js'],
   },
 ];
