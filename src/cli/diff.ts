@@ -2,9 +2,9 @@ import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
 import { type CommonFlags, withConnection } from './client-command.js';
 import { exitStatus, isForPeople, print, printExact, printJson, printStyled, type Style } from './output.js';
+import { oneLine } from './text.js';
 import { throughPager } from './pager.js';
 import { askForPlace, parseFolder, type Place, projectRoot } from './paths.js';
-import { oneLine } from './text.js';
 import { parseWhen } from './when.js';
 
 type FileDiff = Result<'diff'>['files'][number];
@@ -71,13 +71,15 @@ async function printPages(
   printJson({ files: all, next_cursor: null });
 }
 
-function printFile({ path, from_path, patch, reason }: FileDiff): void {
-  // As git has it; it refuses such a patch, and does not leave the file out.
-  const text =
-    patch ??
-    `diff --git ${oneLine(`a/${from_path ?? path} b/${path}`)}\nno patch: ${oneLine(reason ?? '')}\n`;
+function printFile(file: FileDiff): void {
+  const { patch, reason } = file;
+  const text = patch ?? withoutPatch(file);
   if (!isForPeople()) {
     printExact(text);
+    return;
+  }
+  if (reason !== null) {
+    printStyled(`${oneLine(file.path)}: ${file.kind}, no patch: ${oneLine(reason)}`, 'bold');
     return;
   }
   let isHead = true;
@@ -85,6 +87,28 @@ function printFile({ path, from_path, patch, reason }: FileDiff): void {
     isHead = line.startsWith('diff --git ') || (isHead && !line.startsWith('@@ '));
     printStyled(line, isHead ? 'bold' : styleOf(line));
   }
+}
+
+/** As git has what is binary; it wants hashes, which name nothing here. It refuses such a patch by the file's name, unless that is excluded. */
+function withoutPatch({ path, from_path, kind }: FileDiff): string {
+  const [old, later] = [`a/${from_path ?? path}`, `b/${path}`].map(quoted);
+  const modes = {
+    added: 'new file mode 100644\n',
+    deleted: 'deleted file mode 100644\n',
+    changed: '',
+    renamed: '',
+  };
+  const [hash, other] = [
+    kind === 'added' ? '0000000' : '1111111',
+    kind === 'deleted' ? '0000000' : '2222222',
+  ];
+  const sides = `${kind === 'added' ? '/dev/null' : old} and ${kind === 'deleted' ? '/dev/null' : later}`;
+  return `diff --git ${old} ${later}\n${modes[kind]}index ${hash}..${other}\nBinary files ${sides} differ\n`;
+}
+
+/** As git has a name with what would end it, or its line. */
+function quoted(name: string): string {
+  return /["\\\p{Cc}]/u.test(name) ? JSON.stringify(name) : name;
 }
 
 function styleOf(line: string): Style | null {

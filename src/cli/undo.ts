@@ -42,9 +42,9 @@ interface UndoFlags extends CommonFlags {
 async function newestRun(client: Client, flags: UndoFlags): Promise<string> {
   const root_dir = await projectRoot(client, flags.project);
   const { runs } = await client.call('list_repairs', { root_dir, limit: 1000 });
+  // One that was cut off is finished first, and then taken back.
   const run = runs.find(
-    ({ origin, state, actions, undone_by }) =>
-      origin === 'command' && state !== 'running' && actions > 0 && undone_by === null,
+    ({ origin, actions, undone_by }) => origin === 'command' && actions > 0 && undone_by === null,
   );
   if (run === undefined)
     throw new CommandError(

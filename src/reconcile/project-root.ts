@@ -45,6 +45,12 @@ export function inspectRootOf(index: IndexDatabase, project: Project): RootState
   return { kind: 'unavailable', reason };
 }
 
+/** Why nothing that is there or missing proves anything, for who has no brake of its own; null: it does. */
+export function doubtOf(root: RootState): string | null {
+  if (root.kind === 'verified') return null;
+  return root.kind === 'unavailable' ? root.reason : 'the root folder is not the one that was registered';
+}
+
 /** Files by which a folder is told. */
 const ownerRows = 100;
 

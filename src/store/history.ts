@@ -66,6 +66,17 @@ export function stateAt(
   return isOutgrown ? undefined : state;
 }
 
+/** Whether there is, or was, anything at a path or below it. */
+export function wasAnything(index: IndexDatabase, projectId: string, path: string): boolean {
+  const where =
+    "project_id = @projectId AND (path = @path OR (path >= @path || '/' AND path < @path || '0'))";
+  return (
+    index
+      .sql(`SELECT 1 FROM files WHERE ${where} UNION ALL SELECT 1 FROM revisions WHERE ${where} LIMIT 1`)
+      .get({ projectId, path }) !== undefined
+  );
+}
+
 /** Paths that became something else after that time, in the order of their bytes. */
 export function pathsChangedSince(index: IndexDatabase, projectId: string, at: number): string[] {
   return index
@@ -187,8 +198,8 @@ function changeOf(index: IndexDatabase, projectId: string, state: PathState): Ch
   }
 }
 
-/** It is what it was before rules ignored it. */
-function isAlike(a: PathState, b: PathState): boolean {
+/** Both are the same, whenever that was. */
+export function isAlike(a: PathState, b: PathState): boolean {
   return a.state === b.state && a.sha256 === b.sha256 && a.mode === b.mode && a.size === b.size;
 }
 

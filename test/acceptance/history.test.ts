@@ -210,6 +210,26 @@ test('a checkpoint is of everything that was written before it was asked for', a
   assert.equal(all.checkpoints.length, 9);
 });
 
+test('of the time between a backup and its restoring nothing is said, and its checkpoints are as they were', async (t) => {
+  const { daemon, root, project_id } = await recorded(t, { 'a.py': 'a = 0\n' });
+  const kept = await daemon.call('create_checkpoint', { project_id, label: 'kept' });
+  const { path } = await daemon.call('backup_database', {});
+  writeFileSync(join(root, 'a.py'), 'a = 1\n');
+  const lost = await daemon.call('create_checkpoint', { project_id, label: 'lost' });
+  const between = new Date().toISOString();
+  writeFileSync(join(root, 'a.py'), 'a = 2\n');
+  await followed(daemon, project_id);
+  await daemon.call('restore_backup', { path });
+  await followed(daemon, project_id);
+  const then = await daemon.call('get_file', { project_id, path: 'a.py', at: kept.checkpoint_id });
+  assert.equal(then.content, 'a = 0\n');
+  for (const at of [between, lost.at])
+    assert.equal((await daemon.refusal('get_file', { project_id, path: 'a.py', at })).code, 'NOT_FOUND');
+  assert.equal((await daemon.refusal('rewind', { project_id, to: between })).code, 'NOT_FOUND');
+  assert.equal((await daemon.refusal('rewind', { project_id, to: 'lost' })).code, 'INVALID_PARAMS');
+  assert.equal((await daemon.call('get_file', { project_id, path: 'a.py' })).content, 'a = 2\n');
+});
+
 test('without a watcher a checkpoint compares first, and of a root that is away there is none', async (t) => {
   const { daemon, root, project_id } = await recorded(t, { 'a.py': 'a = 0\n' }, { autostart: [] });
   writeFileSync(join(root, 'a.py'), 'a = 1\n');

@@ -119,6 +119,18 @@ test('a plan that is not what there is to do any more is refused, and nothing is
   assert.equal(early.code, 'NOT_FOUND');
   assert.match(early.message, /is known since/u);
   assert.equal((await daemon.refusal('rewind', { project_id, to: 'nonsense' })).code, 'INVALID_PARAMS');
+  // Nothing to do would be said of what was mistyped.
+  for (const path of ['c.py', '../a.py', '/etc/passwd', '.git', 'a'])
+    assert.equal(
+      (await daemon.refusal('rewind', { project_id, to: checkpoint_id, paths: ['a.py', path] })).code,
+      'FILE_NOT_FOUND',
+      path,
+    );
+  // A label does not stand for another time than it says.
+  await daemon.call('create_checkpoint', { project_id, label: '1s' });
+  const { changes } = await daemon.call('list_changes', { project_id, since: '100h' });
+  await daemon.call('create_checkpoint', { project_id, label: '100h' });
+  assert.deepEqual((await daemon.call('list_changes', { project_id, since: '100h' })).changes, changes);
 });
 
 test('somebody who saves all the time meanwhile loses nothing', async (t) => {

@@ -185,8 +185,17 @@ suite('history, diff and show', () => {
     assert.equal(applied.status, 0, applied.stderr);
     assert.equal(readFileSync(join(folder, 'evil.py'), 'utf8'), evil);
     const binary = await done('diff', 'image.png', '--since', 'start');
-    assert.equal(binary, 'diff --git a/image.png b/image.png\nno patch: it is binary\n');
-    assert.notEqual((await run(sandbox, 'git', ['apply'], { cwd: folder, input: patch + binary })).status, 0);
+    assert.equal(
+      binary,
+      'diff --git a/image.png b/image.png\nindex 1111111..2222222\nBinary files a/image.png and b/image.png differ\n',
+    );
+    writeFileSync(join(folder, 'evil.py'), 'a = 1\r\n');
+    const both = { cwd: folder, input: binary + patch };
+    const refused = await run(sandbox, 'git', ['apply'], both);
+    assert.notEqual(refused.status, 0);
+    assert.match(refused.stderr, /image\.png/u);
+    const without = await run(sandbox, 'git', ['apply', '--exclude=image.png'], both);
+    assert.equal(without.status, 0, without.stderr);
     assert.match(
       await done('diff', 'lib', '--since', 'start'),
       /^rename from lib\/old\.py\nrename to lib\/new\.py$/mu,

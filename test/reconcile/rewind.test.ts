@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
+  linkSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -23,6 +25,7 @@ import {
   planRewindUndo,
 } from '#src/reconcile/repair/rewind.js';
 import { sha256 } from '../harness/trees.js';
+import { requireRuns } from '#src/store/journal.js';
 import { waitFor } from '../harness/waiting.js';
 import { everyContent, snapshot, TestProject } from './project-fixture.js';
 
@@ -269,6 +272,53 @@ test('an undo leaves alone what was changed since the rewind', async (t) => {
   await undo(project, undoing.runId);
   assert.equal(project.read('b'), 'first b\n');
   assert.equal(project.has('new'), false);
+});
+
+test('two rewinds are taken back one after the other, the last one first', async (t) => {
+  const project = new TestProject(t);
+  project.index.pace = { burstMs: 0, busyMs: 0 };
+  const moments: Moment[] = [];
+  for (const text of ['first', 'second', 'third']) {
+    project.write('a', text);
+    moments.push(await momentOf(project));
+  }
+  const [first, second] = moments;
+  assert.ok(first !== undefined && second !== undefined);
+  const earlier = await execute(project, await planTo(project, second.at));
+  await momentOf(project);
+  const later = await execute(project, await planTo(project, first.at));
+  await momentOf(project);
+  const texts: string[] = [];
+  for (const runId of [later, earlier]) {
+    const [run] = requireRuns(project.index, runId);
+    const planned = await planRewindUndo(project.index, project.project, run ?? assert.fail('no run'), work);
+    assert.deepEqual(planned.kept, []);
+    const undoing = {
+      runId: randomUUID(),
+      projectId: project.projectId,
+      origin: 'undo',
+      undoes: runId,
+    } as const;
+    await executeRewind({ index: project.index, now: Date.now, ...work }, undoing, planned);
+    texts.push(project.read('a'));
+  }
+  assert.deepEqual(texts, ['second', 'third']);
+});
+
+test('names of one file go back together, and nobody is said to have written it', async (t) => {
+  const project = new TestProject(t);
+  project.write('one', 'first\n');
+  for (const name of ['two', 'three']) linkSync(project.at('one'), project.at(name));
+  const { at } = await momentOf(project);
+  writeFileSync(project.at('two'), 'second\n');
+  await momentOf(project);
+  const runId = await execute(project, await planTo(project, at));
+  const names = ['one', 'three', 'two'];
+  assert.deepEqual(readdirSync(project.root).sort(), names);
+  for (const name of names) assert.equal(project.read(name), 'first\n', name);
+  await undo(project, runId);
+  for (const name of names) assert.equal(project.read(name), 'second\n', name);
+  assert.deepEqual(readdirSync(project.root).sort(), names);
 });
 
 test('what is ignored, too large or git’s own is not touched, and is named', async (t) => {

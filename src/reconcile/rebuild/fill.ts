@@ -12,6 +12,7 @@ import {
   type Project,
   projectById,
   relyOnNothing,
+  setForgotten,
 } from '../../store/projects.js';
 import { noteDamaged, placesOfMissing } from '../../store/scrub.js';
 import { AttachedBackup } from '../../store/salvage/attached-backup.js';
@@ -66,7 +67,11 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   });
   await fromDisk(options);
   if (isIncomplete) await fromVersions(options);
-  await index.write(() => noteLost(index, now()));
+  const checkpoints = await index.write(() => {
+    noteLost(index, now());
+    // What was saved of an index that was still open has all of it.
+    return used !== null && used === options.saved ? 0 : forgetPast(index, salvaged, now());
+  });
   return [
     ...homeless,
     ...lostContents(index),
@@ -75,6 +80,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
     ...perhapsOlder(index, earlier),
     ...(used === null ? lostRecords(salvaged) : []),
     ...lostChanges(salvaged),
+    ...lostCheckpoints(checkpoints),
     // What was saved of an index that was still open is all of it.
     ...(used !== null && used === options.saved ? [] : lostUnnamed(salvaged, used)),
     ...perhapsStale(index, salvaged),
@@ -208,6 +214,21 @@ function forgetForeign(index: IndexDatabase): void {
   relyOnNothing(index);
   index.sql('UPDATE projects SET last_verified_at = NULL').run();
   index.sql("DELETE FROM maintenance WHERE kind = 'check'").run();
+}
+
+/** What it takes to say what files were at a time. */
+const ofHistory = ['revisions', 'files', 'projects', 'checkpoints', ''] as const;
+
+/** Where some of it is lost, of no moment so far it is known what was there; gives how many checkpoints that takes away. */
+function forgetPast(index: IndexDatabase, { unreadable, named }: Salvaged, now: number): number {
+  if (named.length === 0 && !ofHistory.some((table) => table in unreadable)) return 0;
+  for (const { id } of listProjects(index)) setForgotten(index, id, now);
+  return index.sql('DELETE FROM checkpoints').run().changes;
+}
+
+function lostCheckpoints(count: number): Loss[] {
+  const reason = `${count} checkpoints, and what files were at any time before now: rows of the history were in damaged pages; what each file was is listed as far as it is known`;
+  return count === 0 ? [] : [{ projectId: null, rootDir: null, path: '', reason }];
 }
 
 /** Contents that a file in the project or a copy in versions still has. */

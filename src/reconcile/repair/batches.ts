@@ -218,6 +218,25 @@ export async function endEarly(
   await index.write(() => endRun(index, run, signal.aborted ? 'cancelled' : 'failed', String(error), now()));
 }
 
+/** Does what a run has in the journal, and ends it there, whatever comes of it. */
+export async function concluding<A>(
+  context: Pick<BatchContext, 'index' | 'now' | 'signal'>,
+  run: RunKey,
+  work: () => Promise<RunOutcome<A>>,
+  summaryOf: (outcome: RunOutcome<A>) => string,
+): Promise<RunOutcome<A>> {
+  const { index, now } = context;
+  try {
+    const outcome = await work();
+    const state = outcome.errors.length === 0 ? 'done' : 'failed';
+    await index.write(() => endRun(index, run, state, summaryOf(outcome), now()));
+    return outcome;
+  } catch (error) {
+    await endEarly(context, run, error);
+    throw error;
+  }
+}
+
 function notDurable(error: unknown): never {
   throw new CodekeepError(
     'REPAIR_DATABASE_ERROR',

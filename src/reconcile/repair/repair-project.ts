@@ -6,7 +6,6 @@ import type { IndexDatabase } from '../../store/index-database.js';
 import {
   beginRun,
   dropIntents,
-  endRun,
   owedFiles,
   recordIntent,
   type RunKey,
@@ -20,7 +19,7 @@ import type { IgnoreRules } from '../ignore-rules.js';
 import { nestedIn, type ProjectGit, readGitBelow } from '../project-git.js';
 import { inspectRootOf, isStillRoot, judgeRoot, type RootState } from '../project-root.js';
 import { applyIntents, type ApplyOutcome, verifyActions } from './apply.js';
-import { endEarly, type Intent } from './batches.js';
+import { concluding, endEarly, type Intent } from './batches.js';
 import { type Circumstances, type Observation, observeProject, plainCircumstances } from './observe.js';
 import { type Action, type Plan, type PlanContext, planOf } from './plan.js';
 
@@ -162,31 +161,28 @@ export async function abandonRepair(
 
 /** apply → verify, under the journal, which has the whole plan before the first action. */
 export async function executeRepair(options: RepairOptions, opened: OpenedRepair): Promise<ApplyOutcome> {
-  const { index, now } = options;
   const { project, plan, context, circumstances, intents } = opened;
   const run = { runId: options.runId, projectId: project.id };
   const closed = new ClosedFolders();
-  try {
-    const progress = (done: number, total: number): void => options.progress('apply', done, total);
-    const applying = {
-      ...options,
-      ...context,
-      project,
-      run,
-      circumstances,
-      closed,
-      isRecovery: false,
-      progress,
-    };
+  const progress = (done: number, total: number): void => options.progress('apply', done, total);
+  const applying = {
+    ...options,
+    ...context,
+    project,
+    run,
+    circumstances,
+    closed,
+    isRecovery: false,
+    progress,
+  };
+  const work = async (): Promise<ApplyOutcome> => {
     const outcome = await applyIntents(applying, intents);
     options.progress('verify', 0, outcome.done.length);
     outcome.errors = outcome.errors.concat(await verifyActions(applying, outcome.done));
-    const state = outcome.errors.length === 0 ? 'done' : 'failed';
-    await index.write(() => endRun(index, run, state, summaryOf(plan, outcome), now()));
     return outcome;
-  } catch (error) {
-    await endEarly(options, run, error);
-    throw error;
+  };
+  try {
+    return await concluding(options, run, work, (outcome) => summaryOf(plan, outcome));
   } finally {
     await closed.close(project.rootDir);
   }

@@ -148,7 +148,7 @@ export class RewindBatch {
       acted = conflict('somebody wrote it meanwhile, and that stays');
     }
     // An open descriptor may have written into it since.
-    if (acted.detail !== changedSince && isUntouched(taken)) {
+    if (acted.detail !== changedSince && isUntouched(taken, row)) {
       await taken.drop();
       return acted;
     }
@@ -247,9 +247,10 @@ function placed(stamp: FileStamp | null): Acted {
   return { state: 'done', detail: null, stamp };
 }
 
-/** Whether nobody has written into it since it was taken. */
-function isUntouched({ at, stamp }: TakenFile): boolean {
-  return isSameStamp(stampOfAny(lstatSync(at, { bigint: true })), stamp);
+/** Whether nobody has written into it since it was taken. Another name of it that goes changes its ctime, and no bytes. */
+function isUntouched({ at, stamp }: TakenFile, { kind, sha256: hash }: FileRow): boolean {
+  if (isSameStamp(stampOfAny(lstatSync(at, { bigint: true })), stamp)) return true;
+  return contentHashAt(at, kind as Presence) === hash;
 }
 
 /** The stamp of what stands there, where that is the state; null where it is anything else. */

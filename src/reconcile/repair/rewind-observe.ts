@@ -14,7 +14,7 @@ import { ownFolders } from '../bounds.js';
 import { DeviceDoubts } from '../devices.js';
 import { ContentSources, findContent } from '../heal.js';
 import { OwnFiles } from '../own-files.js';
-import { inspectRootOf } from '../project-root.js';
+import { doubtOf, inspectRootOf } from '../project-root.js';
 import { contentHashAt } from '../version-store.js';
 import type { Condition, RewindFact } from './rewind-plan.js';
 
@@ -37,13 +37,7 @@ export class RewindObserver {
     this.#places = new PlacingProblems(project.rootDir);
     this.#sources = new ContentSources(index);
     this.#own = new OwnFiles(ownFolders({ index, stateDir: dirname(index.path) }));
-    const root = inspectRootOf(index, project);
-    this.#rootDoubt =
-      root.kind === 'verified'
-        ? null
-        : root.kind === 'unavailable'
-          ? root.reason
-          : 'the root folder is not the one that was registered';
+    this.#rootDoubt = doubtOf(inspectRootOf(index, project));
   }
 
   /** @param proven contents that are proven to be there: none for who only wants to know whether there is anything to do */

@@ -1,17 +1,24 @@
 import { ClosedFolders } from '../../base/closed-folders.js';
-import { splitPath } from '../../base/paths.js';
+import { CodekeepError } from '../../base/errors.js';
+import { relativePathProblem, splitPath } from '../../base/paths.js';
 import { TreePresence } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
 import { fileByPath } from '../../store/files.js';
-import { type PathState, pathsChangedSince, stateAt, statesOf } from '../../store/history.js';
+import {
+  isAlike,
+  type PathState,
+  pathsChangedSince,
+  stateAt,
+  statesOf,
+  wasAnything,
+} from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
   actionById,
   type ActionRow,
   beginRun,
   doneActions,
-  endRun,
   recordIntent,
   type RewoundMark,
   type RunKey,
@@ -20,7 +27,7 @@ import {
 import type { Project } from '../../store/projects.js';
 import {
   type BatchContext,
-  endEarly,
+  concluding,
   inBatches,
   type Intent,
   type RunOutcome,
@@ -59,7 +66,10 @@ export interface PlannedRewind {
   kept: Refusal[];
 }
 
-/** Writes nothing. */
+/**
+ * Writes nothing.
+ * @throws CodekeepError FILE_NOT_FOUND for a path of which nothing is known
+ */
 export async function planRewind(
   index: IndexDatabase,
   project: Project,
@@ -68,6 +78,7 @@ export async function planRewind(
   { signal, progress }: Work,
   proven: 'none' | 'all' = 'all',
 ): Promise<PlannedRewind> {
+  for (const path of choice.paths ?? []) assertKnown(index, project, path);
   const paths = pathsChangedSince(index, project.id, to).filter((path) => isChosen(path, choice));
   const then = remembering((path: string) => stateAt(index, project.id, path, to));
   const facts = await factsOf(index, project, paths, then, { signal, progress }, proven);
@@ -76,6 +87,17 @@ export async function planRewind(
     actionOf(index, project, verdict, path, then(path)),
   );
   return { project, to, plan, actions, kept: [] };
+}
+
+/** @throws CodekeepError FILE_NOT_FOUND: nothing to do would be said of a path that was mistyped */
+function assertKnown(index: IndexDatabase, { id, rootDir }: Project, path: string): void {
+  if (relativePathProblem(path) === null && wasAnything(index, id, path)) return;
+  throw new CodekeepError(
+    'FILE_NOT_FOUND',
+    `Nothing is known of ${JSON.stringify(path)} in ${rootDir}: there is no such file or folder, and was none.`,
+    'Check the path; it is relative to the root. list_changes names what changed.',
+    { path },
+  );
 }
 
 function isChosen(path: string, { paths, prefix }: RewindChoice): boolean {
@@ -115,7 +137,7 @@ function actionOf(
   return { id: row?.id ?? 0, path, verdict, targets: [], cause: null, sha256: hash ?? null, inverseOf };
 }
 
-/** What would take a rewind back: each path where its state is still the one that the rewind made. Writes nothing. */
+/** What would take a rewind back: each path that still is what the rewind made of it. Writes nothing. */
 export async function planRewindUndo(
   index: IndexDatabase,
   project: Project,
@@ -125,10 +147,14 @@ export async function planRewindUndo(
   const kept: Refusal[] = [];
   const done = new Map<string, ActionRow>();
   for (const action of doneActions(index, run)) {
-    const [now, last] = statesOf(index, project.id, action.path, Number.MAX_SAFE_INTEGER, 2);
+    const newest = (until: number): PathState | undefined =>
+      statesOf(index, project.id, action.path, until, 1)[0];
+    const [now, made] = [newest(Number.MAX_SAFE_INTEGER), newest(seenAtOf(action) + 1)];
     const keep = (reason: string): void => void kept.push({ id: action.fileId, path: action.path, reason });
-    if (now === undefined || now.seenAt !== seenAtOf(action)) keep('it was changed since');
-    else if (!isStateBefore(last, now)) keep('what it was before is not kept any more');
+    // A later run that was taken back has made it the same once more.
+    if (now === undefined || made?.seenAt !== seenAtOf(action) || !isAlike(now, made))
+      keep('it was changed since');
+    else if (!isStateBefore(newest(made.seenAt), made)) keep('what it was before is not kept any more');
     else done.set(action.path, action);
   }
   const then = remembering((path: string) => before(index, project, done.get(path)));
@@ -171,18 +197,14 @@ export async function executeRewind(
     beginRun(index, { ...run, rewindTo: to, rootDir, versionDir }, now());
     return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
   });
-  try {
-    const wanted = wantedOf(index, project, to);
+  const wanted = wantedOf(index, project, to);
+  const work = async (): Promise<RunOutcome<RewoundAction>> => {
     const outcome = await rewindIntents(context, project, run, wanted, intents, false);
     context.progress('verify', 0, outcome.done.length);
     outcome.errors = outcome.errors.concat(await verify(context, project, wanted, outcome.done));
-    const state = outcome.errors.length === 0 ? 'done' : 'failed';
-    await index.write(() => endRun(index, run, state, `${outcome.done.length} rewound`, now()));
     return outcome;
-  } catch (error) {
-    await endEarly(context, run, error);
-    throw error;
-  }
+  };
+  return await concluding(context, run, work, ({ done }) => `${done.length} rewound`);
 }
 
 /** Brings a rewind that was cut off to its end. */

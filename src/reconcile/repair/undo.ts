@@ -14,7 +14,6 @@ import {
   beginRun,
   doneActions,
   failedInverses,
-  endRun,
   foldersMade,
   type NewAction,
   type PlacedStamp,
@@ -26,14 +25,14 @@ import {
 import { type Project, projectById } from '../../store/projects.js';
 import { DeviceDoubts } from '../devices.js';
 import { imageOf } from '../image.js';
-import { inspectRootOf } from '../project-root.js';
+import { doubtOf, inspectRootOf } from '../project-root.js';
 import { isMoved, markRevived, placeBack } from '../restore.js';
 import { VersionStore } from '../version-store.js';
 import { conflict, hasImage, Placers, stampIfThere } from './apply.js';
 import {
   type Acted,
   type BatchContext,
-  endEarly,
+  concluding,
   inBatches,
   type Intent,
   type RunOutcome,
@@ -125,13 +124,7 @@ class UndoObserver {
   constructor(index: IndexDatabase, project: Project) {
     this.#index = index;
     this.#tree = new TreePresence(project.rootDir);
-    const root = inspectRootOf(index, project);
-    this.#rootDoubt =
-      root.kind === 'verified'
-        ? null
-        : root.kind === 'unavailable'
-          ? root.reason
-          : 'the root folder is not the one that was registered';
+    this.#rootDoubt = doubtOf(inspectRootOf(index, project));
     this.#devices = new DeviceDoubts(index, project);
     this.#places = new PlacingProblems(project.rootDir);
     this.#versions = new VersionStore(index, project);
@@ -210,16 +203,12 @@ export async function executeUndo(
     beginRun(index, { ...run, origin: 'undo', rootDir, versionDir }, now());
     return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
   });
-  try {
+  const work = async (): Promise<RunOutcome<UndoAction>> => {
     const outcome = await undoIntents(context, project, run, intents);
     outcome.errors = outcome.errors.concat(await verifyUndone(context, project, outcome.done));
-    const state = outcome.errors.length === 0 ? 'done' : 'failed';
-    await index.write(() => endRun(index, run, state, `${outcome.done.length} undone`, now()));
     return outcome;
-  } catch (error) {
-    await endEarly(context, run, error);
-    throw error;
-  }
+  };
+  return await concluding(context, run, work, ({ done }) => `${done.length} undone`);
 }
 
 /** Brings an undo that was cut off to its end. */

@@ -6,7 +6,7 @@ import { iso } from './types.js';
 
 /**
  * A moment of a project as people name it, in milliseconds since 1970: a time, a duration that counts back from now, or a
- * checkpoint by its id or label.
+ * checkpoint by its id or label. A label that looks like a time is none here.
  * @throws CodekeepError INVALID_PARAMS that names the param, for any other text
  */
 export async function momentNamed(
@@ -17,7 +17,7 @@ export async function momentNamed(
 ): Promise<number> {
   // Only here are the contract's schemas needed: not every start has to load them.
   const { pointInTime } = await import('../../contract/fields.js');
-  const at = findCheckpoint(index, project.id, text)?.at ?? pointInTime(text, Date.now());
+  const at = pointInTime(text, Date.now()) ?? findCheckpoint(index, project.id, text)?.at ?? null;
   if (at !== null) return at;
   throw new CodekeepError(
     'INVALID_PARAMS',

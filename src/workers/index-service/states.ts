@@ -49,10 +49,8 @@ function versionOf(
 }
 
 function thenOf(index: IndexDatabase, project: Project, path: string, at: number): PathState {
+  assertRecorded(index, project, at);
   const state = stateAt(index, project.id, path, at);
-  // What was between a state and the next that is kept may have been let go.
-  const isSure = state !== undefined && (state.goneAt === null || at < state.goneAt);
-  if (!isSure) assertRecorded(index, project, at);
   if (state !== undefined && isSomething(state)) return state;
   const what = state?.state === 'ignored' ? 'ignored by rules' : 'not there';
   throw new CodekeepError(

@@ -1,7 +1,7 @@
 import { adoptVersions } from '../../reconcile/adopt-versions.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { endRuns } from '../../store/journal.js';
-import { listProjects, relyOnNothing } from '../../store/projects.js';
+import { listProjects, relyOnNothing, setForgotten } from '../../store/projects.js';
 import { copySound, replaceIndex } from '../../store/replace-index.js';
 import type { RequestCall, WorkerHost } from '../host.js';
 
@@ -27,6 +27,8 @@ export async function restoreBackup(
         endRuns(index, Date.now());
         // What is made of contents is of another time.
         relyOnNothing(index);
+        // What files were between the backup and now is not in it; its checkpoints are of before.
+        for (const { id } of listProjects(index)) setForgotten(index, id, Date.now());
       });
       for (const project of listProjects(index))
         await adoptVersions({ index, project, maxFileBytes, areRowsOlder: true, signal: call.signal });
