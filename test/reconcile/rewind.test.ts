@@ -305,6 +305,18 @@ test('two rewinds are taken back one after the other, the last one first', async
   assert.deepEqual(texts, ['second', 'third']);
 });
 
+test('a file comes back to where there is an empty folder now', async (t) => {
+  const project = new TestProject(t);
+  project.write('a/was-a-file', 'first\n');
+  const { at } = await momentOf(project);
+  project.remove('a/was-a-file');
+  await momentOf(project);
+  mkdirSync(project.at('a/was-a-file'));
+  await momentOf(project);
+  await execute(project, await planTo(project, at));
+  assert.equal(project.read('a/was-a-file'), 'first\n');
+});
+
 test('names of one file go back together, and nobody is said to have written it', async (t) => {
   const project = new TestProject(t);
   project.write('one', 'first\n');

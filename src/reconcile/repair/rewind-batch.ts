@@ -84,7 +84,11 @@ export class RewindBatch {
       return isDone ?? conflict('reason' in judgement ? judgement.reason : changedSince);
     }
     try {
-      if (action.verdict === 'restore') return placed(await this.#place(action.path, then, token, false));
+      if (action.verdict === 'restore') {
+        // An empty folder in the place of what was a file has no row that would go before.
+        if (fact.inProject === 'directory') await rmdir(this.#pathOf(action.path));
+        return placed(await this.#place(action.path, then, token, false));
+      }
       if (row === undefined) return conflict('its row is gone');
       return action.verdict === 'remove'
         ? await this.#remove(row, token)
