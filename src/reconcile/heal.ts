@@ -8,7 +8,6 @@ import {
   renderStored,
   type StoredContent,
 } from '../store/contents.js';
-import type { FileRow } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { backupsBeside } from '../store/backups.js';
 import { contentInBackups } from '../store/kept-content.js';
@@ -22,7 +21,7 @@ import {
   placesOfDamaged,
   reparse,
 } from '../store/scrub.js';
-import { imageWith } from './image.js';
+import { type ImagedRow, imageWith } from './image.js';
 import { contentOnDisk } from './rebuild/sources.js';
 
 export type Log = (level: 'warn' | 'error', message: string) => void;
@@ -80,7 +79,7 @@ export function findContent(
 }
 
 /** As imageOf, from wherever its content still is. */
-export function findImage(index: IndexDatabase, row: FileRow): EntryImage | { problem: string } {
+export function findImage(index: IndexDatabase, row: ImagedRow): EntryImage | { problem: string } {
   const rendering = findContent(index, row.sha256);
   return 'problem' in rendering ? rendering : imageWith(row, rendering.bytes, rendering.sha256);
 }

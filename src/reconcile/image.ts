@@ -5,7 +5,7 @@ import type { FileRow } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { keptContent } from '../store/kept-content.js';
 
-type ImagedRow = Pick<FileRow, 'kind' | 'sha256' | 'mode' | 'mtimeNs' | 'uid' | 'gid' | 'xattrs'>;
+export type ImagedRow = Pick<FileRow, 'kind' | 'sha256' | 'mode' | 'mtimeNs' | 'uid' | 'gid' | 'xattrs'>;
 
 /** What a row is made of, rendered and proven; or why neither the index nor a backup can give it. */
 export function imageOf(index: IndexDatabase, row: ImagedRow): EntryImage | { problem: string } {

@@ -4,7 +4,6 @@ import { type DerivedDatabase, noteRelied } from '../store/derived/derived-datab
 import { storeDocuments } from '../store/derived/documents.js';
 import { forgetEmptyFolders, restampFile } from '../store/file-states.js';
 import { type FileRow, setTracked } from '../store/files.js';
-import { projectById } from '../store/projects.js';
 import { DeviceIds } from './devices.js';
 import { commitFile, type PreparedFile } from './index-file.js';
 import type { IndexingContext, IndexTally } from './index-paths.js';
@@ -41,23 +40,24 @@ export class Batch {
   readonly #limits: BatchLimits;
   readonly #tally: IndexTally;
   readonly #devices: DeviceIds;
-  /** As it is in the index now: the project's own may be from before. */
   readonly #recordedAt: number | null;
   #entries: Pending[] = [];
   #bytes = 0;
 
+  /** @param recordedAt of the project as it is in the index now: the context's own may be from before */
   constructor(
     context: IndexingContext,
     derived: DerivedDatabase | null,
     limits: BatchLimits,
     tally: IndexTally,
+    recordedAt: number | null,
   ) {
     this.#context = context;
     this.#derived = derived;
     this.#limits = limits;
     this.#tally = tally;
     this.#devices = new DeviceIds(context.index, context.project);
-    this.#recordedAt = projectById(context.index, context.project.id)?.recordedAt ?? null;
+    this.#recordedAt = recordedAt;
   }
 
   add(entry: Pending): void {

@@ -157,9 +157,9 @@ class Indexing {
     this.#session = session;
     this.#slicer = new Slicer(context.signal);
     const { index, project } = context;
-    const isFirst = projectById(index, project.id)?.lastVerifiedAt === null;
-    this.#limits = isFirst ? largeBatch : smallBatch;
-    this.#batch = new Batch(context, derived, this.#limits, tally);
+    const current = projectById(index, project.id);
+    this.#limits = current?.lastVerifiedAt === null ? largeBatch : smallBatch;
+    this.#batch = new Batch(context, derived, this.#limits, tally, current?.recordedAt ?? null);
   }
 
   async run(paths: readonly string[], progress?: IndexProgress): Promise<void> {

@@ -9,6 +9,7 @@ import {
   endState,
   type EndingState,
   firstState,
+  renamedWithinMs,
   stateAtPath,
   stateOf,
 } from './revisions.js';
@@ -83,9 +84,6 @@ export function upsertFile(
   return row.id;
 }
 
-/** What has just been deleted (ms) may have got another name. */
-const renamedWithinMs = 60_000;
-
 /** Other paths that are, or just were, names of the same file with the same content; a few. */
 export function pathsOfSameFile(
   index: IndexDatabase,
@@ -123,10 +121,8 @@ export function restampFile(
   stamp: FileStamp & Pick<FileRow, 'deviceId' | 'xattrs'>,
   now: number,
 ): void {
-  const before = stateOf(index, id);
   // Another mode is another state.
-  if (before !== undefined && before.deleted === 0 && before.mode !== stamp.mode)
-    begin(index, id, endState(index, before, 'edit', now), 'edit');
+  change(index, id, ({ deleted, mode }) => deleted === 0 && mode !== stamp.mode, 'edit', now);
   index
     .sql(
       `UPDATE files SET size = @size, mtime_ns = CAST(@mtimeNs AS INTEGER), ctime_ns = CAST(@ctimeNs AS INTEGER),
@@ -213,14 +209,17 @@ export function markIgnored(index: IndexDatabase, id: number, now: number): void
 export function forgetEmptyFolders(index: IndexDatabase, projectId: string, path: string, now: number): void {
   for (let { folder } = splitPath(path); folder !== ''; folder = splitPath(folder).folder) {
     const row = stateAtPath(index, projectId, folder);
-    if (row?.kind === 'folder') forgetFolder(index, row.id, now);
+    if (row?.kind === 'folder') outgrow(index, row, now);
   }
 }
 
 /** Forgets a folder that is no entry of its own any more, because something is in it: it was one until now. */
 export function forgetFolder(index: IndexDatabase, id: number, now: number): void {
   const before = stateOf(index, id);
-  if (before === undefined) return;
+  if (before !== undefined) outgrow(index, before, now);
+}
+
+function outgrow(index: IndexDatabase, before: EndingState, now: number): void {
   endState(index, before, 'rules', now);
-  index.sql('DELETE FROM files WHERE id = ?').run(id);
+  index.sql('DELETE FROM files WHERE id = ?').run(before.id);
 }

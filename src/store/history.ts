@@ -1,6 +1,6 @@
 import type { Cause, FileKind } from './files.js';
 import type { IndexDatabase } from './index-database.js';
-import { cameBySql, type CameBy, contentSql, stateSql } from './revisions.js';
+import { cameBySql, type CameBy, contentSql, renamedWithinMs, stateSql } from './revisions.js';
 
 /** Reads what paths were: `files` has what they are now, `revisions` what they were before. */
 
@@ -25,6 +25,11 @@ export interface PathState {
   sha256: string | null;
 }
 
+/** There was something at the path. */
+export function isSomething(state: PathState): state is PathState & { state: FileKind } {
+  return state.state !== 'deleted' && state.state !== 'ignored';
+}
+
 const common = `size, mode, CAST(mtime_ns AS TEXT) AS mtimeNs, uid, gid, xattrs`;
 const nowColumns = `path, ${stateSql} AS state, seen_at AS seenAt, NULL AS goneAt, ${cameBySql} AS cause,
   from_path AS fromPath, ${common}, ${contentSql} AS sha256`;
@@ -44,7 +49,7 @@ export function statesOf(
     .sql<[object], PathState>(
       `SELECT ${nowColumns} FROM files WHERE project_id = @projectId AND path = @path AND seen_at < @before`,
     )
-    .all({ projectId, path, before });
+    .all(place);
   const past = index
     .sql<[object], PathState>(
       `SELECT ${pastColumns} FROM revisions WHERE project_id = @projectId AND path = @path AND seen_at < @before
@@ -202,9 +207,6 @@ function changeOf(index: IndexDatabase, projectId: string, state: PathState): Ch
 export function isAlike(a: PathState, b: PathState): boolean {
   return a.state === b.state && a.sha256 === b.sha256 && a.mode === b.mode && a.size === b.size;
 }
-
-/** How long (ms) before or after a file got another name its old one is seen to be gone. */
-const renamedWithinMs = 60_000;
 
 function isRenamedAway(index: IndexDatabase, projectId: string, { path, seenAt }: PathState): boolean {
   const bound = { projectId, path, from: seenAt - renamedWithinMs, to: seenAt + renamedWithinMs };

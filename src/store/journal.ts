@@ -175,6 +175,12 @@ export interface ActionRow {
 const actionColumns = `id, project_id AS projectId, file_id AS fileId, path, verdict, state, targets, cause, sha256, detail,
   inverse_of AS inverseOf, done_at AS doneAt, marks, placed`;
 
+/** What was recorded by recordIntent. */
+export function actionIn({ fileId, path, verdict, targets, cause, sha256, inverseOf }: ActionRow): NewAction {
+  const split = targets === '' ? [] : targets.split(',');
+  return { id: fileId, path, verdict, targets: split, cause, sha256, inverseOf };
+}
+
 export function actionById(index: IndexDatabase, id: number): ActionRow | undefined {
   return index.sql<[number], ActionRow>(`SELECT ${actionColumns} FROM repair_actions WHERE id = ?`).get(id);
 }

@@ -32,6 +32,9 @@ export function paceOf(config: { revision_burst: number; revision_interval: numb
 const busyStates = 120;
 const busyWindowMs = 7_200_000;
 
+/** How long (ms) after its old name went, or before, a file may get another one. */
+export const renamedWithinMs = 60_000;
+
 /** The state of a path that ends. */
 export interface EndingState {
   id: number;

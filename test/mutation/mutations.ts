@@ -83,9 +83,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     what: 'a kept plan is executed although it is not what there is to do any more',
-    file: 'workers/repair/task.ts',
-    find: 'if (changed.length === 0) return;',
-    replace: 'if (changed.length >= 0) return;',
+    file: 'workers/repair/same-plan.ts',
+    find: '  if (changed.length === 0) return;\n',
+    replace: '  if (changed.length >= 0) return;\n',
     tests: ['acceptance/kept-plan.test.js'],
   },
   {
@@ -285,8 +285,8 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'an undo of a rewind takes along what was changed since',
     file: 'reconcile/repair/rewind.ts',
-    find: 'if (now === undefined || now.seenAt !== seenAtOf(action))',
-    replace: 'if (now === undefined)',
+    find: 'if (now === undefined || made?.seenAt !== seenAtOf(action) || !isAlike(now, made))',
+    replace: 'if (now === undefined || made === undefined)',
     tests: ['reconcile/rewind.test.js'],
   },
 ];

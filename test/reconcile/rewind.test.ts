@@ -90,14 +90,15 @@ async function undo(project: TestProject, runId: string): Promise<void> {
   assert.equal(run.runId, runId);
   const planned = await planRewindUndo(project.index, project.project, run, work);
   assert.deepEqual(planned.kept, []);
-  const undoing = {
-    runId: randomUUID(),
-    projectId: project.projectId,
-    origin: 'undo',
-    undoes: runId,
-  } as const;
-  const outcome = await executeRewind({ index: project.index, now: Date.now, ...work }, undoing, planned);
+  await takeBack(project, runId, planned);
+}
+
+/** Gives the id of the run that does it. */
+async function takeBack(project: TestProject, undoes: string, planned: PlannedRewind): Promise<string> {
+  const run = { runId: randomUUID(), projectId: project.projectId, origin: 'undo', undoes } as const;
+  const outcome = await executeRewind({ index: project.index, now: Date.now, ...work }, run, planned);
   assert.deepEqual([outcome.errors, outcome.conflicts], [[], []]);
+  return run.runId;
 }
 
 /** Each is a file at one time and a folder at another. */
@@ -257,19 +258,13 @@ test('an undo leaves alone what was changed since the rewind', async (t) => {
     planned.kept.map(({ path: at, reason }) => `${at}: ${reason}`),
     ['a: it was changed since'],
   );
-  const undoing = {
-    runId: randomUUID(),
-    projectId: project.projectId,
-    origin: 'undo',
-    undoes: runId,
-  } as const;
-  await executeRewind({ index: project.index, now: Date.now, ...work }, undoing, planned);
+  const undoing = await takeBack(project, runId, planned);
   assert.equal(project.read('a'), 'third a\n');
   assert.equal(project.read('b'), 'second b\n');
   assert.equal(project.has('c'), false);
   assert.equal(project.read('new'), 'new\n');
   // The undo is a run, and can be undone itself.
-  await undo(project, undoing.runId);
+  await undo(project, undoing);
   assert.equal(project.read('b'), 'first b\n');
   assert.equal(project.has('new'), false);
 });
@@ -293,13 +288,7 @@ test('two rewinds are taken back one after the other, the last one first', async
     const [run] = requireRuns(project.index, runId);
     const planned = await planRewindUndo(project.index, project.project, run ?? assert.fail('no run'), work);
     assert.deepEqual(planned.kept, []);
-    const undoing = {
-      runId: randomUUID(),
-      projectId: project.projectId,
-      origin: 'undo',
-      undoes: runId,
-    } as const;
-    await executeRewind({ index: project.index, now: Date.now, ...work }, undoing, planned);
+    await takeBack(project, runId, planned);
     texts.push(project.read('a'));
   }
   assert.deepEqual(texts, ['second', 'third']);

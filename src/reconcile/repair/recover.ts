@@ -14,6 +14,7 @@ import { problemOfContent } from '../../store/contents.js';
 import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
+  actionIn,
   type ActionRow,
   endRun,
   type NewAction,
@@ -166,19 +167,9 @@ async function removeTorn(
 
 /** What is to be done is found out anew; the journal says what was planned. */
 function intentOf(row: ActionRow): Intent<Action> {
-  const targets = row.targets === '' ? [] : (row.targets.split(',') as Target[]);
-  return {
-    journalId: row.id,
-    action: {
-      verdict: row.verdict as ActionVerdict,
-      id: row.fileId,
-      path: row.path,
-      targets,
-      source: 'tree',
-      cause: row.cause,
-      sha256: row.sha256,
-    },
-  };
+  const { id, path, cause, sha256, ...rest } = actionIn(row);
+  const [verdict, targets] = [rest.verdict as ActionVerdict, rest.targets as Target[]];
+  return { journalId: row.id, action: { verdict, id, path, targets, source: 'tree', cause, sha256 } };
 }
 
 function removeTemporaries(project: Project, path: string, token: string): void {

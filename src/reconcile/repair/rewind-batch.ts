@@ -13,15 +13,15 @@ import { AsideFolder, type TakenFile } from '../../base/taken-file.js';
 import { takenName } from '../../base/temporary-names.js';
 import { forgetEmptyFolders, markDeleted, upsertFile } from '../../store/file-states.js';
 import { fileByPath, type FileRow } from '../../store/files.js';
-import type { PathState } from '../../store/history.js';
+import { isSomething, type PathState } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { ActionOutcome, NewAction } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
 import { stateAtPath } from '../../store/revisions.js';
 import { languageOf } from '../../syntax/language.js';
 import { DeviceIds } from '../devices.js';
-import { findContent } from '../heal.js';
-import { imageWith } from '../image.js';
+import { findImage } from '../heal.js';
+import { type ImagedRow, imageWith } from '../image.js';
 import { readWhole } from '../read-entry.js';
 import { conflict, Placers } from './apply.js';
 import type { Acted } from './batches.js';
@@ -112,7 +112,7 @@ export class RewindBatch {
       return placed(null);
     }
     return await this.#withTaken(row, token, async () => {
-      const image = this.#imageOf(row.sha256, row);
+      const image = this.#imageOf(row);
       // Versions are the second copy: what is in the way there holds up nothing.
       const problem = await this.#keep(row.path, image, token).then(() => null, reasonOf);
       return { ...placed(null), detail: problem };
@@ -141,18 +141,12 @@ export class RewindBatch {
   async #withTaken(row: FileRow, token: string, work: () => Promise<Acted>): Promise<Acted> {
     const { folder, name } = splitPath(row.path);
     const taken = await (await this.#asideOf(folder, token)).take(name);
-    let acted: Acted;
-    try {
-      if (contentHashAt(taken.at, row.kind as Presence) === row.sha256) acted = await work();
-      else acted = conflict(changedSince);
-    } catch (error) {
-      const isSaved = error instanceof CodekeepError && error.code === 'TARGET_FILE_EXISTS';
-      if (!isSaved) await taken.putBack(this.#context.now());
-      if (!isSaved) throw error;
-      acted = conflict('somebody wrote it meanwhile, and that stays');
-    }
+    const acted = await whileProven(row, taken, work).catch(async (error: unknown) => {
+      await taken.putBack(this.#context.now());
+      throw error;
+    });
     // An open descriptor may have written into it since.
-    if (acted.detail !== changedSince && isUntouched(taken, row)) {
+    if (acted !== null && isUntouched(taken, row)) {
       await taken.drop();
       return acted;
     }
@@ -182,21 +176,18 @@ export class RewindBatch {
     token: string,
     isFresh: boolean,
   ): Promise<FileStamp> {
-    if (then === undefined || then.state === 'deleted' || then.state === 'ignored')
-      throw new Error('there was nothing that could be placed');
+    if (then === undefined || !isSomething(then)) throw new Error('there was nothing that could be placed');
     const mtimeNs = isFresh ? String(BigInt(this.#context.now()) * 1_000_000n) : then.mtimeNs;
-    const image = this.#imageOf(then.sha256, { ...then, kind: then.state, mtimeNs });
+    const image = this.#imageOf({ ...then, kind: then.state, mtimeNs });
     return await (await this.#placers.to('project')).place(path, image, token);
   }
 
-  #imageOf(
-    hash: string | null,
-    attributes: Pick<FileRow, 'kind' | 'mode' | 'mtimeNs' | 'uid' | 'gid' | 'xattrs'>,
-  ): EntryImage {
-    if (attributes.kind === 'folder') return imageWith({ ...attributes, sha256: hash }, Buffer.alloc(0), '');
-    const rendering = findContent(this.#context.index, hash);
-    if ('problem' in rendering) throw new Error(rendering.problem);
-    return imageWith({ ...attributes, sha256: hash }, rendering.bytes, rendering.sha256);
+  #imageOf(row: ImagedRow): EntryImage {
+    // A folder has no content that could be missing.
+    if (row.kind === 'folder') return imageWith(row, Buffer.alloc(0), '');
+    const image = findImage(this.#context.index, row);
+    if ('problem' in image) throw new Error(image.problem);
+    return image;
   }
 
   async finish(): Promise<readonly string[]> {
@@ -219,7 +210,7 @@ export class RewindBatch {
       if (row !== undefined) markDeleted(index, row.id, 'asked', at, detail, 'rewind');
     } else {
       const then = this.#wanted(action);
-      if (stamp === null || then === undefined || then.state === 'deleted' || then.state === 'ignored')
+      if (stamp === null || then === undefined || !isSomething(then))
         throw new Error('what was placed is not known');
       forgetEmptyFolders(index, projectId, path, at);
       const file = {
@@ -251,6 +242,21 @@ function placed(stamp: FileStamp | null): Acted {
   return { state: 'done', detail: null, stamp };
 }
 
+/** Null where what was taken is not what the index has. */
+async function whileProven(
+  row: FileRow,
+  { at }: TakenFile,
+  work: () => Promise<Acted>,
+): Promise<Acted | null> {
+  if (contentHashAt(at, row.kind as Presence) !== row.sha256) return null;
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CodekeepError) || error.code !== 'TARGET_FILE_EXISTS') throw error;
+    return conflict('somebody wrote it meanwhile, and that stays');
+  }
+}
+
 /** Whether nobody has written into it since it was taken. Another name of it that goes changes its ctime, and no bytes. */
 function isUntouched({ at, stamp }: TakenFile, { kind, sha256: hash }: FileRow): boolean {
   if (isSameStamp(stampOfAny(lstatSync(at, { bigint: true })), stamp)) return true;
@@ -258,11 +264,9 @@ function isUntouched({ at, stamp }: TakenFile, { kind, sha256: hash }: FileRow):
 }
 
 /** The stamp of what stands there, where that is the state; null where it is anything else. */
-export function stampOfState(
-  absolute: string,
-  { state, sha256: hash, mode, size }: PathState,
-): FileStamp | null {
-  if (state !== 'file' && state !== 'symlink' && state !== 'folder') return null;
+export function stampOfState(absolute: string, then: PathState): FileStamp | null {
+  if (!isSomething(then)) return null;
+  const { state, sha256: hash, mode, size } = then;
   const reading = readWhole(absolute, size);
   if (reading.kind !== 'content' || reading.entry !== state) return null;
   if (state !== 'symlink' && reading.stamp.mode !== mode) return null;

@@ -16,6 +16,7 @@ import {
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
   actionById,
+  actionIn,
   type ActionRow,
   beginRun,
   doneActions,
@@ -214,17 +215,9 @@ export async function finishRewind(
   run: RunKey & { rewindTo: number },
   open: readonly ActionRow[],
 ): Promise<RunOutcome<RewoundAction>> {
-  const intents = open.map(({ id: journalId, fileId: id, path, verdict, sha256: hash, inverseOf }) => ({
-    journalId,
-    action: {
-      id,
-      path,
-      verdict: verdict as RewindVerdict,
-      targets: [],
-      cause: null,
-      sha256: hash,
-      inverseOf,
-    },
+  const intents = open.map((row) => ({
+    journalId: row.id,
+    action: { ...actionIn(row), verdict: row.verdict as RewindVerdict },
   }));
   const wanted = wantedOf(context.index, project, run.rewindTo);
   return await rewindIntents(context, project, run, wanted, intents, true);

@@ -9,6 +9,7 @@ import { fileById, type FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
   actionById,
+  actionIn,
   type ActionOutcome,
   type ActionRow,
   beginRun,
@@ -218,13 +219,12 @@ export async function finishUndo(
   run: RunKey & { undoes: string },
   open: readonly ActionRow[],
 ): Promise<RunOutcome<UndoAction>> {
-  const intents = open.flatMap(
-    ({ id: journalId, fileId: id, path, verdict, targets, cause, sha256, inverseOf: undone }) => {
-      if (undone === null) return [];
-      const action = { id, path, verdict: verdict as JournalVerdict, cause, sha256, inverseOf: undone };
-      return [{ journalId, action: { ...action, targets: targets === '' ? [] : [targets] } }];
-    },
-  );
+  const intents = open.flatMap((row) => {
+    const { id: journalId, verdict, inverseOf: undone } = row;
+    if (undone === null) return [];
+    const action = { ...actionIn(row), verdict: verdict as JournalVerdict, inverseOf: undone };
+    return [{ journalId, action }];
+  });
   return await undoIntents(context, project, run, intents);
 }
 

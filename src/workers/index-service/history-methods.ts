@@ -3,11 +3,12 @@ import { assertRelativePath } from '../../base/paths.js';
 import type { Result } from '../../contract/index.js';
 import { deleteCheckpoint, insertCheckpoint, listCheckpoints } from '../../store/checkpoints.js';
 import { CodekeepError } from '../../base/errors.js';
-import { fileByPath, requireFile } from '../../store/files.js';
+import { fileByPath, type FileKind, requireFile } from '../../store/files.js';
 import {
   type Change,
   type ChangePlace,
   changes,
+  isSomething,
   type PathState,
   statesOf,
   versionId,
@@ -105,7 +106,7 @@ export async function noteCheckpoint(
   return { checkpoint_id: checkpointId, label, at: iso(at) };
 }
 
-type Version = PathState & { goneCause: PathState['cause'] | null };
+type Version = PathState & { state: FileKind; goneCause: PathState['cause'] | null };
 
 /**
  * States in which the path was something, the newest first, each with how it ended: those that began before a time and had not
@@ -125,8 +126,7 @@ function versionsOf(
     const states = statesOf(index, projectId, path, from, limit);
     for (const state of states) {
       if (state.goneAt !== null && state.goneAt <= after) return { versions, next: null };
-      if (state.state !== 'deleted' && state.state !== 'ignored')
-        versions.push({ ...state, goneCause: later?.cause ?? null });
+      if (isSomething(state)) versions.push({ ...state, goneCause: later?.cause ?? null });
       later = state;
       if (versions.length === limit) return { versions, next: state.seenAt };
     }
@@ -148,7 +148,7 @@ function wireVersion(fileId: number, version: Version): Result<'list_file_versio
   const { state, sha256, size, mode, seenAt, goneAt, cause, goneCause, fromPath } = version;
   return {
     version_id: versionId(fileId, seenAt),
-    kind: state as 'file' | 'symlink' | 'folder',
+    kind: state,
     sha256,
     size,
     mode: modeText(mode),

@@ -1,5 +1,5 @@
 import { CodekeepError } from '../../base/errors.js';
-import { type PathState, stateAt, statesOf, versionNamed } from '../../store/history.js';
+import { isSomething, type PathState, stateAt, statesOf, versionNamed } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 import { assertRecorded } from './moments.js';
@@ -22,8 +22,6 @@ export function stateFor(
     ? versionOf(index, project, path, fileId, which)
     : thenOf(index, project, path, which);
 }
-
-const isSomething = ({ state }: PathState): boolean => state !== 'deleted' && state !== 'ignored';
 
 function latestOf(index: IndexDatabase, { id }: Project, path: string): PathState {
   const state = statesOf(index, id, path, Number.MAX_SAFE_INTEGER, 3).find(isSomething);

@@ -1,9 +1,8 @@
-import { CodekeepError } from '../../base/errors.js';
 import type { RewindReport, RewindRequest, RewindScope } from '../../base/ipc.js';
 import type { Rewound } from '../../contract/history.js';
 import { repairListMax } from '../../contract/list-limits.js';
 import type { RunOutcome } from '../../reconcile/repair/batches.js';
-import { changesOf, keptRewind } from '../../reconcile/repair/kept-plan.js';
+import { keptRewind } from '../../reconcile/repair/kept-plan.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { executeRewind, type PlannedRewind, planRewind } from '../../reconcile/repair/rewind.js';
 import type { RewoundAction } from '../../reconcile/repair/rewind-batch.js';
@@ -11,6 +10,7 @@ import type { RewindVerdict } from '../../reconcile/repair/rewind-plan.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
 import type { RequestCall } from '../host.js';
+import { assertSamePlan } from './same-plan.js';
 
 /** The dry run of a rewind, over a connection that cannot write. */
 export async function planRewindOf(
@@ -55,15 +55,8 @@ async function planFor(
 ): Promise<PlannedRewind> {
   const project = requireProject(index, { project_id });
   const planned = await planRewind(index, project, to, { paths, prefix }, call, proven);
-  const changed =
-    expected === undefined ? [] : changesOf([expected], [keptRewind(project.id, planned.actions)]);
-  if (changed.length === 0) return planned;
-  throw new CodekeepError(
-    'PLAN_STALE',
-    `The plan is not what there is to do any more: ${changed.length} actions changed, the first at ${changed[0]?.path ?? ''}.`,
-    'Nothing was changed. Call rewind with dry_run again, and give that plan.',
-    { changed: changed.slice(0, repairListMax), count: changed.length },
-  );
+  if (expected !== undefined) assertSamePlan('rewind', [expected], [keptRewind(project.id, planned.actions)]);
+  return planned;
 }
 
 const partOf = { restore: 'restored', revert: 'reverted', remove: 'removed' } as const;
@@ -100,17 +93,21 @@ function rewoundOf(
     project_id: project.id,
     root_dir: project.rootDir,
     to: new Date(to).toISOString(),
-    ...shortened(lists),
-    errors: errors.slice(0, repairListMax),
+    restored: cut(lists.restored),
+    reverted: cut(lists.reverted),
+    removed: cut(lists.removed),
+    conflicts: cut(lists.conflicts),
+    untouched: cut(lists.untouched),
+    unrestorable: cut(lists.unrestorable),
+    unknown: cut(lists.unknown),
+    errors: cut(errors),
     totals,
     message: messageFor(totals, outcome === null),
   };
 }
 
-function shortened<T extends Record<string, readonly unknown[]>>(lists: T): T {
-  return Object.fromEntries(
-    Object.entries(lists).map(([name, list]) => [name, list.slice(0, repairListMax)]),
-  ) as unknown as T;
+function cut<T>(list: readonly T[]): T[] {
+  return list.slice(0, repairListMax);
 }
 
 /** One sentence for people. */

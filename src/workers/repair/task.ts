@@ -2,8 +2,7 @@ import { dirname } from 'node:path';
 import { AskedRepair } from '../../base/asked-repair.js';
 import { cancelled, CodekeepError, messageOf } from '../../base/errors.js';
 import type { KeptPlan, RepairReport, RepairRequest, RepairScope } from '../../base/ipc.js';
-import { repairListMax } from '../../contract/list-limits.js';
-import { changesOf, keptPlan } from '../../reconcile/repair/kept-plan.js';
+import { keptPlan } from '../../reconcile/repair/kept-plan.js';
 import { ContentSources, heal, type Log } from '../../reconcile/heal.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import {
@@ -24,6 +23,7 @@ import { checkStepMs, checkStructure, recordMaintenance } from '../../store/main
 import type { Project } from '../../store/projects.js';
 import type { RequestCall } from '../host.js';
 import { reportOf } from './report.js';
+import { assertSamePlan } from './same-plan.js';
 import { projectsInScope } from './scope.js';
 
 /** Damaged contents that one repair looks at. */
@@ -138,16 +138,8 @@ function keptPlans(planned: readonly PlannedRepair[]): KeptPlan[] {
   return planned.map(({ project, plan }) => keptPlan(project.id, plan));
 }
 
-/** @throws CodekeepError PLAN_STALE where it is not what a dry run said */
 function assertExpected({ expected }: RepairScope, plan: readonly KeptPlan[]): void {
-  const changed = expected === undefined ? [] : changesOf(expected, plan);
-  if (changed.length === 0) return;
-  throw new CodekeepError(
-    'PLAN_STALE',
-    `The plan is not what there is to do any more: ${changed.length} actions changed, the first at ${changed[0]?.path ?? ''}.`,
-    'Nothing was changed. Call repair_database with dry_run again, and give that plan.',
-    { changed: changed.slice(0, repairListMax), count: changed.length },
-  );
+  if (expected !== undefined) assertSamePlan('repair_database', expected, plan);
 }
 
 async function planAll(options: PlanOptions, projects: readonly Project[]): Promise<PlannedRepair[]> {
