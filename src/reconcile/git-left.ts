@@ -181,7 +181,7 @@ const onlyRemoved = ['--relative', '--no-renames', '--diff-filter=D'];
 
 /** Those that are newer than the one that was the newest then; where HEAD had no log then, but a commit: none. */
 function entriesSince(entries: readonly string[], known: HeadMark): readonly string[] {
-  if (known.headLog === null) return known.head === null ? entries : [];
+  if (known.headLog === null) return commitOf(known.head) === null ? entries : [];
   const end = entries.indexOf(known.headLog);
   return end < 0 ? entries : entries.slice(0, end);
 }

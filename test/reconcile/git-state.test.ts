@@ -352,6 +352,24 @@ test('content that no commit is known to have had was not left by git, however m
   assert.deepEqual([leftWith(had), leftWith(Buffer.from('edited')), leftWith(null)], [true, false, true]);
 });
 
+test('what was committed and left since a look at a branch without a commit was left by git', async (t) => {
+  const root = repositoryIn(temporaryFolder(t));
+  write(root, 'kept', 'new');
+  git(root, 'add', '--all');
+  const look = await read(root);
+  git(root, 'commit', '-qm', 'first');
+  git(root, 'switch', '-qc', 'less');
+  const had = readFileSync(join(root, 'new'));
+  git(root, 'rm', '-q', 'new');
+  git(root, 'commit', '-qm', 'second');
+  const now = withNested(await read(root), new Map());
+  const isLeft = await leftByGit(root, new Map([['', look]]), now, never);
+  assert.deepEqual(
+    [had, Buffer.from('edited')].map((content) => isLeft({ path: 'new', tracked: 1 }, () => content)),
+    [true, false],
+  );
+});
+
 test('what git left is relative to a project that is a folder of the repository', async (t) => {
   const root = committed(t, 'd/kept');
   const look = await read(join(root, 'd'));
