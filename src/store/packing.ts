@@ -129,11 +129,15 @@ function wholeBefore(index: IndexDatabase, { projectId, path, seenAt, sha256 }: 
     .all({ projectId, path, seenAt, sha256 });
 }
 
-/** False where it is a file's again, or another one's base, or where its own base is not there any more. */
+/**
+ * False where it is a file's again, or another one's base, or where its own base is not there any more. The row is written anew
+ * behind all others: in its place it would leave a page that is mostly empty, which nothing fills again.
+ */
 function replaceWhole(index: IndexDatabase, form: PackedForm): boolean {
   const { changes } = index
     .sql(
-      `UPDATE contents SET tree = @tree, base = @base, extractor = NULL
+      `REPLACE INTO contents (sha256, size, tree, extractor, added_at, base)
+       SELECT sha256, size, @tree, NULL, added_at, @base FROM contents
        WHERE sha256 = @sha256 AND base IS NULL AND NOT EXISTS (SELECT 1 FROM files WHERE sha256 = @sha256)
          AND (@base IS NULL OR (NOT EXISTS (SELECT 1 FROM contents WHERE base = @sha256)
            AND EXISTS (SELECT 1 FROM contents WHERE sha256 = @base AND base IS NULL)))`,
