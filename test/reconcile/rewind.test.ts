@@ -26,6 +26,7 @@ import {
 } from '#src/reconcile/repair/rewind.js';
 import { sha256 } from '../harness/trees.js';
 import { renderContent } from '#src/store/contents.js';
+import { pathsChangedSince, stateAt, statesBeforeChange } from '#src/store/history.js';
 import { requireRuns } from '#src/store/journal.js';
 import { packPast } from '#src/store/packing.js';
 import { waitFor } from '../harness/waiting.js';
@@ -198,6 +199,10 @@ test('whatever was done, each moment comes back as it was, in any order, cut off
           const { at, tree } = moments[pick % moments.length] ?? assert.fail('no moment');
           const before = treeOf(project);
           const contents = everyContent(project);
+          const { index, projectId } = project;
+          const since = pathsChangedSince(index, projectId, at);
+          const each = since.map((one) => [one, stateAt(index, projectId, one, at)] as const);
+          assert.deepEqual([...statesBeforeChange(index, projectId, at)], each);
           const planned = await planTo(project, at);
           assert.deepEqual(planned.plan.conflicts.concat(planned.plan.unknown), []);
           const runId = await execute(project, planned, killedAt ?? Infinity);
