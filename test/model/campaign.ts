@@ -10,6 +10,7 @@ import { bringBack, bringMountBack, takeMount } from './mount-commands.js';
 import { assertPromises } from './reachability.js';
 import { rebuild } from './rebuild-command.js';
 import * as repairs from './repair-commands.js';
+import * as rewinds from './rewind-commands.js';
 import { undoLast } from './undo-command.js';
 import { mountPoint, mountRefusal, scan, Service, World } from './world.js';
 
@@ -92,6 +93,11 @@ const everyCommand: fc.Arbitrary<ModelCommand>[] = [
   since.map(repairs.cutOffRepair),
   always(undoLast),
   always(undoLast),
+  always(rewinds.checkpoint),
+  always(rewinds.checkpoint),
+  fc.tuple(pick, fc.boolean()).map((args) => rewinds.rewindTo(...args)),
+  fc.tuple(pick, fc.boolean()).map((args) => rewinds.rewindTo(...args)),
+  pick.map(rewinds.cutOffRewind),
   fc.tuple(fc.nat(200), fc.constantFrom(0, 1, 3, 20)).map((args) => rebuild(...args)),
   always(asked.stopWatcher),
   always(asked.startWatcher),

@@ -7,6 +7,8 @@ import * as edits from './edit-commands.js';
 import { checkout, commitAll } from './git-commands.js';
 import { bringMountBack, takeMount } from './mount-commands.js';
 import { cutOffRepair, dryRunThenRepair, repair } from './repair-commands.js';
+import { checkpoint, cutOffRewind, rewindTo } from './rewind-commands.js';
+import { undoLast } from './undo-command.js';
 import { mountRefusal, Service } from './world.js';
 
 /** Fewer and shorter than by `npm run test:model`: some 10 s, and the sequences below as much again. */
@@ -103,6 +105,20 @@ const sequences: Readonly<Record<string, () => ModelCommand[]>> = {
     edits.hardLink('a.py', 'd', 'c.txt'),
     asked.follow(),
     edits.editFile('d/c.txt', 'in place', bytes('a = 2\n')),
+    asked.follow(),
+  ],
+  'a checkpoint is come back to, and left again': () => [
+    checkpoint(),
+    edits.editFile('a.py', 'in place', bytes('a = 2\n')),
+    edits.removeFolder('d'),
+    edits.createFile('', 'd', bytes('a file\n'), 0o600),
+    checkpoint(),
+    rewindTo(0, true),
+    rewindTo(0, false),
+    asked.follow(),
+    rewindTo(1, false),
+    undoLast(),
+    cutOffRewind(1),
     asked.follow(),
   ],
   'a repair that is killed is finished by the start': () => [

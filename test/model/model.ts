@@ -45,6 +45,13 @@ export interface Kept {
   sha256: string;
 }
 
+/** What the project was at a checkpoint. */
+export interface Moment {
+  lines: Readonly<Record<string, string>>;
+  /** Paths that rules did not ignore. */
+  content: ReadonlySet<string>;
+}
+
 /** A mount that is away or has another one in its place; '' is the root. */
 export interface Away {
   point: string;
@@ -74,6 +81,8 @@ export class Model {
   readonly leftLately = new Set<string>();
   /** Paths that went while a watcher ran and that nobody has proven to be noted: it may have kept them without the mark. */
   readonly seenGoing = new Set<string>();
+  /** By the checkpoint's id. */
+  readonly moments = new Map<string, Moment>();
   canMount = false;
   isWatched = true;
   isUp = true;

@@ -3,11 +3,12 @@ import { closeSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { command, type ModelCommand } from './command.js';
 import { watcherIsReady } from './daemon-commands.js';
+import type { Model } from './model.js';
 import { adoptRestored } from './reachability.js';
 import type { World } from './world.js';
 
 /** What is said where a later state may be lost, or what nobody can name. */
-const perhaps = /it is kept as |may be lost, and cannot be named/u;
+const perhaps = /it is kept as |may be lost, and cannot be named|^\d+ checkpoints, /u;
 
 const pageBytes = 4_096;
 
@@ -40,6 +41,7 @@ export function rebuild(first: number, count: number): ModelCommand {
       if (isDamaged || model.isWatched) await watcherIsReady(world);
       model.isWatched ||= isDamaged;
       assert.deepEqual(adoptRestored(model, world), [], 'nothing comes into the project');
+      await forgetMoments(model, world, isDamaged);
       const now = marksOf(world);
       // Whoever was told of nothing yet finds more; what was known stays known.
       for (const [path, mark] of marks ?? [])
@@ -47,6 +49,15 @@ export function rebuild(first: number, count: number): ModelCommand {
       return isDamaged ? `(${count} pages from ${first})` : '(sound)';
     },
   });
+}
+
+/** Where rows of the history may be lost, no checkpoint is kept. */
+async function forgetMoments(model: Model, world: World, isDamaged: boolean): Promise<void> {
+  const { checkpoints } = await world.daemon.call('list_checkpoints', { ...world.id, limit: 1_000 });
+  const kept = new Set(checkpoints.map(({ checkpoint_id }) => checkpoint_id));
+  const lost = [...model.moments.keys()].filter((id) => !kept.has(id));
+  assert.ok(isDamaged || lost.length === 0, 'a rebuild of what is sound keeps all checkpoints');
+  for (const id of lost) model.moments.delete(id);
 }
 
 function marksOf(world: World): Map<string, string> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { command, type ModelCommand } from './command.js';
 import { linesOf, type Model } from './model.js';
 import { adoptRestored } from './reachability.js';
+import { undoRewind } from './rewind-commands.js';
 import { scan, type World } from './world.js';
 
 /** Takes back what the newest run did: a repair's, the background worker's, or another undo's. */
@@ -13,6 +14,7 @@ export function undoLast(): ModelCommand {
       const { runs } = await world.daemon.call('list_repairs', { ...world.id, limit: 1 });
       const [run] = runs;
       if (run === undefined) return '(no run)';
+      if (run.rewind_to !== null) return await undoRewind(model, world, run.run_id);
       const result = await world.daemon.call('undo_repair', { run_id: run.run_id });
       assert.ok('undoes' in result);
       assert.deepEqual(result.errors, []);
