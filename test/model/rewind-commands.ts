@@ -49,16 +49,14 @@ export function rewindTo(pick: Pick, isUndone: boolean): ModelCommand {
       const done = await world.daemon.call('rewind', { ...world.id, to: id });
       assert.ok('totals' in dry && 'totals' in done);
       assert.deepEqual(done.errors, []);
-      assert.deepEqual(
-        pathsOf(done.restored, done.reverted, done.removed),
-        pathsOf(dry.restored, dry.reverted, dry.removed),
-      );
+      const rewound = pathsOf(done.restored, done.reverted, done.removed);
+      assert.deepEqual(rewound, pathsOf(dry.restored, dry.reverted, dry.removed));
       const left = new Set(pathsOf(done.conflicts, done.unknown, done.unrestorable, done.untouched));
       const after = linesOf(scan(world.root));
       assertReached(after, then.lines, (path) => left.has(path) || isUnfollowed(path, then, now));
       adopt(model, world);
       const words = `${id} (${done.message})`;
-      if (!isUndone || done.run_id === null) return words;
+      if (!isUndone || rewound.length === 0) return words;
       const undone = await world.daemon.call('undo_repair', { run_id: done.run_id });
       assert.ok('kept' in undone);
       assert.deepEqual([undone.errors, undone.kept], [[], []]);
