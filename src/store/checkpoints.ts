@@ -10,6 +10,18 @@ export interface Checkpoint {
 
 const columns = 'checkpoint_id AS checkpointId, label, at';
 
+/** Now, or the beginning of the newest state, which is later where the clock was set back; milliseconds since 1970. */
+export function momentNow(index: IndexDatabase, projectId: string, now: number): number {
+  const newest = index
+    .sql<[object], number | null>(
+      `SELECT max(at) FROM (SELECT max(seen_at) AS at FROM files WHERE project_id = @projectId AND came_by <> 'found'
+         UNION ALL SELECT max(seen_at) FROM revisions WHERE project_id = @projectId)`,
+    )
+    .pluck()
+    .get({ projectId });
+  return Math.max(now, newest ?? 0);
+}
+
 /** @param checkpointId c and eight hex digits; one that is taken is refused by the database */
 export function insertCheckpoint(
   index: IndexDatabase,

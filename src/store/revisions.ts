@@ -38,6 +38,7 @@ export const renamedWithinMs = 60_000;
 /** The state of a path that ends. */
 export interface EndingState {
   id: number;
+  projectId: string;
   path: string;
   deleted: 0 | 1;
   ignored: 0 | 1;
@@ -50,7 +51,7 @@ export interface EndingState {
   burstAt: number;
 }
 
-const columns = `id, path, deleted, ignored, kind, size, mode, sha256, came_by AS cameBy, seen_at AS seenAt,
+const columns = `id, project_id AS projectId, path, deleted, ignored, kind, size, mode, sha256, came_by AS cameBy, seen_at AS seenAt,
   burst_at AS burstAt`;
 
 export function stateOf(index: IndexDatabase, id: number): EndingState | undefined {
@@ -61,6 +62,15 @@ export function stateAtPath(index: IndexDatabase, projectId: string, path: strin
   return index
     .sql<[string, string], EndingState>(`SELECT ${columns} FROM files WHERE project_id = ? AND path = ?`)
     .get(projectId, path);
+}
+
+/** A state that begins after a checkpoint was made is none of it, also where the clock was set back meanwhile. */
+function afterCheckpoints(index: IndexDatabase, projectId: string): number {
+  const newest = index
+    .sql<[string], number | null>('SELECT max(at) FROM checkpoints WHERE project_id = ?')
+    .pluck()
+    .get(projectId);
+  return typeof newest === 'number' ? newest + 1 : 0;
 }
 
 /** When a state begins, and the burst that it belongs to; milliseconds since 1970. */
@@ -78,7 +88,7 @@ export function firstState(index: IndexDatabase, projectId: string, path: string
       'SELECT max(gone_at) AS goneAt FROM revisions WHERE project_id = ? AND path = ?',
     )
     .get(projectId, path);
-  const seenAt = Math.max(at, forgotten?.goneAt ?? 0);
+  const seenAt = Math.max(at, forgotten?.goneAt ?? 0, afterCheckpoints(index, projectId));
   return { seenAt, burstAt: seenAt, dropped: null };
 }
 
@@ -88,7 +98,7 @@ export function firstState(index: IndexDatabase, projectId: string, path: string
  */
 export function endState(index: IndexDatabase, before: EndingState, by: CameBy, at: number): Beginning {
   // Two states of a path never begin at the same time.
-  const seenAt = Math.max(at, before.seenAt + 1);
+  const seenAt = Math.max(at, before.seenAt + 1, afterCheckpoints(index, before.projectId));
   const passing =
     by === 'edit' && before.cameBy === 'edit' && isPassing(factsOf(index, before, seenAt), index.pace);
   if (passing !== false)

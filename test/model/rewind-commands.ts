@@ -31,9 +31,9 @@ function momentOf(model: Model): Moment {
   return { lines: linesOf(model.tree), content: new Set(paths.filter((path) => model.isContent(path))) };
 }
 
-function chosen(model: Model, pick: Pick): { id: string; then: Moment } {
+function chosen(model: Model, pick: Pick): { id: string; moment: Moment } {
   const id = picked([...model.moments.keys()], pick);
-  return { id, then: model.moments.get(id) ?? assert.fail('there is no such checkpoint') };
+  return { id, moment: model.moments.get(id) ?? assert.fail('there is no such checkpoint') };
 }
 
 /** There, and back again at once; or not back. */
@@ -42,7 +42,7 @@ export function rewindTo(pick: Pick, isUndone: boolean): ModelCommand {
     name: isUndone ? 'rewind and undo' : 'rewind',
     possible: (model) => isWell(model) && model.moments.size > 0,
     async act(model, world) {
-      const { id, then } = chosen(model, pick);
+      const { id, moment: then } = chosen(model, pick);
       const now = momentOf(model);
       const dry = await world.daemon.call('rewind', { ...world.id, to: id, dry_run: true });
       assert.deepEqual(linesOf(scan(world.root)), now.lines, 'a dry run writes nothing');
@@ -73,7 +73,7 @@ export function cutOffRewind(pick: Pick): ModelCommand {
     name: 'rewind, kill -9, start',
     possible: (model) => isWell(model) && model.moments.size > 0,
     async act(model, world) {
-      const { id, then } = chosen(model, pick);
+      const { id, moment: then } = chosen(model, pick);
       const now = momentOf(model);
       const rewinding = world.daemon.call('rewind', { ...world.id, to: id }).then(
         () => 'ended',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { hasContent } from '#src/store/contents.js';
-import { insertCheckpoint } from '#src/store/checkpoints.js';
+import { insertCheckpoint, momentNow } from '#src/store/checkpoints.js';
 import {
   clearDeleted,
   forgetEmptyFolders,
@@ -13,7 +13,15 @@ import {
   upsertFile,
 } from '#src/store/file-states.js';
 import { fileByPath } from '#src/store/files.js';
-import { changes, type PathState, stateAt, statesOf, versionId, versionNamed } from '#src/store/history.js';
+import {
+  changes,
+  pathsChangedSince,
+  type PathState,
+  stateAt,
+  statesOf,
+  versionId,
+  versionNamed,
+} from '#src/store/history.js';
 import type { IndexDatabase } from '#src/store/index-database.js';
 import { deleteProject } from '#src/store/projects.js';
 import { defaultPace, isPassing, type PassingFacts } from '#src/store/revisions.js';
@@ -23,6 +31,24 @@ const all = Number.MAX_SAFE_INTEGER;
 const everything = { since: -1, until: all, prefix: '', after: null };
 const minute = 60_000;
 const ours = { dev: '1', uid: 0, gid: 0 } as const;
+
+test('what changes after a checkpoint is none of it, also where the clock was set back', (t) => {
+  const index = openIndex(t);
+  const project = addProject(index);
+  const id = save(index, project, 'a', 'one', 10 * minute);
+  save(index, project, 'b', 'one', 10 * minute);
+  save(index, project, 'a', 'two', 30 * minute);
+  // It is five minutes earlier now than it was.
+  const at = momentNow(index, project, 25 * minute);
+  insertCheckpoint(index, project, { checkpointId: 'c0000000a', label: null, at });
+  save(index, project, 'a', 'three', 26 * minute);
+  save(index, project, 'new', 'one', 27 * minute);
+  markDeleted(index, id, 'seen', 28 * minute);
+  const then = ['a', 'b', 'new'].map((path) => stateAt(index, project, path, at)?.sha256);
+  const hashOf = (text: string): string => addContent(index, text);
+  assert.deepEqual(then, [hashOf('two'), hashOf('one'), undefined]);
+  assert.deepEqual(pathsChangedSince(index, project, at), ['a', 'new']);
+});
 
 /** A file of that text becomes what is at the path; gives its row's id. */
 function save(index: IndexDatabase, project: string, path: string, text: string, at: number): number {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { assertRelativePath } from '../../base/paths.js';
 import type { Result } from '../../contract/index.js';
-import { deleteCheckpoint, insertCheckpoint, listCheckpoints } from '../../store/checkpoints.js';
+import { deleteCheckpoint, insertCheckpoint, listCheckpoints, momentNow } from '../../store/checkpoints.js';
 import { CodekeepError } from '../../base/errors.js';
 import { fileByPath, type FileKind, requireFile } from '../../store/files.js';
 import {
@@ -99,7 +99,7 @@ export async function noteCheckpoint(
   const { id } = requireProject(index, { project_id: projectId });
   const checkpointId = `c${randomBytes(4).toString('hex')}`;
   const at = await index.write(() => {
-    const now = Date.now();
+    const now = momentNow(index, id, Date.now());
     insertCheckpoint(index, id, { checkpointId, label, at: now });
     return now;
   });
