@@ -10,7 +10,7 @@ import { isTaken, placeCopy } from './place-copy.js';
 import { versionDirs } from './projects.js';
 import { AttachedBackup } from './salvage/attached-backup.js';
 import { damagedContents } from './scrub.js';
-import { copySound } from './replace-index.js';
+import { copySound, replacedPath } from './replace-index.js';
 
 /** Backups that are kept in the state directory. */
 const backupsKept = 7;
@@ -183,6 +183,19 @@ export function backupsBeside(indexPath: string): string[] {
     .sort()
     .reverse()
     .map((name) => join(folder, name));
+}
+
+/** All older copies in the state directory: backups, and indexes that others took the place of. The newest of each first. */
+export function olderCopies(indexPath: string): string[] {
+  const folder = dirname(replacedPath(indexPath, 0));
+  const replaced = namesIn(folder).filter((name) => /^index-.*\.db$/u.test(name));
+  return [
+    ...backupsBeside(indexPath),
+    ...replaced
+      .sort()
+      .reverse()
+      .map((name) => join(folder, name)),
+  ];
 }
 
 function namesIn(folder: string): string[] {

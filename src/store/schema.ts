@@ -356,4 +356,8 @@ export const migrations: readonly string[] = [
   CREATE INDEX checkpoints_by_time ON checkpoints(project_id, at);
   ALTER TABLE repair_runs ADD COLUMN rewind_to INTEGER;   -- of a rewind, and of what takes one back: the moment it goes to; NULL: a repair
   `,
+  // What somebody had purged leaves a state that says nothing but that there was something.
+  `
+  ALTER TABLE revisions ADD COLUMN purged_at INTEGER;     -- when its content was removed from everywhere; NULL: it was not
+  `,
 ];

@@ -1,0 +1,45 @@
+/** A row that has a content: what a path is, was last, or was once. */
+export interface ContentRow {
+  table: 'files' | 'revisions';
+  id: number;
+  projectId: string;
+  path: string;
+  /** Of a row of `files` that is neither deleted nor ignored. */
+  isPresent: boolean;
+  /** When the state began; milliseconds since 1970. */
+  seenAt: number;
+  size: number;
+  /** Of its content, or of what was moved into versions. */
+  sha256: string;
+}
+
+/** What is known of one database; see ContentRow. */
+export interface PurgeFacts {
+  /** Rows that somebody has chosen. */
+  chosen: readonly ContentRow[];
+  /** Other rows, of any project, that have a content of one of them. */
+  others: readonly ContentRow[];
+  /** Whether a chosen row stays because it is what is in the project now. */
+  isInProject: (row: ContentRow) => boolean;
+}
+
+export interface PurgePlan {
+  /** Rows whose content goes. */
+  going: ContentRow[];
+  /** Chosen rows that stay. */
+  present: ContentRow[];
+  /** Rows that were not chosen, and that have a content of one that was: it stays with them. */
+  sharing: ContentRow[];
+  /** Contents that nothing has any more then. */
+  contents: Set<string>;
+}
+
+/** What goes, and what stays: pure. */
+export function purgePlanOf({ chosen, others, isInProject }: PurgeFacts): PurgePlan {
+  const present = chosen.filter(isInProject);
+  const staying = new Set(present);
+  const going = chosen.filter((row) => !staying.has(row));
+  const held = new Set([...present, ...others].map(({ sha256 }) => sha256));
+  const contents = new Set(going.map(({ sha256 }) => sha256).filter((hash) => !held.has(hash)));
+  return { going, present, sharing: [...others], contents };
+}

@@ -1,0 +1,172 @@
+import type Database from 'better-sqlite3';
+import type { IndexDatabase } from './index-database.js';
+import type { ContentRow } from './purge-plan.js';
+import { cameBySql, dropUnused, stateSql } from './revisions.js';
+import { forgive } from './suspects.js';
+
+/** What somebody wants to be gone of a project: files and folders with all that is in them, states, or a content. */
+export type PurgeChoice =
+  | { paths: readonly string[] }
+  | { versions: readonly { path: string; seenAt: number }[] }
+  | { sha256: string };
+
+/** A table whose rows have contents. */
+interface Source {
+  /** Its rows that have one. */
+  select: string;
+  /** Has the content @sha256. */
+  hashIs: string;
+}
+
+const atPath = 'project_id = @projectId AND path = @path';
+const below = "project_id = @projectId AND path >= @path || '/' AND path < @path || '0'";
+
+/** Reads which rows have contents, also of an index that an older version wrote. */
+export class ContentRows {
+  readonly #db: Database.Database;
+  readonly #sources: Source[];
+
+  constructor(db: Database.Database) {
+    this.#db = db;
+    this.#sources = [filesOf(db), ...revisionsOf(db)];
+  }
+
+  chosen(projectId: string, choice: PurgeChoice): ContentRow[] {
+    if ('sha256' in choice)
+      return this.withContent(choice.sha256).filter((row) => row.projectId === projectId);
+    const rows =
+      'paths' in choice
+        ? choice.paths.flatMap((path) =>
+            [atPath, below].flatMap((where) => this.#rows(where, { projectId, path })),
+          )
+        : choice.versions.flatMap((version) => this.#ofVersion(projectId, version));
+    return uniqueRows(rows);
+  }
+
+  /** Rows of any project. */
+  withContent(sha256: string): ContentRow[] {
+    return this.#sources.flatMap(({ select, hashIs }) => this.#read(`${select} AND ${hashIs}`, { sha256 }));
+  }
+
+  /** How large a content is that is stored; null where none is. */
+  sizeOf(sha256: string): number | null {
+    const size = this.#db.prepare('SELECT size FROM contents WHERE sha256 = ?').pluck().get(sha256);
+    return typeof size === 'number' ? size : null;
+  }
+
+  /** What a deleted or ignored path was last, its row of `files` has as well. */
+  #ofVersion(projectId: string, { path, seenAt }: { path: string; seenAt: number }): ContentRow[] {
+    const rows = this.#rows(atPath, { projectId, path });
+    const last = Math.max(...rows.filter(({ table }) => table === 'revisions').map((row) => row.seenAt));
+    return rows.filter(
+      (row) => row.seenAt === seenAt || (last === seenAt && row.table === 'files' && !row.isPresent),
+    );
+  }
+
+  #rows(where: string, bound: object): ContentRow[] {
+    return this.#sources.flatMap(({ select }) => this.#read(`${select} AND ${where}`, bound));
+  }
+
+  #read(sql: string, bound: object): ContentRow[] {
+    const rows = this.#db.prepare(sql).all(bound) as (Omit<ContentRow, 'isPresent'> & { isPresent: 0 | 1 })[];
+    return rows.map((row) => ({ ...row, isPresent: row.isPresent === 1 }));
+  }
+}
+
+function filesOf(db: Database.Database): Source {
+  const columns = columnsOf(db, 'files');
+  const or = (name: string, otherwise: string): string => (columns.has(name) ? name : otherwise);
+  const moved = or('moved_sha256', 'NULL');
+  return {
+    select: `SELECT 'files' AS "table", id, project_id AS projectId, path,
+      deleted = 0 AND ${or('ignored', '0')} = 0 AS isPresent,
+      ${or('seen_at', 'updated_at')} AS seenAt, size, coalesce(sha256, ${moved}) AS sha256
+      FROM files WHERE coalesce(sha256, ${moved}) IS NOT NULL`,
+    hashIs: `(sha256 = @sha256 OR ${moved} = @sha256)`,
+  };
+}
+
+/** None in an index of a version that kept no states. */
+function revisionsOf(db: Database.Database): Source[] {
+  if (columnsOf(db, 'revisions').size === 0) return [];
+  const select = `SELECT 'revisions' AS "table", id, project_id AS projectId, path, 0 AS isPresent,
+    seen_at AS seenAt, size, sha256 FROM revisions WHERE sha256 IS NOT NULL`;
+  return [{ select, hashIs: 'sha256 = @sha256' }];
+}
+
+function columnsOf(db: Database.Database, table: string): ReadonlySet<string> {
+  return new Set(db.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(table) as string[]);
+}
+
+/** What is to go out of an index and of each older copy of it. */
+export interface Purge {
+  projectId: string;
+  choice: PurgeChoice;
+  /** Contents that go, whatever has them: their hashes. */
+  gone: ReadonlySet<string>;
+  /** Whether it is what is in the project now, and so stays. */
+  isInProject: (row: ContentRow) => boolean;
+}
+
+/** The rows that are chosen, and those that have what goes. */
+export function rowsToPurge(
+  rows: ContentRows,
+  { projectId, choice, gone, isInProject }: Purge,
+): ContentRow[] {
+  const all = [...rows.chosen(projectId, choice), ...[...gone].flatMap((hash) => rows.withContent(hash))];
+  return uniqueRows(all).filter((row) => !isInProject(row));
+}
+
+export function uniqueRows(rows: readonly ContentRow[]): ContentRow[] {
+  return [...new Map(rows.map((row) => [`${row.table} ${row.id}`, row])).values()];
+}
+
+/**
+ * Takes contents out of rows, and those that nothing has then out of the index; call it in a transaction. A state stays as
+ * one that was purged, so that nobody takes the path for one that was not there.
+ * @param now milliseconds since 1970
+ */
+export function purgeRows(index: IndexDatabase, purge: Purge, now: number): void {
+  const going = rowsToPurge(new ContentRows(index.db), purge);
+  for (const { table, id } of going) if (table === 'revisions') blankRevision(index, id, now);
+  for (const { table, id } of going) if (table === 'files') releaseFile(index, id, now);
+  for (const sha256 of new Set([...going.map((row) => row.sha256), ...purge.gone])) {
+    if (dropUnused(index, sha256) !== null) forgive(index, sha256);
+  }
+}
+
+function blankRevision(index: IndexDatabase, id: number, now: number): void {
+  index
+    .sql(
+      `UPDATE revisions SET size = 0, mode = 0, mtime_ns = 0, uid = NULL, gid = NULL, xattrs = NULL, sha256 = NULL,
+         purged_at = ? WHERE id = ?`,
+    )
+    .run(now, id);
+}
+
+/**
+ * A path that is deleted or ignored is from now on what it was last of what is left; of one of which nothing is, and of one that
+ * was there, the row goes, and only its state stays.
+ */
+function releaseFile(index: IndexDatabase, id: number, now: number): void {
+  const { changes } = index
+    .sql(
+      `UPDATE files SET (kind, size, mode, mtime_ns, uid, gid, xattrs, sha256) =
+           (r.state, r.size, r.mode, r.mtime_ns, r.uid, r.gid, r.xattrs, r.sha256),
+         moved_sha256 = NULL, skip_reason = NULL, extractor = NULL, chunks = 0, updated_at = @now,
+         copy_problem = iif(deleted = 1, 'what it was last was purged, and the state before has no copy yet', NULL)
+       FROM (SELECT p.* FROM revisions p JOIN files f USING (project_id, path) WHERE f.id = @id AND p.sha256 IS NOT NULL
+               AND p.state IN ('file', 'symlink') ORDER BY p.seen_at DESC LIMIT 1) r
+       WHERE files.id = @id AND (deleted = 1 OR ignored = 1)`,
+    )
+    .run({ id, now });
+  if (changes > 0) return;
+  index
+    .sql(
+      `INSERT INTO revisions (project_id, path, state, seen_at, gone_at, came_by, from_path, size, mode, mtime_ns, purged_at)
+       SELECT project_id, path, ${stateSql}, seen_at, max(seen_at + 1, @now), ${cameBySql}, from_path, 0, 0, 0,
+         iif(deleted = 1, NULL, @now) FROM files WHERE id = @id`,
+    )
+    .run({ id, now });
+  index.sql('DELETE FROM files WHERE id = ?').run(id);
+}
