@@ -296,7 +296,7 @@ const purged = z.object({
   root_dir: z.string(),
   removed: z
     .object({
-      rows: count.describe('States of files in the index; each stays as one that was purged'),
+      rows: count.describe('Rows of the index: states of files, and what deleted and ignored ones were last'),
       versions: count.describe('Files in versions directories'),
       contents: count.describe('Contents of the index'),
       vectors: count.describe(
@@ -309,7 +309,7 @@ const purged = z.object({
     .array(
       z.object({
         path: z.string(),
-        version_id: versionId.nullable().describe('null: the file has no row any more'),
+        version_id: versionId.nullable().describe('null: what a deleted or ignored file was last'),
         seen_at: timestamp,
         size: count,
       }),

@@ -185,17 +185,17 @@ export function backupsBeside(indexPath: string): string[] {
     .map((name) => join(folder, name));
 }
 
-/** All older copies in the state directory: backups, and indexes that others took the place of. The newest of each first. */
+/** All older copies in the state directory: backups, and indexes that others took the place of, or what is left of one. */
 export function olderCopies(indexPath: string): string[] {
   const folder = dirname(replacedPath(indexPath, 0));
-  const replaced = namesIn(folder).filter((name) => /^index-.*\.db$/u.test(name));
-  return [
-    ...backupsBeside(indexPath),
-    ...replaced
-      .sort()
-      .reverse()
-      .map((name) => join(folder, name)),
-  ];
+  const names = namesIn(folder);
+  const replaced = names.filter((name) => /^index-.*\.db(?:-wal)?$/u.test(name) && !isLogOf(name, names));
+  return [...backupsBeside(indexPath), ...replaced.sort().map((name) => join(folder, name))];
+}
+
+/** It belongs to a database that is there. */
+function isLogOf(name: string, names: readonly string[]): boolean {
+  return name.endsWith('-wal') && names.includes(name.slice(0, -'-wal'.length));
 }
 
 function namesIn(folder: string): string[] {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { CodekeepError } from '../../base/errors.js';
 import type { PurgeScope } from '../../base/ipc.js';
 import { assertRelativePath } from '../../base/paths.js';
+import { presenceAt } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
 import { olderCopies } from '../../store/backups.js';
@@ -11,6 +12,7 @@ import { vectorsOfContents } from '../../store/derived/vectors.js';
 import { fileById, fileByPath } from '../../store/files.js';
 import { isSomething, statesOf, versionId, versionNamed } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
+import { lastMaintenance } from '../../store/maintenance.js';
 import { listProjects, type Project, projectById } from '../../store/projects.js';
 import { lookInto } from '../../store/purge-copies.js';
 import { type ContentRow, purgePlanOf } from '../../store/purge-plan.js';
@@ -94,6 +96,7 @@ export async function planPurge(
       ...plan.present.map((row) => keptRow(index, project, row, stillThere)),
       ...plan.sharing.map((row) => keptRow(index, project, row, sharedReason(index, project, row))),
       ...versions.kept,
+      ...(await keptElsewhere(index, purge)),
     ],
   };
 }
@@ -188,19 +191,31 @@ async function judgeCopies(index: IndexDatabase, purge: Purge, signal: AbortSign
   const slicer = new Slicer(signal);
   for (const path of olderCopies(index.path)) {
     await slicer.breathe();
-    try {
-      const isHeld = await lookInto(
-        path,
-        (rows) =>
-          rowsToPurge(rows, purge).length > 0 || [...purge.gone].some((hash) => rows.sizeOf(hash) !== null),
-      );
-      copies.push({ path, isHeld, problem: null });
-    } catch (error) {
-      copies.push({ path, isHeld: null, problem: causeInWords(error) });
-    }
+    copies.push(await judgeCopy(path, purge));
   }
   return copies;
 }
+
+async function judgeCopy(path: string, purge: Purge): Promise<OlderCopy> {
+  const holds = (rows: ContentRows): boolean =>
+    rowsToPurge(rows, purge).length > 0 || [...purge.gone].some((hash) => rows.sizeOf(hash) !== null);
+  try {
+    return { path, isHeld: await lookInto(path, holds), problem: null };
+  } catch (error) {
+    return { path, isHeld: null, problem: causeInWords(error) };
+  }
+}
+
+/** The last backup, where it was made at a place that somebody gave: what is there is not ours to rewrite. */
+async function keptElsewhere(index: IndexDatabase, purge: Purge): Promise<Kept[]> {
+  const path = lastMaintenance(index, 'backup')?.outcome;
+  if (path === undefined || olderCopies(index.path).includes(path) || presenceAt(path) !== 'file') return [];
+  const { isHeld } = await judgeCopy(path, purge);
+  return isHeld === false ? [] : [{ path, versionId: null, reason: backupElsewhere }];
+}
+
+const backupElsewhere =
+  'a backup that was asked for at this place has it: make another one, and remove this one';
 
 /** What search has made of contents that go; what a model has learned of them is in that of their project, whatever it has of them now. */
 function searchedOf(
@@ -231,14 +246,4 @@ function vectorsIn(readers: DerivedReaders, projectId: string, gone: ReadonlySet
     if (error instanceof DerivedDamageError) return 0;
     throw error;
   }
-}
-
-/** There is nothing to do. */
-export function isNothing({ going, contents, copies, versions }: PlannedPurge): boolean {
-  return (
-    going.length === 0 &&
-    contents === 0 &&
-    versions.length === 0 &&
-    !copies.some(({ isHeld }) => isHeld === true)
-  );
 }

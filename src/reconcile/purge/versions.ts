@@ -186,18 +186,23 @@ async function isRemoved(
 export async function settleVersions(index: IndexDatabase, now: number): Promise<void> {
   for (const place of placesOf(index)) {
     const { root: versionsRoot } = new VersionStore(index, place);
-    const folders = new Set<string>();
-    for (const path of filesBelow(versionsRoot, '')) {
-      const parts = path.split('/');
-      const at = parts.findIndex(isTemporaryName);
-      if (at >= 0) folders.add(parts.slice(0, at).join('/'));
-    }
-    if (folders.size === 0) continue;
+    const folders = [...foldersWithLeftOvers(versionsRoot, '')];
+    if (folders.length === 0) continue;
     const root = await PinnedFolder.open(versionsRoot);
     try {
       for (const folder of folders) await putBackLeftOver(root, folder, now);
     } finally {
       await root.close();
     }
+  }
+}
+
+function* foldersWithLeftOvers(root: string, folder: string): Generator<string> {
+  const names = namesIn(join(root, folder));
+  if (names.some(isTemporaryName)) yield folder;
+  for (const name of names) {
+    const path = folder === '' ? name : `${folder}/${name}`;
+    if (!isTemporaryName(name) && presenceAt(`${root}/${path}`) === 'directory')
+      yield* foldersWithLeftOvers(root, path);
   }
 }

@@ -2,13 +2,7 @@ import type { PurgeReport, PurgeScope } from '../../base/ipc.js';
 import type { Work } from '../../base/progress.js';
 import type { Purged } from '../../contract/history.js';
 import { repairListMax } from '../../contract/list-limits.js';
-import {
-  isNothing,
-  type OlderCopy,
-  type PlannedPurge,
-  planPurge,
-  versionOf,
-} from '../../reconcile/purge/plan-purge.js';
+import { type OlderCopy, type PlannedPurge, planPurge, versionOf } from '../../reconcile/purge/plan-purge.js';
 import { type Kept, removeFromVersions, settleVersions } from '../../reconcile/purge/versions.js';
 import { keptPurge } from '../../reconcile/repair/kept-plan.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
@@ -18,7 +12,7 @@ import { requireProject } from '../../store/projects.js';
 import { removeCopy, writeWithout } from '../../store/purge-copies.js';
 import { type Purge, purgeRows } from '../../store/purging.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
-import type { RequestCall, WorkerHost } from '../host.js';
+import type { RequestCall } from '../host.js';
 import { assertSamePlan } from './same-plan.js';
 
 /** A whole file is read and written: an hour (ms) is for hundreds of gigabytes. */
@@ -31,7 +25,7 @@ export async function planPurgeOf(databasePath: string, scope: PurgeScope, call:
     const planned = await planFor(index, scope, call);
     return {
       plan: keptOf(planned),
-      isNothing: isNothing(planned),
+      isNothing: isNothing(planned, scope.backups),
       purged: purgedOf(index, planned, outcomeOf(planned, scope.backups)),
     };
   } finally {
@@ -43,8 +37,8 @@ export async function planPurgeOf(databasePath: string, scope: PurgeScope, call:
  * purge in its own process, with the index to itself. What names the rest goes last: the rows of the index, by one rename, so
  * that whatever a kill has left undone the same call finds again.
  */
-export async function purge(host: WorkerHost, scope: PurgeScope, call: RequestCall): Promise<PurgeReport> {
-  const index = IndexDatabase.openExisting(host.indexPath);
+export async function purge(indexPath: string, scope: PurgeScope, call: RequestCall): Promise<PurgeReport> {
+  const index = IndexDatabase.openExisting(indexPath);
   let planned: PlannedPurge;
   let purged: Purged;
   try {
@@ -52,14 +46,15 @@ export async function purge(host: WorkerHost, scope: PurgeScope, call: RequestCa
     await settleVersions(index, Date.now());
     planned = await planFor(index, scope, call);
     const outcome = outcomeOf(planned, scope.backups);
-    if (isNothing(planned)) return { isNothing: true, purged: purgedOf(index, planned, outcome) };
+    if (isNothing(planned, scope.backups))
+      return { isNothing: true, purged: purgedOf(index, planned, outcome) };
     const cleaned = await cleanAround(index, planned, scope.backups, call);
     purged = purgedOf(index, planned, cleaned);
   } finally {
     index.close();
   }
   call.progress('rewrite', 0, 0);
-  await rewrite(host.indexPath, planned.purge, call);
+  await rewrite(indexPath, planned.purge, call);
   return { isNothing: false, purged };
 }
 
@@ -93,6 +88,11 @@ async function rewrite(path: string, what: Purge, call: RequestCall): Promise<vo
 }
 
 type Backups = PurgeScope['backups'];
+
+function isNothing({ going, contents, copies, versions }: PlannedPurge, mode: Backups): boolean {
+  const isOneToDo = copies.some((copy) => copy.isHeld !== false && fateOf(copy, mode) !== 'kept');
+  return going.length === 0 && contents === 0 && versions.length === 0 && !isOneToDo;
+}
 
 /** What is done, or would be, outside of the index. */
 interface Outcome {
@@ -158,7 +158,8 @@ async function dealWith(
   try {
     if (done === 'deleted') await removeCopy(path);
     else if (done === 'rewritten') await rewrite(path, what, call);
-    else kept.push(...[reasonToKeep(copy, mode) ?? []].flat());
+    const stays = reasonToKeep(copy, mode);
+    if (stays !== null) kept.push(stays);
     return { path, held, done };
   } catch (error) {
     call.signal.throwIfAborted();
@@ -184,7 +185,8 @@ function purgedOf(index: IndexDatabase, planned: PlannedPurge, outcome: Outcome)
     removed,
     states: going.slice(0, repairListMax).map((row) => ({
       path: row.path,
-      version_id: versionOf(index, row),
+      // What a deleted file was last is no version beside the one that it was.
+      version_id: row.table === 'files' ? null : versionOf(index, row),
       seen_at: new Date(row.seenAt).toISOString(),
       size: row.size,
     })),

@@ -76,7 +76,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
       rewind: async (request, call) => await rewindProject(indexOf(), request, call),
       restore_backup: async ({ path }, call) => ({ original_path: await restoreBackup(host, path, call) }),
       rebuild_database: async (request, call) => await rebuildIndex(host, request, call),
-      purge: async (request, call) => await purge(host, request, call),
+      purge: async (request, call) => await purge(host.indexPath, request, call),
     },
     onWatcherRunning: (running) => {
       watcherRunning = running;
