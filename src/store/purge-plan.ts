@@ -34,12 +34,18 @@ export interface PurgePlan {
   contents: Set<string>;
 }
 
-/** What goes, and what stays: pure. */
+/** What goes, and what stays, each by path and time: pure. */
 export function purgePlanOf({ chosen, others, isInProject }: PurgeFacts): PurgePlan {
-  const present = chosen.filter(isInProject);
+  const present = sorted(chosen.filter(isInProject));
   const staying = new Set(present);
-  const going = chosen.filter((row) => !staying.has(row));
+  const going = sorted(chosen.filter((row) => !staying.has(row)));
   const held = new Set([...present, ...others].map(({ sha256 }) => sha256));
   const contents = new Set(going.map(({ sha256 }) => sha256).filter((hash) => !held.has(hash)));
-  return { going, present, sharing: [...others], contents };
+  return { going, present, sharing: sorted(others), contents };
+}
+
+function sorted(rows: readonly ContentRow[]): ContentRow[] {
+  const order = (a: ContentRow, b: ContentRow): number =>
+    a.path === b.path ? a.seenAt - b.seenAt : a.path < b.path ? -1 : 1;
+  return [...rows].sort(order);
 }

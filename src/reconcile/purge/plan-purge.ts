@@ -40,6 +40,8 @@ export interface PlannedPurge {
   contents: number;
   copies: OlderCopy[];
   versions: CopiesInVersions[];
+  /** Why copies cannot be looked at that there may be: then nothing is to be purged, since nobody would find them later. */
+  versionsProblem: string | null;
   /** Projects of which what search knows is thrown away, and how many vectors of the contents that go are in it. */
   derived: string[];
   vectors: number;
@@ -83,7 +85,11 @@ export async function planPurge(
   const copies = await judgeCopies(index, purge, signal);
   const isChosen = (path: string): boolean =>
     'paths' in choice && choice.paths.some((one) => path === one || path.startsWith(`${one}/`));
-  const versions = await findInVersions(index, project, gone, isChosen, signal);
+  // A deleted file that was not chosen has the same, and its copy.
+  const isOwn = ({ table, projectId }: ContentRow): boolean => table === 'files' && projectId === project.id;
+  const stays = new Set(plan.sharing.filter(isOwn).map(placeOf));
+  const atPath = plan.going.filter((row) => !stays.has(placeOf(row)));
+  const versions = await findInVersions(index, project, { gone, atPath, isChosen }, signal);
   return {
     project,
     purge,
@@ -91,6 +97,7 @@ export async function planPurge(
     contents: [...gone.keys()].filter((hash) => rows.sizeOf(hash) !== null).length,
     copies,
     versions: versions.found,
+    versionsProblem: versions.problem,
     ...searchedOf(index, project, purge.gone),
     kept: [
       ...plan.present.map((row) => keptRow(index, project, row, stillThere)),

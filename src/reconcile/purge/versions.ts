@@ -12,6 +12,7 @@ import { Slicer } from '../../base/waiting.js';
 import { hasContent } from '../../store/contents.js';
 import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
+import type { ContentRow } from '../../store/purge-plan.js';
 import { listProjects, type Project, versionDirs } from '../../store/projects.js';
 import { removeEmptied } from '../repair/removals.js';
 import { contentHashAt, VersionStore } from '../version-store.js';
@@ -40,23 +41,33 @@ export interface CopiesInVersions {
 export interface FoundVersions {
   found: CopiesInVersions[];
   kept: Kept[];
+  /** Why the project's own copies cannot be looked at. */
+  problem: string | null;
+}
+
+/** Which files of versions are to go. */
+export interface WantedVersions {
+  /** Contents, each with its size: wherever they are. */
+  gone: ReadonlyMap<string, number>;
+  /** What rows of the project had that go, at their own paths only: others have the content. */
+  atPath: readonly Pick<ContentRow, 'path' | 'sha256' | 'size'>[];
+  /** Whether what is at a path of the project is to go, whatever it is. */
+  isChosen: (path: string) => boolean;
 }
 
 /**
  * Looks through everything that is in versions, of any project and at any place that versions ever had: a file may be there under
  * the name of an older deletion.
- * @param gone contents that are to go, each with its size
- * @param isChosen whether what is at a path of the project is to go, whatever it is
  */
 export async function findInVersions(
   index: IndexDatabase,
   project: Project,
-  gone: ReadonlyMap<string, number>,
-  isChosen: (path: string) => boolean,
+  { gone, atPath, isChosen }: WantedVersions,
   signal: AbortSignal,
 ): Promise<FoundVersions> {
-  const outcome: FoundVersions = { found: [], kept: [] };
-  const sizes = new Set(gone.values());
+  const outcome: FoundVersions = { found: [], kept: [], problem: null };
+  const sizes = new Set([...gone.values(), ...atPath.map(({ size }) => size)]);
+  const placed = new Set(atPath.map(({ path, sha256 }) => `${path}\0${sha256}`));
   const slicer = new Slicer(signal);
   for (const place of placesOf(index)) {
     const isOwn = place.id === project.id;
@@ -65,7 +76,7 @@ export async function findInVersions(
     const versions = new VersionStore(index, place);
     const bare = versions.bareReason() ?? (versions.isBlocked() ? 'something else is in its place' : null);
     if (bare !== null) {
-      if (isOwn) keep(versions.root, `its copies cannot be looked at: ${bare}`);
+      if (isOwn) outcome.problem = bare;
       continue;
     }
     const copies: Copy[] = [];
@@ -76,7 +87,8 @@ export async function findInVersions(
       const look = hashIfWanted(absolute, (size) => isNamed || sizes.has(size));
       if (look === null) continue;
       if ('problem' in look) keep(absolute, `it cannot be looked at: ${look.problem}`);
-      else if (gone.has(look.sha256)) copies.push({ path, sha256: look.sha256 });
+      else if (gone.has(look.sha256) || (isOwn && placed.has(`${originalOf(path)}\0${look.sha256}`)))
+        copies.push({ path, sha256: look.sha256 });
       else if (isNamed && !hasContent(index, look.sha256)) keep(absolute, unknownBytes);
     }
     if (copies.length > 0) outcome.found.push({ project: place, root: versions.root, copies });
@@ -137,14 +149,14 @@ function hashIfWanted(
 
 /**
  * Removes what was found, each where it still is that, with the folders in which nothing is then.
- * @returns how many files are gone, and what stays
+ * @returns how many files are gone, and why the first of the others is not
  */
 export async function removeFromVersions(
   index: IndexDatabase,
   { project, root: versionsRoot, copies }: CopiesInVersions,
   now: number,
-): Promise<{ removed: number; kept: Kept[] }> {
-  const outcome = { removed: 0, kept: [] as Kept[] };
+): Promise<{ removed: number; problem: string | null }> {
+  const outcome = { removed: 0, problem: null as string | null };
   const folders = new Set<string>();
   const root = await PinnedFolder.open(versionsRoot);
   try {
@@ -156,8 +168,7 @@ export async function removeFromVersions(
         for (let { folder } = splitPath(path); folder !== ''; folder = splitPath(folder).folder)
           folders.add(folder);
       } catch (error) {
-        const reason = `it cannot be removed: ${reasonOf(error)}`;
-        outcome.kept.push({ path: absolute, versionId: null, reason });
+        outcome.problem ??= `${absolute}: ${reasonOf(error)}`;
       }
     }
   } finally {

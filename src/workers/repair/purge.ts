@@ -1,3 +1,4 @@
+import { CodekeepError } from '../../base/errors.js';
 import type { PurgeReport, PurgeScope } from '../../base/ipc.js';
 import type { Work } from '../../base/progress.js';
 import type { Purged } from '../../contract/history.js';
@@ -58,10 +59,12 @@ export async function purge(indexPath: string, scope: PurgeScope, call: RequestC
   return { isNothing: false, purged };
 }
 
-/** @throws CodekeepError PLAN_STALE where it is not what a dry run said */
+/** @throws CodekeepError ROOT_UNAVAILABLE; PLAN_STALE where it is not what a dry run said */
 async function planFor(index: IndexDatabase, scope: PurgeScope, call: Work): Promise<PlannedPurge> {
   const project = requireProject(index, { project_id: scope.project_id });
   const planned = await planPurge(index, project, scope, call);
+  const { versionsProblem } = planned;
+  if (versionsProblem !== null && !isNothing(planned, scope.backups)) throw cannotLook(versionsProblem);
   if (scope.expected !== undefined) assertSamePlan('purge', [scope.expected], [keptOf(planned)]);
   return planned;
 }
@@ -134,9 +137,10 @@ async function cleanAround(
   const outcome: Outcome = { versions: 0, backups: [], kept: [...planned.kept] };
   for (const found of planned.versions) {
     call.signal.throwIfAborted();
-    const { removed, kept } = await removeFromVersions(index, found, Date.now());
+    const { removed, problem } = await removeFromVersions(index, found, Date.now());
     outcome.versions += removed;
-    outcome.kept.push(...kept);
+    // The rows that name it stay as well.
+    if (problem !== null) throw cannotRemove(problem);
   }
   for (const [at, copy] of planned.copies.entries()) {
     call.progress('backups', at, planned.copies.length);
@@ -144,6 +148,22 @@ async function cleanAround(
   }
   for (const id of planned.derived) removeDerived(derivedPath(index.path, id));
   return outcome;
+}
+
+function cannotLook(problem: string): CodekeepError {
+  return new CodekeepError(
+    'ROOT_UNAVAILABLE',
+    `What versions have of it cannot be looked at: ${problem}.`,
+    'Nothing was purged. Mend that, then call again.',
+  );
+}
+
+function cannotRemove(problem: string): CodekeepError {
+  return new CodekeepError(
+    'INDEX_UNAVAILABLE',
+    `A copy in versions cannot be removed: ${problem}.`,
+    'The index and its backups are as they were, and so know what is still to go. Mend that, then call again.',
+  );
 }
 
 async function dealWith(

@@ -1,6 +1,6 @@
 /** What is purged is not in any file any more: looked for byte by byte, in the form in which it was there before. */
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
@@ -20,6 +20,7 @@ import { planPurgeOf, purge } from '#src/workers/repair/purge.js';
 import { filesWith } from '../../harness/bytes.js';
 import { waitFor } from '../../harness/waiting.js';
 import { copies, snapshot, TestProject } from '../../reconcile/project-fixture.js';
+import { addFile, addProject } from '../../store/index-fixture.js';
 import { writeOlderIndex } from '../../store/release-fixture.js';
 
 const call = {
@@ -155,7 +156,7 @@ test('of versions only those go that are named, and a deleted file is what it wa
   const needles = needlesOf(project);
   const version = (path: string): string => versionId(project.row(path).id, stateOfSecret(project, path));
   const only = await planned(project, { version_ids: [version('lib/gone.py')] });
-  assert.deepEqual(only.purged.removed, { rows: 2, versions: 0, contents: 0, vectors: 0, backups: 1 });
+  assert.deepEqual(only.purged.removed, { rows: 2, versions: 1, contents: 0, vectors: 0, backups: 1 });
   assert.deepEqual(
     only.purged.kept.map(({ path, version_id, reason }) => [path, version_id, reason]),
     [['edited.py', version('edited.py'), 'it has the same content, and was not chosen']],
@@ -313,4 +314,33 @@ test('a path of which nothing is known anywhere is refused', async (t) => {
   const project = await leaky(t);
   await assert.rejects(planned(project, { paths: ['nothing.py'] }), /Nothing is known of "nothing.py"/u);
   await assert.rejects(planned(project, { paths: ['../out'] }), /contains the segment/u);
+});
+
+test('where versions cannot be looked at nothing goes, since nobody would find the copy later', async (t) => {
+  const project = await leaky(t);
+  const marker = join(project.project.versionDir, '.codekeep-versions');
+  const text = readFileSync(marker);
+  rmSync(marker);
+  for (const attempt of [planned, purged])
+    await assert.rejects(
+      attempt(project, { paths: ['lib'] }),
+      /What versions have of it cannot be looked at/u,
+    );
+  project.reopen();
+  writeFileSync(marker, text);
+  assert.ok(hasContent(project.index, hash));
+  assert.equal((await purged(project, { paths: ['lib'] })).purged.removed.versions, 1);
+});
+
+test('what other projects have of it stays with them, and is named with where it is', async (t) => {
+  const project = await leaky(t);
+  const other = addProject(project.index, '/elsewhere/other');
+  addFile(project.index, other, 'copy.py', { sha256: hash });
+  const { purged: done } = await purged(project, { paths: ['lib', 'edited.py'] });
+  assert.deepEqual([done.removed.rows, done.removed.contents], [4, 1]);
+  assert.deepEqual(
+    done.kept.filter(({ path }) => path.startsWith('/')).map(({ path, reason }) => [path, reason]),
+    [['/elsewhere/other/copy.py', 'it has the same content, and is of another project: /elsewhere/other']],
+  );
+  assert.ok(hasContent(project.index, hash));
 });
