@@ -289,4 +289,30 @@ export const mutations: readonly Mutation[] = [
     replace: 'if (now === undefined || made === undefined)',
     tests: ['reconcile/rewind.test.js'],
   },
+  {
+    what: 'what was purged stays in free pages',
+    file: 'store/purge-copies.ts',
+    find: "longStep(() => index.db.prepare('VACUUM INTO ?').run(clean));",
+    replace: 'await index.db.backup(clean);',
+    tests: ['workers/repair/purge.test.js'],
+  },
+  {
+    what: 'a state that was purged is taken for none',
+    file: 'store/purging.ts',
+    find: `         purged_at = ? WHERE id = ?\`,
+    )
+    .run(now, id);`,
+    replace: `         purged_at = ? WHERE id = ?\`,
+    )
+    .run(now, id);
+  index.sql('DELETE FROM revisions WHERE id = ?').run(id);`,
+    tests: ['workers/repair/purge.test.js', 'acceptance/purge.test.js'],
+  },
+  {
+    what: 'rows go that name a copy which could not be removed',
+    file: 'workers/repair/purge.ts',
+    find: 'if (problem !== null) throw cannotRemove(problem);',
+    replace: '',
+    tests: ['workers/repair/purge.test.js'],
+  },
 ];

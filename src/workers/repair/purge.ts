@@ -232,5 +232,5 @@ function messageFor(removed: Purged['removed'], kept: number): string {
   const parts = Object.entries(words).map(([name, text]) => `${removed[name as keyof typeof words]} ${text}`);
   const isNone = Object.values(removed).every((count) => count === 0);
   const left = kept === 0 ? '' : `; ${kept} kept`;
-  return `${isNone ? 'nothing is left to purge' : parts.join(', ')}${left}.`;
+  return `${isNone ? 'Nothing to purge' : parts.join(', ')}${left}.`;
 }

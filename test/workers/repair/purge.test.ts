@@ -1,7 +1,8 @@
 /** What is purged is not in any file any more: looked for byte by byte, in the form in which it was there before. */
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import Database from 'better-sqlite3';
@@ -344,3 +345,33 @@ test('what other projects have of it stays with them, and is named with where it
   );
   assert.ok(hasContent(project.index, hash));
 });
+
+test('where a copy in versions cannot be removed the rows that name it stay, and the next purge ends it', async (t) => {
+  const project = await leaky(t);
+  const needles = needlesOf(project);
+  const copy = project.versions.pathOf('lib/gone.py');
+  const release = nailed(copy);
+  if (release === null) return t.skip('root may do everything to a file, unless chattr works on it');
+  try {
+    await assert.rejects(
+      purged(project, { paths: ['lib', 'edited.py'] }),
+      /A copy in versions cannot be removed/u,
+    );
+  } finally {
+    release();
+  }
+  project.reopen();
+  assert.ok(existsSync(copy) && hasContent(project.index, hash));
+  await purged(project, { paths: ['lib', 'edited.py'] });
+  assert.deepEqual(left(project, needles), []);
+});
+
+/** Nobody can take a file out of its folder, until what this gives is called; null where that cannot be done. */
+function nailed(path: string): (() => void) | null {
+  if (process.getuid?.() === 0) {
+    const change = (how: string): boolean => spawnSync('chattr', [how, path]).status === 0;
+    return change('+i') ? () => void change('-i') : null;
+  }
+  chmodSync(dirname(path), 0o500);
+  return () => chmodSync(dirname(path), 0o700);
+}
