@@ -13,6 +13,11 @@ export interface ContentRow {
   sha256: string;
 }
 
+/** Unique in one database. */
+export function keyOf({ table, id }: Pick<ContentRow, 'table' | 'id'>): string {
+  return `${table} ${id}`;
+}
+
 /** What is known of one database; see ContentRow. */
 export interface PurgeFacts {
   /** Rows that somebody has chosen. */

@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { IndexDatabase } from './index-database.js';
-import type { ContentRow } from './purge-plan.js';
+import { type ContentRow, keyOf } from './purge-plan.js';
 import { cameBySql, dropUnused, stateSql } from './revisions.js';
 import { forgive } from './suspects.js';
 
@@ -14,10 +14,11 @@ export type PurgeChoice =
 interface Source {
   /** Its rows that have one. */
   select: string;
-  /** Has the content @sha256. */
-  hashIs: string;
+  /** Has one of the contents in @hashes, a JSON array. */
+  isAmong: string;
 }
 
+const among = '(SELECT value FROM json_each(@hashes))';
 const atPath = 'project_id = @projectId AND path = @path';
 const below = "project_id = @projectId AND path >= @path || '/' AND path < @path || '0'";
 
@@ -33,7 +34,7 @@ export class ContentRows {
 
   chosen(projectId: string, choice: PurgeChoice): ContentRow[] {
     if ('sha256' in choice)
-      return this.withContent(choice.sha256).filter((row) => row.projectId === projectId);
+      return this.withContents([choice.sha256]).filter((row) => row.projectId === projectId);
     const rows =
       'paths' in choice
         ? choice.paths.flatMap((path) =>
@@ -44,14 +45,17 @@ export class ContentRows {
   }
 
   /** Rows of any project. */
-  withContent(sha256: string): ContentRow[] {
-    return this.#sources.flatMap(({ select, hashIs }) => this.#read(`${select} AND ${hashIs}`, { sha256 }));
+  withContents(hashes: Iterable<string>): ContentRow[] {
+    const bound = { hashes: JSON.stringify([...hashes]) };
+    return this.#sources.flatMap(({ select, isAmong }) => this.#read(`${select} AND ${isAmong}`, bound));
   }
 
-  /** How large a content is that is stored; null where none is. */
-  sizeOf(sha256: string): number | null {
-    const size = this.#db.prepare('SELECT size FROM contents WHERE sha256 = ?').pluck().get(sha256);
-    return typeof size === 'number' ? size : null;
+  /** How large those of some contents are that are stored. */
+  sizesOf(hashes: Iterable<string>): Map<string, number> {
+    const rows = this.#db
+      .prepare(`SELECT sha256, size FROM contents WHERE sha256 IN ${among}`)
+      .all({ hashes: JSON.stringify([...hashes]) }) as { sha256: string; size: number }[];
+    return new Map(rows.map(({ sha256, size }) => [sha256, size]));
   }
 
   /** What a deleted or ignored path was last, its row of `files` has as well. */
@@ -82,7 +86,7 @@ function filesOf(db: Database.Database): Source {
       deleted = 0 AND ${or('ignored', '0')} = 0 AS isPresent,
       ${or('seen_at', 'updated_at')} AS seenAt, size, coalesce(sha256, ${moved}) AS sha256
       FROM files WHERE coalesce(sha256, ${moved}) IS NOT NULL`,
-    hashIs: `(sha256 = @sha256 OR ${moved} = @sha256)`,
+    isAmong: `(sha256 IN ${among} OR ${moved} IN ${among})`,
   };
 }
 
@@ -91,7 +95,7 @@ function revisionsOf(db: Database.Database): Source[] {
   if (columnsOf(db, 'revisions').size === 0) return [];
   const select = `SELECT 'revisions' AS "table", id, project_id AS projectId, path, 0 AS isPresent,
     seen_at AS seenAt, size, sha256 FROM revisions WHERE sha256 IS NOT NULL`;
-  return [{ select, hashIs: 'sha256 = @sha256' }];
+  return [{ select, isAmong: `sha256 IN ${among}` }];
 }
 
 function columnsOf(db: Database.Database, table: string): ReadonlySet<string> {
@@ -113,12 +117,12 @@ export function rowsToPurge(
   rows: ContentRows,
   { projectId, choice, gone, isInProject }: Purge,
 ): ContentRow[] {
-  const all = [...rows.chosen(projectId, choice), ...[...gone].flatMap((hash) => rows.withContent(hash))];
+  const all = [...rows.chosen(projectId, choice), ...rows.withContents(gone)];
   return uniqueRows(all).filter((row) => !isInProject(row));
 }
 
 export function uniqueRows(rows: readonly ContentRow[]): ContentRow[] {
-  return [...new Map(rows.map((row) => [`${row.table} ${row.id}`, row])).values()];
+  return [...new Map(rows.map((row) => [keyOf(row), row])).values()];
 }
 
 /**

@@ -15,7 +15,7 @@ import type { IndexDatabase } from '../../store/index-database.js';
 import { lastMaintenance } from '../../store/maintenance.js';
 import { listProjects, type Project, projectById } from '../../store/projects.js';
 import { lookInto } from '../../store/purge-copies.js';
-import { type ContentRow, purgePlanOf } from '../../store/purge-plan.js';
+import { type ContentRow, keyOf, type PurgePlan, purgePlanOf } from '../../store/purge-plan.js';
 import { ContentRows, type Purge, type PurgeChoice, rowsToPurge } from '../../store/purging.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import { assertKnown } from '../repair/rewind.js';
@@ -64,23 +64,11 @@ export async function planPurge(
   const plan = index.read(() => planOfIndex(rows, project, choice));
   const present = new Set(plan.present.map(placeOf));
   const isInProject = (row: ContentRow): boolean => row.isPresent && present.has(placeOf(row));
-  const isLeft = (hash: string): boolean =>
-    [...plan.present, ...plan.sharing].some(({ sha256 }) => sha256 === hash);
-  const gone = new Map<string, number>();
-  for (const { sha256, size } of plan.going) if (plan.contents.has(sha256)) gone.set(sha256, size);
-  if ('sha256' in choice && !isLeft(choice.sha256)) gone.set(choice.sha256, rows.sizeOf(choice.sha256) ?? 0);
   const chosen = { projectId: project.id, choice, isInProject };
   const chosenInCopies = await lookThrough(index, chosen, signal);
-  // What only an older copy has of what was chosen goes from everywhere, too.
-  for (const { sha256, size } of chosenInCopies)
-    if (
-      !rows
-        .withContent(sha256)
-        .some((row) => !plan.going.some(({ id, table }) => row.id === id && row.table === table))
-    )
-      gone.set(sha256, size);
   if ('paths' in choice && chosenInCopies.length === 0)
     for (const path of choice.paths) assertKnown(index, project, path);
+  const gone = contentsToGo(rows, choice, plan, chosenInCopies);
   const purge: Purge = { ...chosen, gone: new Set(gone.keys()) };
   const copies = await judgeCopies(index, purge, signal);
   const isChosen = (path: string): boolean =>
@@ -94,18 +82,54 @@ export async function planPurge(
     project,
     purge,
     going: plan.going,
-    contents: [...gone.keys()].filter((hash) => rows.sizeOf(hash) !== null).length,
+    contents: rows.sizesOf(gone.keys()).size,
     copies,
     versions: versions.found,
     versionsProblem: versions.problem,
     ...searchedOf(index, project, purge.gone),
     kept: [
-      ...plan.present.map((row) => keptRow(index, project, row, stillThere)),
-      ...plan.sharing.map((row) => keptRow(index, project, row, sharedReason(index, project, row))),
+      ...(await keptRows(index, project, plan, signal)),
       ...versions.kept,
       ...(await keptElsewhere(index, purge)),
     ],
   };
+}
+
+/** Contents that nobody has any more then, each with its size; what only an older copy has of what was chosen is one of them. */
+function contentsToGo(
+  rows: ContentRows,
+  choice: PurgeChoice,
+  { going, present, sharing, contents }: PurgePlan,
+  chosenInCopies: readonly ContentRow[],
+): Map<string, number> {
+  const gone = new Map<string, number>();
+  for (const { sha256, size } of going) if (contents.has(sha256)) gone.set(sha256, size);
+  if ('sha256' in choice && ![...present, ...sharing].some(({ sha256 }) => sha256 === choice.sha256))
+    gone.set(choice.sha256, rows.sizesOf([choice.sha256]).get(choice.sha256) ?? 0);
+  const goes = new Set(going.map(keyOf));
+  const inIndex = rows.withContents(new Set(chosenInCopies.map(({ sha256 }) => sha256)));
+  const held = new Set(inIndex.filter((row) => !goes.has(keyOf(row))).map(({ sha256 }) => sha256));
+  for (const { sha256, size } of chosenInCopies) if (!held.has(sha256)) gone.set(sha256, size);
+  return gone;
+}
+
+async function keptRows(
+  index: IndexDatabase,
+  project: Project,
+  { present, sharing }: PurgePlan,
+  signal: AbortSignal,
+): Promise<Kept[]> {
+  const slicer = new Slicer(signal);
+  const kept: Kept[] = [];
+  for (const row of present) {
+    kept.push(keptRow(index, project, row, stillThere));
+    await slicer.breathe();
+  }
+  for (const row of sharing) {
+    kept.push(keptRow(index, project, row, sharedReason(index, project, row)));
+    await slicer.breathe();
+  }
+  return kept;
 }
 
 const stillThere = 'it is still in the project: delete it, or take it out of the file, and purge again';
@@ -132,18 +156,12 @@ function placeOf({ path, sha256 }: ContentRow): string {
   return `${path}\0${sha256}`;
 }
 
-function planOfIndex(
-  rows: ContentRows,
-  project: Project,
-  choice: PurgeChoice,
-): ReturnType<typeof purgePlanOf> {
+function planOfIndex(rows: ContentRows, project: Project, choice: PurgeChoice): PurgePlan {
   const chosen = rows.chosen(project.id, choice);
-  const isChosen = new Set(chosen.map(({ table, id }) => `${table} ${id}`));
-  const others = [...new Set(chosen.map(({ sha256 }) => sha256))]
-    .flatMap((hash) => rows.withContent(hash))
-    .filter(({ table, id }) => !isChosen.has(`${table} ${id}`));
-  // A content may be held by rows that were not chosen, although none that was has it.
-  if ('sha256' in choice && chosen.length === 0) others.push(...rows.withContent(choice.sha256));
+  const isChosen = new Set(chosen.map(keyOf));
+  // A content may be had by rows that were not chosen, although none that was has it.
+  const hashes = new Set('sha256' in choice ? [choice.sha256] : chosen.map(({ sha256 }) => sha256));
+  const others = rows.withContents(hashes).filter((row) => !isChosen.has(keyOf(row)));
   return purgePlanOf({ chosen, others, isInProject: ({ isPresent }) => isPresent });
 }
 
@@ -205,7 +223,7 @@ async function judgeCopies(index: IndexDatabase, purge: Purge, signal: AbortSign
 
 async function judgeCopy(path: string, purge: Purge): Promise<OlderCopy> {
   const holds = (rows: ContentRows): boolean =>
-    rowsToPurge(rows, purge).length > 0 || [...purge.gone].some((hash) => rows.sizeOf(hash) !== null);
+    rowsToPurge(rows, purge).length > 0 || rows.sizesOf(purge.gone).size > 0;
   try {
     return { path, isHeld: await lookInto(path, holds), problem: null };
   } catch (error) {

@@ -9,10 +9,11 @@ import { keptPurge } from '../../reconcile/repair/kept-plan.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import { derivedPath, removeDerived } from '../../store/derived/derived-database.js';
 import { IndexDatabase } from '../../store/index-database.js';
+import { checkStepMs, checkStructure } from '../../store/maintenance.js';
 import { requireProject } from '../../store/projects.js';
 import { removeCopy, writeWithout } from '../../store/purge-copies.js';
 import { type Purge, purgeRows } from '../../store/purging.js';
-import { causeInWords } from '../../store/sqlite-errors.js';
+import { causeInWords, damaged } from '../../store/sqlite-errors.js';
 import type { RequestCall } from '../host.js';
 import { assertSamePlan } from './same-plan.js';
 
@@ -49,6 +50,7 @@ export async function purge(indexPath: string, scope: PurgeScope, call: RequestC
     const outcome = outcomeOf(planned, scope.backups);
     if (isNothing(planned, scope.backups))
       return { isNothing: true, purged: purgedOf(index, planned, outcome) };
+    assertSound(index, call);
     const cleaned = await cleanAround(index, planned, scope.backups, call);
     purged = purgedOf(index, planned, cleaned);
   } finally {
@@ -57,6 +59,12 @@ export async function purge(indexPath: string, scope: PurgeScope, call: RequestC
   call.progress('rewrite', 0, 0);
   await rewrite(indexPath, planned.purge, call);
   return { isNothing: false, purged };
+}
+
+/** @throws CodekeepError DATABASE_CORRUPT: it could not be written anew, and nothing is to go before that is mended */
+function assertSound(index: IndexDatabase, call: RequestCall): void {
+  const [problem] = call.longStep(checkStepMs(index), () => checkStructure(index));
+  if (problem !== undefined) throw damaged(index.path, problem);
 }
 
 /** @throws CodekeepError ROOT_UNAVAILABLE; PLAN_STALE where it is not what a dry run said */

@@ -257,6 +257,25 @@ test('a backup of an earlier release, one that is set aside with its log, and on
   assert.deepEqual([deleted.purged.removed.backups, existsSync(broken), existsSync(older)], [1, false, true]);
 });
 
+test('from an index that is damaged nothing goes before that is mended', async (t) => {
+  const project = await leaky(t);
+  const { path } = project.index;
+  const root = project.index
+    .sql("SELECT rootpage FROM sqlite_schema WHERE name = 'checkpoints_by_time'")
+    .pluck()
+    .get();
+  project.index.db.pragma('wal_checkpoint(TRUNCATE)');
+  project.close();
+  const bytes = readFileSync(path);
+  bytes.fill(0x5a, (Number(root) - 1) * 4_096, Number(root) * 4_096);
+  writeFileSync(path, bytes);
+  const before = snapshot(project.stateDir);
+  await assert.rejects(purge(path, scopeOf(project, { paths: ['lib'] }), call), /is damaged/u);
+  const after = snapshot(project.stateDir);
+  for (const name of Object.keys(before)) assert.equal(after[name], before[name], name);
+  project.reopen();
+});
+
 test('backups are deleted or kept on request, and one that is kept is named', async (t) => {
   const project = await leaky(t);
   const needles = needlesOf(project);
