@@ -210,3 +210,23 @@ test('params that do not say what, or say it twice, are refused before anything 
   assert.equal((await daemon.refusal('purge', { project_id, paths: ['nothing'] })).code, 'FILE_NOT_FOUND');
   assert.equal((await daemon.refusal('purge', { plan_id: 'none' })).code, 'NOT_FOUND');
 });
+
+test('a deleted file that was too large for the index goes from versions', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const large = `dump ${'hunter2 '.repeat(1_000)}`;
+  const root = await sandbox.project({ 'dump.sql': large, 'a.py': 'a = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { max_file_bytes: 1_000, autostart: [] } });
+  const project = await daemon.addProject(root);
+  const { project_id } = project;
+  await daemon.call('delete_file', { project_id, path: 'dump.sql' });
+  assert.ok(existsSync(versionPath(project, 'dump.sql')));
+  const purged = await daemon.call('purge', { project_id, paths: ['dump.sql'] });
+  assert.ok('removed' in purged);
+  assert.deepEqual([purged.removed.rows, purged.removed.versions, purged.kept], [1, 1, []]);
+  assert.deepEqual(filesWith(daemon.stateDir, ['hunter2', sha256(large)]), []);
+  assert.deepEqual(await daemon.paths(project_id, true), []);
+  // Without a watcher, too, what search knows is there again once it is asked for.
+  await daemon.call('update_indexes', { project_id });
+  assert.equal((await daemon.call('search', { query: 'a', project_id })).freshness, 'unknown');
+  assert.deepEqual((await daemon.repair({ project_id })).unrestorable, []);
+});
