@@ -6,15 +6,12 @@ import { isTemporaryName } from '../base/temporary-names.js';
 import type { FileStamp } from '../base/stamp.js';
 import { sha256 } from '../base/hash.js';
 import { Slicer } from '../base/waiting.js';
-import { putContent } from '../store/contents.js';
+import { putContent, unparsedContent } from '../store/contents.js';
 import { setMarks, upsertFile } from '../store/file-states.js';
 import { fileByPath, type FileRow, setMoved } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import { languageOf } from '../syntax/language.js';
-import { oneTokenTree } from '../syntax/green-tree.js';
-import { decodeSource } from '../syntax/source.js';
-import { encodeTree } from '../syntax/tree-codec.js';
 import { tooLarge } from './index-file.js';
 import { readWhole, type Reading } from './read-entry.js';
 import { contentHashAt, VersionStore } from './version-store.js';
@@ -84,10 +81,7 @@ function adopt(
   // It is the copy's: no file of the project can have it.
   const unknown: FileStamp = { ...stamp, ino: '0', ctimeNs: '0', nlink: 1 };
   const deletedAt = Math.floor(Number(BigInt(stamp.ctimeNs) / 1_000_000n));
-  if (bytes !== null && hash !== null) {
-    const tree = encodeTree(oneTokenTree(decodeSource(bytes), 'no_grammar'));
-    putContent(index, { sha256: hash, size: bytes.length, tree, extractor: null }, deletedAt);
-  }
+  if (bytes !== null && hash !== null) putContent(index, unparsedContent(bytes, hash), deletedAt);
   const id = upsertFile(
     index,
     project.id,

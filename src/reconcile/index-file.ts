@@ -5,7 +5,7 @@ import { TreePresence } from '../base/presence.js';
 import { isSameStamp, stampOfAny } from '../base/stamp.js';
 import {
   extractorOfContent,
-  hasContent,
+  hasWhole,
   healContent,
   problemOfContent,
   putContent,
@@ -82,7 +82,9 @@ export function planFile(
   // Without a database to rely on, only the content counts.
   const isSearchable = !isFile || derived === null || known?.extractor === extractor;
   const storedBy = extractorOfContent(index, hash);
-  const isStored = storedBy !== undefined && problemOfContent(index, hash) === null;
+  // What is stored as a difference is to be stored whole again, now that a file has it.
+  const tree = treeOf(index, hash);
+  const isStored = tree !== null && problemOfContent(index, hash) === null;
   const file: FileUpsert = {
     ...reading.stamp,
     ...entry,
@@ -100,7 +102,7 @@ export function planFile(
     bytes: reading.bytes,
     sha256: hash,
     language,
-    stored: isStored ? treeOf(index, hash) : null,
+    stored: isStored ? tree : null,
     storedBy: storedBy ?? null,
     extractor,
     isDeadly: inHand?.isDeadly(hash) === true,
@@ -153,7 +155,7 @@ export function commitFile(
   if (file.kind === 'folder' && !isEmptyFolder(absolute)) return false;
   if (content !== null) (heals ? healContent : putContent)(index, content, now);
   // It was there when the file was read, and nothing else had it.
-  else if (file.sha256 !== null && !hasContent(index, file.sha256)) return false;
+  else if (file.sha256 !== null && !hasWhole(index, file.sha256)) return false;
   upsertFile(index, project.id, notLoaded === null ? file : { ...file, extractor: null }, now, (isNew) => {
     if (project.recordedAt === null) return { by: 'found', fromPath: null };
     const fromPath = isNew ? renamedFrom(index, project, file, now) : null;

@@ -17,7 +17,7 @@ import {
   type RetentionPolicy,
   wholeSince,
 } from './retention.js';
-import { dropUnused } from './revisions.js';
+import { dropUnused, isUnused, referencesTo } from './revisions.js';
 
 /** Lets past states go, and the contents that nothing has any more: what is planned is data, and what does it another step. */
 
@@ -145,14 +145,20 @@ function presentAt(index: IndexDatabase, projectId: string, path: string): Prese
   return row === undefined ? null : { seenAt: row.seenAt, keepsBefore: row.keepsBefore === 1 };
 }
 
-/** Those of the contents that no file has. */
+/** Those of the contents that no file has; what others are kept as a difference to is kept as long as they are. */
 async function pastContents(
   index: IndexDatabase,
   kept: ReadonlyMap<string, number>,
   slicer: Slicer,
 ): Promise<PastContent[]> {
-  const contents: PastContent[] = [];
+  const withBases = new Map(kept);
   for (const [sha256, keptFor] of kept) {
+    const { base } = index.sql<[string], { base: string | null }>(baseSql).get(sha256) ?? { base: null };
+    if (base !== null) withBases.set(base, Math.max(withBases.get(base) ?? -1, keptFor));
+    await slicer.breathe();
+  }
+  const contents: PastContent[] = [];
+  for (const [sha256, keptFor] of withBases) {
     const row = index
       .sql<[object], { bytes: number }>(
         `SELECT length(tree) AS bytes FROM contents
@@ -164,6 +170,8 @@ async function pastContents(
   }
   return contents;
 }
+
+const baseSql = 'SELECT base FROM contents WHERE sha256 = ?';
 
 /** Files that were deleted before then, since their history is known, and of which no state stays. */
 async function deletedLongAgo(
@@ -252,9 +260,8 @@ export function forgetDeleted(
 }
 
 function drop(index: IndexDatabase, sha256: string | null, tally: ForgetTally): void {
-  const bytes = dropUnused(index, sha256);
-  if (bytes === null) return;
-  tally.contents += 1;
+  const { contents, bytes } = dropUnused(index, sha256);
+  tally.contents += contents;
   tally.bytes += bytes;
 }
 
@@ -266,7 +273,7 @@ export async function forgetContents(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const contents of unreferenced(index, before, signal)) {
-    await inSteps(index, null, contents, ({ sha256 }) => drop(index, sha256, tally), signal);
+    await inSteps(index, null, contents, (sha256) => drop(index, sha256, tally), signal);
   }
 }
 
@@ -285,29 +292,37 @@ export async function rehearseForget(
     for (const { sha256 } of [...states, ...deleted])
       if (sha256 !== null) going.set(sha256, (going.get(sha256) ?? 0) + 1);
   }
-  const add = (bytes: number): void => {
+  const gone = new Set<string>();
+  const consider = (sha256: string): void => {
+    const row = usesOf(index, sha256);
+    if (row === undefined || gone.has(sha256) || row.uses > (going.get(sha256) ?? 0)) return;
+    gone.add(sha256);
     tally.contents += 1;
-    tally.bytes += bytes;
+    tally.bytes += row.bytes;
+    if (row.base === null) return;
+    going.set(row.base, (going.get(row.base) ?? 0) + 1);
+    consider(row.base);
   };
   const slicer = new Slicer(signal);
-  for (const [sha256, references] of going) {
-    const row = referencesTo(index, sha256);
-    if (row?.references === references) add(row.bytes);
+  for (const sha256 of going.keys()) {
+    consider(sha256);
     await slicer.breathe();
   }
-  for await (const contents of unreferenced(index, before, signal))
-    for (const { bytes } of contents) add(bytes);
+  for await (const contents of unreferenced(index, before, signal)) contents.forEach(consider);
   return tally;
 }
 
-function referencesTo(
-  index: IndexDatabase,
-  sha256: string,
-): { bytes: number; references: number } | undefined {
+interface Uses {
+  bytes: number;
+  base: string | null;
+  uses: number;
+}
+
+function usesOf(index: IndexDatabase, sha256: string): Uses | undefined {
+  const counts = referencesTo('@sha256').map((reference) => `(SELECT count(*) FROM (${reference}))`);
   return index
-    .sql<[object], { bytes: number; references: number }>(
-      `SELECT length(tree) AS bytes, (SELECT count(*) FROM files WHERE sha256 = @sha256)
-         + (SELECT count(*) FROM revisions WHERE sha256 = @sha256) AS "references" FROM contents WHERE sha256 = @sha256`,
+    .sql<[object], Uses>(
+      `SELECT length(tree) AS bytes, base, ${counts.join(' + ')} AS uses FROM contents WHERE sha256 = @sha256`,
     )
     .get({ sha256 });
 }
@@ -317,18 +332,18 @@ async function* unreferenced(
   index: IndexDatabase,
   before: number,
   signal: AbortSignal,
-): AsyncGenerator<{ sha256: string; bytes: number }[]> {
+): AsyncGenerator<string[]> {
   const slicer = new Slicer(signal);
   for (let after = ''; !hasUnfinishedRun(index, null);) {
     const page = hashesAfter(index, after, pageRows);
     const last = page.at(-1);
     if (last === undefined) return;
     yield index
-      .sql<[object], { sha256: string; bytes: number }>(
-        `SELECT sha256, length(tree) AS bytes FROM contents c WHERE sha256 > @after AND sha256 <= @last
-           AND NOT EXISTS (SELECT 1 FROM files WHERE sha256 = c.sha256)
-           AND NOT EXISTS (SELECT 1 FROM revisions WHERE sha256 = c.sha256) AND added_at <= @before`,
+      .sql<[object], string>(
+        `SELECT sha256 FROM contents c WHERE sha256 > @after AND sha256 <= @last AND ${isUnused('c.sha256')}
+           AND added_at <= @before`,
       )
+      .pluck()
       .all({ after, last, before });
     after = last;
     await slicer.breathe();

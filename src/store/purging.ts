@@ -1,7 +1,10 @@
 import type Database from 'better-sqlite3';
+import { hasContent, hasWhole, healContent, sourceOf, unparsedContent } from './contents.js';
+import { fileById } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 import { type ContentRow, keyOf } from './purge-plan.js';
 import { cameBySql, dropUnused, stateSql } from './revisions.js';
+import { noteDamaged } from './scrub.js';
 import { forgive } from './suspects.js';
 
 /** What somebody wants to be gone of a project: files and folders with all that is in them, states, or a content. */
@@ -134,9 +137,39 @@ export function purgeRows(index: IndexDatabase, purge: Purge, now: number): void
   const going = rowsToPurge(new ContentRows(index.db), purge);
   for (const { table, id } of going) if (table === 'revisions') blankRevision(index, id, now);
   for (const { table, id } of going) if (table === 'files') releaseFile(index, id, now);
-  for (const sha256 of new Set([...going.map((row) => row.sha256), ...purge.gone])) {
-    if (dropUnused(index, sha256) !== null) forgive(index, sha256);
+  const hashes = new Set([...going.map((row) => row.sha256), ...purge.gone]);
+  for (const sha256 of hashes) releaseBase(index, sha256, now);
+  for (const sha256 of hashes) {
+    dropUnused(index, sha256);
+    if (!hasContent(index, sha256)) forgive(index, sha256);
   }
+}
+
+/** What stays does not need a content any more that goes: it is stored whole. */
+function releaseBase(index: IndexDatabase, base: string, now: number): void {
+  if (isHad(index, base)) return;
+  const packed = index.sql<[string], string>('SELECT sha256 FROM contents WHERE base = ?').pluck().all(base);
+  for (const sha256 of packed) if (isHad(index, sha256)) storeWhole(index, sha256, now);
+}
+
+/** A path is, or was, what has this content. */
+function isHad(index: IndexDatabase, sha256: string): boolean {
+  const had =
+    'SELECT 1 FROM files WHERE sha256 = @sha256 UNION ALL SELECT 1 FROM revisions WHERE sha256 = @sha256';
+  return index.sql(`${had} LIMIT 1`).get({ sha256 }) !== undefined;
+}
+
+/** What cannot be given any more is not kept for the sake of what it needs. */
+function storeWhole(index: IndexDatabase, sha256: string, now: number): void {
+  if (!hasContent(index, sha256) || hasWhole(index, sha256)) return;
+  const source = sourceOf(index, sha256);
+  if (source !== null) return healContent(index, unparsedContent(source, sha256), now);
+  index.sql('DELETE FROM contents WHERE sha256 = ?').run(sha256);
+  noteDamaged(
+    index,
+    { sha256, problem: 'it was stored as the difference to a content that is damaged' },
+    now,
+  );
 }
 
 function blankRevision(index: IndexDatabase, id: number, now: number): void {
@@ -164,7 +197,8 @@ function releaseFile(index: IndexDatabase, id: number, now: number): void {
        WHERE files.id = @id AND (deleted = 1 OR ignored = 1)`,
     )
     .run({ id, now });
-  if (changes > 0) return;
+  const row = changes === 0 ? undefined : fileById(index, id);
+  if (row !== undefined) return storeWhole(index, row.sha256 ?? '', now);
   index
     .sql(
       `INSERT INTO revisions (project_id, path, state, seen_at, gone_at, came_by, from_path, size, mode, mtime_ns, purged_at)

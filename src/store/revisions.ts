@@ -145,16 +145,32 @@ function factsOf(index: IndexDatabase, { id, seenAt, burstAt }: EndingState, end
   return { seenAt, burstAt, endsAt, lastKept: null, busyKept: null, checkpointAt: null, ...facts };
 }
 
-/** Lets a content go that neither a file nor a revision has any more; gives what its tree took, null where it stays. */
-export function dropUnused(index: IndexDatabase, sha256: string | null): number | null {
-  if (sha256 === null) return null;
+/** What keeps a content of that hash: files, states that paths were in, and contents that are kept as a difference to it. */
+export function referencesTo(sha256: '@sha256' | 'c.sha256'): string[] {
+  return ['files WHERE sha256', 'revisions WHERE sha256', 'contents WHERE base'].map(
+    (where) => `SELECT 1 FROM ${where} = ${sha256}`,
+  );
+}
+
+export function isUnused(sha256: '@sha256' | 'c.sha256'): string {
+  return referencesTo(sha256)
+    .map((reference) => `NOT EXISTS (${reference})`)
+    .join(' AND ');
+}
+
+/**
+ * Lets a content go that nothing has any more, and then what it was kept as a difference to, if that was all that needed it.
+ * Gives how many went, and what they took.
+ */
+export function dropUnused(index: IndexDatabase, sha256: string | null): { contents: number; bytes: number } {
+  if (sha256 === null) return { contents: 0, bytes: 0 };
   const row = index
-    .sql<[object], { bytes: number }>(
-      `DELETE FROM contents WHERE sha256 = @sha256 AND NOT EXISTS (SELECT 1 FROM files WHERE sha256 = @sha256)
-         AND NOT EXISTS (SELECT 1 FROM revisions WHERE sha256 = @sha256) RETURNING length(tree) AS bytes`,
+    .sql<[object], { bytes: number; base: string | null }>(
+      `DELETE FROM contents WHERE sha256 = @sha256 AND ${isUnused('@sha256')} RETURNING length(tree) AS bytes, base`,
     )
     .get({ sha256 });
-  if (row === undefined) return null;
+  if (row === undefined) return { contents: 0, bytes: 0 };
   forgetDamaged(index, sha256);
-  return row.bytes;
+  const { contents, bytes } = dropUnused(index, row.base);
+  return { contents: contents + 1, bytes: bytes + row.bytes };
 }

@@ -356,6 +356,11 @@ export const migrations: readonly string[] = [
   CREATE INDEX checkpoints_by_time ON checkpoints(project_id, at);
   ALTER TABLE repair_runs ADD COLUMN rewind_to INTEGER;   -- of a rewind, and of what takes one back: the moment it goes to; NULL: a repair
   `,
+  // Contents that no file has any more take as much as what differs from an earlier one, see store/packing.ts.
+  `
+  ALTER TABLE contents ADD COLUMN base TEXT;              -- sha256 of the content that tree is the difference to (syntax/source-delta.ts), which is stored whole; NULL: tree is a tree
+  CREATE INDEX contents_by_base ON contents(base) WHERE base IS NOT NULL;
+  `,
   // What somebody had purged leaves a state that says nothing but that there was something.
   `
   ALTER TABLE revisions ADD COLUMN purged_at INTEGER;     -- when its content was removed from everywhere; NULL: it was not

@@ -4,6 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { residentMb } from '../harness/processes.js';
 import { measureDatabase } from './database.js';
+import { measureDay, measureStates } from './day.js';
 import { measureHistory } from './history.js';
 import { copySources, measureHealth, measureIndexing } from './index-rate.js';
 import { measureLimits } from './limits.js';
@@ -17,7 +18,7 @@ import { measureStop } from './stop.js';
  * the ratio is what holds on another machine. CODEKEEP_BENCH=start,peer,stop and the like chooses parts.
  */
 const chosen = (
-  process.env['CODEKEEP_BENCH'] ?? 'start,memory,peer,limits,index,stop,database,restore,history,dry_run'
+  process.env['CODEKEEP_BENCH'] ?? 'start,memory,peer,limits,index,stop,database,restore,history,day,dry_run'
 ).split(',');
 const requests = 10_000;
 const folder = mkdtempSync(join(tmpdir(), 'codekeep-bench-data-'));
@@ -33,8 +34,11 @@ function newFolder(name: string): string {
   return path;
 }
 
-async function withService(measure: (service: Service) => Promise<Figure[]>): Promise<Figure[]> {
-  const service = await Service.start();
+async function withService(
+  measure: (service: Service) => Promise<Figure[]>,
+  config: Readonly<Record<string, unknown>> = {},
+): Promise<Figure[]> {
+  const service = await Service.start(undefined, config);
   try {
     return await measure(service);
   } finally {
@@ -107,6 +111,11 @@ try {
   }
   if (chosen.includes('history'))
     print('history', await withService((service) => measureHistory(service, newFolder('history'))));
+  if (chosen.includes('day')) {
+    const everySave = { revision_burst: 0, revision_interval: 0 };
+    print('a day of saves', await withService((service) => measureDay(service, newFolder('day')), everySave));
+    print('the past of many paths', measureStates(newFolder('states')));
+  }
   if (chosen.includes('stop')) {
     print('stop', await withService((service) => measureStop(service, newFolder('stop'))));
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,8 +27,10 @@ export class Service {
   }
 
   /** In `folder`, which has what an earlier one left there, or in a new one. */
-  static async start(folder?: string): Promise<Service> {
-    return await Service.#startIn(folder ?? (await mkdtemp(join(tmpdir(), 'codekeep-bench-'))));
+  static async start(folder?: string, config: Readonly<Record<string, unknown>> = {}): Promise<Service> {
+    const place = folder ?? (await mkdtemp(join(tmpdir(), 'codekeep-bench-')));
+    await writeFile(join(place, 'config.json'), JSON.stringify(config));
+    return await Service.#startIn(place);
   }
 
   /** Stops it, and starts it again with what it has. Gives when its process was started (performance.now). */
@@ -44,9 +46,13 @@ export class Service {
   static async #startIn(folder: string): Promise<Service> {
     const socket = join(folder, 'codekeep.sock');
     const startedAt = performance.now();
-    const child = spawn(process.execPath, [program, 'serve', '--state-dir', folder], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      [program, 'serve', '--state-dir', folder, '--config', join(folder, 'config.json')],
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
     for (;;) {
       try {
         const client = await connect({ socket });

@@ -315,4 +315,11 @@ export const mutations: readonly Mutation[] = [
     replace: '',
     tests: ['workers/repair/purge.test.js'],
   },
+  {
+    what: 'what is purged stays where later states are stored as the difference to it',
+    file: 'store/purging.ts',
+    find: '  for (const sha256 of packed) if (isHad(index, sha256)) storeWhole(index, sha256, now);\n',
+    replace: '',
+    tests: ['workers/repair/purge.test.js'],
+  },
 ];

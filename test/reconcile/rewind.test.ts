@@ -25,7 +25,10 @@ import {
   planRewindUndo,
 } from '#src/reconcile/repair/rewind.js';
 import { sha256 } from '../harness/trees.js';
+import { renderContent } from '#src/store/contents.js';
+import { pathsChangedSince, stateAt, statesBeforeChange } from '#src/store/history.js';
 import { requireRuns } from '#src/store/journal.js';
+import { packPast } from '#src/store/packing.js';
 import { waitFor } from '../harness/waiting.js';
 import { everyContent, snapshot, TestProject } from './project-fixture.js';
 
@@ -101,13 +104,22 @@ async function takeBack(project: TestProject, undoes: string, planned: PlannedRe
   return run.runId;
 }
 
+/** They differ by little: the past of a file is stored as what differs. */
+const longTexts = ['3', '4', '5'].map(
+  (first) => `${first}\n${Array.from({ length: 20 }, (_, line) => sha256(String(line))).join('\n')}\n`,
+);
+
 /** Each is a file at one time and a folder at another. */
 const places = ['a', 'b', 'a/b', 'a/b/c', 'a/d', 'b/x', 'b/y/z', 'e'];
 const path = fc.constantFrom(...places);
 const deed = fc.oneof(
   {
     weight: 5,
-    arbitrary: fc.record({ do: fc.constant('write'), path, text: fc.constantFrom('', '1', '2', '3\n') }),
+    arbitrary: fc.record({
+      do: fc.constant('write'),
+      path,
+      text: fc.constantFrom('', '1', '2', ...longTexts),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('mode'), path, mode: fc.constantFrom(0o600, 0o755) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('remove'), path }) },
@@ -177,14 +189,20 @@ test('whatever was done, each moment comes back as it was, in any order, cut off
         project.index.pace = { burstMs: 0, busyMs: 0 };
         project.write('a/b/kept', 'kept\n');
         const moments = [await momentOf(project)];
+        const packing = { lastId: 0 };
         for (const stage of stages) {
           for (const one of stage) doIt(project, one);
           moments.push(await momentOf(project));
+          await packPast(project.index, packing, work.signal);
         }
         for (const { pick, killedAt, undoes } of goings) {
           const { at, tree } = moments[pick % moments.length] ?? assert.fail('no moment');
           const before = treeOf(project);
           const contents = everyContent(project);
+          const { index, projectId } = project;
+          const since = pathsChangedSince(index, projectId, at);
+          const each = since.map((one) => [one, stateAt(index, projectId, one, at)] as const);
+          assert.deepEqual([...statesBeforeChange(index, projectId, at)], each);
           const planned = await planTo(project, at);
           assert.deepEqual(planned.plan.conflicts.concat(planned.plan.unknown), []);
           const runId = await execute(project, planned, killedAt ?? Infinity);
@@ -222,6 +240,32 @@ async function changed(t: TestContext): Promise<{ project: TestProject; moment: 
   await momentOf(project);
   return { project, moment };
 }
+
+test('what was stored as a difference is stored whole, and parsed, as soon as a file has it again', async (t) => {
+  const project = new TestProject(t);
+  project.index.pace = { burstMs: 0, busyMs: 0 };
+  const lines = Array.from(
+    { length: 40 },
+    (_, line) => `def f${line}():\n    return "${sha256(String(line))}"\n`,
+  );
+  const textOf = (number: number): string => `${lines.join('')}last = ${number}\n`;
+  for (const number of [1, 2, 3, 4]) {
+    project.write('a.py', textOf(number));
+    await momentOf(project);
+  }
+  const hash = sha256(textOf(2));
+  const as = (): unknown =>
+    project.index
+      .sql('SELECT base IS NULL AS isWhole, extractor IS NULL AS isUnparsed FROM contents WHERE sha256 = ?')
+      .get(hash);
+  await packPast(project.index, { lastId: 0 }, work.signal);
+  assert.deepEqual(as(), { isWhole: 0, isUnparsed: 1 });
+  project.write('a.py', textOf(2));
+  const { unsettled } = await project.reconcile();
+  assert.deepEqual([unsettled, as()], [[], { isWhole: 1, isUnparsed: 0 }]);
+  const rendering = renderContent(project.index, hash);
+  assert.ok('tree' in rendering && rendering.tree.language === 'python');
+});
 
 test('what somebody has written since the plan stays, and is told', async (t) => {
   const { project, moment } = await changed(t);

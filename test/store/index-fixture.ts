@@ -3,13 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { sha256 } from '#src/base/hash.js';
-import { putContent } from '#src/store/contents.js';
+import { putContent, unparsedContent } from '#src/store/contents.js';
 import { type FileUpsert, upsertFile } from '#src/store/file-states.js';
 import { IndexDatabase } from '#src/store/index-database.js';
 import { insertProject } from '#src/store/projects.js';
-import { oneTokenTree } from '#src/syntax/green-tree.js';
-import { decodeSource } from '#src/syntax/source.js';
-import { encodeTree } from '#src/syntax/tree-codec.js';
 import { temporaryFolder } from '../harness/folder.js';
 
 export function openIndex(t: Pick<TestContext, 'after'>): IndexDatabase {
@@ -28,10 +25,13 @@ export function addProject(index: IndexDatabase, rootDir = `/nowhere/${randomUUI
 }
 
 /** Stores bytes as one token; gives their hash. */
-export function addContent(index: IndexDatabase, content: string | Buffer): string {
+export function addContent(
+  index: IndexDatabase,
+  content: string | Buffer,
+  extractor: string | null = null,
+): string {
   const bytes = Buffer.from(content);
-  const tree = encodeTree(oneTokenTree(decodeSource(bytes), 'no_grammar'));
-  putContent(index, { sha256: sha256(bytes), size: bytes.length, tree, extractor: null }, 1);
+  putContent(index, { ...unparsedContent(bytes, sha256(bytes)), extractor }, 1);
   return sha256(bytes);
 }
 

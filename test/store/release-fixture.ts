@@ -11,9 +11,12 @@ export function writeOlderIndex(path: string): void {
   writeFileSync(path, gunzipSync(readFileSync(release)));
 }
 
-/** Of runs as that release had them. */
-const runColumns =
-  'run_id, project_id, origin, undoes, state, root_dir, version_dir, message, started_at, finished_at';
+/** Where a later version has more. */
+const olderColumns: Readonly<Record<string, string>> = {
+  repair_runs:
+    'run_id, project_id, origin, undoes, state, root_dir, version_dir, message, started_at, finished_at',
+  contents: 'sha256, size, tree, added_at, extractor',
+};
 
 /** All that nothing else could give back, as that release has it. */
 export function preciousIn(path: string): Record<string, unknown[]> {
@@ -29,7 +32,7 @@ export function preciousIn(path: string): Record<string, unknown[]> {
       'version_dirs',
     ];
     const rows = tables.map((table) => {
-      const columns = table === 'repair_runs' ? runColumns : '*';
+      const columns = olderColumns[table] ?? '*';
       return [table, db.prepare(`SELECT ${columns} FROM ${table} ORDER BY 1, 2`).all()];
     });
     const files = db

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { presenceAt } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
-import { hasContent, putContent } from '../../store/contents.js';
+import { hasContent, putContent, sourceOf } from '../../store/contents.js';
 import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import {
@@ -67,6 +67,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
   });
   await fromDisk(options);
   if (isIncomplete) await fromVersions(options);
+  const baseless = isIncomplete ? await dropBaseless(options) : [];
   const checkpoints = await index.write(() => {
     noteLost(index, now());
     // What was saved of an index that was still open has all of it.
@@ -76,7 +77,7 @@ export async function fill(options: FillOptions, salvaged: Salvaged): Promise<Lo
     ...homeless,
     ...lostContents(index),
     ...lostRows(index, salvaged),
-    ...lostEarlier(index, salvaged),
+    ...lostEarlier(index, salvaged.named, [...namedContents, ...baseless]),
     ...perhapsOlder(index, earlier),
     ...(used === null ? lostRecords(salvaged) : []),
     ...lostChanges(salvaged),
@@ -167,6 +168,21 @@ function fromBackups(
 function absent(index: IndexDatabase, named: readonly string[]): string[] {
   const wanted = new Set([...named, ...placesOfMissing(index).map(({ sha256 }) => sha256)]);
   return [...wanted].filter((hash) => !hasContent(index, hash));
+}
+
+/** What is stored as the difference to a content that nothing has any more is lost with it; gives the hashes. */
+async function dropBaseless({ index, signal }: FillOptions): Promise<string[]> {
+  const slicer = new Slicer(signal);
+  const baseless: string[] = [];
+  const packed = index.sql<[], string>('SELECT sha256 FROM contents WHERE base IS NOT NULL').pluck().all();
+  for (const hash of packed) {
+    if (sourceOf(index, hash) === null) baseless.push(hash);
+    await slicer.breathe();
+  }
+  await index.write(() => {
+    for (const hash of baseless) index.sql('DELETE FROM contents WHERE sha256 = ?').run(hash);
+  });
+  return baseless;
 }
 
 /** The rest of what is lost: known from now on not to be restorable. */
@@ -283,7 +299,11 @@ function perhapsOlder(index: IndexDatabase, earlier: FromBackups['earlier']): Lo
 }
 
 /** What files were before they were what they are. */
-function lostEarlier(index: IndexDatabase, { named, namedContents }: Salvaged): Loss[] {
+function lostEarlier(
+  index: IndexDatabase,
+  named: Salvaged['named'],
+  namedContents: readonly string[],
+): Loss[] {
   const hasFile = (hash: string): boolean =>
     index.sql('SELECT 1 FROM files WHERE sha256 = ? LIMIT 1').get(hash) !== undefined;
   const missing = namedContents.filter((hash) => !hasContent(index, hash) && !hasFile(hash));

@@ -1,10 +1,7 @@
 import { sha256 } from '../../base/hash.js';
-import type { StoredContent } from '../../store/contents.js';
+import { type StoredContent, unparsedContent } from '../../store/contents.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { projectById } from '../../store/projects.js';
-import { oneTokenTree } from '../../syntax/green-tree.js';
-import { decodeSource } from '../../syntax/source.js';
-import { encodeTree } from '../../syntax/tree-codec.js';
 import { readWhole } from '../read-entry.js';
 import { VersionStore } from '../version-store.js';
 
@@ -20,9 +17,8 @@ export function contentOnDisk(
   if (project === undefined) return null;
   for (const absolute of [`${project.rootDir}/${path}`, new VersionStore(index, project).pathOf(path)]) {
     const reading = readWhole(absolute, Math.max(size, 1));
-    if (reading.kind !== 'content' || sha256(reading.bytes) !== hash) continue;
-    const tree = encodeTree(oneTokenTree(decodeSource(reading.bytes), 'no_grammar'));
-    return { sha256: hash, size: reading.bytes.length, tree, extractor: null };
+    if (reading.kind === 'content' && sha256(reading.bytes) === hash)
+      return unparsedContent(reading.bytes, hash);
   }
   return null;
 }

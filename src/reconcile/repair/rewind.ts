@@ -8,7 +8,7 @@ import { fileByPath } from '../../store/files.js';
 import {
   isAlike,
   type PathState,
-  pathsChangedSince,
+  statesBeforeChange,
   stateAt,
   statesOf,
   wasAnything,
@@ -80,8 +80,10 @@ export async function planRewind(
   proven: 'none' | 'all' = 'all',
 ): Promise<PlannedRewind> {
   for (const path of choice.paths ?? []) assertKnown(index, project, path);
-  const paths = pathsChangedSince(index, project.id, to).filter((path) => isChosen(path, choice));
-  const then = remembering((path: string) => stateAt(index, project.id, path, to));
+  const states = statesBeforeChange(index, project.id, to);
+  const paths = [...states.keys()].filter((path) => isChosen(path, choice));
+  const then = (path: string): PathState | undefined =>
+    states.has(path) ? states.get(path) : stateAt(index, project.id, path, to);
   const facts = await factsOf(index, project, paths, then, { signal, progress }, proven);
   const plan = rewindPlanOf(facts);
   const actions = plan.actions.map(({ verdict, path }) =>

@@ -1,6 +1,6 @@
 import { RecentlyUsed } from '../../base/recently-used.js';
 import { decodeSource } from '../../syntax/source.js';
-import { sourceIn, TreeFormatError } from '../../syntax/tree-codec.js';
+import { unprovenSource } from '../contents.js';
 import type { IndexDatabase } from '../index-database.js';
 import type { DerivedDatabase } from './derived-database.js';
 import { type DocumentRow, layoutOf } from './documents.js';
@@ -18,25 +18,15 @@ const rememberedUnits = 8 * 1024 * 1024;
 /** By their hash: it says all. */
 const remembered = new RecentlyUsed<string, string>(rememberedUnits);
 
-/**
- * The text of a stored content, not proven by its hash; null where the index cannot give it. It is for showing and
- * comparing, never for giving back a file.
- */
+/** The text of a stored content, see unprovenSource; null where the index cannot give it. */
 export function textOf(index: IndexDatabase, sha256: string): string | null {
   const known = remembered.get(sha256);
   if (known !== undefined) return known;
-  const row = index
-    .sql<[string], { tree: Buffer; size: number }>('SELECT tree, size FROM contents WHERE sha256 = ?')
-    .get(sha256);
-  if (row === undefined) return null;
-  try {
-    const { text } = decodeSource(sourceIn(row.tree, row.size));
-    remembered.set(sha256, text, text.length);
-    return text;
-  } catch (error) {
-    if (error instanceof TreeFormatError) return null;
-    throw error;
-  }
+  const source = unprovenSource(index, sha256);
+  if (source === null) return null;
+  const { text } = decodeSource(source);
+  remembered.set(sha256, text, text.length);
+  return text;
 }
 
 /** The chunks of a document in order; none where the index cannot give its content. */

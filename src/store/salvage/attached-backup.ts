@@ -1,5 +1,5 @@
 import { messageOf } from '../../base/errors.js';
-import { isProven, putContent, type StoredContent } from '../contents.js';
+import { contentIn, putContent, type StoredContent } from '../contents.js';
 import type { IndexDatabase } from '../index-database.js';
 
 /** Other tables whose rows are added as they are. */
@@ -92,7 +92,7 @@ export class AttachedBackup {
       .all({ table }) as string[];
   }
 
-  /** Those of some contents that the backup has, whole or not. */
+  /** Those of some contents that the backup has, damaged or not. */
   hashesAmong(hashes: readonly string[]): string[] {
     return this.#index.db
       .prepare('SELECT sha256 FROM backup.contents WHERE sha256 IN (SELECT value FROM json_each(?))')
@@ -100,15 +100,13 @@ export class AttachedBackup {
       .all(JSON.stringify(hashes)) as string[];
   }
 
-  /** A content, where the backup has it whole. */
+  /** A content that the backup can give. */
   contentOf(hash: string): StoredContent | null {
-    const row = this.#index.db
-      .prepare('SELECT size, tree FROM backup.contents WHERE sha256 = ?')
-      .get(hash) as { size: number; tree: Buffer } | undefined;
-    return row !== undefined && isProven(row.tree, hash) ? { sha256: hash, ...row, extractor: null } : null;
+    const hasBases = this.#sharedColumns('contents').includes('base');
+    return contentIn(this.#index, hash, 'backup', hasBases);
   }
 
-  /** Adds a content where the backup has it whole. */
+  /** Adds a content that the backup can give. */
   addContent(hash: string, now: number): void {
     const content = this.contentOf(hash);
     if (content !== null) putContent(this.#index, content, now);

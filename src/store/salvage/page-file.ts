@@ -23,6 +23,8 @@ export class PageFile {
   /** Null where somebody has removed it; its log may still be there. */
   readonly #fd: number | null;
   readonly #log: { fd: number; offsets: Map<number, number> } | null;
+  /** Of the file, without its log. */
+  readonly #bytes: number;
   readonly pageCount: number;
   /** Frames of the log that are damaged, and pages that the disk does not give. */
   damaged = 0;
@@ -35,8 +37,8 @@ export class PageFile {
     this.damaged = logged?.damaged ?? 0;
     const hasLog = logged !== null && logged.offsets.size > 0;
     this.#log = hasLog ? { fd: openSync(`${path}-wal`, 'r'), offsets: logged.offsets } : null;
-    const bytes = this.#fd === null ? 0 : fstatSync(this.#fd).size;
-    this.pageCount = Math.max(Math.ceil(bytes / pageBytes), logged?.pageCount ?? 0);
+    this.#bytes = this.#fd === null ? 0 : fstatSync(this.#fd).size;
+    this.pageCount = Math.max(Math.ceil(this.#bytes / pageBytes), logged?.pageCount ?? 0);
   }
 
   get hasLog(): boolean {
@@ -84,16 +86,23 @@ export class PageFile {
     const cells = page === null ? null : cellOffsets(page, number, isInterior);
     if (page === null || cells === null) return { records: [], unreadable: 1 };
     const records: StoredRecord[] = [];
+    const endsAt = this.#bytesOf(number);
     for (const offset of cells.offsets) {
-      const record = this.#recordAt(page, offset, type);
+      const record = this.#recordAt(page, offset, type, endsAt);
       if (record !== null) records.push(record);
     }
     return { records, unreadable: cells.count - records.length };
   }
 
-  #recordAt(page: Buffer, offset: number, type: number): StoredRecord | null {
+  /** How much of a page there is: the file may have been cut off in the middle of it. */
+  #bytesOf(number: number): number {
+    if (this.#log?.offsets.has(number) === true) return pageBytes;
+    return Math.min(this.#bytes - (number - 1) * pageBytes, pageBytes);
+  }
+
+  #recordAt(page: Buffer, offset: number, type: number, endsAt: number): StoredRecord | null {
     const cell = cellAt(page, offset, type, payloadMax);
-    if (cell === null) return null;
+    if (cell === null || cell.local.byteOffset - page.byteOffset + cell.local.length > endsAt) return null;
     const payload =
       cell.overflow === 0 ? cell.local : this.#followed(cell.local, cell.overflow, cell.payloadBytes);
     const values = payload === null ? null : recordOf(payload);

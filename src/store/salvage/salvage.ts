@@ -2,6 +2,7 @@ import Database from 'better-sqlite3';
 import { relativePathProblem } from '../../base/paths.js';
 import { Slicer } from '../../base/waiting.js';
 import type { ProgressListener, Work } from '../../base/progress.js';
+import { isDelta } from '../../syntax/source-delta.js';
 import { isProven } from '../contents.js';
 import { schemaMismatch } from '../index-database.js';
 import { migrations } from '../schema.js';
@@ -277,10 +278,13 @@ class Rescue {
     const { name, columns } = shape;
     const given = columns.slice(0, values.length);
     const row = given.map((column, position) => (column.isRowId ? rowId : (values[position] ?? null)));
-    if (name === 'contents' && !isProvenRow(given, row)) return this.#note(name, 1);
+    const proof = name === 'contents' ? proofOf(given, row) : 'own';
+    if (proof === null) return this.#note(name, 1);
+    // What proves itself takes the place of what needs another content for that.
+    const verb = name === 'contents' && proof === 'own' ? 'REPLACE' : 'IGNORE';
     const insert = (names: readonly string[], bound: readonly Value[]): boolean => {
       const places = names.map(() => '?').join(', ');
-      const sql = `INSERT OR IGNORE INTO ${name} (${names.join(', ')}) VALUES (${places})`;
+      const sql = `INSERT OR ${verb} INTO ${name} (${names.join(', ')}) VALUES (${places})`;
       return this.#statement(sql).run(...bound).changes > 0;
     };
     const names = given.map((column) => column.name);
@@ -329,11 +333,13 @@ class Rescue {
       .all() as Salvaged['named'];
   }
 
-  /** Also what a file refers to. */
+  /** Also what a file refers to, and what another content is a difference to. */
   #namedContents(): string[] {
+    const hasBases = this.#byName.get('contents')?.columns.some(({ name }) => name === 'base') === true;
+    const bases = hasBases ? 'UNION SELECT base FROM contents WHERE base IS NOT NULL' : '';
     return this.#db
       .prepare(
-        `SELECT sha256 FROM temp.named_contents UNION SELECT sha256 FROM files WHERE sha256 IS NOT NULL
+        `SELECT sha256 FROM temp.named_contents UNION SELECT sha256 FROM files WHERE sha256 IS NOT NULL ${bases}
          EXCEPT SELECT sha256 FROM contents ORDER BY sha256`,
       )
       .pluck()
@@ -380,8 +386,11 @@ function isOfRun({ values }: StoredRecord): boolean {
   return values.length === 3 && typeof second === 'string' && uuid.test(second);
 }
 
-function isProvenRow(columns: readonly { name: string }[], row: readonly Value[]): boolean {
+/** Whether a content proves itself; a difference does only with its base, which may come later, or from a backup. */
+function proofOf(columns: readonly { name: string }[], row: readonly Value[]): 'own' | 'with_base' | null {
   const at = (name: string): Value => row[columns.findIndex((column) => column.name === name)] ?? null;
-  const [hash, tree] = [at('sha256'), at('tree')];
-  return typeof hash === 'string' && Buffer.isBuffer(tree) && isProven(tree, hash);
+  const [hash, tree, base] = [at('sha256'), at('tree'), at('base')];
+  if (typeof hash !== 'string' || !Buffer.isBuffer(tree)) return null;
+  if (base !== null) return isDelta(tree) ? 'with_base' : null;
+  return isProven(tree, hash) ? 'own' : null;
 }

@@ -91,6 +91,7 @@ const looks: Record<string, RegExp> = {
   run_id: uuid,
   checkpoint_id: /^c[\da-f]{8}$/u,
   sha256: contentHash,
+  base: contentHash,
   root_dir: /^\//u,
   version_dir: /^\//u,
 };

@@ -6,6 +6,7 @@ import type { Result } from '../../contract/index.js';
 import { forget, type Forgotten } from '../../reconcile/forget.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { listProjects, namedProjects, type Project } from '../../store/projects.js';
+import { type PackingPlace, packPast } from '../../store/packing.js';
 import { policyOf } from '../../store/retention.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import type { WorkerHost } from '../host.js';
@@ -19,13 +20,14 @@ const firstAfterMs = 600_000;
 const maxBytes = 1024 ** 3;
 const freeShare = 0.1;
 
-/** Lets the history go that the policy does not keep: once an hour, and whenever it is asked for. One at a time. */
+/** Lets the history go that the policy does not keep, and packs the rest: once an hour, and whenever it is asked for. One at a time. */
 export class Forgetting {
   readonly #index: IndexDatabase;
   readonly #host: WorkerHost;
   readonly #serial = new Serial();
   readonly #everyMs: number;
   #dueAt: number;
+  readonly #packing: PackingPlace = { lastId: 0 };
   /** A repair has the index to itself. */
   #isHeld = false;
   /** Ends what was begun unasked. */
@@ -98,7 +100,7 @@ export class Forgetting {
     const { config } = this.#host.start;
     return await this.#serial.run(async () => {
       const now = Date.now();
-      return await forget(index, projects, {
+      const forgotten = await forget(index, projects, {
         policy: policyOf(config),
         maxBytes: config.history_max_bytes ?? this.#roomForHistory(),
         now,
@@ -107,6 +109,8 @@ export class Forgetting {
         log: (message) => this.#host.log('warn', message),
         signal,
       });
+      if (!isDryRun) await packPast(index, this.#packing, signal);
+      return forgotten;
     });
   }
 

@@ -10,11 +10,12 @@ import type { PurgeReport, PurgeScope } from '#src/base/ipc.js';
 import { sha256 } from '#src/base/hash.js';
 import { backup, olderCopies } from '#src/store/backups.js';
 import { canGiveBack } from '#src/store/compaction.js';
-import { hasContent, renderContent, treeOf } from '#src/store/contents.js';
+import { hasContent, renderContent, sourceOf, treeOf } from '#src/store/contents.js';
 import { derivedPath } from '#src/store/derived/derived-database.js';
 import { stateAt, statesOf, versionId } from '#src/store/history.js';
 import { IndexDatabase } from '#src/store/index-database.js';
-import { checkStructure } from '#src/store/maintenance.js';
+import { checkContents, checkStructure } from '#src/store/maintenance.js';
+import { packPast } from '#src/store/packing.js';
 import { replacedPath } from '#src/store/replace-index.js';
 import { countDamaged, noteDamaged } from '#src/store/scrub.js';
 import { planPurgeOf, purge } from '#src/workers/repair/purge.js';
@@ -255,6 +256,44 @@ test('a backup of an earlier release, one that is set aside with its log, and on
   assert.equal(again.isNothing, true, 'it is named, and nobody is stopped for it');
   const deleted = await purged(project, { sha256: hash, backups: 'delete' });
   assert.deepEqual([deleted.purged.removed.backups, existsSync(broken), existsSync(older)], [1, false, true]);
+});
+
+test('what is stored as the difference to it stays, whole', async (t) => {
+  const project = new TestProject(t);
+  let at = Date.now();
+  project.now = () => (at += 5_000);
+  const lines = Array.from({ length: 300 }, (_, number) => `value_${number} = ${number * 7_919}\n`).join('');
+  const texts = [`${lines}${secret}`, `${lines}token = 1\n`, `${lines}token = 2\n`, 'short = 1\n'];
+  for (const text of texts) {
+    project.write('settings.py', text);
+    await project.reconcile();
+  }
+  await backup(project.index, 1);
+  const hashes = texts.map((text) => sha256(Buffer.from(text)));
+  const [base = '', ...later] = hashes;
+  await packPast(project.index, { lastId: 0 }, call.signal);
+  const { index } = project;
+  assert.equal(index.sql('SELECT count(*) FROM contents WHERE base = ?').pluck().get(base), 2);
+  await backup(index, 2);
+  const stored = treeOf(index, base) ?? assert.fail('it is not whole');
+  assert.ok(left(project, [stored.subarray(-200)]).includes('index.db'));
+  const first = statesOf(index, project.projectId, 'settings.py', 1e15, 9).at(-1) ?? assert.fail('no state');
+  const { purged: done } = await purged(project, {
+    version_ids: [versionId(project.row('settings.py').id, first.seenAt)],
+  });
+  assert.deepEqual(
+    [done.removed.rows, done.removed.contents, done.removed.backups, done.kept],
+    [1, 1, 2, []],
+  );
+  assert.deepEqual(left(project, [secret.trim(), stored.subarray(-200), base]), []);
+  for (const [number, content] of later.entries())
+    assert.equal(sourceOf(project.index, content)?.toString(), texts[number + 1]);
+  assert.deepEqual((await checkContents(project.index)).problems, []);
+  for (const path of olderCopies(project.index.path)) {
+    const copy = IndexDatabase.openReadOnly(path);
+    assert.deepEqual((await checkContents(copy)).problems, []);
+    copy.close();
+  }
 });
 
 test('from an index that is damaged nothing goes before that is mended', async (t) => {
