@@ -34,9 +34,8 @@ export function isSomething(state: PathState): state is PathState & { state: Fil
 const common = `size, mode, CAST(mtime_ns AS TEXT) AS mtimeNs, uid, gid, xattrs`;
 const nowColumns = `path, ${stateSql} AS state, seen_at AS seenAt, NULL AS goneAt, ${cameBySql} AS cause,
   from_path AS fromPath, ${common}, ${contentSql} AS sha256`;
-const pastColumns = `iif(purged_at IS NULL, state, 'purged') AS state, seen_at AS seenAt, gone_at AS goneAt, came_by AS cause,
-  from_path AS fromPath,
-  ${common}, sha256`;
+const pastColumns = `iif(purged_at IS NULL, state, 'purged') AS state, seen_at AS seenAt, gone_at AS goneAt,
+  came_by AS cause, from_path AS fromPath, ${common}, sha256`;
 
 /** The newest first, of those that began before `before`. */
 export function statesOf(
