@@ -1,6 +1,6 @@
 import type { ProjectRepair, Rebuilt, Undone } from '../contract/database.js';
 import type { WorkerType } from '../contract/fields.js';
-import type { Rewound } from '../contract/history.js';
+import type { Purged, Rewound } from '../contract/history.js';
 import type { IndexMethod, Params, Result } from '../contract/index.js';
 import type { Config } from './config.js';
 import type { ErrorShape } from './errors.js';
@@ -113,6 +113,27 @@ export interface RewindReport {
   rewound: Rewound;
 }
 
+/** What is to be removed for good: one of the three, the others null. */
+export interface PurgeScope {
+  project_id: string;
+  /** Files, and folders with all that is in them. */
+  paths: readonly string[] | null;
+  version_ids: readonly string[] | null;
+  sha256: string | null;
+  /** What becomes of older copies of the index that have it. */
+  backups: 'rewrite' | 'delete' | 'keep';
+  /** What a dry run said: it is refused where it would do anything else. */
+  expected?: KeptPlan | undefined;
+}
+
+export interface PurgeReport {
+  /** Of a dry run. */
+  plan?: KeptPlan;
+  /** There is nothing to do. */
+  isNothing: boolean;
+  purged: Purged;
+}
+
 export interface UndoRequest {
   run_id: string;
   /** The run that it takes back. */
@@ -153,6 +174,8 @@ export interface IndexExchanges extends ContractExchanges {
   resolve_rewind: Exchange<ProjectReference & { to: string }, ResolvedProject & { at: number }>;
   /** The dry run of a rewind; without proof that contents are whole it says whether there is anything to do. */
   plan_rewind: Exchange<RewindScope & { is_proven: boolean }, RewindReport>;
+  /** The dry run of a purge. */
+  plan_purge: Exchange<PurgeScope, PurgeReport>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
 }
@@ -186,6 +209,7 @@ interface WorkerExchanges {
     /** Where the index was is in the result; null: there was none. */
     restore_backup: Exchange<{ path: string }, { original_path: string | null }>;
     rebuild_database: Exchange<RebuildRequest, Rebuilt>;
+    purge: Exchange<PurgeScope, PurgeReport>;
   };
 }
 

@@ -12,6 +12,7 @@ import { addJobCommands } from './job-commands.js';
 import { addLogs } from './logs.js';
 import { printJson } from './output.js';
 import { addProjectCommands } from './project-commands.js';
+import { addPurge } from './purge.js';
 import { addRebuild } from './rebuild.js';
 import { addRepair } from './repair.js';
 import { addRewind } from './rewind.js';
@@ -36,6 +37,7 @@ export function addClientCommands(program: Command): void {
   addUndo(program);
   addRebuild(program);
   addForget(program);
+  addPurge(program);
   addDatabaseCommands(program);
   addWorkerCommands(program);
   addJobCommands(program);

@@ -1,17 +1,9 @@
 import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
-import { type Client, CodekeepError } from '../rpc/client/client.js';
 import { type CommonFlags, withConnection } from './client-command.js';
-import {
-  CommandError,
-  type ExitStatus,
-  exitStatus,
-  isAgreed,
-  isForPeople,
-  print,
-  printJson,
-} from './output.js';
+import { type ExitStatus, exitStatus, print, printJson } from './output.js';
 import { isProjectRoot, parseFolder, pathInProject, projectRoot } from './paths.js';
+import { exactly, isAsking, isToBeDone } from './planned.js';
 import { callWithProgress } from './progress.js';
 import { type Entry, printList } from './repair.js';
 import { localTime } from './text.js';
@@ -43,13 +35,7 @@ export function addRewind(program: Command): void {
       parseFolder,
     )
     .action(async (when: string, paths: string[], flags: RewindFlags) => {
-      const isAsking = flags.dryRun !== true && flags.yes !== true;
-      if (isAsking && !(isForPeople() && process.stdin.isTTY && flags.json !== true))
-        throw new CommandError(
-          'Nobody can be asked here whether it shall be done.',
-          'Add --dry-run to see what it would do, or --yes to have it done.',
-          exitStatus.usage,
-        );
+      const asks = isAsking(flags);
       await withConnection(flags, async (client) => {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
         const plan = await callWithProgress(client, 'rewind', {
@@ -60,12 +46,11 @@ export function addRewind(program: Command): void {
         });
         if (flags.json !== true) printPlan(plan, flags.dryRun === true);
         const isOver = actionsIn(plan) === 0 || flags.dryRun === true;
-        if (!isOver && isAsking && !(await isAgreed('Do this?'))) {
-          print`nothing was changed`;
-          process.exitCode = exitStatus.failed;
-          return;
-        }
-        const result = isOver ? plan : await carryOut(client, plan);
+        if (!isOver && !(await isToBeDone(asks))) return;
+        const { run_id: plan_id } = plan;
+        const result = isOver
+          ? plan
+          : await exactly(async () => await callWithProgress(client, 'rewind', { plan_id }));
         if (flags.json === true) printJson(result);
         else if (!isOver) printDone(result, plan);
         process.exitCode = statusOf(result);
@@ -77,17 +62,6 @@ export function addRewind(program: Command): void {
 function chosen(root: string, paths: readonly string[]): string[] | undefined {
   if (paths.length === 0 || paths.some((path) => isProjectRoot(root, path))) return undefined;
   return paths.map((path) => pathInProject(root, path).replace(/\/+$/u, ''));
-}
-
-/** Exactly what the plan says. */
-async function carryOut(client: Client, { run_id }: Rewound): Promise<Rewound> {
-  try {
-    return await callWithProgress(client, 'rewind', { plan_id: run_id });
-  } catch (error) {
-    if (!(error instanceof CodekeepError) || error.code !== 'PLAN_STALE') throw error;
-    const hint = 'Nothing was changed. The same command says what there is to do by now.';
-    throw new CodekeepError(error.code, error.message, hint, error.details);
-  }
 }
 
 function actionsIn({ totals }: Rewound): number {

@@ -17,6 +17,7 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   checkpoint_id: ['remove'],
   from: ['since'],
   to: ['when', 'until'],
+  version_ids: ['version-id'],
 };
 
 /** What the dispatcher says of any wrong params: words for those who call methods themselves. */

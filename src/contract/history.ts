@@ -284,3 +284,97 @@ export const rewind = defineMethod({
   result: rewindResult,
   tool: { title: 'Make files what they were', readOnly: false, destructive: true, idempotent: true },
 });
+
+const keptFromPurge = z.object({
+  path: z.string().describe('Relative to root_dir; absolute where it is elsewhere'),
+  version_id: versionId.nullable(),
+  reason: z.string(),
+});
+
+const purged = z.object({
+  project_id: z.string(),
+  root_dir: z.string(),
+  removed: z
+    .object({
+      rows: count.describe('Rows of the index: states of files, and what deleted and ignored ones were last'),
+      versions: count.describe('Files in versions directories'),
+      contents: count.describe('Contents of the index'),
+      vectors: count.describe(
+        'What search by meaning had of these; what search knows of the project is made again',
+      ),
+      backups: count.describe('Older copies of the index that had any of it, and have it no more'),
+    })
+    .describe('What a dry run would remove'),
+  states: z
+    .array(
+      z.object({
+        path: z.string(),
+        version_id: versionId.nullable().describe('null: what a deleted or ignored file was last'),
+        seen_at: timestamp,
+        size: count,
+      }),
+    )
+    .describe('What removed.rows counts, 1,000 at most'),
+  copies: z.array(z.string()).describe('What removed.versions counts, absolute, 1,000 at most'),
+  backups: z
+    .array(
+      z.object({
+        path: z.string(),
+        held: z.boolean().nullable().describe('It had any of it; null: it cannot be read'),
+        done: z.enum(['rewritten', 'deleted', 'kept']),
+      }),
+    )
+    .describe('Backups, and indexes that were set aside, of the state directory'),
+  kept: z.array(keptFromPurge).describe('What is not gone, and why; 1,000 at most'),
+  totals: z.object({ kept: count }),
+  message: z.string(),
+});
+export type Purged = z.infer<typeof purged>;
+
+const purgeResult = z.union([
+  purged.extend({
+    dry_run: z.boolean(),
+    plan_id: z.string().nullable().describe('Of a dry run: purge with it does exactly this'),
+    workers_stopped: workersStopped,
+    ...workersResumed,
+    duration_ms: durationMs,
+  }),
+  z.object({ job_id: z.string() }),
+]);
+export type PurgeResult = z.infer<typeof purgeResult>;
+
+const choices = ['paths', 'version_ids', 'sha256', 'plan_id'] as const;
+
+export const purge = defineMethod({
+  owner: 'supervisor',
+  summary:
+    'Remove for good what files were: from the index, versions, vectors and backups, so that no file has its bytes any more. What is in the project now stays.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      paths: z
+        .array(path)
+        .min(1)
+        .max(1_000)
+        .optional()
+        .describe('All that these files were, and that was in these folders'),
+      version_ids: z.array(versionId).min(1).max(1_000).optional(),
+      sha256: sha256.optional().describe('All states of files of the project that had this content'),
+      backups: z
+        .enum(['rewrite', 'delete', 'keep'])
+        .default('rewrite')
+        .describe('What becomes of backups that have any of it'),
+      dry_run: dryRun,
+      plan_id: z
+        .string()
+        .optional()
+        .describe('plan_id of a dry run: exactly that is done, or it is refused (PLAN_STALE)'),
+      wait: z.boolean().default(true).describe('false: give a job_id at once'),
+    })
+    .refine((params) => params.plan_id !== undefined || namesProject(params), projectRequired)
+    .refine((params) => choices.filter((name) => params[name] !== undefined).length === 1, {
+      message: 'give one of paths, version_ids, sha256 and plan_id',
+      path: ['paths'],
+    }),
+  result: purgeResult,
+});

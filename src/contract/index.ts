@@ -40,6 +40,7 @@ export const contract = {
   remove_checkpoint: history.removeCheckpoint,
   rewind: history.rewind,
   forget: history.forget,
+  purge: history.purge,
   list_code_entities: code.listCodeEntities,
   get_ast: code.getAst,
   search: code.search,

@@ -10,7 +10,7 @@ import { isTaken, placeCopy } from './place-copy.js';
 import { versionDirs } from './projects.js';
 import { AttachedBackup } from './salvage/attached-backup.js';
 import { damagedContents } from './scrub.js';
-import { copySound } from './replace-index.js';
+import { copySound, replacedPath } from './replace-index.js';
 
 /** Backups that are kept in the state directory. */
 const backupsKept = 7;
@@ -183,6 +183,19 @@ export function backupsBeside(indexPath: string): string[] {
     .sort()
     .reverse()
     .map((name) => join(folder, name));
+}
+
+/** All older copies in the state directory: backups, and indexes that others took the place of, or what is left of one. */
+export function olderCopies(indexPath: string): string[] {
+  const folder = dirname(replacedPath(indexPath, 0));
+  const names = namesIn(folder);
+  const replaced = names.filter((name) => /^index-.*\.db(?:-wal)?$/u.test(name) && !isLogOf(name, names));
+  return [...backupsBeside(indexPath), ...replaced.sort().map((name) => join(folder, name))];
+}
+
+/** It belongs to a database that is there. */
+function isLogOf(name: string, names: readonly string[]): boolean {
+  return name.endsWith('-wal') && names.includes(name.slice(0, -'-wal'.length));
 }
 
 function namesIn(folder: string): string[] {

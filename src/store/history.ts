@@ -7,7 +7,8 @@ import { cameBySql, type CameBy, contentSql, renamedWithinMs, stateSql } from '.
 /** What a path was from `seenAt` on; times in milliseconds since 1970. */
 export interface PathState {
   path: string;
-  state: FileKind | 'deleted' | 'ignored';
+  /** purged: it was something, and what that was is removed for good. */
+  state: FileKind | 'deleted' | 'ignored' | 'purged';
   seenAt: number;
   /** Null: it still is so. */
   goneAt: number | null;
@@ -27,14 +28,14 @@ export interface PathState {
 
 /** There was something at the path. */
 export function isSomething(state: PathState): state is PathState & { state: FileKind } {
-  return state.state !== 'deleted' && state.state !== 'ignored';
+  return state.state !== 'deleted' && state.state !== 'ignored' && state.state !== 'purged';
 }
 
 const common = `size, mode, CAST(mtime_ns AS TEXT) AS mtimeNs, uid, gid, xattrs`;
 const nowColumns = `path, ${stateSql} AS state, seen_at AS seenAt, NULL AS goneAt, ${cameBySql} AS cause,
   from_path AS fromPath, ${common}, ${contentSql} AS sha256`;
-const pastColumns = `state, seen_at AS seenAt, gone_at AS goneAt, came_by AS cause, from_path AS fromPath,
-  ${common}, sha256`;
+const pastColumns = `iif(purged_at IS NULL, state, 'purged') AS state, seen_at AS seenAt, gone_at AS goneAt,
+  came_by AS cause, from_path AS fromPath, ${common}, sha256`;
 
 /** The newest first, of those that began before `before`. */
 export function statesOf(
@@ -208,6 +209,7 @@ function changeOf(index: IndexDatabase, projectId: string, state: PathState): Ch
   const wasThere = before !== null && before.state !== 'deleted' && before.state !== 'folder';
   switch (state.state) {
     case 'ignored':
+    case 'purged':
     case 'folder':
       return null;
     case 'deleted':

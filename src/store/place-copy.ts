@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CodekeepError, errnoOf, ignoreErrno } from '../base/errors.js';
 import { noLinks } from '../base/place-exclusively.js';
@@ -24,8 +24,7 @@ export async function placeCopy<T>(
   const candidates = [...names];
   const folder = dirname(candidates[0] ?? '');
   await removeLeftOvers(folder);
-  const aside = join(folder, temporaryName(ownToken(`${copyToken}${randomUUID()}`)));
-  await mkdir(aside, { mode: 0o700 });
+  const aside = await asideIn(folder);
   try {
     const copy = join(aside, 'index.db');
     const made = await make(copy);
@@ -39,6 +38,43 @@ export async function placeCopy<T>(
   } finally {
     await rm(aside, { recursive: true, force: true });
   }
+}
+
+/**
+ * Makes a database in a folder of its own beside one that is there, and puts it in that one's place once it is whole and
+ * durable: killed at any instant, one of the two is there. No process may have it open, and no log may lie beside it.
+ */
+export async function replaceWithCopy(
+  path: string,
+  make: (folder: string) => Promise<string>,
+): Promise<void> {
+  const folder = dirname(path);
+  await removeLeftOvers(folder);
+  const aside = await asideIn(folder);
+  try {
+    const copy = await make(aside);
+    await syncPath(copy);
+    await rename(copy, path);
+    await syncPath(folder);
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
+}
+
+/** Runs `work` with a folder of its own beside what it is about, which goes again. */
+export async function besideIt<T>(path: string, work: (folder: string) => Promise<T>): Promise<T> {
+  const aside = await asideIn(dirname(path));
+  try {
+    return await work(aside);
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
+}
+
+async function asideIn(folder: string): Promise<string> {
+  const aside = join(folder, temporaryName(ownToken(`${copyToken}${randomUUID()}`)));
+  await mkdir(aside, { mode: 0o700 });
+  return aside;
 }
 
 /** False where something is there already. */
@@ -66,7 +102,7 @@ export function isTaken(path: string): CodekeepError {
 }
 
 /** What processes left that were killed. */
-async function removeLeftOvers(folder: string): Promise<void> {
+export async function removeLeftOvers(folder: string): Promise<void> {
   for (const name of await readdir(folder))
     if (name.includes(copyToken) && isDeadTemporary(name))
       await rm(join(folder, name), { recursive: true, force: true });

@@ -6,6 +6,7 @@ import { CodekeepError, ignoreErrno, messageOf } from '../base/errors.js';
 import { timeStamp } from '../base/paths.js';
 import { syncPath } from '../base/sync-path.js';
 import { assertNoFolder, isDiskFull } from './sqlite-errors.js';
+import { removeLeftOvers } from './place-copy.js';
 import { isIndexSchema } from './schema-check.js';
 import { forgetIdentity } from './index-identity.js';
 import { migrations } from './schema.js';
@@ -56,6 +57,9 @@ function readyOf(indexPath: string): string {
 /** Ends what a process began that was killed: a new index that is whole takes its place, half of one is removed. */
 export async function settleReplacing(indexPath: string): Promise<void> {
   if (existsSync(readyOf(indexPath))) await takePlace(indexPath, Date.now());
+  // What was being purged may be in them.
+  for (const folder of [dirname(indexPath), dirname(replacedPath(indexPath, 0))])
+    await removeLeftOvers(folder).catch(() => undefined);
   await removeIncoming(indexPath);
 }
 

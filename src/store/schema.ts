@@ -361,4 +361,8 @@ export const migrations: readonly string[] = [
   ALTER TABLE contents ADD COLUMN base TEXT;              -- sha256 of the content that tree is the difference to (syntax/source-delta.ts), which is stored whole; NULL: tree is a tree
   CREATE INDEX contents_by_base ON contents(base) WHERE base IS NOT NULL;
   `,
+  // What somebody had purged leaves a state that says nothing but that there was something.
+  `
+  ALTER TABLE revisions ADD COLUMN purged_at INTEGER;     -- when its content was removed from everywhere; NULL: it was not
+  `,
 ];

@@ -11,7 +11,7 @@ export type ReplacedFrame = Pick<
   'workers_stopped' | 'workers_resumed' | 'workers_not_resumed' | 'projects'
 >;
 
-type ReplacingTask = 'restore_backup' | 'rebuild_database';
+type ReplacingTask = 'restore_backup' | 'rebuild_database' | 'purge';
 
 /** Another index takes the place of the one that is there: without index_service, which is started again at the end. */
 export class Replacement {

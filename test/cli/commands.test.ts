@@ -117,6 +117,7 @@ suite('the command line', () => {
       ['checkpoint', 'before'],
       ['checkpoint', '--list'],
       ['rewind', '10m', '--yes'],
+      ['purge', 'a.py', '--yes'],
       ['undo'],
       ['search', 'x'],
       ['worker', 'start', 'repair'],

@@ -23,6 +23,7 @@ import { listProjects, type Project } from '#src/store/projects.js';
 import { copySound, replaceIndex, settleReplacing } from '#src/store/replace-index.js';
 import { salvage } from '#src/store/salvage/salvage.js';
 import { createParser } from '#src/syntax/parser.js';
+import { purge } from '#src/workers/repair/purge.js';
 
 const [operation = '', indexPath = '', ...paths] = process.argv.slice(2);
 const stateDir = dirname(indexPath);
@@ -129,6 +130,17 @@ const operations: Record<string, () => Promise<boolean>> = {
       async (path) => await copySound(copy, path, (check) => check()),
     );
     return true;
+  },
+  purge: async () => {
+    await settleReplacing(indexPath);
+    const index = IndexDatabase.open(indexPath);
+    const [project] = listProjects(index);
+    index.close();
+    const none = { version_ids: null, sha256: null, backups: 'rewrite' } as const;
+    const longStep = <T>(_longestMs: number, step: () => T): T => step();
+    const scope = { project_id: project?.id ?? '', paths, ...none };
+    const { purged } = await purge(indexPath, scope, { ...work, longStep });
+    return purged.kept.every(({ reason }) => reason.startsWith('it is still in the project'));
   },
   // As index_service starts.
   migration: async () => {

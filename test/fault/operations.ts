@@ -12,13 +12,16 @@ import {
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { isTemporaryName } from '#src/base/temporary-names.js';
-import { backup } from '#src/store/backups.js';
+import { sha256 } from '#src/base/hash.js';
+import { backup, backupsBeside } from '#src/store/backups.js';
+import { treeOf } from '#src/store/contents.js';
 import { markDeleted } from '#src/store/file-states.js';
 import { canGiveBack } from '#src/store/compaction.js';
 import { IndexDatabase, isOlder } from '#src/store/index-database.js';
 import { listRuns } from '#src/store/journal.js';
-import { checkContents, checkStructure } from '#src/store/maintenance.js';
+import { checkContents, checkStructure, countRows } from '#src/store/maintenance.js';
 import { settleReplacing } from '#src/store/replace-index.js';
+import { filesWith } from '../harness/bytes.js';
 import { waitFor } from '../harness/waiting.js';
 import { rowSummary, snapshot, TestProject } from '../reconcile/project-fixture.js';
 import { preciousIn, writeOlderIndex } from '../store/release-fixture.js';
@@ -32,6 +35,7 @@ export const operationNames = [
   'rebuild',
   'restore',
   'migration',
+  'purge',
 ] as const;
 export type OperationName = (typeof operationNames)[number];
 
@@ -292,6 +296,52 @@ async function replacedWorld(t: TestContext, name: 'rebuild' | 'restore'): Promi
   };
 }
 
+/** What was in files that were edited or went is to go, from everywhere; all that nobody asked for stays. */
+async function purgeWorld(t: TestContext): Promise<World> {
+  const project = await wholeProject(t);
+  await backup(project.index, 1);
+  await backup(project.index, 2);
+  const chosen = paths.slice(0, 4);
+  const texts = chosen.map((path) => project.read(path));
+  for (const path of chosen.slice(0, 2)) project.write(path, 'import os\n');
+  for (const path of chosen.slice(2)) project.remove(path);
+  await project.reconcile();
+  const hashes = texts.map((text) => sha256(Buffer.from(text)));
+  const needles = hashes.flatMap((hash) => [treeOf(project.index, hash) ?? assert.fail('no tree'), hash]);
+  const count = (index: IndexDatabase): number => countRows(index)['contents'] ?? 0;
+  const contents = count(project.index) - hashes.length;
+  assert.ok(filesWith(project.stateDir, [...needles, ...texts]).length > 3, 'it is in files');
+  const files = snapshot(project.root);
+  project.close();
+  const databases = (): string[] => [
+    join(project.stateDir, 'index.db'),
+    ...backupsBeside(worldOf(project).indexPath),
+  ];
+  const assertNothingLost = async (): Promise<void> => {
+    assert.deepEqual(snapshot(project.root), files);
+    assert.equal(databases().length, 3);
+    for (const path of databases()) {
+      const index = IndexDatabase.open(path);
+      await assertSound(index);
+      assert.ok(count(index) >= (path.includes('backups') ? paths.length - chosen.length : contents));
+      index.close();
+    }
+  };
+  return {
+    ...worldOf(project),
+    parameters: chosen,
+    assertNothingLost,
+    async assertDone() {
+      await assertNothingLost();
+      assert.deepEqual(filesWith(project.stateDir, [...needles, ...texts]), []);
+      const left = Object.keys(snapshot(project.stateDir)).filter((path) =>
+        path.split('/').some((name) => isTemporaryName(name)),
+      );
+      assert.deepEqual(left, [], 'temporary files are left over');
+    },
+  };
+}
+
 /** An index of the release before, that this one makes its own. */
 async function olderWorld(t: TestContext): Promise<World> {
   const project = new TestProject(t, { id: projectId });
@@ -361,4 +411,5 @@ export const worlds: Record<OperationName, (t: TestContext, run: Run) => Promise
   rebuild: async (t) => await replacedWorld(t, 'rebuild'),
   restore: async (t) => await replacedWorld(t, 'restore'),
   migration: olderWorld,
+  purge: purgeWorld,
 };

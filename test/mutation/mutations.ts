@@ -289,4 +289,37 @@ export const mutations: readonly Mutation[] = [
     replace: 'if (now === undefined || made === undefined)',
     tests: ['reconcile/rewind.test.js'],
   },
+  {
+    what: 'what was purged stays in free pages',
+    file: 'store/purge-copies.ts',
+    find: "longStep(() => index.db.prepare('VACUUM INTO ?').run(clean));",
+    replace: 'await index.db.backup(clean);',
+    tests: ['workers/repair/purge.test.js'],
+  },
+  {
+    what: 'a state that was purged is taken for none',
+    file: 'store/purging.ts',
+    find: `         purged_at = ? WHERE id = ?\`,
+    )
+    .run(now, id);`,
+    replace: `         purged_at = ? WHERE id = ?\`,
+    )
+    .run(now, id);
+  index.sql('DELETE FROM revisions WHERE id = ?').run(id);`,
+    tests: ['workers/repair/purge.test.js', 'acceptance/purge.test.js'],
+  },
+  {
+    what: 'rows go that name a copy which could not be removed',
+    file: 'workers/repair/purge.ts',
+    find: 'if (problem !== null) throw cannotRemove(problem);',
+    replace: '',
+    tests: ['workers/repair/purge.test.js'],
+  },
+  {
+    what: 'what is purged stays where later states are stored as the difference to it',
+    file: 'store/purging.ts',
+    find: '  for (const sha256 of packed) if (isHad(index, sha256)) storeWhole(index, sha256, now);\n',
+    replace: '',
+    tests: ['workers/repair/purge.test.js'],
+  },
 ];

@@ -88,6 +88,16 @@ test('what is what it was is left alone, whatever stands there', () => {
   }
 });
 
+test('what was purged is named and nothing is done in its place, least of all as if nothing had been there', () => {
+  const verdicts = new Set<string>();
+  for (const fact of facts()) {
+    const judgement = judgeRewind({ ...fact, wanted: { kind: 'purged' } });
+    assert.ok(!isAct(judgement));
+    verdicts.add(judgement.verdict);
+  }
+  assert.deepEqual(verdicts, new Set(['unrestorable', 'untouched']));
+});
+
 const plain: RewindFact = {
   path: '',
   wanted: { kind: 'absent' },

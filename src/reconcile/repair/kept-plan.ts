@@ -10,6 +10,11 @@ export function keptRewind(
   return { projectId, count: actions.length, actions: words.join('\0') };
 }
 
+/** As keptPlan, of a purge: what goes, by the file that has it. */
+export function keptPurge(projectId: string, going: ReadonlyMap<string, string>): KeptPlan {
+  return { projectId, count: going.size, actions: [...going].flat().join('\0') };
+}
+
 /** What a dry run said, kept so that a run can be held to it. */
 export function keptPlan(projectId: string, { actions }: Plan): KeptPlan {
   const words = actions.map(({ verdict, path, targets, source, cause, sha256 }) => {

@@ -133,7 +133,7 @@ const heldMax = 100_000;
 
 function conditionOf(state: PathState | undefined): Condition {
   if (state === undefined || state.state === 'deleted') return { kind: 'absent' };
-  if (state.state === 'ignored') return { kind: 'ignored' };
+  if (state.state === 'ignored' || state.state === 'purged') return { kind: state.state };
   return { kind: state.state, sha256: state.sha256, mode: state.mode };
 }
 

@@ -4,9 +4,15 @@ import type { FileKind } from '../../store/files.js';
 /** What a rewind does to a path. */
 export type RewindVerdict = 'restore' | 'revert' | 'remove';
 
-/** What a path was, or is: something with a content (null: it was too large to be kept), nothing, or nothing that is known. */
+/**
+ * What a path was, or is: something with a content (null: it was too large to be kept), nothing, nothing that is known, or
+ * something that was purged.
+ */
 export type Condition =
-  { kind: FileKind; sha256: string | null; mode: number } | { kind: 'absent' } | { kind: 'ignored' };
+  | { kind: FileKind; sha256: string | null; mode: number }
+  | { kind: 'absent' }
+  | { kind: 'ignored' }
+  | { kind: 'purged' };
 
 /** All that is known of a path whose state changed since the time that is wanted. */
 export interface RewindFact {
@@ -40,6 +46,7 @@ const untouched = (reason: string): RewindJudgement => ({ verdict: 'untouched', 
 const conflict = (reason: string): RewindJudgement => ({ verdict: 'conflict', reason });
 
 export const changedSince = 'it changed meanwhile';
+const purged = 'what it was then was purged';
 
 /** What has to be done with a path, by itself: pure, and total over every combination of facts. */
 export function judgeRewind(fact: RewindFact): RewindJudgement {
@@ -47,6 +54,7 @@ export function judgeRewind(fact: RewindFact): RewindJudgement {
   if (isSame(wanted, present)) return ok;
   if (fact.refusal !== null) return untouched(fact.refusal);
   if (wanted.kind === 'ignored') return untouched('rules ignored it then: what it was is not known');
+  if (wanted.kind === 'purged') return { verdict: 'unrestorable', reason: purged };
   if (present.kind === 'ignored') return untouched('rules ignore it');
   if (isTooLarge(present)) return untouched('it is too large to be kept, and could not be had again');
   if (isTooLarge(wanted)) return untouched('it was too large to be kept');

@@ -93,7 +93,7 @@ export async function planRewind(
 }
 
 /** @throws CodekeepError FILE_NOT_FOUND: nothing to do would be said of a path that was mistyped */
-function assertKnown(index: IndexDatabase, { id, rootDir }: Project, path: string): void {
+export function assertKnown(index: IndexDatabase, { id, rootDir }: Project, path: string): void {
   if (relativePathProblem(path) === null && wasAnything(index, id, path)) return;
   throw new CodekeepError(
     'FILE_NOT_FOUND',

@@ -236,3 +236,19 @@ export function levelsOfChunk(
     .get(rowId(id, chunkId));
   return row === undefined ? null : storedLevels(row.levels, dimensions);
 }
+
+/** How many vectors there are of some contents; null where none of them was made searchable. */
+export function vectorsOfContents(derived: DerivedDatabase, hashes: Iterable<string>): number | null {
+  let count: number | null = null;
+  for (const hash of hashes) {
+    const row = derived
+      .sql<[Buffer], { documents: number; vectors: number }>(
+        `SELECT count(*) AS documents, coalesce(sum((SELECT count(*) FROM models m CROSS JOIN vectors v
+             ON v.id >= m.id * 4294967296 + d.first_chunk AND v.id < m.id * 4294967296 + d.first_chunk + d.chunks)), 0) AS vectors
+         FROM documents d WHERE sha256 = ?`,
+      )
+      .get(Buffer.from(hash, 'hex'));
+    if ((row?.documents ?? 0) > 0) count = (count ?? 0) + (row?.vectors ?? 0);
+  }
+  return count;
+}

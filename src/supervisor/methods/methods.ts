@@ -7,6 +7,7 @@ import { openRpcDocument } from '../../rpc/server/openrpc.js';
 import type { Jobs } from '../jobs.js';
 import { logMethods } from './log-methods.js';
 import { projectMethods } from './project-methods.js';
+import { PurgeCommand } from '../purge-command.js';
 import type { RepairCommand } from '../repair-command.js';
 import { RewindCommand } from '../rewind-command.js';
 import type { Subscriptions } from '../subscriptions.js';
@@ -36,6 +37,7 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
   // Made when it is first asked for: it takes longer than the rest of the start.
   let document: ReturnType<typeof openRpcDocument> | null = null;
   const rewinding = new RewindCommand(supervisor, repair.alone);
+  const purging = new PurgeCommand(supervisor, repair.alone);
   return {
     ...indexHandlers(supervisor),
     ...workerMethods(supervisor, parts.sampler),
@@ -74,6 +76,11 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
     async rewind({ wait, ...params }, { cancelled }) {
       if (!params.dry_run) repair.alone.assertFree();
       const job = jobs.run('rewind', (work) => rewinding.run(params, work), !params.dry_run);
+      return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
+    },
+    async purge({ wait, ...params }, { cancelled }) {
+      if (!params.dry_run) repair.alone.assertFree();
+      const job = jobs.run('purge', (work) => purging.run(params, work), !params.dry_run);
       return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
     async undo_repair({ wait, ...params }, { cancelled }) {

@@ -23,8 +23,8 @@ import { patchOf, type Side } from './patch.js';
 import { stateFor } from './states.js';
 
 type FileDiff = Result<'diff'>['files'][number];
-/** What a patch can tell of: a file or a symlink. Null: there was neither. */
-type Something = (PathState & { state: Side['kind'] }) | null;
+/** What a patch can tell of: a file or a symlink, or that it was one. Null: there was neither. */
+type Something = (PathState & { state: Side['kind'] | 'purged' }) | null;
 
 /** Of a larger patch nobody reads all, and a page ends behind so many characters: both together stay far below what a client may be sent. */
 const patchMaxLength = 512 * 1024;
@@ -114,7 +114,7 @@ function somethingAt(index: IndexDatabase, projectId: string, path: string, at: 
 }
 
 function somethingOf(state: PathState | undefined): Something {
-  const isSomething = state?.state === 'file' || state?.state === 'symlink';
+  const isSomething = state?.state === 'file' || state?.state === 'symlink' || state?.state === 'purged';
   return isSomething ? (state as Something) : null;
 }
 
@@ -193,6 +193,7 @@ function isAlike(a: Something, b: Something): boolean {
 function sideOf(index: IndexDatabase, state: Something): Side | { problem: string } | null {
   if (state === null) return null;
   const { path, state: kind, mode, sha256 } = state;
+  if (kind === 'purged') return { problem: 'what it was was purged' };
   if (sha256 === null) return { problem: `it is ${tooLarge}, and so not kept` };
   const source = sourceOf(index, sha256);
   if (source !== null) return { path, kind, mode, bytes: source };

@@ -166,7 +166,7 @@ function wireChange(
   { path, kind, state, before }: Change,
 ): Result<'list_changes'>['changes'][number] {
   const fileId = fileByPath(index, projectId, path)?.id ?? 0;
-  const wasThere = before !== null && before.state !== 'deleted';
+  const wasThere = before !== null && before.state !== 'deleted' && before.state !== 'purged';
   return {
     path,
     kind,

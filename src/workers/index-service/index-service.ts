@@ -20,6 +20,7 @@ import { replacedPath, settleReplacing } from '../../store/replace-index.js';
 import { paceOf } from '../../store/revisions.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
+import { planPurgeOf } from '../repair/purge.js';
 import { planRewindOf } from '../repair/rewind.js';
 import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
@@ -126,6 +127,10 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
         return { projectId: project.id, rootDir: project.rootDir, at };
       },
       plan_rewind: async ({ params }, call) => await planRewindOf(index.path, params, call),
+      async plan_purge({ params }, call) {
+        assertInPlace(index);
+        return await planPurgeOf(index.path, params, call);
+      },
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
     onHeld: (held) => forgetting.hold(held),

@@ -50,12 +50,21 @@ function thenOf(index: IndexDatabase, project: Project, path: string, at: number
   assertRecorded(index, project, at);
   const state = stateAt(index, project.id, path, at);
   if (state !== undefined && isSomething(state)) return state;
+  if (state?.state === 'purged') throw purged(path, at);
   const what = state?.state === 'ignored' ? 'ignored by rules' : 'not there';
   throw new CodekeepError(
     'FILE_NOT_FOUND',
     `${path} was ${what} at ${iso(at)}.`,
     'Call list_file_versions to see from when to when it was there.',
     { path },
+  );
+}
+
+function purged(path: string, at: number): CodekeepError {
+  return new CodekeepError(
+    'NOT_FOUND',
+    `What ${path} was at ${iso(at)} was purged.`,
+    'It cannot be had again; list_file_versions has what is left.',
   );
 }
 

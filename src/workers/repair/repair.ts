@@ -6,6 +6,7 @@ import { IndexDatabase } from '../../store/index-database.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import { countContents, countDamaged, scrubState } from '../../store/scrub.js';
 import type { WorkerBody, WorkerHost } from '../host.js';
+import { purge } from './purge.js';
 import { rebuildIndex } from './rebuild.js';
 import { restoreBackup } from './restore-backup.js';
 import { repairRound } from './round.js';
@@ -17,7 +18,7 @@ import { repairDatabase } from './task.js';
 import { undoRepair } from './undo.js';
 
 /** Tasks that put another index in the place of the one that is there. */
-const replacing: ReadonlySet<string> = new Set(['restore_backup', 'rebuild_database']);
+const replacing: ReadonlySet<string> = new Set(['restore_backup', 'rebuild_database', 'purge']);
 
 /** Per cent. V8 may double its heap before it cleans it up, and more; with this a repair of 100,000 files needs a fifth less, in the same time. */
 const heapGrowing = 30;
@@ -75,6 +76,7 @@ export async function openRepair(host: WorkerHost): Promise<WorkerBody<'repair'>
       rewind: async (request, call) => await rewindProject(indexOf(), request, call),
       restore_backup: async ({ path }, call) => ({ original_path: await restoreBackup(host, path, call) }),
       rebuild_database: async (request, call) => await rebuildIndex(host, request, call),
+      purge: async (request, call) => await purge(host.indexPath, request, call),
     },
     onWatcherRunning: (running) => {
       watcherRunning = running;

@@ -8,7 +8,7 @@ import { changesOf } from '../../reconcile/repair/kept-plan.js';
  * @throws CodekeepError PLAN_STALE where there is anything else to do by now
  */
 export function assertSamePlan(
-  method: 'repair_database' | 'rewind',
+  method: 'repair_database' | 'rewind' | 'purge',
   expected: readonly KeptPlan[],
   now: readonly KeptPlan[],
 ): void {

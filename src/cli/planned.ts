@@ -1,0 +1,42 @@
+import { CodekeepError } from '../rpc/client/client.js';
+import { CommandError, exitStatus, isAgreed, isForPeople, print } from './output.js';
+
+/** Options of a command that shows its plan, asks, and does exactly that. */
+export interface PlannedFlags {
+  dryRun?: boolean;
+  yes?: boolean;
+  json?: boolean;
+}
+
+/**
+ * Whether somebody is asked before it is done.
+ * @throws CommandError where nobody can be
+ */
+export function isAsking({ dryRun, yes, json }: PlannedFlags): boolean {
+  if (dryRun === true || yes === true) return false;
+  if (isForPeople() && process.stdin.isTTY && json !== true) return true;
+  throw new CommandError(
+    'Nobody can be asked here whether it shall be done.',
+    'Add --dry-run to see what it would do, or --yes to have it done.',
+    exitStatus.usage,
+  );
+}
+
+/** Asks, where somebody is to be asked; a no is said, and is a failure. */
+export async function isToBeDone(asks: boolean): Promise<boolean> {
+  if (!asks || (await isAgreed('Do this?'))) return true;
+  print`nothing was changed`;
+  process.exitCode = exitStatus.failed;
+  return false;
+}
+
+/** Has a plan carried out that is refused where it is not what there is to do any more. */
+export async function exactly<R>(carryOut: () => Promise<R>): Promise<R> {
+  try {
+    return await carryOut();
+  } catch (error) {
+    if (!(error instanceof CodekeepError) || error.code !== 'PLAN_STALE') throw error;
+    const hint = 'Nothing was changed. The same command says what there is to do by now.';
+    throw new CodekeepError(error.code, error.message, hint, error.details);
+  }
+}
