@@ -22,6 +22,9 @@ export interface Row {
 /** Small enough to be filled at once; the index of a run and its backups need some 10 MB. */
 const stateBytes = 96 * 1024 ** 2;
 
+/** Every state is kept, also of a burst. */
+const config = { revision_burst: 0, revision_interval: 0 };
+
 /** Why nothing can be mounted here, or null. */
 export function mountRefusal(): string | null {
   const place = newFolder();
@@ -55,13 +58,13 @@ export class Service {
     const sandbox = await Sandbox.create();
     const stateDir = newFolder();
     if (canMount) mountTmpfs(stateDir, stateBytes);
-    const daemon = await sandbox.startDaemon({ stateDir });
+    const daemon = await sandbox.startDaemon({ stateDir, config });
     return new Service(sandbox, stateDir, canMount, daemon);
   }
 
   async restart(): Promise<void> {
     const { mayLogErrors } = this.daemon;
-    this.daemon = await this.sandbox.startDaemon({ stateDir: this.stateDir });
+    this.daemon = await this.sandbox.startDaemon({ stateDir: this.stateDir, config });
     this.daemon.mayLogErrors = mayLogErrors;
   }
 
