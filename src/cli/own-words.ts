@@ -3,6 +3,7 @@ const commands: Readonly<Record<string, string>> = {
   accept_deletions: 'accept',
   add_project: 'add',
   check_database: 'check',
+  cleanup_deleted_files: 'deleted --remove',
   create_checkpoint: 'checkpoint',
   get_project_status: 'status',
   list_changes: 'history',

@@ -2,15 +2,7 @@ import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
 import { type Client, CodekeepError } from '../rpc/client/client.js';
 import { type CommonFlags, withConnection } from './client-command.js';
-import {
-  CommandError,
-  type ExitStatus,
-  exitStatus,
-  isAgreed,
-  isForPeople,
-  print,
-  printJson,
-} from './output.js';
+import { assertCanAsk, type ExitStatus, exitStatus, isAgreed, print, printJson } from './output.js';
 import { isProjectRoot, parseFolder, pathInProject, projectRoot } from './paths.js';
 import { callWithProgress } from './progress.js';
 import { type Entry, printList } from './repair.js';
@@ -44,12 +36,7 @@ export function addRewind(program: Command): void {
     )
     .action(async (when: string, paths: string[], flags: RewindFlags) => {
       const isAsking = flags.dryRun !== true && flags.yes !== true;
-      if (isAsking && !(isForPeople() && process.stdin.isTTY && flags.json !== true))
-        throw new CommandError(
-          'Nobody can be asked here whether it shall be done.',
-          'Add --dry-run to see what it would do, or --yes to have it done.',
-          exitStatus.usage,
-        );
+      if (isAsking) assertCanAsk(flags.json === true, 'Add --dry-run to see what it would do');
       await withConnection(flags, async (client) => {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
         const plan = await callWithProgress(client, 'rewind', {

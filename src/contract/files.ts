@@ -130,3 +130,51 @@ export const restoreDeletedFiles = defineMethod({
     ),
   result: z.object({ restored: z.array(z.object({ path: z.string() })), dry_run: z.boolean() }),
 });
+
+const deletedFile = z.object({ path: z.string(), deleted_at: timestamp.nullable(), size: count });
+
+export const cleanupDeletedFiles = defineMethod({
+  owner: 'index',
+  writes: true,
+  summary:
+    'Let go of deleted files, with what they were, their copies in versions, and the contents that nothing else has; without hard_delete it only lists them.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      path_prefix: pathPrefix,
+      older_than_days: z
+        .number()
+        .min(0)
+        .max(36_500)
+        .optional()
+        .describe(
+          'Only what was deleted longer ago; left out: longer ago than anything is kept (history_keep_*); 0: all',
+        ),
+      hard_delete: z.boolean().default(false).describe('true: they go, and nothing brings them back'),
+      dry_run: dryRun,
+    })
+    .refine(namesProject, projectRequired),
+  result: z.object({
+    dry_run: z.boolean().describe('Nothing was changed, also because hard_delete was not given'),
+    removed: z.array(deletedFile).describe('The first 1,000; totals count all'),
+    would_remove: z.array(deletedFile),
+    kept: z
+      .array(z.object({ path: z.string(), reason: z.string() }))
+      .describe(
+        'A checkpoint has them, or their copies cannot be proven; remove_checkpoint, then call again',
+      ),
+    totals: z.object({
+      removed: count,
+      would_remove: count,
+      kept: count,
+      versions: count.describe('Past states of files'),
+      contents: count.describe('Contents that leave the index'),
+      bytes: count.describe('What these took in the index'),
+    }),
+    oldest: timestamp
+      .nullable()
+      .describe(
+        'The oldest moment that can be come back to then, beside checkpoints; null: the first comparison has not ended',
+      ),
+  }),
+});

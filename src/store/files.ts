@@ -203,22 +203,43 @@ export function deletedSince(
     .all(projectId, since, limit);
 }
 
+/** What was marked deleted before then; milliseconds since 1970. */
+export function* deletedBefore(index: IndexDatabase, projectId: string, before: number): Generator<FileRow> {
+  yield* deletedBetween(index, projectId, 0, before, '');
+}
+
 /**
  * Files and symlinks that were marked deleted between these times, whose content the index has and of which a copy was put into
  * versions.
  */
-export function* deletedBefore(
+export function* copiedBetween(
   index: IndexDatabase,
   projectId: string,
   from: number,
   before: number,
 ): Generator<FileRow> {
+  yield* deletedBetween(
+    index,
+    projectId,
+    from,
+    before,
+    "AND kind <> 'folder' AND sha256 IS NOT NULL AND moved_sha256 IS NULL AND copy_problem IS NULL",
+  );
+}
+
+function* deletedBetween(
+  index: IndexDatabase,
+  projectId: string,
+  from: number,
+  before: number,
+  clause: string,
+): Generator<FileRow> {
   for (let after = { deletedAt: from as number | null, id: 0 }; ;) {
     const page = index
       .sql<[object], FileRow>(
         `SELECT ${columns} FROM files WHERE project_id = @projectId AND deleted = 1 AND deleted_at < @before
-           AND (deleted_at, id) > (@deletedAt, @id) AND seen_at < @before AND kind <> 'folder' AND sha256 IS NOT NULL
-           AND moved_sha256 IS NULL AND copy_problem IS NULL ORDER BY deleted_at, id LIMIT ${pageRows}`,
+           AND (deleted_at, id) > (@deletedAt, @id) AND seen_at < @before ${clause}
+         ORDER BY deleted_at, id LIMIT ${pageRows}`,
       )
       .all({ projectId, before, deletedAt: after.deletedAt, id: after.id });
     yield* page;

@@ -1,46 +1,10 @@
 import { type Command, Option } from 'commander';
 import { type CommonFlags, withClient } from './client-command.js';
-import { print, printTable } from './output.js';
+import { print } from './output.js';
 import { parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
 import { type Cause, causeText } from './text.js';
 
-export function addFileCommands(program: Command): void {
-  program
-    .command('deleted')
-    .description('List files marked deleted')
-    .argument(
-      '[dir]',
-      "the project's root folder; without it the project around the working directory",
-      parseFolder,
-    )
-    .option('--prefix <path>', 'only paths in the project that start with this')
-    .action(async (dir: string | undefined, flags: CommonFlags & { prefix?: string }) => {
-      let root_dir = '';
-      await withClient(
-        flags,
-        async (client) => {
-          root_dir = await projectRoot(client, dir);
-          return await client.call('list_deleted_files', {
-            root_dir,
-            path_prefix: flags.prefix,
-            limit: 1000,
-          });
-        },
-        ({ files, next_cursor }) => {
-          // A list, and none is the best it can be: no failure, as an empty folder is none to ls.
-          if (files.length === 0) print`no file is marked deleted`;
-          printTable(
-            files.map(({ deleted_at, cause, restorable, path }) => [
-              deleted_at ?? '',
-              cause === null ? '' : causeText[cause],
-              restorable ? '' : 'not restorable',
-              shownPath(root_dir, path),
-            ]),
-          );
-          if (next_cursor !== null) print`... and more; narrow it with --prefix`;
-        },
-      );
-    });
+export function addRestore(program: Command): void {
   program
     .command('restore')
     .description('Bring deleted files back, all of them or none')
