@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, string>> = {
   rebuild_database: 'rebuild',
   repair_database: 'repair',
   restore_backup: 'restore-backup',
+  restore_deleted_files: 'restore',
   start_worker: 'worker start',
   update_indexes: 'update',
   view_worker_logs: 'logs',

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -182,4 +183,41 @@ test('deleted files go for good only with hard_delete, and the command line asks
   );
   assert.deepEqual(await daemon.paths(project_id, true), ['run.sh']);
   assert.deepEqual((await daemon.repair({ project_id })).totals['ok'], 2, 'a repair misses nothing');
+});
+
+test('of a path that was deleted twice the last content is listed and comes back, and its history has both', async (t) => {
+  const { daemon, project, root } = await withDeleted(t);
+  const { project_id } = project;
+  const path = 'a.py';
+  await daemon.call('delete_file', { project_id, path });
+  const between = new Date().toISOString();
+  writeFileSync(join(root, path), 'a = 22\n');
+  await daemon.call('update_indexes', { project_id });
+  assert.deepEqual(await daemon.paths(project_id, true), []);
+  await daemon.call('delete_file', { project_id, path });
+  const { files: listed } = await daemon.call('list_deleted_files', { project_id });
+  assert.deepEqual(
+    listed.map((file) => [file.path, file.size, file.restorable]),
+    [[path, 7, true]],
+  );
+  assert.ok((listed[0]?.deleted_at ?? '') >= between);
+  const later = new Date(Date.now() + 1_000).toISOString();
+  const none = await daemon.call('restore_deleted_files', { project_id, deleted_after: later });
+  assert.deepEqual(none.restored, []);
+  const back = await daemon.call('restore_deleted_files', { project_id, deleted_after: between });
+  assert.deepEqual(back.restored, [{ path }]);
+  const { versions } = await daemon.call('list_file_versions', { project_id, path });
+  assert.deepEqual(
+    versions.map(({ size, cause, gone_cause }) => [size, cause, gone_cause]),
+    [
+      [7, 'restore', null],
+      [7, 'edit', 'asked'],
+      [7, 'found', 'asked'],
+    ],
+  );
+  const [, , first] = versions;
+  const as = 'first.py';
+  await daemon.call('restore_file_version', { project_id, path, version_id: first?.version_id, as });
+  assert.equal(readFileSync(join(root, as), 'utf8'), 'a = 1\r\n');
+  assert.equal(readFileSync(join(root, path), 'utf8'), 'a = 22\n');
 });

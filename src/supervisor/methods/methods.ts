@@ -182,6 +182,7 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     delete_file: forward('delete_file'),
     list_deleted_files: forward('list_deleted_files'),
     restore_deleted_files: forward('restore_deleted_files'),
+    restore_file_version: forward('restore_file_version'),
     cleanup_deleted_files: forward('cleanup_deleted_files'),
     list_file_versions: forward('list_file_versions'),
     list_changes: forward('list_changes'),

@@ -1,9 +1,12 @@
 import { CodekeepError } from '../../base/errors.js';
+import type { FileKind } from '../../store/files.js';
 import { isSomething, type PathState, stateAt, statesOf, versionNamed } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 import { assertRecorded } from './moments.js';
 import { iso } from './types.js';
+
+type Something = PathState & { state: FileKind };
 
 /**
  * What a path was: by a version's id, at a time (milliseconds since 1970), or, with null, what it is, or was last.
@@ -16,14 +19,14 @@ export function stateFor(
   path: string,
   fileId: number,
   which: string | number | null,
-): PathState {
+): Something {
   if (which === null) return latestOf(index, project, path);
   return typeof which === 'string'
     ? versionOf(index, project, path, fileId, which)
     : thenOf(index, project, path, which);
 }
 
-function latestOf(index: IndexDatabase, { id }: Project, path: string): PathState {
+function latestOf(index: IndexDatabase, { id }: Project, path: string): Something {
   const state = statesOf(index, id, path, Number.MAX_SAFE_INTEGER, 3).find(isSomething);
   if (state === undefined) throw nothingKnown(path);
   return state;
@@ -35,7 +38,7 @@ function versionOf(
   path: string,
   fileId: number,
   version: string,
-): PathState {
+): Something {
   const named = versionNamed(version);
   const [state] = named?.fileId === fileId ? statesOf(index, id, path, named.seenAt + 1, 1) : [];
   if (named !== null && state?.seenAt === named.seenAt && isSomething(state)) return state;
@@ -46,7 +49,7 @@ function versionOf(
   );
 }
 
-function thenOf(index: IndexDatabase, project: Project, path: string, at: number): PathState {
+function thenOf(index: IndexDatabase, project: Project, path: string, at: number): Something {
   assertRecorded(index, project, at);
   const state = stateAt(index, project.id, path, at);
   if (state !== undefined && isSomething(state)) return state;
