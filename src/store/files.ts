@@ -249,6 +249,18 @@ function* deletedBetween(
   }
 }
 
+/** Whether the index has, or had, the very same file by another name. */
+export function hasOtherName(index: IndexDatabase, id: number): boolean {
+  return (
+    index
+      .sql<[number], unknown>(
+        `SELECT 1 FROM files f CROSS JOIN files o INDEXED BY files_by_content ON o.sha256 = f.sha256
+         WHERE f.id = ? AND o.project_id = f.project_id AND o.ino = f.ino AND o.device_id IS f.device_id AND o.id <> f.id`,
+      )
+      .get(id) !== undefined
+  );
+}
+
 /** Files that have more names than one, which may lie where nobody watches. */
 export function linkedFiles(index: IndexDatabase, projectId: string, limit: number): FileRow[] {
   return index

@@ -82,7 +82,8 @@ export async function planRewind(
   for (const path of choice.paths ?? []) assertKnown(index, project, path);
   const paths = pathsChangedSince(index, project.id, to).filter((path) => isChosen(path, choice));
   const then = remembering((path: string) => stateAt(index, project.id, path, to));
-  const facts = await factsOf(index, project, paths, then, { signal, progress }, proven);
+  const observer = new RewindObserver(index, project, to);
+  const facts = await factsOf(observer, paths, then, { signal, progress }, proven);
   const plan = rewindPlanOf(facts);
   const actions = plan.actions.map(({ verdict, path }) =>
     actionOf(index, project, verdict, path, then(path)),
@@ -107,14 +108,12 @@ function isChosen(path: string, { paths, prefix }: RewindChoice): boolean {
 }
 
 async function factsOf(
-  index: IndexDatabase,
-  project: Project,
+  observer: RewindObserver,
   paths: readonly string[],
   then: (path: string) => PathState | undefined,
   { signal, progress }: Work,
   proven: 'none' | 'all' = 'all',
 ): Promise<RewindFact[]> {
-  const observer = new RewindObserver(index, project);
   const slicer = new Slicer(signal);
   const facts: RewindFact[] = [];
   for (const path of paths) {
@@ -159,7 +158,7 @@ export async function planRewindUndo(
     else done.set(action.path, action);
   }
   const then = remembering((path: string) => before(index, project, done.get(path)));
-  const facts = await factsOf(index, project, [...done.keys()].sort(), then, work);
+  const facts = await factsOf(new RewindObserver(index, project), [...done.keys()].sort(), then, work);
   const plan = rewindPlanOf(facts);
   const actions = plan.actions.map(({ verdict, path }) =>
     actionOf(index, project, verdict, path, then(path), done.get(path)?.id ?? null),
