@@ -86,7 +86,9 @@ export const listChanges = defineMethod({
         at: timestamp,
         cause: cameBy,
         version_id: versionId.nullable().describe('What it became; null: it was deleted'),
-        previous_version_id: versionId.nullable().describe('What it was before; null: it was not there'),
+        previous_version_id: versionId
+          .nullable()
+          .describe('What it was before; null: it was not there, or that is not kept any more'),
         size: count.nullable(),
         previous_size: count.nullable(),
       }),

@@ -253,7 +253,7 @@ function* deletedBetween(
 export function hasOtherName(index: IndexDatabase, id: number): boolean {
   return (
     index
-      .sql<[number], unknown>(
+      .sql<[number]>(
         `SELECT 1 FROM files f CROSS JOIN files o INDEXED BY files_by_content ON o.sha256 = f.sha256
          WHERE f.id = ? AND o.project_id = f.project_id AND o.ino = f.ino AND o.device_id IS f.device_id AND o.id <> f.id`,
       )

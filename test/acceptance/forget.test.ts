@@ -14,7 +14,7 @@ async function followed(daemon: Daemon, project_id: string): Promise<void> {
 
 test('what has no room goes, and a checkpoint stays; a dry run says it before', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project({ 'a.py': 'a = 0\n', 'b.py': 'b = 0\n' });
+  const root = await sandbox.project({ '0.py': '0\n', 'a.py': 'a = 0\n', 'b.py': 'b = 0\n' });
   const config = { revision_burst: 0, history_max_bytes: 0, backup_interval: 0, check_interval: 0 };
   const daemon = await sandbox.startDaemon({ config: { ...config, autostart: ['file_watcher'] } });
   const { project_id } = await daemon.addProject(root);
@@ -54,6 +54,15 @@ test('what has no room goes, and a checkpoint stays; a dry run says it before', 
   assert.deepEqual(done, { ...said, dry_run: false });
 
   assert.deepEqual(await versionsOf('a.py'), ['a = 4\n', 'a = 2\n']);
+  const { changes } = await daemon.call('list_changes', { project_id });
+  assert.deepEqual(
+    changes.map(({ path, kind, previous_version_id }) => [path, kind, previous_version_id === null]),
+    [
+      ['a.py', 'changed', false],
+      ['a.py', 'changed', true],
+    ],
+    'what it was before is not known, and that it was something is',
+  );
   const oldest = done.projects[0]?.oldest ?? assert.fail('nothing is known of it');
   const { recorded_since } = await daemon.call('list_changes', { project_id });
   assert.equal(recorded_since, oldest);

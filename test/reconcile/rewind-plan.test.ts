@@ -24,7 +24,7 @@ const conditions: Condition[] = [
 ];
 const presences = ['file', 'directory', 'symlink', 'other', 'absent', 'blocked', 'unknown:EACCES'] as const;
 const flags = [false, true];
-const flagPairs = flags.flatMap((one) => flags.map((other) => [one, other] as const));
+const flagPairs = flags.flatMap((first) => flags.map((second) => [first, second] as const));
 
 function* facts(): Generator<RewindFact> {
   for (const wanted of conditions)

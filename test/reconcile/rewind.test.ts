@@ -386,7 +386,7 @@ test('what comes back has the mode and time it had; what gets another content is
 test('what rules ignored then and do not ignore any more was there, and stays', async (t) => {
   const project = new TestProject(t);
   project.write('.gitignore', '*.local\n');
-  for (const path of ['a.local', 'edited.local', 'kept']) project.write(path);
+  for (const name of ['a.local', 'edited.local', 'kept']) project.write(name);
   const { at } = await momentOf(project);
   await waitFor('the clock of files goes on', () => Date.now() > at + 50);
   project.write('.gitignore', '# nothing\n');
@@ -398,7 +398,10 @@ test('what rules ignored then and do not ignore any more was there, and stays', 
   const planned = await planTo(project, at);
   assert.deepEqual(
     planned.plan.untouched,
-    ['a.local', 'edited.local'].map((path) => ({ path, reason: 'it was there then, and was not followed' })),
+    ['a.local', 'edited.local'].map((name) => ({
+      path: name,
+      reason: 'it was there then, and was not followed',
+    })),
   );
   await execute(project, planned);
   const there = Object.keys(snapshot(project.root)).sort();
@@ -413,5 +416,5 @@ test('a file that was too large at both moments is said to be left as it is', as
   project.write('large', 'x'.repeat(project.maxFileBytes + 2));
   await project.reconcile();
   const { plan } = await planTo(project, at);
-  assert.deepEqual([plan.actions, plan.untouched.map(({ path }) => path)], [[], ['large']]);
+  assert.deepEqual([plan.actions, plan.untouched.map((one) => one.path)], [[], ['large']]);
 });

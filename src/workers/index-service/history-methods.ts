@@ -50,7 +50,7 @@ export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryM
         after: changePlace(cursor),
       };
       const found: Change[] = [];
-      for (const change of changes(index, project.id, choice)) {
+      for (const change of changes(index, project, choice)) {
         found.push(change);
         if (found.length === limit) break;
       }
