@@ -153,6 +153,8 @@ export interface IndexExchanges extends ContractExchanges {
   resolve_rewind: Exchange<ProjectReference & { to: string }, ResolvedProject & { at: number }>;
   /** The dry run of a rewind; without proof that contents are whole it says whether there is anything to do. */
   plan_rewind: Exchange<RewindScope & { is_proven: boolean }, RewindReport>;
+  /** Notes a rewind that had nothing to do, so that it is known by its id as every run is. */
+  note_rewind: Exchange<Pick<RewindRequest, 'run_id' | 'project_id' | 'to'>, null>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
 }

@@ -6,6 +6,7 @@ import { askForVersion, type Which } from './named-version.js';
 import { CommandError, exitStatus, print } from './output.js';
 import { parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
 import { type Cause, causeText, localTime } from './text.js';
+import { parseWhen } from './when.js';
 
 type Restored = Result<'restore_deleted_files'> | Result<'restore_file_version'>;
 
@@ -34,7 +35,11 @@ export function addRestore(program: Command): void {
       parseFolder,
     )
     .option('--prefix <path>', 'every deleted path in the project that starts with this')
-    .option('--deleted-after <time>', 'what was deleted since then: a time, or a duration such as 10m')
+    .option(
+      '--deleted-after <time>',
+      'what was deleted since then: a time, or a duration such as 10m',
+      parseWhen,
+    )
     .addOption(
       new Option('--cause <cause>', 'what was marked for this reason').choices(Object.keys(causeText)),
     )

@@ -36,7 +36,6 @@ export function addRewind(program: Command): void {
     )
     .action(async (when: string, paths: string[], flags: RewindFlags) => {
       const isAsking = flags.dryRun !== true && flags.yes !== true;
-      if (isAsking) assertCanAsk(flags.json === true, 'Add --dry-run to see what it would do');
       await withConnection(flags, async (client) => {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
         const plan = await callWithProgress(client, 'rewind', {
@@ -45,6 +44,8 @@ export function addRewind(program: Command): void {
           paths: chosen(root_dir, paths),
           dry_run: true,
         });
+        // What is wrong with what was typed comes first.
+        if (isAsking) assertCanAsk(flags.json === true, 'Add --dry-run to see what it would do');
         if (flags.json !== true) printPlan(plan, flags.dryRun === true);
         const isOver = actionsIn(plan) === 0 || flags.dryRun === true;
         if (!isOver && isAsking && !(await isAgreed('Do this?'))) {

@@ -62,6 +62,11 @@ test('what a shell did to a real project is taken back as if it had not been, an
   const again = await rewind(daemon, { project_id, to: 'before' });
   assert.equal(again.message, 'Nothing to do: it is as it was then.');
   assert.equal(again.workers_stopped.stopped_count, 0);
+  const known = await daemon.call('get_repair', { run_id: again.run_id });
+  assert.deepEqual([known.actions, known.runs[0]?.rewind_to], [[], again.to]);
+  const nothing = await daemon.call('undo_repair', { run_id: again.run_id });
+  assert.ok('undone' in nothing);
+  assert.deepEqual([nothing.undone, nothing.kept], [[], []]);
   const undone = await daemon.call('undo_repair', { run_id: done.run_id });
   assert.ok('undone' in undone);
   assert.deepEqual([undone.totals.kept, undone.totals.failed], [0, 0]);

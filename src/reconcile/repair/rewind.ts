@@ -185,10 +185,12 @@ function seenAtOf({ marks }: ActionRow): number {
   return marks === null ? -1 : (JSON.parse(marks) as RewoundMark).seenAt;
 }
 
+export type RewindRun = RunKey & { origin: RunOrigin; undoes: string | null };
+
 /** Does what was planned, under the journal. */
 export async function executeRewind(
   context: RewindContext,
-  run: RunKey & { origin: RunOrigin; undoes: string | null },
+  run: RewindRun,
   { project, to, actions }: PlannedRewind,
 ): Promise<RunOutcome<RewoundAction>> {
   const { index, now } = context;

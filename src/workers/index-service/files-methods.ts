@@ -22,7 +22,7 @@ import {
 } from './types.js';
 import { renderKept } from './code-methods.js';
 import { momentNamed } from './moments.js';
-import { stateFor } from './states.js';
+import { assertContent, requireKnown, stateFor } from './states.js';
 import { afterPaths, placeIn } from './cursors.js';
 
 type FileMethods = Pick<
@@ -52,9 +52,10 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
     async get_file({ path, version_id, at, ...reference }) {
       assertRelativePath(path);
       const project = requireProject(index, reference);
-      const { id, language } = requireFile(index, project.id, path);
+      const { id, language } = requireKnown(index, project, path);
       const moment = at === undefined ? null : await momentNamed(index, project, 'at', at);
       const state = stateFor(index, project, path, id, version_id ?? moment);
+      assertContent(state);
       const { tree, bytes, sha256 } = renderKept(index, path, state.sha256);
       const isText = tree.encoding === 'utf8';
       return {
@@ -111,7 +112,7 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
     async restore_file_version({ path, version_id, at, as: to = path, dry_run, ...reference }, call) {
       for (const one of [path, to]) assertRelativePath(one);
       const project = requireProject(index, reference);
-      const { id } = requireFile(index, project.id, path);
+      const { id } = requireKnown(index, project, path);
       const moment = at === undefined ? null : await momentNamed(index, project, 'at', at);
       const state = stateFor(index, project, path, id, version_id ?? moment);
       const place = { state, to };

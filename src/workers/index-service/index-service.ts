@@ -20,7 +20,7 @@ import { replacedPath, settleReplacing } from '../../store/replace-index.js';
 import { paceOf } from '../../store/revisions.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
-import { planRewindOf } from '../repair/rewind.js';
+import { noteRewind, planRewindOf } from '../repair/rewind.js';
 import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
 import { planUndoOf } from '../repair/undo.js';
@@ -126,6 +126,11 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
         return { projectId: project.id, rootDir: project.rootDir, at };
       },
       plan_rewind: async ({ params }, call) => await planRewindOf(index.path, params, call),
+      async note_rewind({ params }, call) {
+        assertInPlace(index);
+        await noteRewind(index, params, call);
+        return null;
+      },
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },
     onHeld: (held) => forgetting.hold(held),
