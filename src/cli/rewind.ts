@@ -38,12 +38,8 @@ export function addRewind(program: Command): void {
       const isAsking = flags.dryRun !== true && flags.yes !== true;
       await withConnection(flags, async (client) => {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
-        const plan = await callWithProgress(client, 'rewind', {
-          root_dir,
-          to: when,
-          paths: chosen(root_dir, paths),
-          dry_run: true,
-        });
+        const asked = { root_dir, to: when, paths: chosen(root_dir, paths), dry_run: true };
+        const plan = await callWithProgress(client, 'rewind', asked, nothingDone);
         // What is wrong with what was typed comes first.
         if (isAsking) assertCanAsk(flags.json === true, 'Add --dry-run to see what it would do');
         if (flags.json !== true) printPlan(plan, flags.dryRun === true);
@@ -68,14 +64,34 @@ function chosen(root: string, paths: readonly string[]): string[] | undefined {
 }
 
 /** Exactly what the plan says. */
-async function carryOut(client: Client, { run_id }: Rewound): Promise<Rewound> {
+async function carryOut(client: Client, { run_id, root_dir }: Rewound): Promise<Rewound> {
+  const { runs } = await client.call('list_repairs', { root_dir, limit: 1 });
+  const wayBack = async (): Promise<string> => await wayBackFrom(client, root_dir, runs[0]?.run_id);
   try {
-    return await callWithProgress(client, 'rewind', { plan_id: run_id });
+    return await callWithProgress(client, 'rewind', { plan_id: run_id }, wayBack);
   } catch (error) {
     if (!(error instanceof CodekeepError) || error.code !== 'PLAN_STALE') throw error;
     const hint = 'Nothing was changed. The same command says what there is to do by now.';
     throw new CodekeepError(error.code, error.message, hint, error.details);
   }
+}
+
+const unchanged = 'Nothing was changed.';
+
+async function nothingDone(): Promise<string> {
+  return await Promise.resolve(unchanged);
+}
+
+/** Of one that was cancelled. @param before the run that was the newest before it */
+async function wayBackFrom(client: Client, root_dir: string, before: string | undefined): Promise<string> {
+  const { runs } = await client.call('list_repairs', { root_dir, limit: 1 });
+  const run = runs.find(({ run_id, rewind_to }) => run_id !== before && rewind_to !== null);
+  const { actions } =
+    run === undefined
+      ? { actions: [] }
+      : await client.call('get_repair', { run_id: run.run_id, limit: 1000 });
+  if (run === undefined || !actions.some(({ state }) => state === 'done')) return unchanged;
+  return `"codekeep undo ${run.run_id}" takes back what was done so far; the same command does the rest.`;
 }
 
 function actionsIn({ totals }: Rewound): number {

@@ -6,7 +6,7 @@ import type { ProgressListener, Work } from '../base/progress.js';
 import { unlessAborted } from '../base/waiting.js';
 import type { WorkersStopped } from '../contract/database.js';
 import { type WorkerType, workerType } from '../contract/fields.js';
-import { cutOffByEnd, repairInProgress } from './hold.js';
+import { aRepair, cutOffByEnd, repairInProgress } from './hold.js';
 import type { StopOutcome } from './lifecycle/stop-worker.js';
 import type { ResumedWorkers, RunFrame } from './repair-results.js';
 import { type RepairProgress, RepairTrack } from './repair-track.js';
@@ -32,8 +32,8 @@ export class Alone {
   #track: RepairTrack | null = null;
   /** What ran before and could not be started again, as where the index was no better then: the next run does that. */
   #unresumed: { type: WorkerType; options: WorkerOptions }[] = [];
-  /** Some client's runs, or waits for its turn. */
-  #isTaken = false;
+  /** What some client's is that runs, or waits for its turn; null: there is none. */
+  #taken: string | null = null;
   readonly #change = new Change();
 
   constructor(supervisor: Supervisor, events: EventSink) {
@@ -52,22 +52,25 @@ export class Alone {
    */
   assertFree(): void {
     this.#supervisor.hold.assertNotEnding();
-    if (this.#isTaken) throw repairInProgress();
+    if (this.#taken !== null) throw repairInProgress(this.#taken);
   }
 
   /** Resolves when no client's runs or waits. */
   async idle(): Promise<void> {
-    while (this.#isTaken) await this.#change.next(60_000);
+    while (this.#taken !== null) await this.#change.next(60_000);
   }
 
-  /** From here on nobody else's begins, until it has ended. */
-  async take<R>(run: () => Promise<R>): Promise<R> {
+  /**
+   * From here on nobody else's begins, until it has ended.
+   * @param what it is, for who is refused meanwhile
+   */
+  async take<R>(what: string, run: () => Promise<R>): Promise<R> {
     this.assertFree();
-    this.#isTaken = true;
+    this.#taken = what;
     try {
       return await run();
     } finally {
-      this.#isTaken = false;
+      this.#taken = null;
       this.#change.notify();
     }
   }
@@ -80,7 +83,7 @@ export class Alone {
     shaped: (report: R, frame: RunFrame, resumed: ResumedWorkers) => T,
   ): Promise<T> {
     const frame = { runId: randomUUID(), dryRun: false, startedAt: performance.now() };
-    const release = this.#supervisor.hold.takeForRepair();
+    const release = this.#supervisor.hold.takeForRepair(this.#taken ?? aRepair);
     const track = new RepairTrack(frame.runId, this.#events);
     this.#track = track;
     let hasDied = false;
@@ -181,7 +184,8 @@ export class Alone {
     try {
       await this.#supervisor.tasks.run('repair', task, work);
     } catch (error) {
-      if (!isCancelled) this.#supervisor.log('warn', `a repair was cut off: ${messageOf(error)}`);
+      if (!isCancelled)
+        this.#supervisor.log('warn', `a repair, a rewind or an undo was cut off: ${messageOf(error)}`);
     }
   }
 

@@ -1,3 +1,4 @@
+import { aRepair } from './hold.js';
 import { randomUUID } from 'node:crypto';
 import { AskedRepair } from '../base/asked-repair.js';
 import { CodekeepError, type ErrorCode, messageOf } from '../base/errors.js';
@@ -49,7 +50,7 @@ export class RepairCommand {
   async run(params: RepairParams, work: Work): Promise<RepairResult> {
     const scope = this.#scopeOf(params);
     if (params.dry_run) return await this.#dryRun(scope, work);
-    return await this.alone.take(async () => {
+    return await this.alone.take(aRepair, async () => {
       // What is missing so far is a deletion beside a watcher, and else a loss from now on. One that an earlier daemon left
       // is noted until it is done.
       const isLate = this.#supervisor.isWatched || this.#cutOff !== null;
@@ -107,6 +108,7 @@ export class RepairCommand {
       return undoResultOf(planned, undoes, frame, nothingResumed);
     }
     return await this.alone.take(
+      'An undo',
       async () =>
         await this.alone.run(
           { isResumed: true, force: false },
@@ -129,6 +131,7 @@ export class RepairCommand {
   async restoreBackup(path: string, work: Work): Promise<RestoredBackup> {
     const task = { method: 'restore_backup', params: { path } } as const;
     const restored = await this.#whileReplaced(
+      'The restore of a backup',
       work,
       async (replacement, following) => await replacement.run(() => task, following),
       (answer, frame) => ({ path, ...answer, ...frame }),
@@ -145,6 +148,7 @@ export class RepairCommand {
    */
   async rebuild(isDry: boolean, work: Work): Promise<RebuildResult> {
     const result = await this.#whileReplaced(
+      'A rebuild',
       work,
       async (replacement, following) => await replacement.run(rebuildTask(isDry), following, !isDry),
       (rebuilt, frame) => ({ ...rebuilt, ...frame, dry_run: isDry }),
@@ -155,11 +159,12 @@ export class RepairCommand {
   }
 
   async #whileReplaced<R, T>(
+    what: string,
     work: Work,
     run: (replacement: Replacement, following: Work) => Promise<R>,
     shaped: (answer: R, frame: ReplacedFrame) => T,
   ): Promise<T> {
-    return await this.alone.take(async () => {
+    return await this.alone.take(what, async () => {
       await this.#supervisor.whenTried(work.signal);
       const replacement = new Replacement(this.#supervisor);
       let projects: RestoredBackup['projects'] = [];
@@ -181,7 +186,10 @@ export class RepairCommand {
     await this.#supervisor.logs.open();
     const work: Work = { signal: new AbortController().signal, progress: () => undefined };
     if (this.#supervisor.unfinishedRepairs > 0) {
-      this.#supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
+      this.#supervisor.log(
+        'warn',
+        'a repair, a rewind or an undo was cut off; it is finished before the workers start',
+      );
       await this.#realRun({ deleted_since: null, force: false }, false, work, 'recovery');
     }
     const asked = this.#cutOff;

@@ -33,7 +33,7 @@ export class RewindCommand {
     await this.#supervisor.whenStarted(work.signal);
     const scope = await this.#scopeOf(params, work.signal);
     if (params.dry_run) return await this.#dryRun(scope, startedAt, work);
-    return await this.#alone.take(async () => {
+    return await this.#alone.take('A rewind', async () => {
       await bringUpToDate(this.#supervisor, this.#alone, scope.project_id, work);
       const planned = await this.#supervisor.askIndex(
         'plan_rewind',
