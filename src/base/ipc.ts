@@ -50,6 +50,8 @@ export interface Reconciled {
   owed: number;
   /** Why some missing files prove nothing; null where there are none. */
   doubt: string | null;
+  /** All of these are on file systems that are not there: of everything else it is known how it is. */
+  isAway: boolean;
   /** Why files are kept and not parsed yet; null where there are none. */
   notParsed: string | null;
   /** Why there is nothing to index; null where there is something. */

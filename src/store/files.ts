@@ -160,6 +160,11 @@ export function setMoved(index: IndexDatabase, id: number, sha256: string): void
   index.sql('UPDATE files SET moved_sha256 = ? WHERE id = ?').run(sha256, id);
 }
 
+/** It is not known any more on which file system its file was. */
+export function forgetDevice(index: IndexDatabase, id: number): void {
+  index.sql('UPDATE files SET device_id = NULL WHERE id = ?').run(id);
+}
+
 export function setCopyProblem(index: IndexDatabase, id: number, problem: string | null): void {
   index.sql('UPDATE files SET copy_problem = ? WHERE id = ?').run(problem, id);
 }
