@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Change } from '../base/change.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import type { WorkerKind, WorkerOptions } from '../base/ipc.js';
+import { RunningNote } from '../base/running-note.js';
 import type { ProgressListener, Work } from '../base/progress.js';
 import { unlessAborted } from '../base/waiting.js';
 import type { WorkersStopped } from '../contract/database.js';
@@ -35,15 +36,27 @@ export class Alone {
   /** What some client's is that runs, or waits for its turn; null: there is none. */
   #taken: string | null = null;
   readonly #change = new Change();
+  readonly #note: RunningNote;
 
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
     this.#events = events;
+    this.#note = new RunningNote(supervisor.stateDir);
   }
 
   /** What is running, for health; null while nothing is. */
   get progress(): RepairProgress | null {
     return this.#track?.now ?? null;
+  }
+
+  /** An earlier daemon was cut off in the middle of it, and what is left is not done yet. */
+  get isOwed(): boolean {
+    return !this.#supervisor.isStarted && (this.#note.wasLeft || this.#supervisor.unfinishedRepairs > 0);
+  }
+
+  /** The start has found nothing that is left. */
+  settle(): void {
+    this.#note.remove();
   }
 
   /**
@@ -86,6 +99,7 @@ export class Alone {
     const release = this.#supervisor.hold.takeForRepair(this.#taken ?? aRepair);
     const track = new RepairTrack(frame.runId, this.#events);
     this.#track = track;
+    this.#note.write();
     let hasDied = false;
     const running = isAfterStart ? this.#running() : [];
     const resumable = isResumed ? running : [];
@@ -118,6 +132,8 @@ export class Alone {
 
   #letGo(release: () => void): void {
     this.#track = null;
+    // What the end of the daemon cuts off is finished at its next start.
+    if (!this.#supervisor.hold.isEnding) this.#note.remove();
     release();
   }
 

@@ -182,7 +182,10 @@ export class RepairCommand {
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
   async recover(): Promise<void> {
-    if (this.#supervisor.unfinishedRepairs === 0 && this.#cutOff === null) return;
+    if (this.#supervisor.unfinishedRepairs === 0 && this.#cutOff === null) {
+      this.alone.settle();
+      return;
+    }
     await this.#supervisor.logs.open();
     const work: Work = { signal: new AbortController().signal, progress: () => undefined };
     if (this.#supervisor.unfinishedRepairs > 0) {

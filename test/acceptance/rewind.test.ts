@@ -256,6 +256,7 @@ test('a daemon that is killed in the middle of it finishes it at its next start'
   await daemon.stop('SIGKILL');
   await running;
   const next = await sandbox.startDaemon({ stateDir: daemon.stateDir });
+  assert.equal((await next.call('health')).status, 'repairing', 'all is not well before it is finished');
   await waitFor(
     'it is finished, and the watcher runs',
     async () => (await next.call('wait_until_fresh', { project_id })).freshness === 'fresh',
@@ -267,4 +268,5 @@ test('a daemon that is killed in the middle of it finishes it at its next start'
     runs.map(({ state }) => state),
     ['interrupted'],
   );
+  await waitFor('all is well', async () => (await next.call('health')).status === 'ok');
 });

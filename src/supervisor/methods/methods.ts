@@ -95,9 +95,9 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
     ...[...supervisor.troubles].map(troubleProblem),
     ...parts.problems(),
   ];
-  const { progress } = repair.alone;
+  const { progress, isOwed } = repair.alone;
   return {
-    status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
+    status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : isOwed ? 'repairing' : 'ok',
     version,
     pid: process.pid,
     uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
