@@ -54,7 +54,7 @@ export class Alone {
     return !this.#supervisor.isStarted && (this.#note.wasLeft || this.#supervisor.unfinishedRepairs > 0);
   }
 
-  /** The start has found nothing that is left. */
+  /** At a start, once what was left is finished. */
   settle(): void {
     this.#note.remove();
   }
@@ -77,7 +77,7 @@ export class Alone {
    * From here on nobody else's begins, until it has ended.
    * @param what it is, for who is refused meanwhile
    */
-  async take<R>(what: string, run: () => Promise<R>): Promise<R> {
+  async take<R>(run: () => Promise<R>, what = aRepair): Promise<R> {
     this.assertFree();
     this.#taken = what;
     try {

@@ -1,4 +1,3 @@
-import { aRepair } from './hold.js';
 import { randomUUID } from 'node:crypto';
 import { AskedRepair } from '../base/asked-repair.js';
 import { CodekeepError, type ErrorCode, messageOf } from '../base/errors.js';
@@ -50,7 +49,7 @@ export class RepairCommand {
   async run(params: RepairParams, work: Work): Promise<RepairResult> {
     const scope = this.#scopeOf(params);
     if (params.dry_run) return await this.#dryRun(scope, work);
-    return await this.alone.take(aRepair, async () => {
+    return await this.alone.take(async () => {
       // What is missing so far is a deletion beside a watcher, and else a loss from now on. One that an earlier daemon left
       // is noted until it is done.
       const isLate = this.#supervisor.isWatched || this.#cutOff !== null;
@@ -108,7 +107,6 @@ export class RepairCommand {
       return undoResultOf(planned, undoes, frame, nothingResumed);
     }
     return await this.alone.take(
-      'An undo',
       async () =>
         await this.alone.run(
           { isResumed: true, force: false },
@@ -120,6 +118,7 @@ export class RepairCommand {
           },
           (report, frame, resumed) => undoResultOf(report, undoes, frame, resumed),
         ),
+      'An undo',
     );
   }
 
@@ -131,7 +130,6 @@ export class RepairCommand {
   async restoreBackup(path: string, work: Work): Promise<RestoredBackup> {
     const task = { method: 'restore_backup', params: { path } } as const;
     const restored = await this.#whileReplaced(
-      'The restore of a backup',
       work,
       async (replacement, following) => await replacement.run(() => task, following),
       (answer, frame) => ({ path, ...answer, ...frame }),
@@ -148,7 +146,6 @@ export class RepairCommand {
    */
   async rebuild(isDry: boolean, work: Work): Promise<RebuildResult> {
     const result = await this.#whileReplaced(
-      'A rebuild',
       work,
       async (replacement, following) => await replacement.run(rebuildTask(isDry), following, !isDry),
       (rebuilt, frame) => ({ ...rebuilt, ...frame, dry_run: isDry }),
@@ -159,12 +156,11 @@ export class RepairCommand {
   }
 
   async #whileReplaced<R, T>(
-    what: string,
     work: Work,
     run: (replacement: Replacement, following: Work) => Promise<R>,
     shaped: (answer: R, frame: ReplacedFrame) => T,
   ): Promise<T> {
-    return await this.alone.take(what, async () => {
+    return await this.alone.take(async () => {
       await this.#supervisor.whenTried(work.signal);
       const replacement = new Replacement(this.#supervisor);
       let projects: RestoredBackup['projects'] = [];
@@ -177,15 +173,12 @@ export class RepairCommand {
         async (_track, following) => await run(replacement, following),
         (answer, { stopped }, resumed) => shaped(answer, { workers_stopped: stopped, ...resumed, projects }),
       );
-    });
+    }, 'A replacement of the index');
   }
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
   async recover(): Promise<void> {
-    if (this.#supervisor.unfinishedRepairs === 0 && this.#cutOff === null) {
-      this.alone.settle();
-      return;
-    }
+    if (this.#supervisor.unfinishedRepairs === 0 && this.#cutOff === null) return;
     await this.#supervisor.logs.open();
     const work: Work = { signal: new AbortController().signal, progress: () => undefined };
     if (this.#supervisor.unfinishedRepairs > 0) {

@@ -33,7 +33,7 @@ export class RewindCommand {
     await this.#supervisor.whenStarted(work.signal);
     const scope = await this.#scopeOf(params, work.signal);
     if (params.dry_run) return await this.#dryRun(scope, startedAt, work);
-    return await this.#alone.take('A rewind', async () => {
+    return await this.#alone.take(async () => {
       await bringUpToDate(this.#supervisor, this.#alone, scope.project_id, work);
       const planned = await this.#supervisor.askIndex(
         'plan_rewind',
@@ -55,7 +55,7 @@ export class RewindCommand {
         },
         resultOf,
       );
-    });
+    }, 'A rewind');
   }
 
   async #dryRun(scope: RewindScope, startedAt: number, work: Work): Promise<RewindResult> {
