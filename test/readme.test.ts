@@ -94,6 +94,12 @@ test('the hooks of the README make checkpoints of the project around them, and t
     const script = `codekeep() { '${process.execPath}' '${program}' --socket '${daemon.socket}' "$@"; }; ${command}`;
     const result = await run(sandbox, 'bash', ['-c', script], { cwd: `${root}/lib` });
     assert.deepEqual([result.status, result.stdout, result.stderr], [0, '', ''], command);
+    const elsewhere = await run(sandbox, 'bash', ['-c', script], { cwd: sandbox.folder });
+    assert.deepEqual(
+      [elsewhere.status, elsewhere.stdout],
+      [0, ''],
+      'no agent is kept from its work elsewhere',
+    );
   }
   const { checkpoints } = await daemon.call('list_checkpoints', { root_dir: root });
   assert.deepEqual(

@@ -50,6 +50,8 @@ export interface Reconciled {
   owed: number;
   /** Why some missing files prove nothing; null where there are none. */
   doubt: string | null;
+  /** All of these are on file systems that are not there: of everything else it is known how it is. */
+  isAway: boolean;
   /** Why files are kept and not parsed yet; null where there are none. */
   notParsed: string | null;
   /** Why there is nothing to index; null where there is something. */
@@ -176,6 +178,8 @@ export interface IndexExchanges extends ContractExchanges {
   plan_rewind: Exchange<RewindScope & { is_proven: boolean }, RewindReport>;
   /** The dry run of a purge. */
   plan_purge: Exchange<PurgeScope, PurgeReport>;
+  /** Notes a rewind that had nothing to do, so that it is known by its id as every run is. */
+  note_rewind: Exchange<Pick<RewindRequest, 'run_id' | 'project_id' | 'to'>, null>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
 }

@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
-import { type Client, CodekeepError } from '../rpc/client/client.js';
+import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, parseNumber, withClient } from './client-command.js';
 import { CommandError, exitStatus, isForPeople, print, printExact, printTable, printText } from './output.js';
 import { askForPlace, parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
 import { growthText, localTime, whyText } from './text.js';
-import { momentOf, parseWhen } from './when.js';
+import { askForVersion, type Which } from './named-version.js';
+import { parseWhen } from './when.js';
 
 type Versions = Result<'list_file_versions'>;
 type Changes = Result<'list_changes'>;
@@ -104,42 +105,15 @@ function printVersions({ versions, next_cursor }: Versions, isNarrowed: boolean)
   printTable(rows);
 }
 
-const versionLike = /^v[\da-z]+-[\da-z]+$/u;
-
-/** A file of that whole name is meant first, where there is one: a name may hold an @. */
 async function fileNamed(
   client: Client,
   named: string,
   project: string | undefined,
 ): Promise<Result<'get_file'>> {
   const root_dir = await projectRoot(client, project, named);
-  const ask = async (
-    path: string,
-    which: { at?: string; version_id?: string },
-  ): Promise<Result<'get_file'>> =>
+  const ask = async (path: string, which: Which): Promise<Result<'get_file'>> =>
     await client.call('get_file', { root_dir, path: pathInProject(root_dir, path), ...which });
-  const at = named.lastIndexOf('@');
-  try {
-    return await ask(named, {});
-  } catch (error) {
-    if (at <= 0 || !isRefusal(error, 'FILE_NOT_FOUND')) throw error;
-  }
-  const [path, when] = [named.slice(0, at), named.slice(at + 1)];
-  const asMoment = { at: momentOf(when, new Date()) };
-  if (!versionLike.test(when)) return await ask(path, asMoment);
-  try {
-    return await ask(path, { version_id: when });
-  } catch (error) {
-    // A checkpoint may be called so, too.
-    if (!isRefusal(error, 'NOT_FOUND')) throw error;
-    return await ask(path, asMoment).catch(() => {
-      throw error;
-    });
-  }
-}
-
-function isRefusal(error: unknown, code: CodekeepError['code']): boolean {
-  return error instanceof CodekeepError && error.code === code;
+  return await askForVersion(named, async () => await ask(named, {}), ask);
 }
 
 function printFile({ path, content, encoding }: Result<'get_file'>): void {

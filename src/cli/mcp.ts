@@ -8,10 +8,17 @@ import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import * as z from 'zod';
 import { clientSocket, type LocationFlags } from '../base/locations.js';
 import { version } from '../base/package.js';
+import { commandFor } from './own-words.js';
 import { describeError, exitStatus } from './output.js';
 import { contract } from '../contract/index.js';
 import type { MethodDefinition } from '../contract/method.js';
-import { type CallProgress, type Client, connect, type LongMethod } from '../rpc/client/client.js';
+import {
+  type CallProgress,
+  type Client,
+  CodekeepError,
+  connect,
+  type LongMethod,
+} from '../rpc/client/client.js';
 import { callLong } from './long-call.js';
 import { PatientTransport, wordsFor } from './mcp-transport.js';
 import { oneLine } from './text.js';
@@ -89,9 +96,22 @@ function registerTool(
       }
     } catch (error) {
       // The agent reads what was wrong and how to mend it, and can try again.
-      return { isError: true, content: [{ type: 'text', text: describeError(error, false) }] };
+      return { isError: true, content: [{ type: 'text', text: describeError(inTools(error), false) }] };
     }
   });
+}
+
+/** An error with its hint in names of tools; what is none of them is a command for a shell. */
+function inTools(error: unknown): unknown {
+  if (!(error instanceof CodekeepError)) return error;
+  const hint = error.hint.replaceAll(/\b[a-z]+(?:_[a-z]+)+\b/gu, (name) => {
+    if (!(name in contract)) return name;
+    const found = tools.find(([method]) => method === name);
+    return found === undefined
+      ? `"codekeep ${commandFor(name)}" (in a shell)`
+      : (found[1].tool?.name ?? name);
+  });
+  return new CodekeepError(error.code, error.message, hint, error.details);
 }
 
 /** What changes files can be looked at before it is done, and an agent is told to. */

@@ -127,6 +127,19 @@ export function printJson(value: unknown): void {
   write(jsonText(value, process.stdout.isTTY ? 2 : 0));
 }
 
+/**
+ * @param otherwise what shows it without doing it
+ * @throws CommandError where nobody could answer a question
+ */
+export function assertCanAsk(isJson: boolean, otherwise: string): void {
+  if (isForPeople() && process.stdin.isTTY && !isJson) return;
+  throw new CommandError(
+    'Nobody can be asked here whether it shall be done.',
+    `${otherwise}, or add --yes to have it done.`,
+    exitStatus.usage,
+  );
+}
+
 /** Asks the person at the terminal; no answer, as at its end, is a no. */
 export async function isAgreed(question: string): Promise<boolean> {
   process.stdout.write(`${question} [y/N] `);

@@ -1,7 +1,8 @@
 import { realpathSync, statSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { isAbsolute, join, normalize, relative, resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { isWithin } from '../base/paths.js';
+import { CommandError, exitStatus } from './output.js';
 import { type Client, CodekeepError } from '../rpc/client/client.js';
 
 /** As it was given: -C has not been followed yet. Nothing, as of a variable that is not set, is no folder. */
@@ -20,12 +21,21 @@ export function shownPath(...parts: string[]): string {
 /**
  * A path that the user gave, relative to the project: as `shownPath` has it, or relative to the project already.
  * @param root the project's root folder, absolute
+ * @throws CommandError for one that leads out of the project
  */
 export function pathInProject(root: string, path: string): string {
   const absolute = resolve(path);
   const roots = [root, realPathOf(root)];
   const found = roots.find((folder) => isWithin(folder, absolute) && folder !== absolute);
-  return found === undefined ? path : relative(found, absolute);
+  if (found !== undefined) return relative(found, absolute);
+  const plain = normalize(path);
+  if (isAbsolute(plain) ? !isProjectRoot(root, plain) : /^\.\.(?:\/|$)/u.test(plain))
+    throw new CommandError(
+      `${path} is not in ${root}.`,
+      'Give a path in the project; --project, or -C, names another one.',
+      exitStatus.usage,
+    );
+  return path;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { CodekeepError } from '../rpc/client/client.js';
-import { CommandError, exitStatus, isAgreed, isForPeople, print } from './output.js';
+import { assertCanAsk, exitStatus, isAgreed, print } from './output.js';
 
 /** Options of a command that shows its plan, asks, and does exactly that. */
 export interface PlannedFlags {
@@ -9,17 +9,13 @@ export interface PlannedFlags {
 }
 
 /**
- * Whether somebody is asked before it is done.
- * @throws CommandError where nobody can be
+ * Whether somebody is asked before it is done. Call it once there is a plan: what is wrong with what was typed is said first.
+ * @throws CommandError where nobody can be asked
  */
 export function isAsking({ dryRun, yes, json }: PlannedFlags): boolean {
   if (dryRun === true || yes === true) return false;
-  if (isForPeople() && process.stdin.isTTY && json !== true) return true;
-  throw new CommandError(
-    'Nobody can be asked here whether it shall be done.',
-    'Add --dry-run to see what it would do, or --yes to have it done.',
-    exitStatus.usage,
-  );
+  assertCanAsk(json === true, 'Add --dry-run to see what it would do');
+  return true;
 }
 
 /** Asks, where somebody is to be asked; a no is said, and is a failure. */

@@ -3,17 +3,20 @@ import type { Input } from '../contract/index.js';
 import { type CallProgress, type Client, CodekeepError, type LongMethod } from '../rpc/client/client.js';
 import { onInterrupt } from './interrupt.js';
 import { callLong, type Waited } from './long-call.js';
+import { commandFor } from './own-words.js';
 import { CommandError, exitStatus, isTalkative } from './output.js';
 import { oneLine } from './text.js';
 
 /**
  * Calls a method that can take minutes: shows its progress on a terminal, and cancels it at Ctrl-C.
+ * @param wayBack asked once it was cancelled: what can be done about what was done until then
  * @throws CommandError with the status of an interruption where Ctrl-C has ended it
  */
 export async function callWithProgress<N extends LongMethod>(
   client: Client,
   name: N,
   params: Input<N>,
+  wayBack: () => Promise<string> = goOn,
 ): Promise<Waited<N>> {
   const display = showProgress();
   const interrupted = new AbortController();
@@ -27,14 +30,18 @@ export async function callWithProgress<N extends LongMethod>(
     const isCancelled = error instanceof CodekeepError && error.code === 'CANCELLED';
     if (!interrupted.signal.aborted || !isCancelled) throw error;
     throw new CommandError(
-      `${name} was cancelled.`,
-      'What was done so far is complete; start it again for the rest.',
+      `"codekeep ${commandFor(name)}" was cancelled.`,
+      await wayBack(),
       exitStatus.interrupted,
     );
   } finally {
     release();
     display.end();
   }
+}
+
+async function goOn(): Promise<string> {
+  return await Promise.resolve('What was done so far is complete; start it again for the rest.');
 }
 
 interface Display {

@@ -51,7 +51,6 @@ export function addPurge(program: Command): void {
     )
     .action(async (paths: string[], flags: PurgeFlags) => {
       assertOneChoice(paths, flags);
-      const asks = isAsking(flags);
       await withConnection(flags, async (client) => {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
         const plan = await callWithProgress(client, 'purge', {
@@ -62,6 +61,7 @@ export function addPurge(program: Command): void {
           backups: flags.backups,
           dry_run: true,
         });
+        const asks = isAsking(flags);
         if (flags.json !== true) printPlan(plan, flags.dryRun === true);
         const isOver = isNothing(plan) || flags.dryRun === true;
         if (!isOver && !(await isToBeDone(asks))) return;

@@ -8,6 +8,7 @@ import { allActions, projectsOf, type RepairReport, ReportFile } from './repair-
 import { causeText } from './text.js';
 import { callWithProgress } from './progress.js';
 import { printRebuilt } from './rebuild.js';
+import { parseWhen } from './when.js';
 
 /** What went by one mistake went within so much (minutes), mostly. */
 const sinceMinutesMin = 10;
@@ -28,7 +29,11 @@ export function addRepair(program: Command): void {
     .description('Stop the workers and mend index and project; all projects without DIR')
     .argument('[dir]', "the project's root folder", parseFolder)
     .option('--dry-run', 'only say what would be done')
-    .option('--deleted-since <time>', 'take what a watcher marked deleted since then for lost, such as 10m')
+    .option(
+      '--deleted-since <time>',
+      'take what a watcher marked deleted since then for lost, such as 10m',
+      parseWhen,
+    )
     .option('--plan <run>', 'do exactly what this dry run said, or nothing where that changed')
     .option('--report <file>', 'write what was mended, what not, and why; JSON where it ends in .json')
     .option('--force', 'what is missing shall come back, although the root folder is another one')

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
+import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, withConnection } from './client-command.js';
 import { type ExitStatus, exitStatus, print, printJson } from './output.js';
 import { isProjectRoot, parseFolder, pathInProject, projectRoot } from './paths.js';
@@ -35,22 +36,15 @@ export function addRewind(program: Command): void {
       parseFolder,
     )
     .action(async (when: string, paths: string[], flags: RewindFlags) => {
-      const asks = isAsking(flags);
       await withConnection(flags, async (client) => {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
-        const plan = await callWithProgress(client, 'rewind', {
-          root_dir,
-          to: when,
-          paths: chosen(root_dir, paths),
-          dry_run: true,
-        });
+        const asked = { root_dir, to: when, paths: chosen(root_dir, paths), dry_run: true };
+        const plan = await callWithProgress(client, 'rewind', asked, nothingDone);
+        const asks = isAsking(flags);
         if (flags.json !== true) printPlan(plan, flags.dryRun === true);
         const isOver = actionsIn(plan) === 0 || flags.dryRun === true;
         if (!isOver && !(await isToBeDone(asks))) return;
-        const { run_id: plan_id } = plan;
-        const result = isOver
-          ? plan
-          : await exactly(async () => await callWithProgress(client, 'rewind', { plan_id }));
+        const result = isOver ? plan : await carryOut(client, plan);
         if (flags.json === true) printJson(result);
         else if (!isOver) printDone(result, plan);
         process.exitCode = statusOf(result);
@@ -62,6 +56,31 @@ export function addRewind(program: Command): void {
 function chosen(root: string, paths: readonly string[]): string[] | undefined {
   if (paths.length === 0 || paths.some((path) => isProjectRoot(root, path))) return undefined;
   return paths.map((path) => pathInProject(root, path).replace(/\/+$/u, ''));
+}
+
+/** Exactly what the plan says. */
+async function carryOut(client: Client, { run_id, root_dir }: Rewound): Promise<Rewound> {
+  const { runs } = await client.call('list_repairs', { root_dir, limit: 1 });
+  const wayBack = async (): Promise<string> => await wayBackFrom(client, root_dir, runs[0]?.run_id);
+  return await exactly(async () => await callWithProgress(client, 'rewind', { plan_id: run_id }, wayBack));
+}
+
+const unchanged = 'Nothing was changed.';
+
+async function nothingDone(): Promise<string> {
+  return await Promise.resolve(unchanged);
+}
+
+/** Of one that was cancelled. @param before the run that was the newest before it */
+async function wayBackFrom(client: Client, root_dir: string, before: string | undefined): Promise<string> {
+  const { runs } = await client.call('list_repairs', { root_dir, limit: 1 });
+  const run = runs.find(({ run_id, rewind_to }) => run_id !== before && rewind_to !== null);
+  const { actions } =
+    run === undefined
+      ? { actions: [] }
+      : await client.call('get_repair', { run_id: run.run_id, limit: 1000 });
+  if (run === undefined || !actions.some(({ state }) => state === 'done')) return unchanged;
+  return `"codekeep undo ${run.run_id}" takes back what was done so far; the same command does the rest.`;
 }
 
 function actionsIn({ totals }: Rewound): number {

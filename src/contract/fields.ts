@@ -34,9 +34,12 @@ export const timestamp = z.iso.datetime().describe('ISO-8601, UTC');
 
 const secondsOf = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 } as const;
 
+const zoned = z.iso.datetime({ offset: true });
+const unzoned = z.union([z.iso.date(), z.iso.datetime({ local: true })]);
+
 /**
- * A point in time as people write it, in milliseconds since 1970: ISO-8601, or a duration that counts back from now, such as
- * 90s, 10m, 2h, 3d. Null for any other text.
+ * A point in time as people write it, in milliseconds since 1970: ISO-8601 (UTC where it names no zone; a date is its first
+ * instant), or a duration that counts back from now, such as 90s, 10m, 2h, 3d. Null for any other text.
  */
 export function pointInTime(text: string, now: number): number | null {
   const duration = /^(\d{1,9}(?:\.\d{1,3})?)\s*([smhdw])$/u.exec(text);
@@ -44,21 +47,25 @@ export function pointInTime(text: string, now: number): number | null {
     const [, number, unit] = duration;
     return now - Number(number) * secondsOf[unit as keyof typeof secondsOf] * 1_000;
   }
-  return timestamp.safeParse(text).success ? Date.parse(text) : null;
+  if (zoned.safeParse(text).success) return Date.parse(text);
+  if (!unzoned.safeParse(text).success) return null;
+  return Date.parse(text.includes('T') ? `${text}Z` : text);
 }
 
 export const since = z
   .string()
   .refine((text) => pointInTime(text, 0) !== null, {
-    message: 'is neither ISO-8601 (UTC) nor a duration such as 10m',
+    message: 'is neither ISO-8601, such as 2026-11-30T14:03:00Z, nor a duration such as 10m',
   })
-  .describe('ISO-8601, UTC, or a duration that counts back from now, such as 10m');
+  .describe('ISO-8601, UTC where it names no zone, or a duration that counts back from now, such as 10m');
 /** Resolved by the index, which knows the checkpoints. */
 export const moment = z
   .string()
   .min(1)
   .max(200)
-  .describe('ISO-8601, UTC, a duration that counts back from now, such as 10m, or a checkpoint');
+  .describe(
+    'ISO-8601, UTC where it names no zone, a duration that counts back from now, such as 10m, or a checkpoint',
+  );
 export const versionId = z.string().min(1).max(100).describe('As list_file_versions has it');
 export const mode = z.string().describe('Permission bits in octal, such as 0644');
 export const cause = z

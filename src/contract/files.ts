@@ -22,6 +22,16 @@ import { defineMethod } from './method.js';
 
 const entryKind = z.enum(['file', 'symlink', 'folder']).describe('folder: one with nothing in it');
 
+/** For `refine`: what says which version is meant. */
+const oneOfBoth = ({
+  version_id,
+  at,
+}: {
+  version_id?: string | undefined;
+  at?: string | undefined;
+}): boolean => version_id === undefined || at === undefined;
+const notBoth = { message: 'give version_id or at, not both', path: ['at'] };
+
 export const listFiles = defineMethod({
   owner: 'index',
   summary: "List a project's indexed files, by path.",
@@ -63,10 +73,7 @@ export const getFile = defineMethod({
       at: moment.optional().describe('As it was then: a time, a duration, or a checkpoint'),
     })
     .refine(namesProject, projectRequired)
-    .refine(({ version_id, at }) => version_id === undefined || at === undefined, {
-      message: 'give version_id or at, not both',
-      path: ['at'],
-    }),
+    .refine(oneOfBoth, notBoth),
   result: z.object({
     path: z.string(),
     sha256,
@@ -129,4 +136,81 @@ export const restoreDeletedFiles = defineMethod({
       { message: 'give paths, path_prefix, deleted_after or cause', path: ['paths'] },
     ),
   result: z.object({ restored: z.array(z.object({ path: z.string() })), dry_run: z.boolean() }),
+});
+
+export const restoreFileVersion = defineMethod({
+  owner: 'index',
+  writes: true,
+  summary:
+    'Bring back what a file was, byte-exact, to its own path or beside it; what exists is never replaced (rewind does that).',
+  params: z
+    .strictObject({
+      ...projectFields,
+      path,
+      version_id: versionId.optional().describe('Left out, and at, too: what it is, or was last'),
+      at: moment.optional().describe('As it was then: a time, a duration, or a checkpoint'),
+      as: path.optional().describe('Where to, relative to root_dir; its own path by default'),
+      dry_run: dryRun,
+    })
+    .refine(namesProject, projectRequired)
+    .refine(oneOfBoth, notBoth),
+  result: z.object({
+    path: z.string().describe('Where it is now'),
+    from_path: z.string().describe('What it was a version of'),
+    version_id: versionId.describe('Which one of that'),
+    seen_at: timestamp.describe('Since when it was so'),
+    kind: entryKind,
+    sha256: sha256.nullable().describe('null: a folder'),
+    size: count,
+    mode,
+    dry_run: z.boolean(),
+  }),
+});
+
+const deletedFile = z.object({ path: z.string(), deleted_at: timestamp.nullable(), size: count });
+
+export const cleanupDeletedFiles = defineMethod({
+  owner: 'index',
+  writes: true,
+  summary:
+    'Let go of deleted files, with what they were, their copies in versions, and the contents that nothing else has; without hard_delete it only lists them.',
+  params: z
+    .strictObject({
+      ...projectFields,
+      path_prefix: pathPrefix,
+      older_than_days: z
+        .number()
+        .min(0)
+        .max(36_500)
+        .optional()
+        .describe(
+          'Only what was deleted longer ago; left out: longer ago than anything is kept (history_keep_*); 0: all',
+        ),
+      hard_delete: z.boolean().default(false).describe('true: they go, and nothing brings them back'),
+      dry_run: dryRun,
+    })
+    .refine(namesProject, projectRequired),
+  result: z.object({
+    dry_run: z.boolean().describe('Nothing was changed, also because hard_delete was not given'),
+    removed: z.array(deletedFile).describe('The first 1,000; totals count all'),
+    would_remove: z.array(deletedFile),
+    kept: z
+      .array(z.object({ path: z.string(), reason: z.string() }))
+      .describe(
+        'A checkpoint has them, or their copies cannot be proven; remove_checkpoint, then call again',
+      ),
+    totals: z.object({
+      removed: count,
+      would_remove: count,
+      kept: count,
+      versions: count.describe('Past states of files'),
+      contents: count.describe('Contents that leave the index'),
+      bytes: count.describe('What these took in the index'),
+    }),
+    oldest: timestamp
+      .nullable()
+      .describe(
+        'The oldest moment that can be come back to then, beside checkpoints; null: the first comparison has not ended',
+      ),
+  }),
 });

@@ -86,7 +86,9 @@ export const listChanges = defineMethod({
         at: timestamp,
         cause: cameBy,
         version_id: versionId.nullable().describe('What it became; null: it was deleted'),
-        previous_version_id: versionId.nullable().describe('What it was before; null: it was not there'),
+        previous_version_id: versionId
+          .nullable()
+          .describe('What it was before; null: it was not there, or that is not kept any more'),
         size: count.nullable(),
         previous_size: count.nullable(),
       }),
@@ -233,7 +235,9 @@ const rewound = z.object({
     .array(onPath)
     .describe('Moved into versions: they were not there then; restore_deleted_files has them'),
   conflicts: z.array(refusal).describe('Not what the index says they are, or something is in their way'),
-  untouched: z.array(refusal).describe('Ignored, too large to be kept, or not ours'),
+  untouched: z
+    .array(refusal)
+    .describe('Ignored, too large to be kept, not ours, or there already then and not followed'),
   unrestorable: z.array(refusal).describe('Nothing has their content of then any more'),
   unknown: z.array(refusal).describe('They cannot be looked at'),
   errors: z.array(z.string()),

@@ -32,6 +32,8 @@ export const contract = {
   delete_file: files.deleteFile,
   list_deleted_files: files.listDeletedFiles,
   restore_deleted_files: files.restoreDeletedFiles,
+  restore_file_version: files.restoreFileVersion,
+  cleanup_deleted_files: files.cleanupDeletedFiles,
   list_file_versions: history.listFileVersions,
   list_changes: history.listChanges,
   diff: history.diff,

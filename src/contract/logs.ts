@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { count, timestamp, workerType } from './fields.js';
+import { count, since, timestamp, workerType } from './fields.js';
 import { defineMethod } from './method.js';
 
 /** Besides the workers of the contract, the daemon itself and index_service keep a log. */
@@ -25,8 +25,8 @@ export const viewWorkerLogs = defineMethod({
   summary: "Show a worker's log entries, oldest first.",
   params: z.strictObject({
     worker_type: logType,
-    from_time: timestamp.optional(),
-    to_time: timestamp.optional(),
+    from_time: since.optional(),
+    to_time: since.optional(),
     log_levels: z.array(level).min(1).optional(),
     search_pattern: z
       .string()

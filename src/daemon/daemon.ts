@@ -183,6 +183,7 @@ async function begin(
 ): Promise<NamedProject[]> {
   await supervisor.begin(onUseful);
   await repair.recover();
+  repair.alone.settle();
   const named: NamedProject[] = [];
   for (const root of projects) named.push(await register(supervisor, root));
   supervisor.started();

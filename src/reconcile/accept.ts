@@ -1,9 +1,10 @@
 import { relativePathProblem } from '../base/paths.js';
 import { TreePresence } from '../base/presence.js';
 import { Slicer } from '../base/waiting.js';
-import { activeRows, type FileRow } from '../store/files.js';
+import { activeRows, deletedBefore, type FileRow, forgetDevice } from '../store/files.js';
 import { setRoot } from '../store/projects.js';
 import { isGone, retireMissing } from './deletion.js';
+import { DeviceDoubts } from './devices.js';
 import type { IndexingContext } from './index-paths.js';
 import { inspectRootOf, isStillRoot, rootUnavailable } from './project-root.js';
 
@@ -22,7 +23,22 @@ export async function acceptDeletions(context: IndexingContext, isDry: boolean):
   await index.write(() => setRoot(index, project, root.mark), signal);
   Object.assign(project, root.mark);
   await retireMissing(context, missing, { rules: null, causeOf: () => 'asked' });
+  await forgetDevices(context);
   return missing;
+}
+
+/** What was deleted where another file system was may come back to the one that is there now. */
+async function forgetDevices({ index, project, signal }: IndexingContext): Promise<void> {
+  const devices = new DeviceDoubts(index, project);
+  const slicer = new Slicer(signal);
+  const elsewhere: FileRow[] = [];
+  for (const row of deletedBefore(index, project.id, Number.MAX_SAFE_INTEGER)) {
+    if (devices.doubtOf(row) !== null) elsewhere.push(row);
+    await slicer.breathe();
+  }
+  await index.write(() => {
+    for (const { id } of elsewhere) forgetDevice(index, id);
+  }, signal);
 }
 
 async function missingRows({ index, project, signal }: IndexingContext): Promise<FileRow[]> {

@@ -1,11 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { lstatSync } from 'node:fs';
-import { join } from 'node:path';
 import { reasonOf } from '../base/errors.js';
-import { relativePathProblem, splitPath } from '../base/paths.js';
-import { PinnedFolder } from '../base/pinned-folder.js';
-import { stampOfAny } from '../base/stamp.js';
-import { removeIfSame } from '../base/taken-file.js';
+import { splitPath } from '../base/paths.js';
 import { Slicer } from '../base/waiting.js';
 import { fileByPath, type FileRow } from '../store/files.js';
 import {
@@ -21,8 +15,8 @@ import {
 } from '../store/forgetting.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { knownSince, type Project } from '../store/projects.js';
+import { DeletedCopies } from './deleted-copies.js';
 import { removeEmptied } from './repair/removals.js';
-import { contentHashAt, VersionStore } from './version-store.js';
 
 export interface ForgetOptions extends ForgetLimits {
   /** Contents that nothing has and that were added before then go, too; milliseconds since 1970. */
@@ -61,15 +55,16 @@ export async function forget(
   const tally: ForgetTally = { versions: 0, deleted: 0, contents: 0, bytes: 0 };
   for (const plan of plans) {
     await forgetStates(index, plan, tally, signal);
-    const problem = await forgetFiles(index, plan, tally, options);
-    if (problem !== null)
-      log(`${plan.project.rootDir}: a copy in versions that is not kept any more stays: ${problem}`);
+    const [kept] = await forgetFiles(index, plan, tally, options);
+    if (kept !== undefined)
+      log(`${plan.project.rootDir}: ${kept.path} was deleted long ago and stays: ${kept.reason}`);
   }
   await forgetContents(index, contentsBefore, tally, signal);
   return { ...tally, projects: named };
 }
 
-function oldestOf(project: Project, since: number): number | null {
+/** From when on all is known of it once nothing is of before `since`; null: the first comparison has not ended. */
+export function oldestOf(project: Project, since: number): number | null {
   const before = knownSince(project);
   return before === null ? null : Math.max(before, since);
 }
@@ -80,73 +75,51 @@ async function withProvenCopy(
   { project, deleted }: ForgetPlan,
   signal: AbortSignal,
 ): Promise<FileRow[]> {
-  const versions = new VersionStore(index, project);
-  if (deleted.length === 0 || versions.bareReason() !== null || versions.isBlocked()) return [];
-  const observed = versions.observe();
+  const copies = new DeletedCopies(index, project);
   const slicer = new Slicer(signal);
   const proven: FileRow[] = [];
   for (const row of deleted) {
-    if (relativePathProblem(row.path) === null && hasCopy(versions.pathOf(row.path), row)) proven.push(row);
+    if ((await copies.look(row, signal)) === 'proven') proven.push(row);
     await slicer.breathe();
   }
   return proven;
-
-  function hasCopy(absolute: string, { path, kind, sha256 }: FileRow): boolean {
-    const presence = observed.at(path);
-    try {
-      return presence === kind && contentHashAt(absolute, presence) === sha256;
-    } catch {
-      // Nobody may read it, or it has just gone.
-      return false;
-    }
-  }
 }
 
 /**
  * The copy goes first: a row without one is a copy that a repair makes again, a copy without a row is one that nobody knows. Gives
- * why the first of them stays that does.
+ * what stays, and why.
+ * @param isAsked so that older copies of them go, too, and a copy that is not there holds up nothing
  */
-async function forgetFiles(
+export async function forgetFiles(
   index: IndexDatabase,
   { project, deleted }: ForgetPlan,
   tally: ForgetTally,
-  { now, signal }: ForgetOptions,
-): Promise<string | null> {
-  if (deleted.length === 0) return null;
-  const { root: versionsRoot } = new VersionStore(index, project);
-  const root = await PinnedFolder.open(versionsRoot);
+  { now, signal }: Pick<ForgetOptions, 'now' | 'signal'>,
+  isAsked = false,
+): Promise<{ path: string; reason: string }[]> {
+  if (deleted.length === 0) return [];
+  const copies = new DeletedCopies(index, project);
   const folders = new Set<string>();
-  let problem: string | null = null;
+  const kept: { path: string; reason: string }[] = [];
   try {
     for (const row of deleted) {
       signal.throwIfAborted();
-      if (!mayForget(index, project, row)) continue;
-      const isRemoved = await removeCopy(root, versionsRoot, row, now).catch((error: unknown) => {
-        problem ??= `${row.path}: ${reasonOf(error)}`;
-        return false;
-      });
-      if (!isRemoved) continue;
+      const reason = mayForget(index, project, row)
+        ? await copies.remove(row, now, isAsked).catch(reasonOf)
+        : 'it came back, or something is under way that may need it';
+      if (reason !== null) {
+        kept.push({ path: row.path, reason });
+        continue;
+      }
       await index.write(() => forgetDeleted(index, row, tally));
-      for (let { folder } = splitPath(row.path); folder !== ''; folder = splitPath(folder).folder)
-        folders.add(folder);
+      const first = row.kind === 'folder' ? row.path : splitPath(row.path).folder;
+      for (let folder = first; folder !== ''; folder = splitPath(folder).folder) folders.add(folder);
     }
   } finally {
-    await root.close();
+    await copies.close();
   }
   // One that was deleted when it was empty has its copy in this very folder.
   const emptied = [...folders].filter((folder) => fileByPath(index, project.id, folder) === undefined);
-  await removeEmptied({ rootDir: versionsRoot }, emptied.sort().reverse());
-  return problem;
-}
-
-/** False where it is not what was proven any more. */
-async function removeCopy(
-  root: PinnedFolder,
-  versionsRoot: string,
-  { path, kind, sha256 }: FileRow,
-  now: number,
-): Promise<boolean> {
-  const stamp = stampOfAny(lstatSync(join(versionsRoot, path), { bigint: true }));
-  const expected = { stamp, sha256: kind === 'file' ? sha256 : null };
-  return (await removeIfSame(root, path, expected, randomUUID(), now)) === 'removed';
+  if (copies.isThere()) await removeEmptied({ rootDir: copies.root }, emptied.sort().reverse());
+  return kept;
 }

@@ -44,7 +44,7 @@ const builtInName = 'the built-in rules';
 /** Stands for a rule file where no rule is asked: version control's files, the program's own. */
 export const neverContent = 'never content';
 
-const ruleFiles = ['.gitignore', '.codekeepignore'];
+export const ruleFiles: readonly string[] = ['.gitignore', '.codekeepignore'];
 /** What else is content may change with a rule file, or where a repository comes or goes. */
 const rulingNames = new Set([...ruleFiles, '.git']);
 

@@ -8,7 +8,7 @@ import { sleep, Slicer } from '../base/waiting.js';
  * Two changes within one step of the kernel's clock (4 to 10 ms) have the same ctime: what is looked at so long after its
  * ctime (ms) cannot change any more without another one.
  */
-const clockStepMs = 20;
+export const clockStepMs = 20;
 
 /** What was placed, and the SHA-256 of its bytes; null for what has none to be read, which is taken for granted. */
 export interface Placed {

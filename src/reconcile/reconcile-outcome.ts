@@ -31,6 +31,7 @@ export function nothing(): ReconcileOutcome {
     problems: [],
     halted: null,
     doubt: null,
+    isAway: false,
     notParsed: null,
     gitProblem: null,
     allIgnored: null,
@@ -53,6 +54,8 @@ export function summaryOf(
     unsettled: [...tally.unsettled, ...aside.unsettled],
     problems: retired.problems,
     doubt: doubtOf(retired, unread, aside),
+    isAway:
+      retired.doubtful.count > 0 && retired.unseen.count === 0 && unread.length === 0 && aside.doubt === null,
     notParsed: describeNotParsed(tally),
   };
 }

@@ -24,6 +24,7 @@ import { readProjectGit } from './project-git.js';
 import { assertRegisteredRoot, inspectRootOf, rootUnavailable } from './project-root.js';
 import { provenStamps } from './proven-stamp.js';
 import { findImage } from './heal.js';
+import type { ImagedRow } from './image.js';
 import { VersionStore } from './version-store.js';
 
 /** One call restores at most so many files: they are rendered one by one, but all or none are placed. */
@@ -118,7 +119,7 @@ export async function rehearseRestore(
   }
 }
 
-function cannotPlace(path: string, obstacle: string): CodekeepError {
+export function cannotPlace(path: string, obstacle: string): CodekeepError {
   return new CodekeepError(
     'ROOT_UNAVAILABLE',
     `${path} cannot be restored: ${obstacle}.`,
@@ -127,7 +128,12 @@ function cannotPlace(path: string, obstacle: string): CodekeepError {
   );
 }
 
-function refusal(path: string, presence: Presence): CodekeepError {
+/** Why nothing can be brought back to where something else stands, or may stand. */
+export function refusal(
+  path: string,
+  presence: Presence,
+  wayOut = 'Move it away or leave it out; nothing was restored.',
+): CodekeepError {
   if (presence === 'blocked') {
     return new CodekeepError(
       'PATH_OUTSIDE_ROOT',
@@ -140,7 +146,7 @@ function refusal(path: string, presence: Presence): CodekeepError {
   return new CodekeepError(
     'TARGET_FILE_EXISTS',
     `There is already something at "${path}" (${presence}).`,
-    'Move it away or leave it out; nothing was restored.',
+    wayOut,
     { path },
   );
 }
@@ -156,8 +162,27 @@ export async function restoreDeleted(
   now: () => number,
 ): Promise<void> {
   checkRestorable(index, project, rows);
+  await placeAll(index, project, rows, now, (row, stamp) =>
+    markRevived(index, project.id, row, stamp, 'restore', now()),
+  );
+}
+
+/** What it takes to place something: of a deleted row, or of a state that some path was in. */
+export type PlacedEntry = ImagedRow & Pick<FileRow, 'path' | 'size' | 'movedSha256'>;
+
+/**
+ * Places all of them or none, durably, and has the index know of it.
+ * @param mark says in the index what was placed; in a transaction
+ */
+export async function placeAll<E extends PlacedEntry>(
+  index: IndexDatabase,
+  project: Project,
+  rows: readonly E[],
+  now: () => number,
+  mark: (row: E, stamp: FileStamp) => void,
+): Promise<void> {
   const placer = await openProjectPlacer(index, project);
-  const placed: { row: FileRow; stamp: FileStamp }[] = [];
+  const placed: { row: E; stamp: FileStamp }[] = [];
   try {
     // What is moved and not written comes last: then nothing is left that could fail.
     for (const row of [...rows].sort((a, b) => Number(isMoved(a)) - Number(isMoved(b))))
@@ -171,8 +196,7 @@ export async function restoreDeleted(
       })),
     );
     await index.write(() => {
-      for (const [position, { row, stamp }] of placed.entries())
-        markRevived(index, project.id, row, stamps[position] ?? stamp, 'restore', now());
+      for (const [position, { row, stamp }] of placed.entries()) mark(row, stamps[position] ?? stamp);
     });
   } catch (error) {
     await takeBack(index, project, placed, now());
@@ -183,7 +207,10 @@ export async function restoreDeleted(
 }
 
 /** What rules ignore where it came back to is no content there, and no event tells of it. */
-export async function ignoreAgain(context: IndexingContext, rows: readonly FileRow[]): Promise<void> {
+export async function ignoreAgain(
+  context: IndexingContext,
+  rows: readonly Pick<FileRow, 'id' | 'path'>[],
+): Promise<void> {
   const { index, project, signal, now } = context;
   const rules = rulesOf(context, await readProjectGit(index, project, signal));
   const ignored = rows.filter(({ path }) => rules.ignoresPath(path, false));
@@ -194,7 +221,7 @@ export async function ignoreAgain(context: IndexingContext, rows: readonly FileR
 }
 
 /** Its only copy is a whole file: in the project, or in versions. */
-export function isMoved(row: FileRow): boolean {
+export function isMoved(row: Pick<FileRow, 'sha256' | 'kind'>): boolean {
   return row.sha256 === null && row.kind === 'file';
 }
 
@@ -203,7 +230,7 @@ export async function placeBack(
   index: IndexDatabase,
   project: Project,
   placer: FilePlacer,
-  row: FileRow,
+  row: PlacedEntry,
   now: number,
   token: string = ownToken(randomUUID()),
 ): Promise<FileStamp> {
@@ -217,7 +244,7 @@ export async function placeBack(
 async function takeBack(
   index: IndexDatabase,
   project: Project,
-  placed: readonly { row: FileRow; stamp: FileStamp }[],
+  placed: readonly { row: PlacedEntry; stamp: FileStamp }[],
   now: number,
 ): Promise<void> {
   const root = await PinnedFolder.open(project.rootDir);
@@ -248,7 +275,7 @@ export async function moveIntoVersions(
   index: IndexDatabase,
   project: Project,
   root: PinnedFolder,
-  { path, movedSha256 }: FileRow,
+  { path, movedSha256 }: Pick<FileRow, 'path' | 'movedSha256'>,
   now: number,
 ): Promise<void> {
   const placer = await new VersionStore(index, project).openPlacer();

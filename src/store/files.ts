@@ -160,6 +160,11 @@ export function setMoved(index: IndexDatabase, id: number, sha256: string): void
   index.sql('UPDATE files SET moved_sha256 = ? WHERE id = ?').run(sha256, id);
 }
 
+/** It is not known any more on which file system its file was. */
+export function forgetDevice(index: IndexDatabase, id: number): void {
+  index.sql('UPDATE files SET device_id = NULL WHERE id = ?').run(id);
+}
+
 export function setCopyProblem(index: IndexDatabase, id: number, problem: string | null): void {
   index.sql('UPDATE files SET copy_problem = ? WHERE id = ?').run(problem, id);
 }
@@ -203,22 +208,43 @@ export function deletedSince(
     .all(projectId, since, limit);
 }
 
+/** What was marked deleted before then; milliseconds since 1970. */
+export function* deletedBefore(index: IndexDatabase, projectId: string, before: number): Generator<FileRow> {
+  yield* deletedBetween(index, projectId, 0, before, '');
+}
+
 /**
  * Files and symlinks that were marked deleted between these times, whose content the index has and of which a copy was put into
  * versions.
  */
-export function* deletedBefore(
+export function* copiedBetween(
   index: IndexDatabase,
   projectId: string,
   from: number,
   before: number,
 ): Generator<FileRow> {
+  yield* deletedBetween(
+    index,
+    projectId,
+    from,
+    before,
+    "AND kind <> 'folder' AND sha256 IS NOT NULL AND moved_sha256 IS NULL AND copy_problem IS NULL",
+  );
+}
+
+function* deletedBetween(
+  index: IndexDatabase,
+  projectId: string,
+  from: number,
+  before: number,
+  clause: string,
+): Generator<FileRow> {
   for (let after = { deletedAt: from as number | null, id: 0 }; ;) {
     const page = index
       .sql<[object], FileRow>(
         `SELECT ${columns} FROM files WHERE project_id = @projectId AND deleted = 1 AND deleted_at < @before
-           AND (deleted_at, id) > (@deletedAt, @id) AND seen_at < @before AND kind <> 'folder' AND sha256 IS NOT NULL
-           AND moved_sha256 IS NULL AND copy_problem IS NULL ORDER BY deleted_at, id LIMIT ${pageRows}`,
+           AND (deleted_at, id) > (@deletedAt, @id) AND seen_at < @before ${clause}
+         ORDER BY deleted_at, id LIMIT ${pageRows}`,
       )
       .all({ projectId, before, deletedAt: after.deletedAt, id: after.id });
     yield* page;
@@ -226,6 +252,18 @@ export function* deletedBefore(
     if (last === undefined || page.length < pageRows) return;
     after = last;
   }
+}
+
+/** Whether the index has, or had, the very same file by another name. */
+export function hasOtherName(index: IndexDatabase, id: number): boolean {
+  return (
+    index
+      .sql<[number]>(
+        `SELECT 1 FROM files f CROSS JOIN files o INDEXED BY files_by_content ON o.sha256 = f.sha256
+         WHERE f.id = ? AND o.project_id = f.project_id AND o.ino = f.ino AND o.device_id IS f.device_id AND o.id <> f.id`,
+      )
+      .get(id) !== undefined
+  );
 }
 
 /** Files that have more names than one, which may lie where nobody watches. */

@@ -1,7 +1,7 @@
 import { sleep, Slicer } from '../base/waiting.js';
 import { checkpointMoments } from './checkpoints.js';
 import { hashesAfter } from './contents.js';
-import { deletedBefore, type FileRow } from './files.js';
+import { copiedBetween, type FileRow } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 import { hasUnfinishedRun } from './journal.js';
 import { type Project, setForgotten } from './projects.js';
@@ -184,15 +184,24 @@ async function deletedLongAgo(
   const found: FileRow[] = [];
   if (recordedAt === null) return found;
   const going = new Set(states.map(({ id }) => id));
-  for (const row of deletedBefore(index, projectId, recordedAt, before)) {
-    const ids = index
-      .sql<[string, string], number>('SELECT id FROM revisions WHERE project_id = ? AND path = ?')
-      .pluck()
-      .all(projectId, row.path);
-    if (ids.every((id) => going.has(id))) found.push(row);
+  for (const row of copiedBetween(index, projectId, recordedAt, before)) {
+    if (statesAt(index, projectId, row.path).every(({ id }) => going.has(id))) found.push(row);
     await slicer.breathe();
   }
   return found;
+}
+
+/** What a path was before; of each when it ended, in milliseconds since 1970. */
+export function statesAt(
+  index: IndexDatabase,
+  projectId: string,
+  path: string,
+): (GoingState & { goneAt: number })[] {
+  return index
+    .sql<[string, string], GoingState & { goneAt: number }>(
+      'SELECT id, sha256, gone_at AS goneAt FROM revisions WHERE project_id = ? AND path = ?',
+    )
+    .all(projectId, path);
 }
 
 /** A transaction takes so long (ms) at most, and so long (ms) others have their turn behind it. */
@@ -277,11 +286,11 @@ export async function forgetContents(
   }
 }
 
-/** What would go by these plans, and of contents that were added before then. */
+/** What would go by these plans, and of contents that were added before then; null: none but those of the plans. */
 export async function rehearseForget(
   index: IndexDatabase,
   plans: readonly ForgetPlan[],
-  before: number,
+  before: number | null,
   signal: AbortSignal,
 ): Promise<ForgetTally> {
   const tally: ForgetTally = { versions: 0, deleted: 0, contents: 0, bytes: 0 };
@@ -308,6 +317,7 @@ export async function rehearseForget(
     consider(sha256);
     await slicer.breathe();
   }
+  if (before === null) return tally;
   for await (const contents of unreferenced(index, before, signal)) contents.forEach(consider);
   return tally;
 }

@@ -1,5 +1,6 @@
 import type { Cause, FileKind } from './files.js';
 import type { IndexDatabase } from './index-database.js';
+import type { Project } from './projects.js';
 import { cameBySql, type CameBy, contentSql, renamedWithinMs, stateSql } from './revisions.js';
 
 /** Reads what paths were: `files` has what they are now, `revisions` what they were before. */
@@ -164,13 +165,13 @@ const pageRows = 500;
  */
 export function* changes(
   index: IndexDatabase,
-  projectId: string,
+  project: Pick<Project, 'id' | 'forgottenAt'>,
   choice: ChangeChoice,
 ): Generator<Change, void, undefined> {
   for (let after = choice.after; ;) {
-    const page = pageOfStates(index, projectId, { ...choice, after });
+    const page = pageOfStates(index, project.id, { ...choice, after });
     for (const state of page) {
-      const change = changeOf(index, projectId, state);
+      const change = changeOf(index, project, state);
       if (change !== null) yield change;
     }
     const last = page.at(-1);
@@ -202,25 +203,59 @@ function pageOfStates(index: IndexDatabase, projectId: string, choice: ChangeCho
 }
 
 /** Null where nobody would call it a change. */
-function changeOf(index: IndexDatabase, projectId: string, state: PathState): Change | null {
+function changeOf(
+  index: IndexDatabase,
+  project: Pick<Project, 'id' | 'forgottenAt'>,
+  state: PathState,
+): Change | null {
+  const { id: projectId } = project;
   const { path, seenAt } = state;
   const before =
     statesOf(index, projectId, path, seenAt, 2).find((earlier) => earlier.state !== 'ignored') ?? null;
   const wasThere = before !== null && before.state !== 'deleted' && before.state !== 'folder';
+  const wasForgotten = before === null && isForgottenBefore(index, project, state);
   switch (state.state) {
     case 'ignored':
     case 'purged':
     case 'folder':
       return null;
     case 'deleted':
-      return wasThere && !isRenamedAway(index, projectId, state)
+      return (wasThere || wasForgotten) && !isRenamedAway(index, projectId, state)
         ? { path, kind: 'deleted', state, before }
         : null;
     default:
       if (state.fromPath !== null) return { path, kind: 'renamed', state, before };
+      if (wasForgotten) return { path, kind: 'changed', state, before };
       if (!wasThere) return { path, kind: 'added', state, before };
       return isAlike(before, state) ? null : { path, kind: 'changed', state, before };
   }
+}
+
+/** Rows of files that may tell how old another one is. */
+const witnesses = 1_000;
+
+/**
+ * Whether a path is known to have been something before its first state, which was let go: nothing else is deleted, and rows have
+ * numbers that rise, so that a path with a lower number than one that was known before was known before, too.
+ */
+function isForgottenBefore(
+  index: IndexDatabase,
+  { id: projectId, forgottenAt }: Pick<Project, 'id' | 'forgottenAt'>,
+  { path, seenAt, state }: PathState,
+): boolean {
+  if (forgottenAt === null || seenAt > forgottenAt) return false;
+  if (state === 'deleted') return true;
+  // The first one of a burst of saves is not kept.
+  const before = seenAt - index.pace.burstMs;
+  return (
+    index
+      .sql(
+        `SELECT 1 FROM (SELECT later.seen_at FROM files f JOIN files later ON later.id > f.id
+           AND later.project_id = f.project_id WHERE f.project_id = @projectId AND f.path = @path
+           ORDER BY later.id LIMIT ${witnesses}) WHERE seen_at < @before LIMIT 1`,
+      )
+      .get({ projectId, path, before }) !== undefined
+  );
 }
 
 /** Both are the same, whenever that was. */

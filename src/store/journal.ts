@@ -297,7 +297,7 @@ export function requireRuns(index: IndexDatabase, runId: string): RunRow[] {
   if (runs.length > 0) return runs;
   throw new CodekeepError(
     'NOT_FOUND',
-    `There is no repair run ${runId}.`,
+    `There is no repair, rewind or undo ${runId}.`,
     'Call list_repairs to see the runs that were recorded; a dry run is not.',
   );
 }

@@ -116,15 +116,23 @@ function lastEnd(before: number, everyMs: number): number {
   return Math.floor(before / everyMs) * everyMs - 1;
 }
 
-/** Whether one of them is at `from` or later, and before `before`. */
 function hasMoment(moments: readonly number[], from: number, before: number): boolean {
+  return momentIn(moments, from, before) !== null;
+}
+
+/**
+ * The first of them that is at `from` or later, and before `before`; null where there is none.
+ * @param moments in order
+ */
+export function momentIn(moments: readonly number[], from: number, before: number): number | null {
   let [low, high] = [0, moments.length];
   while (low < high) {
     const middle = (low + high) >> 1;
     if ((moments[middle] ?? 0) < from) low = middle + 1;
     else high = middle;
   }
-  return (moments[low] ?? Infinity) < before;
+  const moment = moments[low] ?? Infinity;
+  return moment < before ? moment : null;
 }
 
 /** The oldest moment of the policy that is kept. */

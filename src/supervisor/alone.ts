@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { Change } from '../base/change.js';
 import { CodekeepError, messageOf } from '../base/errors.js';
 import type { WorkerKind, WorkerOptions } from '../base/ipc.js';
+import { RunningNote } from '../base/running-note.js';
 import type { ProgressListener, Work } from '../base/progress.js';
 import { unlessAborted } from '../base/waiting.js';
 import type { WorkersStopped } from '../contract/database.js';
 import { type WorkerType, workerType } from '../contract/fields.js';
-import { cutOffByEnd, repairInProgress } from './hold.js';
+import { aRepair, cutOffByEnd, repairInProgress } from './hold.js';
 import type { StopOutcome } from './lifecycle/stop-worker.js';
 import type { ResumedWorkers, RunFrame } from './repair-results.js';
 import { type RepairProgress, RepairTrack } from './repair-track.js';
@@ -32,18 +33,30 @@ export class Alone {
   #track: RepairTrack | null = null;
   /** What ran before and could not be started again, as where the index was no better then: the next run does that. */
   #unresumed: { type: WorkerType; options: WorkerOptions }[] = [];
-  /** Some client's runs, or waits for its turn. */
-  #isTaken = false;
+  /** What some client's is that runs, or waits for its turn; null: there is none. */
+  #taken: string | null = null;
   readonly #change = new Change();
+  readonly #note: RunningNote;
 
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
     this.#events = events;
+    this.#note = new RunningNote(supervisor.stateDir);
   }
 
   /** What is running, for health; null while nothing is. */
   get progress(): RepairProgress | null {
     return this.#track?.now ?? null;
+  }
+
+  /** An earlier daemon was cut off in the middle of it, and what is left is not done yet. */
+  get isOwed(): boolean {
+    return !this.#supervisor.isStarted && (this.#note.wasLeft || this.#supervisor.unfinishedRepairs > 0);
+  }
+
+  /** At a start, once what was left is finished. */
+  settle(): void {
+    this.#note.remove();
   }
 
   /**
@@ -52,22 +65,25 @@ export class Alone {
    */
   assertFree(): void {
     this.#supervisor.hold.assertNotEnding();
-    if (this.#isTaken) throw repairInProgress();
+    if (this.#taken !== null) throw repairInProgress(this.#taken);
   }
 
   /** Resolves when no client's runs or waits. */
   async idle(): Promise<void> {
-    while (this.#isTaken) await this.#change.next(60_000);
+    while (this.#taken !== null) await this.#change.next(60_000);
   }
 
-  /** From here on nobody else's begins, until it has ended. */
-  async take<R>(run: () => Promise<R>): Promise<R> {
+  /**
+   * From here on nobody else's begins, until it has ended.
+   * @param what it is, for who is refused meanwhile
+   */
+  async take<R>(run: () => Promise<R>, what = aRepair): Promise<R> {
     this.assertFree();
-    this.#isTaken = true;
+    this.#taken = what;
     try {
       return await run();
     } finally {
-      this.#isTaken = false;
+      this.#taken = null;
       this.#change.notify();
     }
   }
@@ -80,9 +96,10 @@ export class Alone {
     shaped: (report: R, frame: RunFrame, resumed: ResumedWorkers) => T,
   ): Promise<T> {
     const frame = { runId: randomUUID(), dryRun: false, startedAt: performance.now() };
-    const release = this.#supervisor.hold.takeForRepair();
+    const release = this.#supervisor.hold.takeForRepair(this.#taken ?? aRepair);
     const track = new RepairTrack(frame.runId, this.#events);
     this.#track = track;
+    this.#note.write();
     let hasDied = false;
     const running = isAfterStart ? this.#running() : [];
     const resumable = isResumed ? running : [];
@@ -115,6 +132,8 @@ export class Alone {
 
   #letGo(release: () => void): void {
     this.#track = null;
+    // What the end of the daemon cuts off is finished at its next start.
+    if (!this.#supervisor.hold.isEnding) this.#note.remove();
     release();
   }
 
@@ -181,7 +200,8 @@ export class Alone {
     try {
       await this.#supervisor.tasks.run('repair', task, work);
     } catch (error) {
-      if (!isCancelled) this.#supervisor.log('warn', `a repair was cut off: ${messageOf(error)}`);
+      if (!isCancelled)
+        this.#supervisor.log('warn', `a repair, a rewind or an undo was cut off: ${messageOf(error)}`);
     }
   }
 

@@ -9,6 +9,8 @@ export class Hold {
   readonly #quiet = new Change();
   readonly #onRepair: (isHeld: boolean) => void;
   #holder: 'nobody' | 'repair' | 'shutdown' = 'nobody';
+  /** What has taken everything, or is about to, for who has to wait for it. */
+  #what = aRepair;
   #writes = 0;
 
   /** @param onRepair called when a repair has taken everything, and when it lets it go */
@@ -27,7 +29,7 @@ export class Hold {
 
   /** @throws CodekeepError REPAIR_IN_PROGRESS, or CANCELLED while the daemon ends */
   assertFree(): void {
-    if (this.#holder === 'repair') throw repairInProgress();
+    if (this.#holder === 'repair') throw repairInProgress(this.#what);
     if (this.#holder === 'shutdown') throw ending();
   }
 
@@ -49,11 +51,12 @@ export class Hold {
   }
 
   /**
-   * Takes everything for a repair; gives what lets it go.
+   * Takes everything for a repair, or what is done as one is; gives what lets it go.
    * @throws CodekeepError as assertFree
    */
-  takeForRepair(): () => void {
+  takeForRepair(what: string): () => void {
     this.assertFree();
+    this.#what = what;
     this.#holder = 'repair';
     this.#onRepair(true);
     return () => {
@@ -83,10 +86,13 @@ export function cutOffByEnd(): CodekeepError {
   return ending('Start it again: it finishes what was begun. Then call again for what is left.');
 }
 
-export function repairInProgress(): CodekeepError {
+/** For what is done where nobody has asked for anything else: what was cut off is finished. */
+export const aRepair = 'A repair';
+
+export function repairInProgress(what: string): CodekeepError {
   return new CodekeepError(
     'REPAIR_IN_PROGRESS',
-    'A repair is running.',
+    `${what} is running.`,
     'Wait until health says that it is over, or end it with cancel_job; then call again.',
   );
 }

@@ -118,6 +118,7 @@ export class RepairCommand {
           },
           (report, frame, resumed) => undoResultOf(report, undoes, frame, resumed),
         ),
+      'An undo',
     );
   }
 
@@ -172,7 +173,7 @@ export class RepairCommand {
         async (_track, following) => await run(replacement, following),
         (answer, { stopped }, resumed) => shaped(answer, { workers_stopped: stopped, ...resumed, projects }),
       );
-    });
+    }, 'A replacement of the index');
   }
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
@@ -181,7 +182,10 @@ export class RepairCommand {
     await this.#supervisor.logs.open();
     const work: Work = { signal: new AbortController().signal, progress: () => undefined };
     if (this.#supervisor.unfinishedRepairs > 0) {
-      this.#supervisor.log('warn', 'a repair was cut off; it is finished before the workers start');
+      this.#supervisor.log(
+        'warn',
+        'a repair, a rewind or an undo was cut off; it is finished before the workers start',
+      );
       await this.#realRun({ deleted_since: null, force: false }, false, work, 'recovery');
     }
     const asked = this.#cutOff;

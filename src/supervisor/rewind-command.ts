@@ -40,7 +40,12 @@ export class RewindCommand {
         { ...scope, is_proven: scope.expected !== undefined },
         work,
       );
-      if (planned.plan?.count === 0) return resultOf(planned, frameOf(startedAt, false), nothingResumed);
+      if (planned.plan?.count === 0) {
+        const frame = frameOf(startedAt, false);
+        const { project_id, to } = scope;
+        await this.#supervisor.askIndex('note_rewind', { run_id: frame.runId, project_id, to }, work);
+        return resultOf(planned, frame, nothingResumed);
+      }
       return await this.#alone.run(
         { isResumed: true, force: false },
         work,
@@ -50,7 +55,7 @@ export class RewindCommand {
         },
         resultOf,
       );
-    });
+    }, 'A rewind');
   }
 
   async #dryRun(scope: RewindScope, startedAt: number, work: Work): Promise<RewindResult> {

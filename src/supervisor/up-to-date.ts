@@ -20,11 +20,11 @@ export async function bringUpToDate(
   assertKnown(await supervisor.reconciles.run({ projectId, isNew: false }, work));
 }
 
-/** What is only not parsed yet is kept all the same. */
-function assertKnown({ unsettled, owed, doubt }: Reconciled): void {
+/** What is only not parsed yet is kept all the same; what is on a disk that is away is what it was last, and nothing touches it. */
+function assertKnown({ unsettled, owed, doubt, isAway }: Reconciled): void {
   const [changing] = unsettled;
   const reason =
-    doubt ??
+    (isAway ? null : doubt) ??
     (changing === undefined ? null : `${changing} changes all the time`) ??
     (owed === 0 ? null : `${owed} files are missing that a repair has still to bring back`);
   if (reason === null) return;

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { codekeep } from '../harness/command.js';
 import { type Daemon, type Project, versionPath } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 import { filesOf, treeHash } from '../harness/trees.js';
@@ -15,11 +17,13 @@ const files = {
 };
 const deletable = ['a.py', 'folder/b.py', 'folder/c.py', 'run.sh'];
 
-async function withDeleted(t: TestContext): Promise<{ daemon: Daemon; project: Project; root: string }> {
+async function withDeleted(
+  t: TestContext,
+): Promise<{ sandbox: Sandbox; daemon: Daemon; project: Project; root: string }> {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project(files);
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
-  return { daemon, project: await daemon.addProject(root), root };
+  return { sandbox, daemon, project: await daemon.addProject(root), root };
 }
 
 test('delete, list, restore: a round trip with every byte and mode', async (t) => {
@@ -136,4 +140,84 @@ test('remove_project forgets rows and keeps every file and every version', async
   );
   const { contents } = await daemon.call('get_database_status');
   assert.equal(contents, 5, 'only an explicit purge removes content');
+});
+
+test('deleted files go for good only with hard_delete, and the command line asks first', async (t) => {
+  const { sandbox, daemon, project, root } = await withDeleted(t);
+  const { project_id } = project;
+  for (const path of deletable) await daemon.call('delete_file', { project_id, path });
+  const none = await daemon.call('cleanup_deleted_files', { project_id, hard_delete: true });
+  assert.deepEqual([none.removed, none.dry_run], [[], false], 'nothing is older than all that is kept');
+  const choice = { project_id, older_than_days: 0, path_prefix: 'folder/' };
+  const before = daemon.dump();
+  const listed = await daemon.call('cleanup_deleted_files', choice);
+  const rehearsed = await daemon.call('cleanup_deleted_files', {
+    ...choice,
+    hard_delete: true,
+    dry_run: true,
+  });
+  assert.deepEqual(daemon.dump(), before);
+  assert.deepEqual(listed, rehearsed);
+  const paths = listed.would_remove.map(({ path }) => path);
+  assert.deepEqual([paths, listed.removed, listed.totals.contents], [['folder/b.py', 'folder/c.py'], [], 2]);
+  const done = await daemon.call('cleanup_deleted_files', { ...choice, hard_delete: true });
+  assert.deepEqual(done.removed, listed.would_remove);
+  assert.deepEqual(await daemon.paths(project_id, true), ['a.py', 'run.sh']);
+  assert.deepEqual([...filesOf(versionPath(project)).keys()], ['a.py', 'run.sh']);
+  const gone = await daemon.refusal('restore_deleted_files', { project_id, paths: ['folder/b.py'] });
+  assert.equal(gone.code, 'FILE_NOT_FOUND');
+
+  const cli = async (...args: string[]): ReturnType<typeof codekeep> =>
+    await codekeep(sandbox, 'deleted', root, '--socket', daemon.socket, ...args);
+  const refused = await cli('--remove', '--older-than', '0');
+  assert.equal(refused.status, 2, 'nobody can be asked');
+  const older = await cli('--older-than', '0');
+  assert.match(
+    older.stdout,
+    /a\.py\n.*run\.sh\n2 deleted files could be let go, with 2 earlier states and 2 contents\n$/u,
+  );
+  const removed = await cli('--remove', '--older-than', '0', '--prefix', 'a', '--yes');
+  assert.match(
+    removed.stdout,
+    /^let go: 1 deleted files, 1 earlier states and 1 contents\nany moment since /u,
+  );
+  assert.deepEqual(await daemon.paths(project_id, true), ['run.sh']);
+  assert.deepEqual((await daemon.repair({ project_id })).totals['ok'], 2, 'a repair misses nothing');
+});
+
+test('of a path that was deleted twice the last content is listed and comes back, and its history has both', async (t) => {
+  const { daemon, project, root } = await withDeleted(t);
+  const { project_id } = project;
+  const path = 'a.py';
+  await daemon.call('delete_file', { project_id, path });
+  const between = new Date().toISOString();
+  writeFileSync(join(root, path), 'a = 22\n');
+  await daemon.call('update_indexes', { project_id });
+  assert.deepEqual(await daemon.paths(project_id, true), []);
+  await daemon.call('delete_file', { project_id, path });
+  const { files: listed } = await daemon.call('list_deleted_files', { project_id });
+  assert.deepEqual(
+    listed.map((file) => [file.path, file.size, file.restorable]),
+    [[path, 7, true]],
+  );
+  assert.ok((listed[0]?.deleted_at ?? '') >= between);
+  const later = new Date(Date.now() + 1_000).toISOString();
+  const none = await daemon.call('restore_deleted_files', { project_id, deleted_after: later });
+  assert.deepEqual(none.restored, []);
+  const back = await daemon.call('restore_deleted_files', { project_id, deleted_after: between });
+  assert.deepEqual(back.restored, [{ path }]);
+  const { versions } = await daemon.call('list_file_versions', { project_id, path });
+  assert.deepEqual(
+    versions.map(({ size, cause, gone_cause }) => [size, cause, gone_cause]),
+    [
+      [7, 'restore', null],
+      [7, 'edit', 'asked'],
+      [7, 'found', 'asked'],
+    ],
+  );
+  const [, , first] = versions;
+  const as = 'first.py';
+  await daemon.call('restore_file_version', { project_id, path, version_id: first?.version_id, as });
+  assert.equal(readFileSync(join(root, as), 'utf8'), 'a = 1\r\n');
+  assert.equal(readFileSync(join(root, path), 'utf8'), 'a = 22\n');
 });

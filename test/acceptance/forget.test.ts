@@ -1,6 +1,6 @@
 /** What is not kept of the past goes, when somebody asks for it and by itself. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { codekeep } from '../harness/command.js';
@@ -14,7 +14,9 @@ async function followed(daemon: Daemon, project_id: string): Promise<void> {
 
 test('what has no room goes, and a checkpoint stays; a dry run says it before', async (t) => {
   const sandbox = await Sandbox.create(t);
-  const root = await sandbox.project({ 'a.py': 'a = 0\n', 'b.py': 'b = 0\n' });
+  const root = await sandbox.project({ '0.py': '0\n', 'a.py': 'a = 0\n', 'b.py': 'b = 0\n' });
+  // What changed last is indexed first; what is indexed later tells of what was there before it.
+  utimesSync(join(root, '0.py'), 1, 1);
   const config = { revision_burst: 0, history_max_bytes: 0, backup_interval: 0, check_interval: 0 };
   const daemon = await sandbox.startDaemon({ config: { ...config, autostart: ['file_watcher'] } });
   const { project_id } = await daemon.addProject(root);
@@ -54,6 +56,15 @@ test('what has no room goes, and a checkpoint stays; a dry run says it before', 
   assert.deepEqual(done, { ...said, dry_run: false });
 
   assert.deepEqual(await versionsOf('a.py'), ['a = 4\n', 'a = 2\n']);
+  const { changes } = await daemon.call('list_changes', { project_id });
+  assert.deepEqual(
+    changes.map(({ path, kind, previous_version_id }) => [path, kind, previous_version_id === null]),
+    [
+      ['a.py', 'changed', false],
+      ['a.py', 'changed', true],
+    ],
+    'what it was before is not known, and that it was something is',
+  );
   const oldest = done.projects[0]?.oldest ?? assert.fail('nothing is known of it');
   const { recorded_since } = await daemon.call('list_changes', { project_id });
   assert.equal(recorded_since, oldest);
@@ -62,6 +73,13 @@ test('what has no room goes, and a checkpoint stays; a dry run says it before', 
     const gone = await daemon.refusal('get_file', { project_id, path: 'a.py', at });
     assert.match(gone.message, /what files of .* were is kept since/u);
   }
+  const { version_id, seen_at } = between;
+  const letGo = await daemon.refusal('get_file', { project_id, path: 'a.py', version_id });
+  assert.equal(letGo.code, 'NOT_FOUND');
+  assert.ok(
+    letGo.message.includes(`of ${seen_at}, is not kept any more: retention let it go`),
+    letGo.message,
+  );
   const tooOld = await daemon.refusal('rewind', { project_id, to: between.seen_at });
   assert.equal(tooOld.code, 'NOT_FOUND');
   await daemon.call('rewind', { project_id, to: checkpoint.checkpoint_id });
@@ -90,6 +108,9 @@ test('by itself goes what is older than what is kept: states, and a deleted file
     return versions.length === 1 && (await daemon.paths(project_id, true)).length === 0;
   });
   assert.equal(existsSync(versionPath(project, 'gone.py')), false);
+  const gone = await daemon.refusal('get_file', { project_id, path: 'gone.py' });
+  assert.equal(gone.code, 'FILE_NOT_FOUND');
+  assert.match(gone.message, /of what was deleted until \S+Z retention let files go/u);
   await waitFor('contents leave', async () => (await daemon.call('get_database_status')).contents === 2);
   assert.deepEqual(await daemon.paths(project_id), ['a.py', 'kept.py']);
 });

@@ -263,3 +263,32 @@ test('what cannot be given is refused with what to do', async (t) => {
   const cursor = await daemon.refusal('list_changes', { project_id, cursor: 'path:a' });
   assert.equal(cursor.code, 'INVALID_PARAMS');
 });
+
+test('a time that lies ahead is refused, but where it only bounds a list', async (t) => {
+  const { daemon, project_id } = await recorded(t, { 'a.py': 'a = 1\n' });
+  const ahead = new Date(Date.now() + 3_600_000).toISOString();
+  const calls: [string, Record<string, unknown>][] = [
+    ['rewind', { to: ahead, dry_run: true }],
+    ['get_file', { path: 'a.py', at: ahead }],
+    ['restore_file_version', { path: 'a.py', at: ahead, as: 'b.py' }],
+    ['diff', { from: ahead }],
+    ['diff', { path: 'a.py', from: '0s', to: ahead }],
+  ];
+  for (const [method, params] of calls) {
+    const error = await daemon.failure(method, { project_id, ...params });
+    assert.match(error.message, /lies ahead: it is \S+Z now/u, method);
+  }
+  await daemon.call('list_changes', { project_id, until: ahead });
+});
+
+test('an empty folder has no content that could be given', async (t) => {
+  const { daemon, root, project_id } = await recorded(t, { 'a.py': 'a = 1\n' });
+  mkdirSync(join(root, 'empty'));
+  await followed(daemon, project_id);
+  assert.deepEqual(await daemon.paths(project_id), ['a.py', 'empty']);
+  const error = await daemon.refusal('get_file', { project_id, path: 'empty' });
+  assert.deepEqual(
+    [error.code, error.message],
+    ['FILE_NOT_FOUND', 'empty is, or was, an empty folder: it has no content.'],
+  );
+});

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type Daemon, type Project } from '../harness/daemon.js';
@@ -259,4 +259,37 @@ test('a disk that is mounted over a folder of a project while nobody asks: what 
   });
   await writeFiles(covered, { 'c.py': 'c = 1\n' });
   await untilIndexed(daemon, project_id, ['a.py', 'src/b.py', 'src/c.py', 'src/over.py']);
+});
+
+test('a disk that is away keeps nobody from the rest of its project, and what was on it can come back elsewhere', async (t) => {
+  const sandbox = await sandboxWithMounts(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n' });
+  const disk = join(root, 'data');
+  mkdirSync(disk);
+  if (!mountTmpfs(disk)) {
+    t.skip(cannotMount);
+    return;
+  }
+  writeFileSync(join(disk, 'd.py'), 'd = 1\n');
+  const daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'], revision_burst: 0 } });
+  const { project_id } = await daemon.addProject(root);
+  const { checkpoint_id } = await daemon.call('create_checkpoint', { project_id });
+  writeFileSync(join(root, 'a.py'), 'a = 2\n');
+  writeFileSync(join(disk, 'd.py'), 'd = 2\n');
+  await daemon.call('wait_until_fresh', { project_id });
+  unmount(disk);
+  assert.equal((await daemon.call('wait_until_fresh', { project_id })).freshness, 'unknown');
+  await daemon.call('create_checkpoint', { project_id });
+  const rewound = await daemon.call('rewind', { project_id, to: checkpoint_id });
+  assert.ok('reverted' in rewound);
+  assert.deepEqual(rewound.reverted, [{ path: 'a.py' }]);
+  assert.deepEqual(
+    rewound.unknown.map(({ path }) => path),
+    ['data/d.py'],
+  );
+  assert.equal(readFileSync(join(root, 'a.py'), 'utf8'), 'a = 1\n');
+  const { accepted } = await daemon.call('accept_deletions', { project_id });
+  assert.deepEqual(accepted, [{ path: 'data/d.py' }]);
+  await daemon.call('restore_deleted_files', { project_id, paths: ['data/d.py'] });
+  assert.equal(readFileSync(join(disk, 'd.py'), 'utf8'), 'd = 2\n');
 });

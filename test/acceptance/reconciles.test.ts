@@ -136,6 +136,8 @@ test('a repair keeps out what writes, before anything is written, and whoever wa
     ['create_checkpoint', { root_dir: root }],
     ['remove_checkpoint', { root_dir: root, checkpoint_id: 'c12345678' }],
     ['forget', { root_dir: root }],
+    ['cleanup_deleted_files', { root_dir: root }],
+    ['restore_file_version', { root_dir: root, path: 'folder0/file0.py' }],
   ];
   const writing = Object.entries<MethodDefinition>(contract).filter(([, { writes }]) => writes === true);
   assert.deepEqual(new Set(calls.map(([method]) => method)), new Set(writing.map(([method]) => method)));

@@ -62,6 +62,11 @@ test('what a shell did to a real project is taken back as if it had not been, an
   const again = await rewind(daemon, { project_id, to: 'before' });
   assert.equal(again.message, 'Nothing to do: it is as it was then.');
   assert.equal(again.workers_stopped.stopped_count, 0);
+  const known = await daemon.call('get_repair', { run_id: again.run_id });
+  assert.deepEqual([known.actions, known.runs[0]?.rewind_to], [[], again.to]);
+  const nothing = await daemon.call('undo_repair', { run_id: again.run_id });
+  assert.ok('undone' in nothing);
+  assert.deepEqual([nothing.undone, nothing.kept], [[], []]);
   const undone = await daemon.call('undo_repair', { run_id: done.run_id });
   assert.ok('undone' in undone);
   assert.deepEqual([undone.totals.kept, undone.totals.failed], [0, 0]);
@@ -251,6 +256,7 @@ test('a daemon that is killed in the middle of it finishes it at its next start'
   await daemon.stop('SIGKILL');
   await running;
   const next = await sandbox.startDaemon({ stateDir: daemon.stateDir });
+  assert.equal((await next.call('health')).status, 'repairing', 'all is not well before it is finished');
   await waitFor(
     'it is finished, and the watcher runs',
     async () => (await next.call('wait_until_fresh', { project_id })).freshness === 'fresh',
@@ -262,4 +268,5 @@ test('a daemon that is killed in the middle of it finishes it at its next start'
     runs.map(({ state }) => state),
     ['interrupted'],
   );
+  await waitFor('all is well', async () => (await next.call('health')).status === 'ok');
 });

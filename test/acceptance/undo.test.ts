@@ -107,7 +107,7 @@ test('a person can undo: with an exit status, in words, and as a job', async (t)
   const nobody = await at('undo', 'no-such-run');
   assert.deepEqual(
     [nobody.status, nobody.stderr.split('\n')[0]],
-    [1, 'codekeep: There is no repair run no-such-run.'],
+    [1, 'codekeep: There is no repair, rewind or undo no-such-run.'],
   );
   const dry = await at('undo', run_id, '--dry-run');
   assert.equal(dry.status, 0);

@@ -181,7 +181,7 @@ suite('the command line', () => {
     child.kill('SIGINT');
     const [code] = (await within('the command ends', ended)) as [number | null];
     assert.equal(code, 130);
-    assert.match(stderr, /^cancelling; .*\ncodekeep: repair_database was cancelled\.\n {2}\S/);
+    assert.match(stderr, /^cancelling; .*\ncodekeep: "codekeep repair" was cancelled\.\n {2}\S/);
     const { runs } = await daemon.call('list_repairs', { project_id: project.project_id });
     assert.equal(runs[0]?.state, 'cancelled', 'it was over when the command ended');
     await daemon.call('remove_project', { project_id: project.project_id });

@@ -144,7 +144,13 @@ suite('the tools of codekeep mcp', () => {
     assert.match(missing.text, /query/);
     const unknown = await callTool(agent, 'repair_database', { root_dir: '/no/such/project', dry_run: true });
     assert.equal(unknown.isError, true);
-    assert.match(unknown.text, /\/no\/such\/project[^]*(list_projects|add_project)/);
+    assert.match(unknown.text, /\/no\/such\/project[^]*codekeep status" \(in a shell\)/);
+    const version = await callTool(agent, 'rewind', {
+      root_dir: project.root_dir,
+      to: 'no-such',
+      dry_run: true,
+    });
+    assert.match(version.text, /"codekeep checkpoint --list" \(in a shell\)/u);
     assert.equal((await callTool(agent, 'repair_worker_status')).isError, false);
     await assert.rejects(agent.client.callTool({ name: 'no_such_tool', arguments: {} }));
   });

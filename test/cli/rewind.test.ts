@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { atTerminal, type CommandResult, run } from '../harness/command.js';
 import type { Daemon } from '../harness/daemon.js';
-import { program, Sandbox } from '../harness/sandbox.js';
-import { treeHash } from '../harness/trees.js';
+import { manyFiles, program, Sandbox } from '../harness/sandbox.js';
+import { filesOf, treeHash } from '../harness/trees.js';
 import { waitFor } from '../harness/waiting.js';
 
 interface Stage {
@@ -204,4 +205,54 @@ test('what is left for a person: status 4, and why', async (t) => {
   assert.match(stdout, /not restorable: 1\n {4}a\.py {2}\S/u);
   assert.equal(readFileSync(join(root, 'b.py'), 'utf8'), 'b = 1\n');
   assert.equal(readFileSync(join(root, 'a.py'), 'utf8'), 'changed = 1\n');
+});
+
+test('Ctrl-C says how to take back what was done until then', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project(manyFiles(600));
+  const daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'], revision_burst: 0 } });
+  const { project_id } = await daemon.addProject(root);
+  await daemon.call('create_checkpoint', { project_id, label: 'start' });
+  const before = treeHash(root);
+  for (const path of filesOf(root).keys()) writeFileSync(join(root, path), 'changed = 1\n');
+  await daemon.call('wait_until_fresh', { project_id });
+  const args = [program, 'rewind', 'start', '--yes', '--socket', daemon.socket];
+  const child = sandbox.spawn(process.execPath, args, root);
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const ended = once(child, 'close');
+  const isInTheMiddle = async (): Promise<boolean> => {
+    const { repair } = await daemon.call('health');
+    return repair?.phase === 'apply' && repair.done > 0;
+  };
+  await waitFor('the first files', isInTheMiddle, 60_000);
+  const refused = await daemon.refusal('delete_file', { project_id, path: 'folder0/file0.py' });
+  assert.match(refused.message, /^A rewind is running/u);
+  child.kill('SIGINT');
+  const [code] = (await ended) as [number | null];
+  assert.equal(code, 130, stderr);
+  const undo = /"codekeep undo ([\da-f-]{36})" takes back what was done so far/u.exec(stderr)?.[1];
+  assert.match(stderr, /"codekeep rewind" was cancelled\./u);
+  const undone = await daemon.call('undo_repair', { run_id: undo ?? assert.fail(stderr) });
+  assert.ok('undone' in undone && undone.totals.undone > 0);
+  assert.notEqual(treeHash(root), before);
+});
+
+test('what is wrong with what was typed is said first, also where nobody can be asked', async (t) => {
+  const { at, root } = await staged(t);
+  const now = treeHash(root);
+  for (const [words, expected] of [
+    [['no-such'], /<when>: is neither a time, a duration nor a checkpoint/u],
+    [['start', '../elsewhere'], /\.\.\/elsewhere is not in /u],
+  ] as const) {
+    const { status, stderr } = await at('rewind', ...words);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, expected);
+  }
+  for (const command of ['history', 'diff', 'show', 'restore']) {
+    const { status, stderr } = await at(command, '../');
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /\.\.\/ is not in .*\n {2}Give a path in the project/u);
+  }
+  assert.equal(treeHash(root), now);
 });

@@ -13,22 +13,24 @@ const [one, other] = ['1'.repeat(64), '2'.repeat(64)];
 const conditions: Condition[] = [
   { kind: 'absent' },
   { kind: 'ignored' },
-  { kind: 'file', sha256: one, mode: 0o644 },
-  { kind: 'file', sha256: one, mode: 0o755 },
-  { kind: 'file', sha256: other, mode: 0o644 },
-  { kind: 'file', sha256: null, mode: 0o644 },
-  { kind: 'symlink', sha256: one, mode: 0o777 },
-  { kind: 'symlink', sha256: one, mode: 0o755 },
-  { kind: 'folder', sha256: null, mode: 0o755 },
+  { kind: 'file', sha256: one, mode: 0o644, size: 1 },
+  { kind: 'file', sha256: one, mode: 0o755, size: 1 },
+  { kind: 'file', sha256: other, mode: 0o644, size: 1 },
+  { kind: 'file', sha256: null, mode: 0o644, size: 1 },
+  { kind: 'file', sha256: null, mode: 0o644, size: 2 },
+  { kind: 'symlink', sha256: one, mode: 0o777, size: 1 },
+  { kind: 'symlink', sha256: one, mode: 0o755, size: 1 },
+  { kind: 'folder', sha256: null, mode: 0o755, size: 1 },
 ];
 const presences = ['file', 'directory', 'symlink', 'other', 'absent', 'blocked', 'unknown:EACCES'] as const;
 const flags = [false, true];
+const flagPairs = flags.flatMap((first) => flags.map((second) => [first, second] as const));
 
 function* facts(): Generator<RewindFact> {
   for (const wanted of conditions)
     for (const present of conditions)
       for (const inProject of presences)
-        for (const isAsIndexed of flags)
+        for (const [isAsIndexed, wasThere] of flagPairs)
           for (const [refusal, placeDoubt] of [
             [null, null],
             ["it is git's own", null],
@@ -43,6 +45,7 @@ function* facts(): Generator<RewindFact> {
                     present,
                     inProject,
                     isAsIndexed,
+                    wasThere,
                     holds: [],
                     refusal,
                     placeDoubt,
@@ -75,6 +78,7 @@ test('nothing is done with what nobody may touch, what is not known, or what cou
       assert.deepEqual([fact.isAsIndexed, fact.presentProblem], [true, null]);
     if (judgement.verdict !== 'remove') assert.equal(fact.wantedProblem, null);
     assert.equal(judgement.verdict === 'remove', wanted.kind === 'absent');
+    if (judgement.verdict === 'remove') assert.equal(fact.wasThere, false);
     assert.equal(judgement.verdict === 'restore', present.kind === 'absent');
   }
   assert.ok(acts > 100);
@@ -104,6 +108,7 @@ const plain: RewindFact = {
   present: { kind: 'absent' },
   inProject: 'absent',
   isAsIndexed: true,
+  wasThere: false,
   holds: [],
   refusal: null,
   placeDoubt: null,
@@ -111,7 +116,7 @@ const plain: RewindFact = {
   presentProblem: null,
   obstacle: null,
 };
-const file: Condition = { kind: 'file', sha256: one, mode: 0o644 };
+const file: Condition = { kind: 'file', sha256: one, mode: 0o644, size: 1 };
 const comes = (path: string, given: Partial<RewindFact> = {}): RewindFact => ({
   ...plain,
   path,
@@ -137,7 +142,7 @@ test('what goes goes first, the deepest before what it is in; what comes comes f
 });
 
 test('a folder that was emptied stays for what comes back into it', () => {
-  const folder: Condition = { kind: 'folder', sha256: null, mode: 0o755 };
+  const folder: Condition = { kind: 'folder', sha256: null, mode: 0o755, size: 1 };
   const emptied = { ...plain, path: 'a', present: folder, inProject: 'directory' } as const;
   const verdicts = (given: readonly RewindFact[]): string[] =>
     rewindPlanOf(given).actions.map(({ verdict, path }) => `${verdict} ${path}`);

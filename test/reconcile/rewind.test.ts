@@ -426,3 +426,39 @@ test('what comes back has the mode and time it had; what gets another content is
   assert.ok(lstatSync(project.at('edited')).mtimeMs >= editedAt);
   assert.equal(readFileSync(project.at('edited'), 'utf8'), 'first\n');
 });
+
+test('what rules ignored then and do not ignore any more was there, and stays', async (t) => {
+  const project = new TestProject(t);
+  project.write('.gitignore', '*.local\n');
+  for (const name of ['a.local', 'edited.local', 'kept']) project.write(name);
+  const { at } = await momentOf(project);
+  await waitFor('the clock of files goes on', () => Date.now() > at + 50);
+  project.write('.gitignore', '# nothing\n');
+  project.write('edited.local', 'edited\n');
+  project.write('new');
+  renameSync(project.at('kept'), project.at('moved'));
+  await project.reconcile();
+  assert.equal(project.row('a.local').deleted, 0);
+  const planned = await planTo(project, at);
+  assert.deepEqual(
+    planned.plan.untouched,
+    ['a.local', 'edited.local'].map((name) => ({
+      path: name,
+      reason: 'it was there then, and was not followed',
+    })),
+  );
+  await execute(project, planned);
+  const there = Object.keys(snapshot(project.root)).sort();
+  assert.deepEqual(there, ['.gitignore', 'a.local', 'edited.local', 'kept']);
+  assert.equal(project.read('edited.local'), 'edited\n');
+});
+
+test('a file that was too large at both moments is said to be left as it is', async (t) => {
+  const project = new TestProject(t);
+  project.write('large', 'x'.repeat(project.maxFileBytes + 1));
+  const { at } = await momentOf(project);
+  project.write('large', 'x'.repeat(project.maxFileBytes + 2));
+  await project.reconcile();
+  const { plan } = await planTo(project, at);
+  assert.deepEqual([plan.actions, plan.untouched.map((one) => one.path)], [[], ['large']]);
+});

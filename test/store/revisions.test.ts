@@ -264,7 +264,7 @@ test('changes are listed newest first, page by page, each as what somebody would
     fromPath: 'old',
   }));
   markDeleted(index, old, 'seen', 6 * minute + 50);
-  const listed = [...changes(index, project, everything)];
+  const listed = [...changes(index, { id: project, forgottenAt: null }, everything)];
   const words = listed.map(
     ({ kind, path, state }) => `${kind} ${path} ${state.cause} ${state.seenAt / minute}`,
   );
@@ -274,16 +274,19 @@ test('changes are listed newest first, page by page, each as what somebody would
     const last = listed[at];
     assert.ok(last !== undefined);
     const after = { at: last.state.seenAt, path: last.path };
-    assert.deepEqual([...changes(index, project, { ...everything, after })], listed.slice(at + 1));
+    assert.deepEqual(
+      [...changes(index, { id: project, forgottenAt: null }, { ...everything, after })],
+      listed.slice(at + 1),
+    );
   }
   const since = { ...everything, since: 3 * minute, until: 4 * minute };
   assert.deepEqual(
-    [...changes(index, project, since)].map(({ path, kind }) => `${kind} ${path}`),
+    [...changes(index, { id: project, forgottenAt: null }, since)].map(({ path, kind }) => `${kind} ${path}`),
     ['deleted gone'],
   );
   const prefix = { ...everything, prefix: 'ne' };
   assert.deepEqual(
-    [...changes(index, project, prefix)].map(({ path }) => path),
+    [...changes(index, { id: project, forgottenAt: null }, prefix)].map(({ path }) => path),
     ['new'],
   );
 });
@@ -295,7 +298,9 @@ test('what rules ignored for a while did neither go nor change', (t) => {
   markIgnored(index, id, 2 * minute);
   save(index, project, 'a', 'one', 3 * minute);
   assert.deepEqual(
-    [...changes(index, project, everything)].map(({ kind, state }) => `${kind} ${state.seenAt / minute}`),
+    [...changes(index, { id: project, forgottenAt: null }, everything)].map(
+      ({ kind, state }) => `${kind} ${state.seenAt / minute}`,
+    ),
     ['added 1'],
   );
 });

@@ -25,7 +25,7 @@ export async function askAboutDatabase(client: Client): Promise<Finding> {
     return judgeDatabase(check, what);
   } catch (error) {
     if (error instanceof CodekeepError && error.code === 'REPAIR_IN_PROGRESS')
-      return warn('database', 'a repair is running', 'Run the doctor again when it is over.');
+      return warn('database', 'a repair or a rewind is running', 'Run the doctor again when it is over.');
     const hint = error instanceof CodekeepError ? error.hint : 'Look into "codekeep logs supervisor".';
     return fail('database', messageOf(error), hint);
   }

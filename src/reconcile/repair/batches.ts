@@ -241,7 +241,7 @@ function notDurable(error: unknown): never {
   throw new CodekeepError(
     'REPAIR_DATABASE_ERROR',
     `What was written could not be made durable: ${messageOf(error)}.`,
-    'Check the disk, then repair again. Nothing that was there before is lost.',
+    'Check the disk, then do it again. Nothing that was there before is lost.',
   );
 }
 
@@ -257,7 +257,6 @@ export class VersionsFull extends Error {}
 function failureOf(error: unknown): Pick<ActionOutcome, 'state' | 'detail'> {
   if (error instanceof CodekeepError) return { state: 'conflict', detail: error.message };
   const full = error instanceof VersionsFull ? 'the disk of versions' : isDiskFull(error) ? 'the disk' : null;
-  if (full !== null)
-    return { state: 'failed', detail: `${full} is full: free some space, then repair again` };
+  if (full !== null) return { state: 'failed', detail: `${full} is full: free some space, then do it again` };
   return { state: 'failed', detail: reasonOf(error) };
 }

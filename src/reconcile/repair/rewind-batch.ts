@@ -11,18 +11,18 @@ import type { Presence } from '../../base/presence.js';
 import { type FileStamp, isSameStamp, stampOfAny } from '../../base/stamp.js';
 import { AsideFolder, type TakenFile } from '../../base/taken-file.js';
 import { takenName } from '../../base/temporary-names.js';
-import { forgetEmptyFolders, markDeleted, upsertFile } from '../../store/file-states.js';
+import { markDeleted } from '../../store/file-states.js';
 import { fileByPath, type FileRow } from '../../store/files.js';
 import { isSomething, type PathState } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { ActionOutcome, NewAction } from '../../store/journal.js';
 import type { Project } from '../../store/projects.js';
 import { stateAtPath } from '../../store/revisions.js';
-import { languageOf } from '../../syntax/language.js';
 import { DeviceIds } from '../devices.js';
 import { findImage } from '../heal.js';
 import { type ImagedRow, imageWith } from '../image.js';
 import { readWhole } from '../read-entry.js';
+import { writePlaced } from '../placed-state.js';
 import { conflict, Placers } from './apply.js';
 import type { Acted } from './batches.js';
 import { contentHashAt } from '../version-store.js';
@@ -212,22 +212,7 @@ export class RewindBatch {
       const then = this.#wanted(action);
       if (stamp === null || then === undefined || !isSomething(then))
         throw new Error('what was placed is not known');
-      forgetEmptyFolders(index, projectId, path, at);
-      const file = {
-        ...stamp,
-        path,
-        kind: then.state,
-        deviceId: this.#devices.idOf(stamp.dev, path),
-        tracked: row?.tracked ?? 0,
-        xattrs: then.xattrs,
-        language: row?.language ?? languageOf(path),
-        sha256: then.sha256,
-        skipReason: null,
-        // The next comparison says what is made of it.
-        extractor: null,
-        chunks: 0,
-      };
-      upsertFile(index, projectId, file, at, () => ({ by: 'rewind', fromPath: null }));
+      writePlaced(index, projectId, this.#devices, { ...then, path }, stamp, 'rewind', at);
     }
     const now = stateAtPath(index, projectId, path);
     return { state: 'done', detail, marks: { seenAt: now?.seenAt ?? at }, placed: null };

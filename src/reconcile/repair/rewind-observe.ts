@@ -1,20 +1,23 @@
 import { lstatSync, opendirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isEmptyFolder } from '../../base/empty-folder.js';
-import { relativePathProblem } from '../../base/paths.js';
+import { relativePathProblem, splitPath } from '../../base/paths.js';
 import { PlacingProblems } from '../../base/placing-problem.js';
 import { type Presence, TreePresence } from '../../base/presence.js';
 import { stampOfAny } from '../../base/stamp.js';
 import { problemOfContent } from '../../store/contents.js';
-import { fileByPath, type FileRow } from '../../store/files.js';
-import type { PathState } from '../../store/history.js';
+import { fileByPath, type FileRow, hasOtherName } from '../../store/files.js';
+import { type PathState, pathsChangedSince } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
+import { stateOf } from '../../store/revisions.js';
 import { ownFolders } from '../bounds.js';
 import { DeviceDoubts } from '../devices.js';
 import { ContentSources, findContent } from '../heal.js';
+import { ruleFiles } from '../ignore-rules.js';
 import { OwnFiles } from '../own-files.js';
 import { doubtOf, inspectRootOf } from '../project-root.js';
+import { clockStepMs } from '../proven-stamp.js';
 import { contentHashAt } from '../version-store.js';
 import type { Condition, RewindFact } from './rewind-plan.js';
 
@@ -23,13 +26,17 @@ export class RewindObserver {
   readonly #index: IndexDatabase;
   readonly #project: Project;
   readonly #tree: TreePresence;
+  readonly #to: number | null;
   readonly #rootDoubt: string | null;
   readonly #devices: DeviceDoubts;
   readonly #places: PlacingProblems;
   readonly #sources: ContentSources;
   readonly #own: OwnFiles;
+  #rulesChanged: boolean | null = null;
 
-  constructor(index: IndexDatabase, project: Project) {
+  /** @param to the moment that is wanted, in milliseconds since 1970; null where what was there then is known already */
+  constructor(index: IndexDatabase, project: Project, to: number | null = null) {
+    this.#to = to;
     this.#index = index;
     this.#project = project;
     this.#tree = new TreePresence(project.rootDir);
@@ -49,6 +56,7 @@ export class RewindObserver {
       present: conditionOfRow(row),
       inProject: 'unknown:path',
       isAsIndexed: false,
+      wasThere: false,
       holds: [],
       refusal: this.#refusalOf(path),
       placeDoubt: this.#rootDoubt ?? (row === undefined ? null : this.#devices.doubtOf(row)),
@@ -63,6 +71,7 @@ export class RewindObserver {
       if (fact.inProject === 'directory') fact.holds = this.#holdsOf(path);
     } else if (row !== undefined) {
       fact.isAsIndexed = this.#isAsIndexed(row, fact.inProject);
+      fact.wasThere = wanted === undefined && this.#wasThere(row);
       if (proven !== 'none') fact.presentProblem = this.#problemOf(fact.present);
     }
     if (proven === 'all') fact.wantedProblem = this.#problemOf(fact.wanted);
@@ -90,6 +99,28 @@ export class RewindObserver {
     } catch {
       return false;
     }
+  }
+
+  /**
+   * Whether a file that came by itself stands there since before the moment that is wanted, such as one that rules ignored then: by
+   * its ctime, or by its birth where rules were changed since. A folder that was moved keeps these of what is in it, so what the
+   * index has by another name, too, may have been moved.
+   */
+  #wasThere({ id, path, kind }: FileRow): boolean {
+    if (this.#to === null || kind === 'folder' || stateOf(this.#index, id)?.cameBy !== 'edit') return false;
+    const isBefore = (ns: bigint): boolean =>
+      ns > 0n && Number(ns / 1_000_000n) + clockStepMs < (this.#to ?? 0);
+    const stats = lstatSync(this.#tree.pathOf(path), { bigint: true, throwIfNoEntry: false });
+    if (stats === undefined) return false;
+    const isOld = isBefore(stats.ctimeNs) || (isBefore(stats.birthtimeNs) && this.#haveRulesChanged());
+    return isOld && !hasOtherName(this.#index, id);
+  }
+
+  #haveRulesChanged(): boolean {
+    this.#rulesChanged ??= pathsChangedSince(this.#index, this.#project.id, this.#to ?? 0).some((path) =>
+      ruleFiles.includes(splitPath(path).name),
+    );
+    return this.#rulesChanged;
   }
 
   #problemOf(condition: Condition): string | null {
@@ -134,10 +165,11 @@ const heldMax = 100_000;
 function conditionOf(state: PathState | undefined): Condition {
   if (state === undefined || state.state === 'deleted') return { kind: 'absent' };
   if (state.state === 'ignored' || state.state === 'purged') return { kind: state.state };
-  return { kind: state.state, sha256: state.sha256, mode: state.mode };
+  return { kind: state.state, sha256: state.sha256, mode: state.mode, size: state.size };
 }
 
 function conditionOfRow(row: FileRow | undefined): Condition {
   if (row === undefined || row.deleted === 1) return { kind: 'absent' };
-  return row.ignored === 1 ? { kind: 'ignored' } : { kind: row.kind, sha256: row.sha256, mode: row.mode };
+  const { kind, sha256, mode, size } = row;
+  return row.ignored === 1 ? { kind: 'ignored' } : { kind, sha256, mode, size };
 }

@@ -9,7 +9,7 @@ export type RewindVerdict = 'restore' | 'revert' | 'remove';
  * something that was purged.
  */
 export type Condition =
-  | { kind: FileKind; sha256: string | null; mode: number }
+  | { kind: FileKind; sha256: string | null; mode: number; size: number }
   | { kind: 'absent' }
   | { kind: 'ignored' }
   | { kind: 'purged' };
@@ -23,6 +23,8 @@ export interface RewindFact {
   inProject: Presence;
   /** What stands there is what the index says; of a folder that nothing is in it. */
   isAsIndexed: boolean;
+  /** Nothing is known of what it was then, and what stands there was there already: nobody followed it. */
+  wasThere: boolean;
   /** Of a folder, where something else is to be in its place: the paths of all that is in it. */
   holds: readonly string[];
   /** Why the path cannot be handed to the file system, or is not to be touched whatever it is. */
@@ -82,7 +84,8 @@ function judgePresent(fact: RewindFact): RewindJudgement {
   const { wanted } = fact;
   if (!fact.isAsIndexed) return conflict(changedSince);
   if (fact.presentProblem !== null) return conflict(`it could not be had again: ${fact.presentProblem}`);
-  if (wanted.kind === 'absent') return { verdict: 'remove' };
+  if (wanted.kind === 'absent')
+    return fact.wasThere ? untouched('it was there then, and was not followed') : { verdict: 'remove' };
   if (fact.wantedProblem !== null) return { verdict: 'unrestorable', reason: fact.wantedProblem };
   return { verdict: 'revert' };
 }
@@ -93,8 +96,9 @@ function isTooLarge(one: Condition): boolean {
 
 function isSame(a: Condition, b: Condition): boolean {
   if (!('mode' in a) || !('mode' in b)) return a.kind === b.kind;
-  // A symlink has no mode of its own.
-  return a.kind === b.kind && a.sha256 === b.sha256 && (a.kind === 'symlink' || a.mode === b.mode);
+  if (a.kind !== b.kind || a.sha256 !== b.sha256) return false;
+  // What is too large to be kept is told by its size, and a symlink has no mode of its own.
+  return (!isTooLarge(a) || a.size === b.size) && (a.kind === 'symlink' || a.mode === b.mode);
 }
 
 export interface RewindAction {

@@ -84,7 +84,8 @@ export async function planRewind(
   const paths = [...states.keys()].filter((path) => isChosen(path, choice));
   const then = (path: string): PathState | undefined =>
     states.has(path) ? states.get(path) : stateAt(index, project.id, path, to);
-  const facts = await factsOf(index, project, paths, then, { signal, progress }, proven);
+  const observer = new RewindObserver(index, project, to);
+  const facts = await factsOf(observer, paths, then, { signal, progress }, proven);
   const plan = rewindPlanOf(facts);
   const actions = plan.actions.map(({ verdict, path }) =>
     actionOf(index, project, verdict, path, then(path)),
@@ -109,14 +110,12 @@ function isChosen(path: string, { paths, prefix }: RewindChoice): boolean {
 }
 
 async function factsOf(
-  index: IndexDatabase,
-  project: Project,
+  observer: RewindObserver,
   paths: readonly string[],
   then: (path: string) => PathState | undefined,
   { signal, progress }: Work,
   proven: 'none' | 'all' = 'all',
 ): Promise<RewindFact[]> {
-  const observer = new RewindObserver(index, project);
   const slicer = new Slicer(signal);
   const facts: RewindFact[] = [];
   for (const path of paths) {
@@ -161,7 +160,7 @@ export async function planRewindUndo(
     else done.set(action.path, action);
   }
   const then = remembering((path: string) => before(index, project, done.get(path)));
-  const facts = await factsOf(index, project, [...done.keys()].sort(), then, work);
+  const facts = await factsOf(new RewindObserver(index, project), [...done.keys()].sort(), then, work);
   const plan = rewindPlanOf(facts);
   const actions = plan.actions.map(({ verdict, path }) =>
     actionOf(index, project, verdict, path, then(path), done.get(path)?.id ?? null),
@@ -188,10 +187,12 @@ function seenAtOf({ marks }: ActionRow): number {
   return marks === null ? -1 : (JSON.parse(marks) as RewoundMark).seenAt;
 }
 
+export type RewindRun = RunKey & { origin: RunOrigin; undoes: string | null };
+
 /** Does what was planned, under the journal. */
 export async function executeRewind(
   context: RewindContext,
-  run: RunKey & { origin: RunOrigin; undoes: string | null },
+  run: RewindRun,
   { project, to, actions }: PlannedRewind,
 ): Promise<RunOutcome<RewoundAction>> {
   const { index, now } = context;

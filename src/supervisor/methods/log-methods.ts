@@ -1,3 +1,4 @@
+import { pointInTime } from '../../contract/fields.js';
 import type { Params, Result } from '../../contract/index.js';
 import { logTypes } from '../../contract/logs.js';
 import type { CallContext } from '../../rpc/server/calls.js';
@@ -46,6 +47,6 @@ export function logMethods(logs: LogFiles): LogMethods {
   };
 }
 
-function timeOf(iso: string | undefined): number | undefined {
-  return iso === undefined ? undefined : Date.parse(iso);
+function timeOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : (pointInTime(text, Date.now()) ?? undefined);
 }

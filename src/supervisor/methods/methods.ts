@@ -102,9 +102,9 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
     ...[...supervisor.troubles].map(troubleProblem),
     ...parts.problems(),
   ];
-  const { progress } = repair.alone;
+  const { progress, isOwed } = repair.alone;
   return {
-    status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
+    status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : isOwed ? 'repairing' : 'ok',
     version,
     pid: process.pid,
     uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
@@ -189,6 +189,8 @@ function indexHandlers(supervisor: Supervisor): Pick<Handlers<Contract>, IndexMe
     delete_file: forward('delete_file'),
     list_deleted_files: forward('list_deleted_files'),
     restore_deleted_files: forward('restore_deleted_files'),
+    restore_file_version: forward('restore_file_version'),
+    cleanup_deleted_files: forward('cleanup_deleted_files'),
     list_file_versions: forward('list_file_versions'),
     list_changes: forward('list_changes'),
     diff: forward('diff'),

@@ -6,7 +6,6 @@ import type { Params, Result } from '../../contract/index.js';
 import { tooLarge } from '../../reconcile/index-file.js';
 import { listCheckpoints } from '../../store/checkpoints.js';
 import { sourceOf } from '../../store/contents.js';
-import { requireFile } from '../../store/files.js';
 import {
   pathsChangedSince,
   type PathState,
@@ -20,7 +19,7 @@ import { type Project, requireProject } from '../../store/projects.js';
 import { cursorAt, placeIn } from './cursors.js';
 import { assertRecorded, momentNamed } from './moments.js';
 import { patchOf, type Side } from './patch.js';
-import { stateFor } from './states.js';
+import { requireKnown, stateFor } from './states.js';
 
 type FileDiff = Result<'diff'>['files'][number];
 /** What a patch can tell of: a file or a symlink, or that it was one. Null: there was neither. */
@@ -127,7 +126,7 @@ async function namedState(
   text: string | undefined,
 ): Promise<Something> {
   assertRelativePath(path);
-  const { id: fileId } = requireFile(index, project.id, path);
+  const { id: fileId } = requireKnown(index, project, path);
   if (text !== undefined && versionNamed(text)?.fileId === fileId)
     return somethingOf(stateFor(index, project, path, fileId, text));
   return somethingAt(index, project.id, path, await timeNamed(index, project, param, text));

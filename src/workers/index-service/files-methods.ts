@@ -3,12 +3,13 @@ import type { Result } from '../../contract/index.js';
 import { findContent } from '../../reconcile/heal.js';
 import { deleteFile } from '../../reconcile/delete-file.js';
 import { chooseDeleted, ignoreAgain, rehearseRestore, restoreDeleted } from '../../reconcile/restore.js';
+import { checkVersion, restoreVersion } from '../../reconcile/restore-version.js';
 import { VersionStore } from '../../reconcile/version-store.js';
 import { hasContent } from '../../store/contents.js';
-import { type FileRow, pageOfFiles, requireFile } from '../../store/files.js';
-import { versionId } from '../../store/history.js';
+import { type FileKind, type FileRow, pageOfFiles, requireFile } from '../../store/files.js';
+import { type PathState, versionId } from '../../store/history.js';
 import { IndexDatabase } from '../../store/index-database.js';
-import { type Project, requireProject } from '../../store/projects.js';
+import { requireProject } from '../../store/projects.js';
 import { isKnownDamaged } from '../../store/scrub.js';
 import {
   iso,
@@ -21,12 +22,17 @@ import {
 } from './types.js';
 import { renderKept } from './code-methods.js';
 import { momentNamed } from './moments.js';
-import { stateFor } from './states.js';
+import { assertContent, requireKnown, stateFor } from './states.js';
 import { afterPaths, placeIn } from './cursors.js';
 
 type FileMethods = Pick<
   IndexMethods,
-  'list_files' | 'get_file' | 'delete_file' | 'list_deleted_files' | 'restore_deleted_files'
+  | 'list_files'
+  | 'get_file'
+  | 'delete_file'
+  | 'list_deleted_files'
+  | 'restore_deleted_files'
+  | 'restore_file_version'
 >;
 
 export function fileMethods(context: IndexContext, parsing: Parsing): FileMethods {
@@ -46,9 +52,10 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
     async get_file({ path, version_id, at, ...reference }) {
       assertRelativePath(path);
       const project = requireProject(index, reference);
-      const { id, language } = requireFile(index, project.id, path);
+      const { id, language } = requireKnown(index, project, path);
       const moment = at === undefined ? null : await momentNamed(index, project, 'at', at);
       const state = stateFor(index, project, path, id, version_id ?? moment);
+      assertContent(state);
       const { tree, bytes, sha256 } = renderKept(index, path, state.sha256);
       const isText = tree.encoding === 'utf8';
       return {
@@ -95,28 +102,38 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
       const project = requireProject(index, reference);
       const deletedAfter = deleted_after === undefined ? undefined : await timeOf(deleted_after);
       const rows = chooseDeleted(index, project, { paths, pathPrefix: path_prefix, deletedAfter, cause });
-      if (dry_run) await rehearse(index, project, rows, call.signal);
+      if (dry_run) await looking(index, (over) => rehearseRestore(over, project, rows, call.signal));
       else {
         await restoreDeleted(index, project, rows, Date.now);
         await ignoreAgain(indexingContext(context, parsing, project, call.signal), rows);
       }
       return { restored: rows.map(({ path }) => ({ path })), dry_run };
     },
+    async restore_file_version({ path, version_id, at, as: to = path, dry_run, ...reference }, call) {
+      for (const one of [path, to]) assertRelativePath(one);
+      const project = requireProject(index, reference);
+      const { id } = requireKnown(index, project, path);
+      const moment = at === undefined ? null : await momentNamed(index, project, 'at', at);
+      const state = stateFor(index, project, path, id, version_id ?? moment);
+      const place = { state, to };
+      if (dry_run) await looking(index, (over) => Promise.resolve(checkVersion(over, project, place)));
+      else {
+        await restoreVersion(index, project, place, Date.now);
+        const rows = [requireFile(index, project.id, to)];
+        await ignoreAgain(indexingContext(context, parsing, project, call.signal), rows);
+      }
+      return { ...wireVersion(id, state), path: to, from_path: path, dry_run };
+    },
   };
 }
 
 /** Over a connection that cannot write: what it finds damaged is noted by whoever does more than look. */
-async function rehearse(
-  index: IndexDatabase,
-  project: Project,
-  rows: readonly FileRow[],
-  signal: AbortSignal,
-): Promise<void> {
-  const looking = IndexDatabase.openReadOnly(index.path);
+async function looking(index: IndexDatabase, look: (over: IndexDatabase) => Promise<unknown>): Promise<void> {
+  const over = IndexDatabase.openReadOnly(index.path);
   try {
-    await rehearseRestore(looking, project, rows, signal);
+    await look(over);
   } finally {
-    looking.close();
+    over.close();
   }
 }
 
@@ -128,6 +145,20 @@ function isRestorable(index: IndexDatabase, row: FileRow): boolean {
     (hasContent(index, sha256) && !isKnownDamaged(index, sha256)) ||
     !('problem' in findContent(index, sha256))
   );
+}
+
+function wireVersion(
+  fileId: number,
+  { state, sha256, size, mode, seenAt }: PathState & { state: FileKind },
+): Pick<Result<'restore_file_version'>, 'version_id' | 'seen_at' | 'kind' | 'sha256' | 'size' | 'mode'> {
+  return {
+    version_id: versionId(fileId, seenAt),
+    seen_at: iso(seenAt),
+    kind: state,
+    sha256: state === 'folder' ? null : sha256,
+    size,
+    mode: modeText(mode),
+  };
 }
 
 function wireFile(row: FileRow): Result<'list_files'>['files'][number] {

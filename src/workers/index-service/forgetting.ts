@@ -2,11 +2,13 @@ import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CodekeepError } from '../../base/errors.js';
 import { Serial } from '../../base/serial.js';
-import type { Result } from '../../contract/index.js';
+import type { Params, Result } from '../../contract/index.js';
+import { repairListMax } from '../../contract/list-limits.js';
+import { type Cleanup, cleanUpDeleted } from '../../reconcile/cleanup.js';
 import { forget, type Forgotten } from '../../reconcile/forget.js';
 import { IndexDatabase } from '../../store/index-database.js';
-import { listProjects, namedProjects, type Project } from '../../store/projects.js';
 import { type PackingPlace, packPast } from '../../store/packing.js';
+import { listProjects, namedProjects, type Project, requireProject } from '../../store/projects.js';
 import { policyOf } from '../../store/retention.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import type { WorkerHost } from '../host.js';
@@ -16,9 +18,13 @@ import { type IndexMethods, isoOrNull } from './types.js';
 const everyMs = 3_600_000;
 const firstAfterMs = 600_000;
 
+const dayMs = 86_400_000;
+
 /** What contents that no file has take by default: so much, or so much of what is free on the disk of the index. */
 const maxBytes = 1024 ** 3;
 const freeShare = 0.1;
+
+type CleanupChoice = Omit<Params<'cleanup_deleted_files'>, 'hard_delete' | 'dry_run'>;
 
 /** Lets the history go that the policy does not keep, and packs the rest: once an hour, and whenever it is asked for. One at a time. */
 export class Forgetting {
@@ -70,22 +76,51 @@ export class Forgetting {
     this.#dueAt = performance.now() + this.#everyMs;
   }
 
-  methods(): Pick<IndexMethods, 'forget'> {
+  methods(): Pick<IndexMethods, 'forget' | 'cleanup_deleted_files'> {
     return {
       forget: async ({ dry_run, ...reference }, { signal }) => {
         const projects = namedProjects(this.#index, reference);
         const forgotten = dry_run
-          ? await this.#rehearse(projects, signal)
+          ? await this.#looking((index) => this.#forget(projects, true, signal, index))
           : await this.#forget(projects, false, this.#host.signal);
         return { dry_run, ...wireForgotten(forgotten) };
+      },
+      cleanup_deleted_files: async ({ hard_delete, dry_run, ...params }, { signal }) => {
+        const isDryRun = dry_run || !hard_delete;
+        const cleanup = isDryRun
+          ? await this.#looking((index) => this.#cleanUp(params, true, signal, index))
+          : await this.#cleanUp(params, false, this.#host.signal);
+        return wireCleanup(cleanup, isDryRun);
       },
     };
   }
 
-  async #rehearse(projects: readonly Project[], signal: AbortSignal): Promise<Forgotten> {
+  async #cleanUp(
+    { older_than_days, path_prefix, ...reference }: CleanupChoice,
+    isDryRun: boolean,
+    signal: AbortSignal,
+    index = this.#index,
+  ): Promise<Cleanup> {
+    const project = requireProject(index, reference);
+    const keptMs = older_than_days === undefined ? this.#keptMs() : older_than_days * dayMs;
+    return await this.#serial.run(async () => {
+      const now = Date.now();
+      // With 0 days also what was deleted within this very millisecond.
+      const options = { prefix: path_prefix ?? '', before: now + 1 - keptMs, isDryRun, now, signal };
+      return await cleanUpDeleted(index, project, options);
+    });
+  }
+
+  /** How long (ms) anything is kept. */
+  #keptMs(): number {
+    return Math.max(...policyOf(this.#host.start.config).map(({ forMs }) => forMs));
+  }
+
+  /** Over a connection that cannot write. */
+  async #looking<T>(look: (index: IndexDatabase) => Promise<T>): Promise<T> {
     const looking = IndexDatabase.openReadOnly(this.#index.path);
     try {
-      return await this.#forget(projects, true, signal, looking);
+      return await look(looking);
     } finally {
       looking.close();
     }
@@ -139,5 +174,23 @@ function wireForgotten({
       deleted_files: counts.deleted,
       oldest: isoOrNull(oldest),
     })),
+  };
+}
+
+function wireCleanup(
+  { removed, kept, tally: { versions, contents, bytes }, oldest }: Cleanup,
+  isDryRun: boolean,
+): Result<'cleanup_deleted_files'> {
+  const files = removed
+    .slice(0, repairListMax)
+    .map(({ path, deletedAt, size }) => ({ path, deleted_at: isoOrNull(deletedAt), size }));
+  const [gone, would] = isDryRun ? [0, removed.length] : [removed.length, 0];
+  return {
+    dry_run: isDryRun,
+    removed: isDryRun ? [] : files,
+    would_remove: isDryRun ? files : [],
+    kept: kept.slice(0, repairListMax),
+    totals: { removed: gone, would_remove: would, kept: kept.length, versions, contents, bytes },
+    oldest: isoOrNull(oldest),
   };
 }

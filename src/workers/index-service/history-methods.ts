@@ -3,7 +3,7 @@ import { assertRelativePath } from '../../base/paths.js';
 import type { Result } from '../../contract/index.js';
 import { deleteCheckpoint, insertCheckpoint, listCheckpoints, momentNow } from '../../store/checkpoints.js';
 import { CodekeepError } from '../../base/errors.js';
-import { fileByPath, type FileKind, requireFile } from '../../store/files.js';
+import { fileByPath, type FileKind } from '../../store/files.js';
 import {
   type Change,
   type ChangePlace,
@@ -18,6 +18,7 @@ import { knownSince, requireProject } from '../../store/projects.js';
 import { cursorAt, placeIn } from './cursors.js';
 import { diff } from './diff.js';
 import { momentNamed } from './moments.js';
+import { requireKnown } from './states.js';
 import { iso, type IndexContext, type IndexMethods, isoOrNull, modeText } from './types.js';
 
 type HistoryMethods = Pick<
@@ -30,9 +31,9 @@ export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryM
     async list_file_versions({ path, since, limit, cursor, ...reference }) {
       assertRelativePath(path);
       const project = requireProject(index, reference);
-      const { id: fileId } = requireFile(index, project.id, path);
+      const { id: fileId } = requireKnown(index, project, path);
       const before = Number(placeIn('version', cursor) ?? Number.MAX_SAFE_INTEGER);
-      const after = since === undefined ? -1 : await momentNamed(index, project, 'since', since);
+      const after = since === undefined ? -1 : await momentNamed(index, project, 'since', since, true);
       const { versions, next } = versionsOf(index, project.id, path, { before, after }, limit);
       return {
         versions: versions.map((version) => wireVersion(fileId, version)),
@@ -42,7 +43,7 @@ export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryM
     async list_changes({ since, until, path_prefix, limit, cursor, ...reference }) {
       const project = requireProject(index, reference);
       const timeOf = async (param: string, text: string | undefined): Promise<number | null> =>
-        text === undefined ? null : await momentNamed(index, project, param, text);
+        text === undefined ? null : await momentNamed(index, project, param, text, true);
       const choice = {
         since: (await timeOf('since', since)) ?? -1,
         until: (await timeOf('until', until)) ?? Number.MAX_SAFE_INTEGER,
@@ -50,7 +51,7 @@ export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryM
         after: changePlace(cursor),
       };
       const found: Change[] = [];
-      for (const change of changes(index, project.id, choice)) {
+      for (const change of changes(index, project, choice)) {
         found.push(change);
         if (found.length === limit) break;
       }

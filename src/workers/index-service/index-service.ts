@@ -21,7 +21,7 @@ import { paceOf } from '../../store/revisions.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
 import { planPurgeOf } from '../repair/purge.js';
-import { planRewindOf } from '../repair/rewind.js';
+import { noteRewind, planRewindOf } from '../repair/rewind.js';
 import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
 import { planUndoOf } from '../repair/undo.js';
@@ -130,6 +130,11 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
       async plan_purge({ params }, call) {
         assertInPlace(index);
         return await planPurgeOf(index.path, params, call);
+      },
+      async note_rewind({ params }, call) {
+        assertInPlace(index);
+        await noteRewind(index, params, call);
+        return null;
       },
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
     },

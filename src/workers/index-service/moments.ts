@@ -7,22 +7,33 @@ import { iso } from './types.js';
 /**
  * A moment of a project as people name it, in milliseconds since 1970: a time, a duration that counts back from now, or a
  * checkpoint by its id or label. A label that looks like a time is none here.
- * @throws CodekeepError INVALID_PARAMS that names the param, for any other text
+ * @param mayLieAhead of a time that only bounds what is listed
+ * @throws CodekeepError INVALID_PARAMS that names the param, for any other text, and for a time that lies ahead
  */
 export async function momentNamed(
   index: IndexDatabase,
   project: Project,
   param: string,
   text: string,
+  mayLieAhead = false,
 ): Promise<number> {
   // Only here are the contract's schemas needed: not every start has to load them.
   const { pointInTime } = await import('../../contract/fields.js');
-  const at = pointInTime(text, Date.now()) ?? findCheckpoint(index, project.id, text)?.at ?? null;
+  const now = Date.now();
+  const time = pointInTime(text, now);
+  if (time !== null && time > now && !mayLieAhead)
+    throw new CodekeepError(
+      'INVALID_PARAMS',
+      `${text} lies ahead: it is ${iso(now)} now, and nobody knows yet what will be there.`,
+      'Give a time that has been; one that names no zone is UTC.',
+      { issues: [{ param, message: 'lies ahead' }] },
+    );
+  const at = time ?? findCheckpoint(index, project.id, text)?.at ?? null;
   if (at !== null) return at;
   throw new CodekeepError(
     'INVALID_PARAMS',
     `${JSON.stringify(text)} is neither a time nor a checkpoint of this project.`,
-    'Give ISO-8601 (UTC), a duration such as 10m, or a checkpoint_id or label from list_checkpoints.',
+    'Give ISO-8601, such as 2026-11-30T14:03:00Z, a duration such as 10m, or a checkpoint_id or label from list_checkpoints.',
     { issues: [{ param, message: 'is neither a time, a duration nor a checkpoint' }] },
   );
 }

@@ -1,9 +1,12 @@
 import { CodekeepError } from '../../base/errors.js';
+import { fileByPath, type FileKind, type FileRow, requireFile } from '../../store/files.js';
 import { isSomething, type PathState, stateAt, statesOf, versionNamed } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 import { assertRecorded } from './moments.js';
 import { iso } from './types.js';
+
+type Something = PathState & { state: FileKind };
 
 /**
  * What a path was: by a version's id, at a time (milliseconds since 1970), or, with null, what it is, or was last.
@@ -16,14 +19,40 @@ export function stateFor(
   path: string,
   fileId: number,
   which: string | number | null,
-): PathState {
+): Something {
   if (which === null) return latestOf(index, project, path);
   return typeof which === 'string'
     ? versionOf(index, project, path, fileId, which)
     : thenOf(index, project, path, which);
 }
 
-function latestOf(index: IndexDatabase, { id }: Project, path: string): PathState {
+/**
+ * The row of a file of which anything is known.
+ * @throws CodekeepError FILE_NOT_FOUND, which says where it may have been let go
+ */
+export function requireKnown(index: IndexDatabase, project: Project, path: string): FileRow {
+  const { id, forgottenAt } = project;
+  if (forgottenAt === null || fileByPath(index, id, path) !== undefined) return requireFile(index, id, path);
+  throw new CodekeepError(
+    'FILE_NOT_FOUND',
+    `The index has no file ${JSON.stringify(path)} in this project, or none any more: of what was deleted until ${iso(forgottenAt)} retention let files go.`,
+    'Call list_files and list_deleted_files to see what there is; the path is relative to root_dir.',
+    { path },
+  );
+}
+
+/** @throws CodekeepError FILE_NOT_FOUND for a folder: it was empty, and has nothing to be shown */
+export function assertContent({ path, state }: PathState): void {
+  if (state !== 'folder') return;
+  throw new CodekeepError(
+    'FILE_NOT_FOUND',
+    `${path} is, or was, an empty folder: it has no content.`,
+    'Call list_files to see the files.',
+    { path },
+  );
+}
+
+function latestOf(index: IndexDatabase, { id }: Project, path: string): Something {
   const state = statesOf(index, id, path, Number.MAX_SAFE_INTEGER, 3).find(isSomething);
   if (state === undefined) throw nothingKnown(path);
   return state;
@@ -35,18 +64,23 @@ function versionOf(
   path: string,
   fileId: number,
   version: string,
-): PathState {
+): Something {
   const named = versionNamed(version);
   const [state] = named?.fileId === fileId ? statesOf(index, id, path, named.seenAt + 1, 1) : [];
   if (named !== null && state?.seenAt === named.seenAt && isSomething(state)) return state;
+  const hint = 'Call list_file_versions to see those that are kept.';
+  if (named?.fileId !== fileId || named.seenAt > Date.now())
+    throw new CodekeepError('NOT_FOUND', `${path} has no version ${version}.`, hint);
+  const seenAt = iso(named.seenAt);
   throw new CodekeepError(
     'NOT_FOUND',
-    `${path} has no version ${version}.`,
-    'Call list_file_versions to see those that are kept.',
+    `Version ${version} of ${path}, of ${seenAt}, is not kept any more: retention let it go.`,
+    hint,
+    { path, version_id: version, seen_at: seenAt },
   );
 }
 
-function thenOf(index: IndexDatabase, project: Project, path: string, at: number): PathState {
+function thenOf(index: IndexDatabase, project: Project, path: string, at: number): Something {
   assertRecorded(index, project, at);
   const state = stateAt(index, project.id, path, at);
   if (state !== undefined && isSomething(state)) return state;

@@ -4,9 +4,14 @@ import { repairListMax } from '../../contract/list-limits.js';
 import type { RunOutcome } from '../../reconcile/repair/batches.js';
 import { keptRewind } from '../../reconcile/repair/kept-plan.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
-import { executeRewind, type PlannedRewind, planRewind } from '../../reconcile/repair/rewind.js';
+import {
+  executeRewind,
+  type PlannedRewind,
+  planRewind,
+  type RewindRun,
+} from '../../reconcile/repair/rewind.js';
 import type { RewoundAction } from '../../reconcile/repair/rewind-batch.js';
-import type { RewindVerdict } from '../../reconcile/repair/rewind-plan.js';
+import { rewindPlanOf, type RewindVerdict } from '../../reconcile/repair/rewind-plan.js';
 import { IndexDatabase } from '../../store/index-database.js';
 import { requireProject } from '../../store/projects.js';
 import type { RequestCall } from '../host.js';
@@ -36,14 +41,23 @@ export async function rewindProject(
   const context = { index, now: Date.now, signal: call.signal, progress: call.progress };
   await recoverRuns(context);
   const planned = await planFor(index, request, call);
-  if (planned.actions.length === 0) return { rewound: rewoundOf(planned, null) };
-  const run = {
-    runId: request.run_id,
-    projectId: planned.project.id,
-    origin: 'command' as const,
-    undoes: null,
-  };
-  return { rewound: rewoundOf(planned, await executeRewind(context, run, planned)) };
+  return { rewound: rewoundOf(planned, await executeRewind(context, runOf(request), planned)) };
+}
+
+/** A rewind that had nothing to do is known by its id, as every run is; no worker is stopped for it. */
+export async function noteRewind(
+  index: IndexDatabase,
+  request: Pick<RewindRequest, 'run_id' | 'project_id' | 'to'>,
+  call: RequestCall,
+): Promise<void> {
+  const project = requireProject(index, { project_id: request.project_id });
+  const context = { index, now: Date.now, signal: call.signal, progress: call.progress };
+  const nothing = { project, to: request.to, plan: rewindPlanOf([]), actions: [], kept: [] };
+  await executeRewind(context, runOf(request), nothing);
+}
+
+function runOf({ run_id, project_id }: Pick<RewindRequest, 'run_id' | 'project_id'>): RewindRun {
+  return { runId: run_id, projectId: project_id, origin: 'command', undoes: null };
 }
 
 /** @throws CodekeepError PLAN_STALE where it is not what a dry run said */
