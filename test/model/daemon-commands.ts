@@ -125,7 +125,7 @@ export function startWatcher(): ModelCommand {
     possible: (model) => isWell(model) && !model.isWatched,
     async act(model, world) {
       await world.daemon.call('start_worker', { worker_type: 'file_watcher' });
-      model.isWatched = true;
+      model.watch();
       return '';
     },
   });
@@ -168,7 +168,7 @@ export async function startDaemon(model: Model, world: World): Promise<void> {
   await world.service.restart();
   await watcherIsReady(world);
   model.isUp = true;
-  model.isWatched = true;
+  model.watch();
 }
 
 export async function watcherIsReady(world: World): Promise<void> {

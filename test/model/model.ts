@@ -79,7 +79,7 @@ export class Model {
   readonly leftByGit = new Set<string>();
   /** Those of them since the index was last proven to be true, also where something came there again. */
   readonly leftLately = new Set<string>();
-  /** Paths that went while a watcher ran and that nobody has proven to be noted: it may have kept them without the mark. */
+  /** Paths that a watcher has found gone, and that nobody has proven to be noted: it may have kept them without the mark. */
   readonly seenGoing = new Set<string>();
   /** By the checkpoint's id. */
   readonly moments = new Map<string, Moment>();
@@ -92,6 +92,12 @@ export class Model {
   readonly strange = new Set<string>();
   /** Rows that were marked when it went. */
   deletedBefore: ReadonlySet<string> = new Set();
+
+  /** A watcher begins: it finds what went before. */
+  watch(): void {
+    this.isWatched = true;
+    for (const path of this.had.keys()) if (!this.tree.has(path)) this.seenGoing.add(path);
+  }
 
   paths(...kinds: Entry['kind'][]): string[] {
     return [...this.tree]

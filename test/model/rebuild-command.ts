@@ -39,7 +39,7 @@ export function rebuild(first: number, count: number): ModelCommand {
       // The file system of the state directory is small.
       rmSync(join(world.service.stateDir, 'replaced'), { recursive: true });
       if (isDamaged || model.isWatched) await watcherIsReady(world);
-      model.isWatched ||= isDamaged;
+      if (isDamaged) model.watch();
       assert.deepEqual(adoptRestored(model, world), [], 'nothing comes into the project');
       await forgetMoments(model, world, isDamaged);
       const now = marksOf(world);
