@@ -56,9 +56,34 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'a stored tree is believed without its hash',
     file: 'store/contents.ts',
-    find: 'if (sha256(bytes) !== hash)',
-    replace: 'if (hash.length !== 64)',
+    find: `if (sha256(bytes) !== hash)
+      return { problem: 'its stored tree`,
+    replace: `if (hash.length !== 64)
+      return { problem: 'its stored tree`,
     tests: ['store/contents.test.js'],
+  },
+  {
+    what: 'what a difference gives is believed without its hash',
+    file: 'store/contents.ts',
+    find: `if (sha256(bytes) !== hash)
+      return { problem: 'its stored difference`,
+    replace: `if (hash.length !== 64)
+      return { problem: 'its stored difference`,
+    tests: ['store/packing.test.js'],
+  },
+  {
+    what: 'what others are a difference to goes with its own state',
+    file: 'store/revisions.ts',
+    find: "['files WHERE sha256', 'revisions WHERE sha256', 'contents WHERE base']",
+    replace: "['files WHERE sha256', 'revisions WHERE sha256']",
+    tests: ['store/packing.test.js'],
+  },
+  {
+    what: 'what changes after the clock was set back is part of an earlier checkpoint',
+    file: 'store/revisions.ts',
+    find: 'before.seenAt + 1, afterCheckpoints(index, before.projectId));',
+    replace: 'before.seenAt + 1);',
+    tests: ['store/revisions.test.js'],
   },
   {
     what: 'bytes are placed without their hash',
@@ -116,9 +141,8 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'contents of a damaged index are carried over without proof',
     file: 'store/salvage/salvage.ts',
-    find: "return typeof hash === 'string' && Buffer.isBuffer(tree) && isProven(tree, hash);",
-    replace:
-      "return typeof hash === 'string' && Buffer.isBuffer(tree) && isProven(tree, hash) === isProven(tree, hash);",
+    find: "return isProven(tree, hash) ? 'own' : null;",
+    replace: "return isProven(tree, hash) ? 'own' : 'with_base';",
     tests: ['store/salvage.test.js'],
   },
   {
@@ -271,8 +295,8 @@ export const mutations: readonly Mutation[] = [
   {
     what: 'a content that passes leaves, whoever else has it',
     file: 'store/revisions.ts',
-    find: ' AND NOT EXISTS (SELECT 1 FROM revisions WHERE sha256 = @sha256)',
-    replace: '',
+    find: "['files WHERE sha256', 'revisions WHERE sha256', 'contents WHERE base']",
+    replace: "['files WHERE sha256', 'contents WHERE base']",
     tests: ['store/revisions.test.js'],
   },
   {

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { sha256 } from '#src/base/hash.js';
-import { hasContent, hasWhole, problemOfContent, renderContent, sourceOf } from '#src/store/contents.js';
+import {
+  hasContent,
+  hasWhole,
+  problemOfContent,
+  renderContent,
+  sourceOf,
+  unparsedContent,
+} from '#src/store/contents.js';
 import { forgetContents, type ForgetTally } from '#src/store/forgetting.js';
 import type { IndexDatabase } from '#src/store/index-database.js';
 import { packPast } from '#src/store/packing.js';
@@ -147,6 +154,11 @@ test('where what it is a difference to is damaged or gone, that is said, and it 
     problemOfContent(index, packed) ?? '',
     /its stored difference, or what that is to, is damaged/u,
   );
+  // Another content of that length, which is sound by itself.
+  const other = unparsedContent(Buffer.from(textWith({ 2: 'x'.repeat(64) })), base);
+  index.sql('UPDATE contents SET tree = ? WHERE sha256 = ?').run(other.tree, base);
+  assert.match(problemOfContent(index, packed) ?? '', /gives other bytes|or what that is to, is damaged/u);
+  assert.equal(sourceOf(index, packed), null);
   index.sql('DELETE FROM contents WHERE sha256 = ?').run(base);
   assert.match(problemOfContent(index, packed) ?? '', /kept as a difference to is not in the index/u);
   assert.equal(sourceOf(index, packed), null);

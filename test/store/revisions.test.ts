@@ -42,12 +42,13 @@ test('what changes after a checkpoint is none of it, also where the clock was se
   const at = momentNow(index, project, 25 * minute);
   insertCheckpoint(index, project, { checkpointId: 'c0000000a', label: null, at });
   save(index, project, 'a', 'three', 26 * minute);
+  save(index, project, 'b', 'two', 26 * minute);
   save(index, project, 'new', 'one', 27 * minute);
   markDeleted(index, id, 'seen', 28 * minute);
   const then = ['a', 'b', 'new'].map((path) => stateAt(index, project, path, at)?.sha256);
   const hashOf = (text: string): string => addContent(index, text);
   assert.deepEqual(then, [hashOf('two'), hashOf('one'), undefined]);
-  assert.deepEqual(pathsChangedSince(index, project, at), ['a', 'new']);
+  assert.deepEqual(pathsChangedSince(index, project, at), ['a', 'b', 'new']);
 });
 
 /** A file of that text becomes what is at the path; gives its row's id. */
