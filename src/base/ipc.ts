@@ -131,8 +131,6 @@ export interface PurgeScope {
 export interface PurgeReport {
   /** Of a dry run. */
   plan?: KeptPlan;
-  /** There is nothing to do. */
-  isNothing: boolean;
   purged: Purged;
 }
 

@@ -36,7 +36,7 @@ export function addPurge(program: Command): void {
     )
     .argument('[paths...]', 'all that these files were, and that was in these folders')
     .option('--version-id <id...>', 'these versions, as "codekeep history PATH" has them')
-    .option('--sha256 <hash>', 'whatever had this content')
+    .option('--sha256 <hash>', 'whatever had this content, also where nothing is known of it any more')
     .addOption(
       new Option('--backups <what>', 'what becomes of backups of the index that have it')
         .choices(['rewrite', 'delete', 'keep'])
@@ -63,7 +63,7 @@ export function addPurge(program: Command): void {
         });
         const asks = isAsking(flags);
         if (flags.json !== true) printPlan(plan, flags.dryRun === true);
-        const isOver = isNothing(plan) || flags.dryRun === true;
+        const isOver = flags.dryRun === true;
         if (!isOver && !(await isToBeDone(asks))) return;
         const plan_id = plan.plan_id ?? '';
         const result = isOver
@@ -88,10 +88,6 @@ function assertOneChoice(paths: readonly string[], { versionId, sha256 }: PurgeF
 
 function inProject(root: string, path: string): string {
   return pathInProject(root, path).replace(/\/+$/u, '');
-}
-
-function isNothing({ removed }: Purged): boolean {
-  return Object.values(removed).every((count) => count === 0);
 }
 
 /** A dry run foresees what would be left. */
@@ -135,7 +131,7 @@ function printPlan(plan: Purged, isDry: boolean): void {
   );
   printKept(plan);
   print`${isDry ? 'dry run, nothing was changed: ' : ''}${message}`;
-  if (isDry || isNothing(plan)) return;
+  if (isDry) return;
   print`It cannot be taken back. What search knows of the project is made again.`;
 }
 

@@ -1,4 +1,5 @@
 import { CodekeepError } from '../base/errors.js';
+import { isUnknown } from '../base/presence.js';
 import { isSomething, type PathState } from '../store/history.js';
 import type { FileKind } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
@@ -43,6 +44,7 @@ export function checkVersion(index: IndexDatabase, project: Project, { state, to
     );
   }
   if (fact.placeDoubt !== null) throw rootUnavailable(`${to}: ${fact.placeDoubt}`);
+  if (isUnknown(fact.inProject) && fact.obstacle !== null) throw cannotPlace(to, fact.obstacle);
   if (fact.inProject !== 'absent')
     throw refusal(
       to,

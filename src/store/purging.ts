@@ -141,7 +141,10 @@ export function purgeRows(index: IndexDatabase, purge: Purge, now: number): void
   for (const sha256 of hashes) releaseBase(index, sha256, now);
   for (const sha256 of hashes) {
     dropUnused(index, sha256);
-    if (!hasContent(index, sha256)) forgive(index, sha256);
+    if (hasContent(index, sha256)) continue;
+    forgive(index, sha256);
+    // What is short can be guessed from its hash.
+    index.sql('UPDATE repair_actions SET sha256 = NULL WHERE sha256 = ?').run(sha256);
   }
 }
 

@@ -25,7 +25,8 @@ export class PurgeCommand {
   }
 
   /**
-   * The index is written anew, so that not even index_service may have it open. Where nothing is to be done no worker is stopped.
+   * The index is written anew, so that not even index_service may have it open: also where nothing is known of it any more, since what
+   * was let go before may have left its bytes between what there is.
    * @throws CodekeepError FILE_NOT_FOUND, NOT_FOUND; PLAN_STALE; as a repair
    */
   async run(params: PurgeParams, work: Work): Promise<PurgeResult> {
@@ -34,8 +35,7 @@ export class PurgeCommand {
     const scope = await this.#scopeOf(params, work.signal);
     if (params.dry_run) return await this.#dryRun(scope, startedAt, work);
     return await this.#alone.take(async () => {
-      const planned = await this.#plan(scope, work);
-      if (planned.isNothing) return resultOf(planned, frameOf(startedAt, false), nothingResumed);
+      await this.#plan(scope, work);
       const replacement = new Replacement(this.#supervisor);
       const task = { method: 'purge', params: scope } as const;
       return await this.#alone.run(

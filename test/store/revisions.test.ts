@@ -109,9 +109,9 @@ test('a path at a time is the last state that it was in at or before it', (t) =>
         clock += 2_000;
         const row = fileByPath(index, project, one.path);
         if ('text' in one) {
-          const sha256 = addContent(index, one.text);
-          addFile(index, project, one.path, { sha256, size: one.text.length, mode: one.mode }, clock);
-          tree[one.path] = `${sha256} ${one.mode}`;
+          const hash = addContent(index, one.text);
+          addFile(index, project, one.path, { sha256: hash, size: one.text.length, mode: one.mode }, clock);
+          tree[one.path] = `${hash} ${one.mode}`;
         } else if (row !== undefined) {
           markDeleted(index, row.id, 'seen', clock);
           delete tree[one.path];
@@ -187,7 +187,7 @@ test('nothing that is not a save passes: a deletion, a restore, a rename, a chec
   save(index, project, 'a', 'two', 100_030);
   insertCheckpoint(index, project, { checkpointId: 'c1', label: null, at: 100_040 });
   save(index, project, 'a', 'three', 100_050);
-  const kept = statesOf(index, project, 'a', all, 10).map(({ state, sha256 }) => [state, sha256]);
+  const kept = statesOf(index, project, 'a', all, 10).map((one) => [one.state, one.sha256]);
   assert.deepEqual(kept, [
     ['file', addContent(index, 'three')],
     ['file', addContent(index, 'two')],

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { CodekeepError } from '../../base/errors.js';
 import type { PurgeScope } from '../../base/ipc.js';
 import { assertRelativePath } from '../../base/paths.js';
-import { presenceAt } from '../../base/presence.js';
+import { presenceAt, TreePresence } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
 import { olderCopies } from '../../store/backups.js';
@@ -89,6 +89,7 @@ export async function planPurge(
     ...searchedOf(index, project, purge.gone),
     kept: [
       ...(await keptRows(index, project, plan, signal)),
+      ...ignoredThere(project, plan),
       ...versions.kept,
       ...(await keptElsewhere(index, purge)),
     ],
@@ -131,6 +132,16 @@ async function keptRows(
   }
   return kept;
 }
+
+/** What rules ignore is not followed: nothing of it is kept any more, and the file is where it was. */
+function ignoredThere({ rootDir }: Project, { going }: PurgePlan): Kept[] {
+  const tree = new TreePresence(rootDir);
+  return going
+    .filter(({ table, path }) => table === 'files' && ['file', 'symlink'].includes(tree.at(path)))
+    .map(({ path }) => ({ path, versionId: null, reason: ignored }));
+}
+
+const ignored = 'rules ignore it, and it stands in the project: only what was kept of it goes';
 
 const stillThere = 'it is still in the project: delete it, or take it out of the file, and purge again';
 

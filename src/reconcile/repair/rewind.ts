@@ -98,7 +98,7 @@ export function assertKnown(index: IndexDatabase, { id, rootDir }: Project, path
   if (relativePathProblem(path) === null && wasAnything(index, id, path)) return;
   throw new CodekeepError(
     'FILE_NOT_FOUND',
-    `Nothing is known of ${JSON.stringify(path)} in ${rootDir}: there is no such file or folder, and was none.`,
+    `Nothing is known of ${JSON.stringify(path)} in ${rootDir}: there is no such file or folder, and none is remembered.`,
     'Check the path; it is relative to the root. list_changes names what changed.',
     { path },
   );

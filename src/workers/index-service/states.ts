@@ -32,6 +32,12 @@ export function stateFor(
  */
 export function requireKnown(index: IndexDatabase, project: Project, path: string): FileRow {
   const { id, forgottenAt } = project;
+  if (fileByPath(index, id, path) === undefined) {
+    const last = statesOf(index, id, path, Number.MAX_SAFE_INTEGER, 2).find(
+      ({ state }) => state === 'purged',
+    );
+    if (last !== undefined) throw purged(path, last.seenAt, 'FILE_NOT_FOUND');
+  }
   if (forgottenAt === null || fileByPath(index, id, path) !== undefined) return requireFile(index, id, path);
   throw new CodekeepError(
     'FILE_NOT_FOUND',
@@ -67,7 +73,10 @@ function versionOf(
 ): Something {
   const named = versionNamed(version);
   const [state] = named?.fileId === fileId ? statesOf(index, id, path, named.seenAt + 1, 1) : [];
-  if (named !== null && state?.seenAt === named.seenAt && isSomething(state)) return state;
+  if (named !== null && state?.seenAt === named.seenAt) {
+    if (isSomething(state)) return state;
+    if (state.state === 'purged') throw purged(path, state.seenAt);
+  }
   const hint = 'Call list_file_versions to see those that are kept.';
   if (named?.fileId !== fileId || named.seenAt > Date.now())
     throw new CodekeepError('NOT_FOUND', `${path} has no version ${version}.`, hint);
@@ -94,9 +103,9 @@ function thenOf(index: IndexDatabase, project: Project, path: string, at: number
   );
 }
 
-function purged(path: string, at: number): CodekeepError {
+function purged(path: string, at: number, code: 'NOT_FOUND' | 'FILE_NOT_FOUND' = 'NOT_FOUND'): CodekeepError {
   return new CodekeepError(
-    'NOT_FOUND',
+    code,
     `What ${path} was at ${iso(at)} was purged.`,
     'It cannot be had again; list_file_versions has what is left.',
   );

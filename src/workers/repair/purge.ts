@@ -27,7 +27,6 @@ export async function planPurgeOf(databasePath: string, scope: PurgeScope, call:
     const planned = await planFor(index, scope, call);
     return {
       plan: keptOf(planned),
-      isNothing: isNothing(planned, scope.backups),
       purged: purgedOf(index, planned, outcomeOf(planned, scope.backups)),
     };
   } finally {
@@ -47,9 +46,6 @@ export async function purge(indexPath: string, scope: PurgeScope, call: RequestC
     await recoverRuns({ index, now: Date.now, signal: call.signal, progress: call.progress });
     await settleVersions(index, Date.now());
     planned = await planFor(index, scope, call);
-    const outcome = outcomeOf(planned, scope.backups);
-    if (isNothing(planned, scope.backups))
-      return { isNothing: true, purged: purgedOf(index, planned, outcome) };
     assertSound(index, call);
     const cleaned = await cleanAround(index, planned, scope.backups, call);
     purged = purgedOf(index, planned, cleaned);
@@ -58,7 +54,7 @@ export async function purge(indexPath: string, scope: PurgeScope, call: RequestC
   }
   call.progress('rewrite', 0, 0);
   await rewrite(indexPath, planned.purge, call);
-  return { isNothing: false, purged };
+  return { purged };
 }
 
 /** @throws CodekeepError DATABASE_CORRUPT: it could not be written anew, and nothing is to go before that is mended */
@@ -72,7 +68,7 @@ async function planFor(index: IndexDatabase, scope: PurgeScope, call: Work): Pro
   const project = requireProject(index, { project_id: scope.project_id });
   const planned = await planPurge(index, project, scope, call);
   const { versionsProblem } = planned;
-  if (versionsProblem !== null && !isNothing(planned, scope.backups)) throw cannotLook(versionsProblem);
+  if (versionsProblem !== null) throw cannotLook(versionsProblem);
   if (scope.expected !== undefined) assertSamePlan('purge', [scope.expected], [keptOf(planned)]);
   return planned;
 }
@@ -99,11 +95,6 @@ async function rewrite(path: string, what: Purge, call: RequestCall): Promise<vo
 }
 
 type Backups = PurgeScope['backups'];
-
-function isNothing({ going, contents, copies, versions }: PlannedPurge, mode: Backups): boolean {
-  const isOneToDo = copies.some((copy) => copy.isHeld !== false && fateOf(copy, mode) !== 'kept');
-  return going.length === 0 && contents === 0 && versions.length === 0 && !isOneToDo;
-}
 
 /** What is done, or would be, outside of the index. */
 interface Outcome {
@@ -228,6 +219,9 @@ function purgedOf(index: IndexDatabase, planned: PlannedPurge, outcome: Outcome)
   };
 }
 
+const traces =
+  'nothing is known of it; the index and its backups are written anew, in which what was let go before may have left its bytes';
+
 /** One sentence for people. */
 function messageFor(removed: Purged['removed'], kept: number): string {
   const words = {
@@ -240,5 +234,5 @@ function messageFor(removed: Purged['removed'], kept: number): string {
   const parts = Object.entries(words).map(([name, text]) => `${removed[name as keyof typeof words]} ${text}`);
   const isNone = Object.values(removed).every((count) => count === 0);
   const left = kept === 0 ? '' : `; ${kept} kept`;
-  return `${isNone ? 'Nothing to purge' : parts.join(', ')}${left}.`;
+  return `${isNone ? traces : parts.join(', ')}${left}.`;
 }

@@ -7,6 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import type { PurgeReport, PurgeScope } from '#src/base/ipc.js';
+import { cleanUpDeleted } from '#src/reconcile/cleanup.js';
 import { sha256 } from '#src/base/hash.js';
 import { backup, olderCopies } from '#src/store/backups.js';
 import { canGiveBack } from '#src/store/compaction.js';
@@ -120,7 +121,7 @@ test('by its paths it goes from the index, its log, the backups, versions and wh
   assert.ok(canGiveBack(project.index));
   assert.ok(hasContent(project.index, project.row('other.py').sha256 ?? ''));
   const again = await purged(project, { paths });
-  assert.deepEqual([again.isNothing, again.purged.removed.rows], [true, 0]);
+  assert.equal(again.purged.removed.rows, 0);
 });
 
 test('the path is known to have been something; a deleted one is not there any more, and no repair misses it', async (t) => {
@@ -184,7 +185,41 @@ test('by its hash it goes from whatever had it, also where a backup alone knows 
     { rows: 0, versions: 1, contents: 0, vectors: 0, backups: 1 },
   );
   assert.deepEqual(left(project, needles), []);
-  assert.equal((await purged(project, { sha256: hash })).isNothing, true);
+  assert.match((await purged(project, { sha256: hash })).purged.message, /^nothing is known of it/u);
+});
+
+test('what retention or somebody let go before is in no free page, either', async (t) => {
+  const project = await leaky(t);
+  const needles = needlesOf(project);
+  rmSync(join(project.stateDir, 'backups'), { recursive: true });
+  project.remove('edited.py');
+  await project.reconcile();
+  const cleanup = { prefix: '', before: project.now() + 1, isDryRun: false, now: project.now(), ...call };
+  assert.deepEqual((await cleanUpDeleted(project.index, project.project, cleanup)).kept, []);
+  assert.equal(hasContent(project.index, hash), false);
+  project.close();
+  project.reopen();
+  assert.deepEqual(left(project, [needles[1] ?? '']), ['index.db'], 'it has left bytes');
+  await purged(project, { sha256: hash });
+  assert.deepEqual(left(project, needles), []);
+});
+
+test('what was done with it is remembered without its hash, from which what is short can be guessed', async (t) => {
+  const project = await leaky(t);
+  const needles = needlesOf(project);
+  project.remove('other.py');
+  project.write('lost.py', secret);
+  await project.reconcile();
+  project.remove('lost.py');
+  await project.repair();
+  await backup(project.index, 2);
+  project.remove('lost.py');
+  await project.reconcile();
+  const hashes = (): unknown[] => project.index.sql('SELECT sha256 FROM repair_actions').pluck().all();
+  assert.ok(hashes().includes(hash));
+  await purged(project, { sha256: hash });
+  assert.deepEqual([hashes().includes(hash), hashes().length > 0], [false, true]);
+  assert.deepEqual(left(project, needles), []);
 });
 
 test('a content that is in the project stays, and that is said; what is only past of it goes', async (t) => {
@@ -253,7 +288,7 @@ test('a backup of an earlier release, one that is set aside with its log, and on
     index.close();
   }
   const again = await purged(project, { sha256: hash });
-  assert.equal(again.isNothing, true, 'it is named, and nobody is stopped for it');
+  assert.equal(again.purged.kept.length, 1, 'it is named');
   const deleted = await purged(project, { sha256: hash, backups: 'delete' });
   assert.deepEqual([deleted.purged.removed.backups, existsSync(broken), existsSync(older)], [1, false, true]);
 });
