@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { interrupt } from './cli/interrupt.js';
 import { leaveLostTerminal } from './cli/lost-terminal.js';
-import { beQuiet, CommandError, describeError, exitStatus, exitStatusOf } from './cli/output.js';
+import { beQuiet, CommandError, describeError, exitStatus, exitStatusOf, isToGoOn } from './cli/output.js';
 import { parseFolder } from './cli/paths.js';
 import { asUsage } from './cli/usage.js';
 import { errnoOf, messageOf } from './base/errors.js';
@@ -100,8 +100,11 @@ function isService(): boolean {
 }
 
 /** Its reader has seen enough, as head has after some lines; or what it said is lost, as on a full disk. */
-function endWithOutput(error: Error): never {
-  if (errnoOf(error) === 'EPIPE') process.exit(exitStatus.done);
+function endWithOutput(error: Error): void {
+  if (errnoOf(error) === 'EPIPE') {
+    if (isToGoOn()) return;
+    process.exit(exitStatus.done);
+  }
   process.stderr.write(`codekeep: the output cannot be written: ${error.message}\n`);
   process.exit(exitStatus.failed);
 }

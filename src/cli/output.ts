@@ -65,6 +65,18 @@ function hintOf(error: unknown): string | null {
 }
 
 let isQuiet = false;
+let goesOn = false;
+
+/** From now on the command comes to its end, and to its exit status, also where nobody reads what it prints. */
+export function goOnUnread(): void {
+  goesOn = true;
+}
+
+/** Nobody reads any more. Gives whether the command is to go on. */
+export function isToGoOn(): boolean {
+  if (goesOn) beQuiet();
+  return goesOn;
+}
 
 /** From now on nothing is written to stdout: errors and the exit status say it all (--quiet). */
 export function beQuiet(): void {

@@ -1,5 +1,5 @@
 import { CodekeepError } from '../rpc/client/client.js';
-import { assertCanAsk, exitStatus, isAgreed, print } from './output.js';
+import { assertCanAsk, exitStatus, goOnUnread, isAgreed, print } from './output.js';
 
 /** Options of a command that shows its plan, asks, and does exactly that. */
 export interface PlannedFlags {
@@ -13,6 +13,8 @@ export interface PlannedFlags {
  * @throws CommandError where nobody can be asked
  */
 export function isAsking({ dryRun, yes, json }: PlannedFlags): boolean {
+  // What was printed until then is no more than the plan.
+  goOnUnread();
   if (dryRun === true || yes === true) return false;
   assertCanAsk(json === true, 'Add --dry-run to see what it would do');
   return true;

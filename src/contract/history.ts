@@ -363,7 +363,12 @@ export const purge = defineMethod({
         .optional()
         .describe('All that these files were, and that was in these folders'),
       version_ids: z.array(versionId).min(1).max(1_000).optional(),
-      sha256: sha256.optional().describe('All states of files of the project that had this content'),
+      sha256: z
+        .string()
+        .regex(/^[\da-f]{64}$/iu, 'is no SHA-256 in hex')
+        .toLowerCase()
+        .optional()
+        .describe('All states of files of the project that had this content'),
       backups: z
         .enum(['rewrite', 'delete', 'keep'])
         .default('rewrite')

@@ -91,16 +91,18 @@ export class DeviceIds {
   }
 
   /**
-   * Call it inside a transaction: a file system that is new is written down.
+   * Call it inside a transaction: a file system that is new is written down. Null where its place is gone by now, and so cannot
+   * be asked for.
    * @param dev device number of the entry at `path`
    */
-  idOf(dev: string, path: string): number {
+  idOf(dev: string, path: string): number | null {
     let id = this.#ids.get(dev);
     if (id === undefined) {
       const { folder } = splitPath(path);
-      const identity = identityOf(
+      const identity = identityOrNull(
         folder === '' ? this.#project.rootDir : `${this.#project.rootDir}/${folder}`,
       );
+      if (identity === null) return null;
       id = deviceIdOf(this.#index, this.#project.id, { identity, folder });
       this.#ids.set(dev, id);
     }

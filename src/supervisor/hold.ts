@@ -83,7 +83,9 @@ function ending(hint = 'Start it again, then call again.'): CodekeepError {
 
 /** For who asked for what is under way. */
 export function cutOffByEnd(): CodekeepError {
-  return ending('Start it again: it finishes what was begun. Then call again for what is left.');
+  return ending(
+    'Start it again: it finishes a repair, a rewind or an undo that was begun. Then call again for what is left.',
+  );
 }
 
 /** For what is done where nobody has asked for anything else: what was cut off is finished. */

@@ -44,7 +44,7 @@ export class PurgeCommand {
         async (_track, following) => await replacement.run(() => task, following),
         resultOf,
       );
-    });
+    }, 'A purge');
   }
 
   async #dryRun(scope: PurgeScope, startedAt: number, work: Work): Promise<PurgeResult> {

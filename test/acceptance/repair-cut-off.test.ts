@@ -93,7 +93,8 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     await waitFor('the repair stops the workers', async () => (await daemon.call('health')).repair !== null);
     process.kill(daemon.pid, signal);
     const error = await failure;
-    if (signal === 'SIGTERM') assert.match(error?.hint ?? '', /it finishes what was begun/u);
+    if (signal === 'SIGTERM')
+      assert.match(error?.hint ?? '', /it finishes a repair, a rewind or an undo that was begun/u);
     await daemon.stop(signal);
     const next = await sandbox.startDaemon({ config: { autostart: ['file_watcher'] } });
     await untilWatched(next);

@@ -27,7 +27,7 @@ import {
 import { sha256 } from '../harness/trees.js';
 import { renderContent } from '#src/store/contents.js';
 import { pathsChangedSince, stateAt, statesBeforeChange } from '#src/store/history.js';
-import { requireRuns } from '#src/store/journal.js';
+import { hasUnfinishedRun, requireRuns } from '#src/store/journal.js';
 import { packPast } from '#src/store/packing.js';
 import { waitFor } from '../harness/waiting.js';
 import { everyContent, snapshot, TestProject } from './project-fixture.js';
@@ -267,6 +267,72 @@ test('what was stored as a difference is stored whole, and parsed, as soon as a 
   assert.ok('tree' in rendering && rendering.tree.language === 'python');
 });
 
+/** So many files that a rewind does them in several batches. */
+async function large(t: TestContext): Promise<{ project: TestProject; moment: Moment; before: object }> {
+  const project = new TestProject(t);
+  const write = (text: string): void => {
+    for (let number = 0; number < 250; number += 1)
+      project.write(`d${number % 9}/f${number}`, `${text} ${number}\n`);
+  };
+  write('first');
+  const moment = await momentOf(project);
+  write('second');
+  await momentOf(project);
+  return { project, moment, before: treeOf(project) };
+}
+
+test('what was done and could not be noted is finished by the next run, and taken back as a whole', async (t) => {
+  const { project, moment, before } = await large(t);
+  const { db } = project.index;
+  const context = {
+    ...work,
+    index: project.index,
+    now: Date.now,
+    progress: (phase: string, done: number) => {
+      if (phase === 'apply' && done >= 150)
+        db.exec(`CREATE TEMP TRIGGER IF NOT EXISTS full BEFORE UPDATE ON main.repair_actions BEGIN
+          SELECT RAISE(ABORT, 'the disk is full'); END`);
+    },
+  };
+  const run = { runId: randomUUID(), projectId: project.projectId, origin: 'command', undoes: null } as const;
+  const planned = await planTo(project, moment.at);
+  await assert.rejects(
+    executeRewind(context, run, planned),
+    /could not be noted in the index: the disk is full/u,
+  );
+  db.exec('DROP TRIGGER full');
+  assert.equal(hasUnfinishedRun(project.index, project.projectId), true);
+  await recoverRuns({ index: project.index, now: Date.now, ...work });
+  assert.equal(hasUnfinishedRun(project.index, project.projectId), false);
+  assert.deepEqual(treeOf(project), moment.tree);
+  await undo(project, run.runId);
+  assert.deepEqual(treeOf(project), before);
+});
+
+test('a root that goes away in the middle of it ends it in order, and what was done can be taken back', async (t) => {
+  const { project, moment, before } = await large(t);
+  const aside = `${project.root}-aside`;
+  let isAway = false;
+  const context = {
+    ...work,
+    index: project.index,
+    now: Date.now,
+    progress: (phase: string, done: number) => {
+      if (isAway || phase !== 'apply' || done < 100) return;
+      isAway = true;
+      renameSync(project.root, aside);
+    },
+  };
+  const run = { runId: randomUUID(), projectId: project.projectId, origin: 'command', undoes: null } as const;
+  const planned = await planTo(project, moment.at);
+  const { done, failed } = await executeRewind(context, run, planned);
+  assert.ok(done.length >= 100 && failed.length > 0 && done.length + failed.length === 250);
+  renameSync(aside, project.root);
+  await project.reconcile();
+  await undo(project, run.runId);
+  assert.deepEqual(treeOf(project), before);
+});
+
 test('what somebody has written since the plan stays, and is told', async (t) => {
   const { project, moment } = await changed(t);
   const planned = await planTo(project, moment.at);
@@ -431,8 +497,11 @@ test('what rules ignored then and do not ignore any more was there, and stays', 
   const project = new TestProject(t);
   project.write('.gitignore', '*.local\n');
   for (const name of ['a.local', 'edited.local', 'kept']) project.write(name);
+  // Files have their times by a coarser clock.
+  const writtenAt = Date.now();
+  await waitFor('that has gone on', () => Date.now() > writtenAt + 50);
   const { at } = await momentOf(project);
-  await waitFor('the clock of files goes on', () => Date.now() > at + 50);
+  await waitFor('it goes on again', () => Date.now() > at + 50);
   project.write('.gitignore', '# nothing\n');
   project.write('edited.local', 'edited\n');
   project.write('new');

@@ -86,17 +86,29 @@ export async function inBatches<A extends NewAction>(
       );
       await settling;
       // A proof waits for the kernel's clock: meanwhile the next batch is placed.
-      settling = settle(context, batch, some, acted, outcome);
+      settling = settle(context, batch, some, acted, outcome).catch(notNoted);
       settling.catch(() => undefined);
     }
     await settling;
   } catch (error) {
-    await settling.catch(() => undefined);
-    if (!isEnding(context.signal))
+    // What was done and could not be noted is still to be done, for all that the journal says: it is looked at again.
+    await settling;
+    if (!isEnding(context.signal) && !(error instanceof NotNoted))
       await context.index.write(() => endIntents(context.index, context.run, notTried));
     throw error;
   }
   return outcome;
+}
+
+/** A run that stays open: whoever looks at it next finishes it. */
+class NotNoted extends CodekeepError {}
+
+function notNoted(error: unknown): never {
+  throw new NotNoted(
+    'REPAIR_DATABASE_ERROR',
+    `What was done could not be noted in the index: ${messageOf(error)}.`,
+    'Nothing is lost. Look into the disk of the state directory; then call it again, which finishes what was begun first.',
+  );
 }
 
 /** Aborted without a canceller, the whole process has to end: the next start goes on. */
@@ -214,7 +226,7 @@ export async function endEarly(
   run: RunKey,
   error: unknown,
 ): Promise<void> {
-  if (isEnding(signal)) return;
+  if (isEnding(signal) || error instanceof NotNoted) return;
   await index.write(() => endRun(index, run, signal.aborted ? 'cancelled' : 'failed', String(error), now()));
 }
 
@@ -238,7 +250,7 @@ export async function concluding<A>(
 }
 
 function notDurable(error: unknown): never {
-  throw new CodekeepError(
+  throw new NotNoted(
     'REPAIR_DATABASE_ERROR',
     `What was written could not be made durable: ${messageOf(error)}.`,
     'Check the disk, then do it again. Nothing that was there before is lost.',

@@ -16,6 +16,8 @@ import { causeInWords, damaged, isBusy, isCorrupt } from '../../store/sqlite-err
 import { assertSameIndex, noteIdentity, notedIdentity } from '../../store/index-identity.js';
 import { unfinishedRuns } from '../../store/journal.js';
 import { listProjects, requireProject } from '../../store/projects.js';
+import { backupFolder } from '../../store/backups.js';
+import { removeLeftOvers } from '../../store/place-copy.js';
 import { replacedPath, settleReplacing } from '../../store/replace-index.js';
 import { paceOf } from '../../store/revisions.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
@@ -59,6 +61,8 @@ export async function openIndexService(host: WorkerHost): Promise<WorkerBody<'in
 
 async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'>> {
   await settleReplacing(host.indexPath);
+  // What was being purged may be in a copy that a process had half made.
+  await removeLeftOvers(backupFolder(host.indexPath)).catch(() => undefined);
   assertNotGone(host.indexPath);
   await assertSameIndex(host.indexPath);
   if (await unlessBusy(host, () => isOlder(host.indexPath))) {
