@@ -51,6 +51,17 @@ async function staged(t: TestContext): Promise<Stage> {
 
 const lastLine = (text: string): string => text.trimEnd().split('\n').at(-1) ?? '';
 
+test('where nobody reads what it prints it is done all the same, with the status that says so', async (t) => {
+  const { sandbox, daemon, root, start } = await staged(t);
+  const status = sandbox.path('status');
+  const command = `("$0" "$1" rewind start --yes --socket "$2"; echo $? > "$3") | true`;
+  const parameters = [process.execPath, program, daemon.socket, status];
+  await run(sandbox, 'bash', ['-c', command, ...parameters], { cwd: root });
+  assert.equal(await waitFor('it ends', () => existsSync(status) && readFileSync(status, 'utf8')), '0\n');
+  rmSync(join(root, 'ignored.log'));
+  assert.equal(treeHash(root), start);
+});
+
 test('checkpoints are made, listed, and forgotten', async (t) => {
   const { at } = await staged(t);
   const { stdout: id } = await at('checkpoint');
