@@ -254,15 +254,18 @@ function* deletedBetween(
   }
 }
 
-/** Whether the index has, or had, the very same file by another name. */
+/** Whether the index has, or had, the very same file by another name, as far as that can be told of one that was there before. */
 export function hasOtherName(index: IndexDatabase, id: number): boolean {
   return (
     index
-      .sql<[number]>(
+      .sql<[object]>(
         `SELECT 1 FROM files f CROSS JOIN files o INDEXED BY files_by_content ON o.sha256 = f.sha256
-         WHERE f.id = ? AND o.project_id = f.project_id AND o.ino = f.ino AND o.device_id IS f.device_id AND o.id <> f.id`,
+         WHERE f.id = @id AND o.project_id = f.project_id AND o.ino = f.ino AND o.device_id IS f.device_id AND o.id <> f.id
+         UNION ALL
+         SELECT 1 FROM files f CROSS JOIN revisions r INDEXED BY revisions_by_content ON r.sha256 = f.sha256
+         WHERE f.id = @id AND r.project_id = f.project_id AND r.mtime_ns = f.mtime_ns AND r.path <> f.path LIMIT 1`,
       )
-      .get(id) !== undefined
+      .get({ id }) !== undefined
   );
 }
 

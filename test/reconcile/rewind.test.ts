@@ -522,6 +522,21 @@ test('what rules ignored then and do not ignore any more was there, and stays', 
   assert.equal(project.read('edited.local'), 'edited\n');
 });
 
+test('what was moved with its folder, and its old name given to something else, was not there then', async (t) => {
+  const project = new TestProject(t);
+  project.write('a/b');
+  const writtenAt = Date.now();
+  await waitFor('the clock of files goes on', () => Date.now() > writtenAt + 50);
+  const { at, tree } = await momentOf(project);
+  mkdirSync(project.at('b'));
+  renameSync(project.at('a'), project.at('b/x'));
+  mkdirSync(project.at('a'));
+  symlinkSync('a', project.at('a/b'));
+  await project.reconcile();
+  await execute(project, await planTo(project, at));
+  assert.deepEqual(treeOf(project), tree);
+});
+
 test('a file that was too large at both moments is said to be left as it is', async (t) => {
   const project = new TestProject(t);
   project.write('large', 'x'.repeat(project.maxFileBytes + 1));
