@@ -32,7 +32,7 @@ const methods = new RegExp(
 );
 
 /** Methods whose commands have their names, which are words of hints, too. */
-const alike: ReadonlySet<string> = new Set(['diff', 'forget', 'rewind', 'search']);
+const alike: ReadonlySet<string> = new Set(['diff', 'forget', 'purge', 'rewind', 'search']);
 
 /** What a person types after `codekeep` for a method. */
 export function commandFor(method: string): string {
