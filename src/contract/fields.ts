@@ -25,7 +25,13 @@ export function namesProject(params: {
 export const projectRequired = { message: 'give root_dir or project_id', path: ['root_dir'] };
 
 export const path = z.string().min(1).describe('Path relative to root_dir, with "/" between its parts');
-export const pathPrefix = z.string().optional().describe('Only paths that start with this');
+export const pathPrefix = z
+  .string()
+  .refine((prefix) => !/^\.{0,2}\//u.test(prefix), {
+    message: 'is relative to root_dir: no path begins with "/", "./" or "../"',
+  })
+  .optional()
+  .describe('Only paths that start with this');
 export const limit = z.int().min(1).max(1000).default(100).describe('At most so many entries');
 export const cursor = z.string().optional().describe('next_cursor of the page before');
 export const nextCursor = z.string().nullable().describe('For the next page; null: this is the last one');

@@ -38,6 +38,9 @@ suite('bad input', () => {
   const wrongParams: [string, unknown, string[]][] = [
     ['health', { surplus: 1 }, ['surplus']],
     ['list_files', {}, ['root_dir']],
+    ['list_files', { root_dir: '/', path_prefix: './src' }, ['path_prefix']],
+    ['list_changes', { root_dir: '/', path_prefix: '../src' }, ['path_prefix']],
+    ['rewind', { root_dir: '/', to: '1m', path_prefix: '/src' }, ['path_prefix']],
     ['list_files', { project_id: 'no uuid' }, ['project_id']],
     ['list_files', { root_dir: 1, limit: 'x', deleted: 'yes' }, ['root_dir', 'deleted', 'limit']],
     ['list_files', { root_dir: '/x', limit: 0 }, ['limit']],
