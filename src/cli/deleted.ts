@@ -2,8 +2,9 @@ import type { Command } from 'commander';
 import type { Result } from '../contract/index.js';
 import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, parseNumber, withClient, withConnection } from './client-command.js';
-import { assertCanAsk, exitStatus, isAgreed, print, printJson, printTable, shownMax } from './output.js';
+import { assertCanAsk, print, printJson, printTable, shownMax } from './output.js';
 import { parseFolder, projectRoot, shownPath } from './paths.js';
+import { isToBeDone } from './planned.js';
 import { causeText } from './text.js';
 
 type Cleanup = Result<'cleanup_deleted_files'>;
@@ -83,11 +84,7 @@ async function removeDeleted(dir: string | undefined, flags: DeletedFlags): Prom
       const plan = await cleanUp(client, root_dir, flags, false);
       printPlan(root_dir, plan);
       if (plan.totals.would_remove === 0) return;
-      if (!(await isAgreed('Let them go for good?'))) {
-        print`nothing was changed`;
-        process.exitCode = exitStatus.failed;
-        return;
-      }
+      if (!(await isToBeDone(true, 'Let them go for good?'))) return;
     }
     const done = await cleanUp(client, root_dir, flags, true);
     if (isJson) printJson(done);

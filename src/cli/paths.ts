@@ -38,6 +38,11 @@ export function pathInProject(root: string, path: string): string {
   return path;
 }
 
+/** The same, as that of a folder, too: without a slash at its end. */
+export function placeInProject(root: string, path: string): string {
+  return pathInProject(root, path).replace(/\/+$/u, '');
+}
+
 /**
  * The root of the project that a command is about: the folder that was given; without one the project around the
  * working directory, as git finds it, or the one around `path`, or the working directory itself.
@@ -72,7 +77,7 @@ export async function askForPlace<T>(
   isEmpty: (answer: T) => boolean,
 ): Promise<T> {
   if (given === undefined || isProjectRoot(root, given)) return await ask({});
-  const path = pathInProject(root, given).replace(/\/+$/u, '');
+  const path = placeInProject(root, given);
   const below = { path_prefix: `${path}/` };
   if (statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() === true) return await ask(below);
   try {

@@ -21,8 +21,8 @@ export function isAsking({ dryRun, yes, json }: PlannedFlags): boolean {
 }
 
 /** Asks, where somebody is to be asked; a no is said, and is a failure. */
-export async function isToBeDone(asks: boolean): Promise<boolean> {
-  if (!asks || (await isAgreed('Do this?'))) return true;
+export async function isToBeDone(asks: boolean, question = 'Do this?'): Promise<boolean> {
+  if (!asks || (await isAgreed(question))) return true;
   print`nothing was changed`;
   process.exitCode = exitStatus.failed;
   return false;

@@ -10,7 +10,7 @@ import {
   printTable,
   shownMax,
 } from './output.js';
-import { parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
+import { parseFolder, placeInProject, projectRoot, shownPath } from './paths.js';
 import { exactly, isAsking, isToBeDone } from './planned.js';
 import { callWithProgress } from './progress.js';
 import { printList } from './repair.js';
@@ -55,7 +55,7 @@ export function addPurge(program: Command): void {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
         const plan = await callWithProgress(client, 'purge', {
           root_dir,
-          paths: paths.length === 0 ? undefined : paths.map((path) => inProject(root_dir, path)),
+          paths: paths.length === 0 ? undefined : paths.map((path) => placeInProject(root_dir, path)),
           version_ids: flags.versionId,
           sha256: flags.sha256,
           backups: flags.backups,
@@ -84,10 +84,6 @@ function assertOneChoice(paths: readonly string[], { versionId, sha256 }: PurgeF
     'Give paths, or --version-id, or --sha256.',
     exitStatus.usage,
   );
-}
-
-function inProject(root: string, path: string): string {
-  return pathInProject(root, path).replace(/\/+$/u, '');
 }
 
 /** A dry run foresees what would be left. */

@@ -3,7 +3,7 @@ import type { Result } from '../contract/index.js';
 import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, withConnection } from './client-command.js';
 import { type ExitStatus, exitStatus, print, printJson } from './output.js';
-import { isProjectRoot, parseFolder, pathInProject, projectRoot } from './paths.js';
+import { isProjectRoot, parseFolder, placeInProject, projectRoot } from './paths.js';
 import { exactly, isAsking, isToBeDone } from './planned.js';
 import { callWithProgress } from './progress.js';
 import { type Entry, printList } from './repair.js';
@@ -55,7 +55,7 @@ export function addRewind(program: Command): void {
 /** Undefined: the whole project. */
 function chosen(root: string, paths: readonly string[]): string[] | undefined {
   if (paths.length === 0 || paths.some((path) => isProjectRoot(root, path))) return undefined;
-  return paths.map((path) => pathInProject(root, path).replace(/\/+$/u, ''));
+  return paths.map((path) => placeInProject(root, path));
 }
 
 /** Exactly what the plan says. */

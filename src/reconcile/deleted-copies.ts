@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { hashFile } from '../base/copy-contents.js';
-import { ignoreErrno, reasonOf } from '../base/errors.js';
+import { reasonOf } from '../base/errors.js';
+import { namesIn } from '../base/folder-names.js';
 import { relativePathProblem, splitPath, unstampedName } from '../base/paths.js';
 import { PinnedFolder } from '../base/pinned-folder.js';
 import { type Presence, presenceAt, type TreePresence } from '../base/presence.js';
@@ -101,15 +102,6 @@ export class DeletedCopies {
 
   async close(): Promise<void> {
     await (await this.#folder?.catch(() => null))?.close();
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    ignoreErrno('ENOENT', 'ENOTDIR')(error);
-    return [];
   }
 }
 

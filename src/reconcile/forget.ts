@@ -1,7 +1,7 @@
 import { reasonOf } from '../base/errors.js';
 import { splitPath } from '../base/paths.js';
 import { Slicer } from '../base/waiting.js';
-import { fileByPath, type FileRow } from '../store/files.js';
+import type { FileRow } from '../store/files.js';
 import {
   forgetContents,
   forgetDeleted,
@@ -16,7 +16,7 @@ import {
 import type { IndexDatabase } from '../store/index-database.js';
 import { knownSince, type Project } from '../store/projects.js';
 import { DeletedCopies } from './deleted-copies.js';
-import { removeEmptied } from './repair/removals.js';
+import { removeEmptiedVersions } from './repair/removals.js';
 
 export interface ForgetOptions extends ForgetLimits {
   /** Contents that nothing has and that were added before then go, too; milliseconds since 1970. */
@@ -112,14 +112,11 @@ export async function forgetFiles(
         continue;
       }
       await index.write(() => forgetDeleted(index, row, tally));
-      const first = row.kind === 'folder' ? row.path : splitPath(row.path).folder;
-      for (let folder = first; folder !== ''; folder = splitPath(folder).folder) folders.add(folder);
+      folders.add(row.kind === 'folder' ? row.path : splitPath(row.path).folder);
     }
   } finally {
     await copies.close();
   }
-  // One that was deleted when it was empty has its copy in this very folder.
-  const emptied = [...folders].filter((folder) => fileByPath(index, project.id, folder) === undefined);
-  if (copies.isThere()) await removeEmptied({ rootDir: copies.root }, emptied.sort().reverse());
+  if (copies.isThere()) await removeEmptiedVersions(index, project.id, copies.root, folders);
   return kept;
 }

@@ -83,8 +83,7 @@ export function planFile(
   const isSearchable = !isFile || derived === null || known?.extractor === extractor;
   const storedBy = extractorOfContent(index, hash);
   // What is stored as a difference is to be stored whole again, now that a file has it.
-  const tree = treeOf(index, hash);
-  const isStored = tree !== null && problemOfContent(index, hash) === null;
+  const isStored = hasWhole(index, hash) && problemOfContent(index, hash) === null;
   const file: FileUpsert = {
     ...reading.stamp,
     ...entry,
@@ -102,7 +101,7 @@ export function planFile(
     bytes: reading.bytes,
     sha256: hash,
     language,
-    stored: isStored ? tree : null,
+    stored: isStored ? treeOf(index, hash) : null,
     storedBy: storedBy ?? null,
     extractor,
     isDeadly: inHand?.isDeadly(hash) === true,

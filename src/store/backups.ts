@@ -1,7 +1,8 @@
-import { lstatSync, readdirSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CodekeepError, errnoOf, ignoreErrno } from '../base/errors.js';
+import { namesIn } from '../base/folder-names.js';
 import { isWithin } from '../base/paths.js';
 import { checkFile, type CheckResult, closeCopy, copyAndCheck } from './check-thread.js';
 import { IndexDatabase, isOlder } from './index-database.js';
@@ -196,14 +197,6 @@ export function olderCopies(indexPath: string): string[] {
 /** It belongs to a database that is there. */
 function isLogOf(name: string, names: readonly string[]): boolean {
   return name.endsWith('-wal') && names.includes(name.slice(0, -'-wal'.length));
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    return ignoreErrno('ENOENT', 'ENOTDIR')(error) ?? [];
-  }
 }
 
 /** A file that somebody removed lives on in the connection that has it open. */

@@ -117,16 +117,15 @@ function storedSql(database: 'main' | 'backup', hasBases: boolean): string {
 }
 
 /**
- * A content as an attached database can give it, proven by its hash; null where it cannot.
+ * A content as the attached backup can give it, proven by its hash; null where it cannot.
  * @param hasBases whether its version is one that has contents.base
  */
-export function contentIn(
+export function contentInBackup(
   { db }: IndexDatabase,
   hash: string,
-  database: 'backup',
   hasBases: boolean,
 ): StoredContent | null {
-  const row = db.prepare<[string], StoredRow>(storedSql(database, hasBases)).get(hash);
+  const row = db.prepare<[string], StoredRow>(storedSql('backup', hasBases)).get(hash);
   if (row === undefined) return null;
   if (row.base === null)
     return isProven(row.tree, hash)

@@ -124,7 +124,7 @@ export function rowsToPurge(
   return uniqueRows(all).filter((row) => !isInProject(row));
 }
 
-export function uniqueRows(rows: readonly ContentRow[]): ContentRow[] {
+function uniqueRows(rows: readonly ContentRow[]): ContentRow[] {
   return [...new Map(rows.map((row) => [keyOf(row), row])).values()];
 }
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { CodekeepError } from '../base/errors.js';
 import type { PurgeReport, PurgeScope } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
@@ -6,7 +5,7 @@ import type { PurgeResult } from '../contract/history.js';
 import type { Params } from '../contract/index.js';
 import type { Alone } from './alone.js';
 import { KeptPlans } from './kept-plans.js';
-import { nothingResumed, nothingStopped, type ResumedWorkers, type RunFrame } from './repair-results.js';
+import { nothingResumed, type ResumedWorkers, type RunFrame, unstoppedFrame } from './repair-results.js';
 import { Replacement } from './replacement.js';
 import type { Supervisor } from './supervisor.js';
 import { bringUpToDate } from './up-to-date.js';
@@ -35,6 +34,7 @@ export class PurgeCommand {
     const scope = await this.#scopeOf(params, work.signal);
     if (params.dry_run) return await this.#dryRun(scope, startedAt, work);
     return await this.#alone.take(async () => {
+      // What is refused is refused before a worker is stopped.
       await this.#plan(scope, work);
       const replacement = new Replacement(this.#supervisor);
       const task = { method: 'purge', params: scope } as const;
@@ -49,7 +49,7 @@ export class PurgeCommand {
 
   async #dryRun(scope: PurgeScope, startedAt: number, work: Work): Promise<PurgeResult> {
     const report = await this.#plan(scope, work);
-    const frame = frameOf(startedAt, true);
+    const frame = unstoppedFrame(startedAt, true);
     if (report.plan !== undefined) this.#plans.keep(frame.runId, scope, [report.plan]);
     return resultOf(report, frame, nothingResumed);
   }
@@ -82,10 +82,6 @@ export class PurgeCommand {
     const { scope, plan } = this.#plans.of(plan_id);
     return { ...scope, expected: plan[0] };
   }
-}
-
-function frameOf(startedAt: number, dryRun: boolean): RunFrame {
-  return { runId: randomUUID(), dryRun, stopped: nothingStopped, startedAt };
 }
 
 function resultOf({ purged }: PurgeReport, frame: RunFrame, resumed: ResumedWorkers): PurgeResult {

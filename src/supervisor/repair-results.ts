@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { RepairReport, UndoReport } from '../base/ipc.js';
 import type { Rebuilt, RepairResult, Undone, UndoResult, WorkersStopped } from '../contract/database.js';
 
@@ -16,6 +17,11 @@ export interface RunFrame {
   dryRun: boolean;
   stopped: WorkersStopped;
   startedAt: number;
+}
+
+/** Of what stops no worker: a dry run, or one that had nothing to do. */
+export function unstoppedFrame(startedAt: number, dryRun: boolean): RunFrame {
+  return { runId: randomUUID(), dryRun, stopped: nothingStopped, startedAt };
 }
 
 function commonOf(

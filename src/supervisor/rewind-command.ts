@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { CodekeepError } from '../base/errors.js';
 import type { RewindReport, RewindScope } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
@@ -6,7 +5,7 @@ import type { RewindResult } from '../contract/history.js';
 import type { Params } from '../contract/index.js';
 import type { Alone } from './alone.js';
 import { KeptPlans } from './kept-plans.js';
-import { nothingResumed, nothingStopped, type ResumedWorkers, type RunFrame } from './repair-results.js';
+import { nothingResumed, type ResumedWorkers, type RunFrame, unstoppedFrame } from './repair-results.js';
 import type { Supervisor } from './supervisor.js';
 import { bringUpToDate } from './up-to-date.js';
 
@@ -41,7 +40,7 @@ export class RewindCommand {
         work,
       );
       if (planned.plan?.count === 0) {
-        const frame = frameOf(startedAt, false);
+        const frame = unstoppedFrame(startedAt, false);
         const { project_id, to } = scope;
         await this.#supervisor.askIndex('note_rewind', { run_id: frame.runId, project_id, to }, work);
         return resultOf(planned, frame, nothingResumed);
@@ -61,7 +60,7 @@ export class RewindCommand {
   async #dryRun(scope: RewindScope, startedAt: number, work: Work): Promise<RewindResult> {
     await bringUpToDate(this.#supervisor, this.#alone, scope.project_id, work);
     const report = await this.#supervisor.askIndex('plan_rewind', { ...scope, is_proven: true }, work);
-    const frame = frameOf(startedAt, true);
+    const frame = unstoppedFrame(startedAt, true);
     if (report.plan !== undefined) this.#plans.keep(frame.runId, scope, [report.plan]);
     return resultOf(report, frame, nothingResumed);
   }
@@ -83,10 +82,6 @@ export class RewindCommand {
     const { scope, plan } = this.#plans.of(plan_id);
     return { ...scope, expected: plan[0] };
   }
-}
-
-function frameOf(startedAt: number, dryRun: boolean): RunFrame {
-  return { runId: randomUUID(), dryRun, stopped: nothingStopped, startedAt };
 }
 
 function resultOf({ rewound }: RewindReport, frame: RunFrame, resumed: ResumedWorkers): RewindResult {

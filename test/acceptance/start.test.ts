@@ -54,10 +54,7 @@ test('one that comes while a cut-off repair is finished waits as well; a second 
   const project = await before.addProject(root);
   const lost = addLostRows(before, project, 400);
   before.repair({ root_dir: root }).catch(() => undefined);
-  await waitFor('the repair is in the middle of its work', async () => {
-    const { repair } = await before.call('health');
-    return repair?.phase === 'apply' && repair.done > 0;
-  });
+  await before.untilItApplies();
   await before.stop('SIGKILL');
 
   const daemon = await sandbox.startDaemon({ config: {} });
@@ -92,10 +89,7 @@ test('a dry run that is the first request waits until a cut-off repair is finish
   const project = await before.addProject(root);
   addLostRows(before, project, 400);
   before.repair({ root_dir: root }).catch(() => undefined);
-  await waitFor('the repair is in the middle of its work', async () => {
-    const { repair } = await before.call('health');
-    return repair?.phase === 'apply' && repair.done > 0;
-  });
+  await before.untilItApplies();
   await before.stop('SIGKILL');
   const daemon = await sandbox.startDaemon({ config: { autostart: [] } });
   const planned = await daemon.repair({ root_dir: root, dry_run: true });

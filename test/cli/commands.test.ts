@@ -173,11 +173,7 @@ suite('the command line', () => {
     let stderr = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     const ended = once(child, 'close');
-    const isInTheMiddle = async (): Promise<boolean> => {
-      const { repair } = await daemon.call('health');
-      return repair?.phase === 'apply' && repair.done > 0;
-    };
-    await waitFor('the first files', isInTheMiddle, 60_000);
+    await daemon.untilItApplies(60_000);
     child.kill('SIGINT');
     const [code] = (await within('the command ends', ended)) as [number | null];
     assert.equal(code, 130);

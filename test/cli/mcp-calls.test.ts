@@ -24,14 +24,6 @@ async function scene(t: TestContext, lost: number): Promise<Scene> {
   return { sandbox, daemon, project };
 }
 
-/** Resolves when the repair has written its first files. */
-async function untilItApplies(daemon: Daemon): Promise<void> {
-  await waitFor('the first files', async () => {
-    const { repair } = await daemon.call('health');
-    return repair?.phase === 'apply' && repair.done > 0;
-  });
-}
-
 /** How the repair ended. */
 async function outcome({ daemon, project }: Scene): Promise<string> {
   return await waitFor(
@@ -74,7 +66,7 @@ suite('a call over MCP', () => {
       const cancel = new AbortController();
       const repair = callTool(agent, 'repair_database', { project_id }, { signal: cancel.signal });
       const ended = assert.rejects(repair);
-      await untilItApplies(set.daemon);
+      await set.daemon.untilItApplies();
       cancel.abort('enough');
       await ended;
       assert.equal(await outcome(set), 'cancelled');
@@ -109,7 +101,7 @@ suite('a call over MCP', () => {
       const repair = callTool(agent, 'repair_database', { project_id: set.project.project_id });
       // It may be answered before the bridge is ended.
       const ended = repair.catch(() => null);
-      await untilItApplies(set.daemon);
+      await set.daemon.untilItApplies();
       await agent.client.close();
       await ended;
       assert.equal(await outcome(set), 'done');

@@ -232,11 +232,7 @@ test('Ctrl-C says how to take back what was done until then', async (t) => {
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   const ended = once(child, 'close');
-  const isInTheMiddle = async (): Promise<boolean> => {
-    const { repair } = await daemon.call('health');
-    return repair?.phase === 'apply' && repair.done > 0;
-  };
-  await waitFor('the first files', isInTheMiddle, 60_000);
+  await daemon.untilItApplies(60_000);
   const refused = await daemon.refusal('delete_file', { project_id, path: 'folder0/file0.py' });
   assert.match(refused.message, /^A rewind is running/u);
   child.kill('SIGINT');

@@ -119,6 +119,18 @@ export class Daemon {
     return project;
   }
 
+  /** Resolves when a repair, a rewind or an undo has written its first files. */
+  async untilItApplies(limitMs?: number): Promise<void> {
+    await waitFor(
+      'the first files',
+      async () => {
+        const { repair } = await this.call('health');
+        return repair?.phase === 'apply' && repair.done > 0;
+      },
+      limitMs,
+    );
+  }
+
   async repair(params: Input<'repair_database'>): Promise<RepairReport> {
     const report = await this.call('repair_database', params);
     assert.ok('project_id' in report, 'the report of one project');

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import { ignoreErrno, reasonOf } from '../../base/errors.js';
+import { reasonOf } from '../../base/errors.js';
+import { namesIn } from '../../base/folder-names.js';
 import { relativePathProblem, splitPath, unstampedName } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { presenceAt } from '../../base/presence.js';
@@ -10,11 +11,10 @@ import { putBackLeftOver, removeIfSame } from '../../base/taken-file.js';
 import { isTemporaryName } from '../../base/temporary-names.js';
 import { Slicer } from '../../base/waiting.js';
 import { hasContent } from '../../store/contents.js';
-import { fileByPath } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { ContentRow } from '../../store/purge-plan.js';
 import { listProjects, type Project, versionDirs } from '../../store/projects.js';
-import { removeEmptied } from '../repair/removals.js';
+import { removeEmptiedVersions } from '../repair/removals.js';
 import { contentHashAt, VersionStore } from '../version-store.js';
 
 /** Something that stays although somebody wants it gone, and why; relative to the project, or absolute. */
@@ -116,20 +116,12 @@ function originalOf(path: string): string {
 }
 
 function* filesBelow(root: string, folder: string): Generator<string> {
-  for (const name of namesIn(join(root, folder))) {
+  for (const name of namesIn(join(root, folder), 'EACCES')) {
     const path = folder === '' ? name : `${folder}/${name}`;
     if (relativePathProblem(path) !== null) continue;
     const presence = presenceAt(`${root}/${path}`);
     if (presence === 'directory') yield* filesBelow(root, path);
     else yield path;
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    return ignoreErrno('ENOENT', 'ENOTDIR', 'EACCES')(error) ?? [];
   }
 }
 
@@ -165,8 +157,7 @@ export async function removeFromVersions(
       try {
         if (!(await isRemoved(root, absolute, path, sha256, now))) throw new Error('it changed meanwhile');
         outcome.removed += 1;
-        for (let { folder } = splitPath(path); folder !== ''; folder = splitPath(folder).folder)
-          folders.add(folder);
+        folders.add(splitPath(path).folder);
       } catch (error) {
         outcome.problem ??= `${absolute}: ${reasonOf(error)}`;
       }
@@ -174,9 +165,7 @@ export async function removeFromVersions(
   } finally {
     await root.close();
   }
-  // One that was deleted when it was empty has its copy in this very folder.
-  const emptied = [...folders].filter((folder) => fileByPath(index, project.id, folder) === undefined);
-  await removeEmptied({ rootDir: versionsRoot }, emptied.sort().reverse());
+  await removeEmptiedVersions(index, project.id, versionsRoot, folders);
   return outcome;
 }
 
@@ -209,7 +198,7 @@ export async function settleVersions(index: IndexDatabase, now: number): Promise
 }
 
 function* foldersWithLeftOvers(root: string, folder: string): Generator<string> {
-  const names = namesIn(join(root, folder));
+  const names = namesIn(join(root, folder), 'EACCES');
   if (names.some(isTemporaryName)) yield folder;
   for (const name of names) {
     const path = folder === '' ? name : `${folder}/${name}`;

@@ -5,7 +5,7 @@ import { splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
 import { stampOfAny } from '../../base/stamp.js';
 import { removeIfSame } from '../../base/taken-file.js';
-import type { FileRow } from '../../store/files.js';
+import { fileByPath, type FileRow } from '../../store/files.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import type { Project } from '../../store/projects.js';
 import { isMoved, moveIntoVersions } from '../restore.js';
@@ -60,6 +60,24 @@ export async function syncFolders(root: PinnedFolder, folders: Iterable<string>)
     await folder?.sync();
     await folder?.close();
   }
+}
+
+/**
+ * Folders of versions out of which copies went, with those above them, as far as nothing is in them now. One that was deleted
+ * when it was empty has its copy in this very folder.
+ * @param root of the project's versions, absolute
+ */
+export async function removeEmptiedVersions(
+  index: IndexDatabase,
+  projectId: string,
+  root: string,
+  folders: Iterable<string>,
+): Promise<void> {
+  const emptied = new Set<string>();
+  for (const innermost of folders)
+    for (let folder = innermost; folder !== ''; folder = splitPath(folder).folder) emptied.add(folder);
+  const unnamed = [...emptied].filter((folder) => fileByPath(index, projectId, folder) === undefined);
+  await removeEmptied({ rootDir: root }, unnamed.sort().reverse());
 }
 
 /** Folders that a run made and that hold nothing by now. One that is in use, or another one by now, stays. */

@@ -1,5 +1,5 @@
 import { messageOf } from '../../base/errors.js';
-import { contentIn, putContent, type StoredContent } from '../contents.js';
+import { contentInBackup, putContent, type StoredContent } from '../contents.js';
 import type { IndexDatabase } from '../index-database.js';
 
 /** Other tables whose rows are added as they are. */
@@ -103,7 +103,7 @@ export class AttachedBackup {
   /** A content that the backup can give. */
   contentOf(hash: string): StoredContent | null {
     const hasBases = this.#sharedColumns('contents').includes('base');
-    return contentIn(this.#index, hash, 'backup', hasBases);
+    return contentInBackup(this.#index, hash, hasBases);
   }
 
   /** Adds a content that the backup can give. */
