@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
+import { lstatSync, renameSync } from 'node:fs';
+import { lstat, mkdir, rmdir, unlink } from 'node:fs/promises';
 import { hashFile } from './copy-contents.js';
 import { errnoOf, ignoreErrno } from './errors.js';
 import { splitPath, stampedPath, timeStamp } from './paths.js';
@@ -40,10 +41,12 @@ export async function takeAside(root: PinnedFolder, path: string, token: string)
   const { folder, name } = splitPath(path);
   const parent = await root.descend(folder, false);
   // Nothing is made beside what is not there.
-  await assertNoFolder(parent, name).catch(async (error: unknown) => {
+  try {
+    assertNoFolder(parent, name);
+  } catch (error) {
     await parent.close();
     throw error;
-  });
+  }
   const aside = await AsideFolder.make(parent, folder, takenName(token));
   try {
     const taken = await aside.take(name);
@@ -65,8 +68,8 @@ export async function takeAside(root: PinnedFolder, path: string, token: string)
   }
 }
 
-async function assertNoFolder(parent: PinnedFolder, name: string): Promise<void> {
-  if ((await lstat(parent.at(name))).isDirectory())
+function assertNoFolder(parent: PinnedFolder, name: string): void {
+  if (lstatSync(parent.at(name)).isDirectory())
     throw Object.assign(new Error(`${name} is a folder`), { code: 'EISDIR' });
 }
 
@@ -102,12 +105,13 @@ export class AsideFolder {
 
   /** As takeAside; what is taken and neither dropped nor put back keeps the folder from being ended. */
   async take(name: string): Promise<TakenFile> {
-    await assertNoFolder(this.#parent, name);
+    assertNoFolder(this.#parent, name);
     const at = this.#aside.at(name);
-    await rename(this.#parent.at(name), at);
+    // Not through the thread pool, whose way takes ten times as long.
+    renameSync(this.#parent.at(name), at);
     return {
       at,
-      stamp: stampOfAny(await lstat(at, { bigint: true })),
+      stamp: stampOfAny(lstatSync(at, { bigint: true })),
       drop: async () => await unlink(at),
       putBack: async (now) => {
         const newName = await moveBack(at, this.#parent, name, now);

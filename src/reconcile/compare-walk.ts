@@ -2,7 +2,7 @@ import { compareBytes } from '../base/byte-order.js';
 import { type ComparedRow, comparedRows } from '../store/compared-rows.js';
 import { devicesOf } from '../store/devices.js';
 import { fileById, type FileRow } from '../store/files.js';
-import { isHidden, tooLarge } from './index-file.js';
+import { isReplaced, tooLarge } from './index-file.js';
 import type { IndexingContext } from './index-paths.js';
 import type { TreeWalk, WalkedFile } from './walk.js';
 
@@ -129,7 +129,7 @@ function takeRow(comparison: Comparison, row: ComparedRow, { isContent }: Standa
 }
 
 function takeUnseen(comparison: Comparison, row: ComparedRow): void {
-  if (row.deleted === 0) comparison.missing.push(row);
+  if (row.deleted === 0 || row.folderMode !== null) comparison.missing.push(row);
 }
 
 function takeFile(
@@ -139,8 +139,9 @@ function takeFile(
   standards: Standards,
 ): void {
   const { path, tracked } = file;
-  if (row !== undefined && isHidden(file.kind, row)) {
-    takeUnseen(comparison, row);
+  if (row !== undefined && isReplaced(file.kind, row)) {
+    // Its folder is indexed with the deletion.
+    comparison.missing.push(row);
     comparison.unchanged += 1;
   } else if (row === undefined || !isAsIndexed(row, file, standards)) {
     if (standards.indexAfter !== null && compareBytes(path, standards.indexAfter) <= 0) return;
@@ -149,16 +150,22 @@ function takeFile(
       comparison.toIndex.push({ path, tracked, mtimeMs: mtimeOf(file) });
   } else {
     comparison.unchanged += 1;
-    if (row.tracked !== tracked) comparison.retracked.push({ id: row.id, path: row.path, tracked });
+    if (row.tracked !== tracked && row.deleted === 0)
+      comparison.retracked.push({ id: row.id, path: row.path, tracked });
   }
 }
 
-/** The second part of a print, see printOf; milliseconds. */
+/** Parts of a print, see printOf. */
 function mtimeOf({ print }: WalkedFile): number {
   return Number(print.split(' ', 2)[1]) / 1e6;
 }
 
+function modeOf({ print }: WalkedFile): number {
+  return Number(print.split(' ', 5)[4]);
+}
+
 function isAsIndexed(row: ComparedRow, file: WalkedFile, { deviceIds, maxFileBytes }: Standards): boolean {
+  if (row.folderMode !== null) return file.kind === 'folder' && row.folderMode === modeOf(file);
   return (
     row.print === file.print &&
     row.deleted === 0 &&

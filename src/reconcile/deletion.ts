@@ -3,13 +3,15 @@ import { reasonOf } from '../base/errors.js';
 import { relativePathProblem } from '../base/paths.js';
 import { errnoIn, isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import { forEachLimited, Slicer } from '../base/waiting.js';
-import { forgetFolder, markDeleted, markIgnored } from '../store/file-states.js';
+import { forgetFolder, markDeleted, markIgnored, upsertFile } from '../store/file-states.js';
 import { type Cause, fileById, type FileRow, rowsWithoutCopy, setCopyProblem } from '../store/files.js';
 import { DeviceDoubts } from './devices.js';
 import type { IgnoreRules } from './ignore-rules.js';
 import { imageOf } from './image.js';
+import { planFile } from './index-file.js';
 import type { IndexingContext } from './index-paths.js';
 import { inspectRootOf } from './project-root.js';
+import { readWhole } from './read-entry.js';
 import { VersionStore } from './version-store.js';
 
 /** What became of rows whose files a walk did not find. */
@@ -86,12 +88,13 @@ export async function retireMissing(
 interface Sorted {
   gone: FileRow[];
   ignored: FileRow[];
-  /** Folders that were empty and hold something now. */
+  /** Folders that were empty and hold something now; those in the place of what was deleted may be gone, too. */
   outgrown: FileRow[];
 }
 
 function sort(row: FileRow, presence: Presence, rules: IgnoreRules | null, into: Sorted): void {
-  if (row.kind === 'folder' && presence === 'directory') into.outgrown.push(row);
+  const isFolder = row.kind === 'folder' && presence === 'directory';
+  if (isFolder || row.folderMode !== null) into.outgrown.push(row);
   else if (isGone(row, presence)) into.gone.push(row);
   // There after all, but ignored by now.
   else if (!isUnknown(presence) && row.ignored === 0 && rules?.ignoresPath(row.path, false) === true)
@@ -121,10 +124,22 @@ async function retireBatch(
     const stillGone = [...causes].filter(
       ([row]) => fileById(index, row.id)?.deleted === 0 && isGone(row, observed.at(row.path)),
     );
-    for (const [row, cause] of stillGone)
+    for (const [row, cause] of stillGone) {
       markDeleted(index, row.id, cause, context.now(), copyProblems.get(row) ?? null);
+      if (observed.at(row.path) === 'directory') noteFolder(context, retirement, row.path);
+    }
     return stillGone.length;
   }, context.signal);
+}
+
+/** Takes an empty folder for what the path is from now on. */
+function noteFolder(context: IndexingContext, { rules }: Retirement, path: string): void {
+  const { index, project, now } = context;
+  const reading = readWhole(`${project.rootDir}/${path}`, 0);
+  if (reading.kind !== 'content' || reading.entry !== 'folder' || rules?.ignoresPath(path, true) === true)
+    return;
+  const { file } = planFile(context, null, { path, deviceId: null, tracked: 0 }, reading);
+  upsertFile(index, project.id, file, now());
 }
 
 /** Something else in its place counts, too; what cannot be looked at does not. */

@@ -189,7 +189,7 @@ export function isSameContent(row: FileRow | undefined, reading: Reading): boole
   );
 }
 
-/** A path has one row: what a file was is worth more than that there is an empty folder in its place. */
-export function isHidden(kind: FileKind, row: Pick<FileRow, 'kind'> | undefined): boolean {
-  return kind === 'folder' && row !== undefined && row.kind !== 'folder';
+/** Whether there is an empty folder where the index has something else, which is to be marked deleted first. */
+export function isReplaced(kind: FileKind, row: Pick<FileRow, 'kind' | 'deleted'> | undefined): boolean {
+  return kind === 'folder' && row?.deleted === 0 && row.kind !== 'folder';
 }

@@ -12,7 +12,7 @@ import type { Extraction, ExtractionJob, Extractor } from './extract.js';
 import type { ExtractorPool, PoolSession } from './extractor-pool.js';
 import type { InHand } from './in-hand.js';
 import { Batch, type BatchLimits, largeBatch, type Pending, smallBatch } from './index-batch.js';
-import { isHidden, isSameContent, planFile, preparedWith } from './index-file.js';
+import { isReplaced, isSameContent, planFile, preparedWith } from './index-file.js';
 import type { ProjectGit } from './project-git.js';
 import { readWhole, type Reading } from './read-entry.js';
 import type { FolderCover } from './walk.js';
@@ -225,7 +225,7 @@ class Indexing {
     const { index, project } = this.#context;
     const row = fileByPath(index, project.id, path);
     const tracked = this.#git.isTracked(path) ? 1 : 0;
-    if (reading.kind === 'content' && isHidden(reading.entry, row)) return null;
+    if (reading.kind === 'content' && isReplaced(reading.entry, row)) return null;
     if (reading.kind === 'unsettled') {
       this.#tally.unsettled.push(path);
       return null;

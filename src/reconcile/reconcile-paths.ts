@@ -121,7 +121,8 @@ async function sortPath(
   }
   if (presence === 'absent' && isOddChange(context, observed, path)) found.needsWalk = true;
   const row = fileByPath(index, project.id, path);
-  if (row?.deleted === 0 && !(isDirectory && row.kind === 'folder')) found.missing.set(row.path, row);
+  if (row !== undefined && (isDirectory ? row.deleted === 0 && row.kind !== 'folder' : isThere(row)))
+    found.missing.set(row.path, row);
   if (!isDirectory) {
     for (const lost of activeFilesBelow(index, project.id, path)) found.missing.set(lost.path, lost);
     noteEmptied(rules, observed, path, found);
@@ -151,10 +152,16 @@ function isOddChange({ index, project }: IndexingContext, observed: TreePresence
   }
 }
 
+/** By the index there is something, if only an empty folder in the place of what was deleted. */
+function isThere({ deleted, folderMode }: FileRow): boolean {
+  return deleted === 0 || folderMode !== null;
+}
+
 /** A folder that was empty has no row of its own any more. */
 function noteFilled({ index, project }: IndexingContext, path: string, found: Found): void {
   const row = fileByPath(index, project.id, splitPath(path).folder);
-  if (row?.kind === 'folder' && row.deleted === 0) found.missing.set(row.path, row);
+  const isFolder = row !== undefined && (row.kind === 'folder' || row.folderMode !== null);
+  if (isFolder && isThere(row)) found.missing.set(row.path, row);
 }
 
 /** The folder of what is gone may hold nothing any more, and is an entry of its own then. */

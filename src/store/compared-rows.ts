@@ -21,6 +21,8 @@ export interface ComparedRow {
   isStale: 0 | 1;
   /** Size in bytes of a file that is tracked without content because it is too large; null for any other. */
   tooLargeBytes: number | null;
+  /** See FileRow. */
+  folderMode: number | null;
 }
 
 /** Rows read at once, as one JSON text: making a row's values one by one takes several times as long. */
@@ -37,13 +39,13 @@ const inRange = 'project_id = @projectId AND path >= @after AND path IS NOT @las
 const inFolder = "(path = @folder OR path >= @from) AND instr(substr(path, length(@from) + 1), '/') = 0";
 
 const selectWhere = (condition: string): string =>
-  `SELECT json_group_array(json_array(id, path, flags, device_id, print, too_large)) AS rows FROM (
+  `SELECT json_group_array(json_array(id, path, flags, device_id, print, too_large, folder_mode)) AS rows FROM (
      SELECT id, path, device_id,
        size || ' ' || mtime_ns || ' ' || ctime_ns || ' ' || ino || ' ' || mode AS print,
        deleted + 2 * ignored + 4 * tracked + 8 * (ctime_ns / 1000000 > updated_at - @doubtMs)
          + 16 * (kind = 'file' AND sha256 IS NOT NULL AND extractor IS NOT (${currentExtractor()}))
          + CASE kind WHEN 'file' THEN 0 WHEN 'symlink' THEN 32 ELSE 64 END AS flags,
-       CASE WHEN sha256 IS NULL AND skip_reason = @tooLarge THEN size END AS too_large
+       CASE WHEN sha256 IS NULL AND skip_reason = @tooLarge THEN size END AS too_large, folder ->> 'mode' AS folder_mode
      FROM files WHERE ${condition} ORDER BY path LIMIT ${pageRows})`;
 const selectBelow = selectWhere(inRange);
 const selectIn = selectWhere(`${inRange} AND ${inFolder}`);
@@ -106,9 +108,18 @@ type ComparedTuple = [
   deviceId: number | null,
   print: string,
   tooLargeBytes: number | null,
+  folderMode: number | null,
 ];
 
-function comparedRow([id, path, flags, deviceId, print, tooLargeBytes]: ComparedTuple): ComparedRow {
+function comparedRow([
+  id,
+  path,
+  flags,
+  deviceId,
+  print,
+  tooLargeBytes,
+  folderMode,
+]: ComparedTuple): ComparedRow {
   return {
     id,
     path,
@@ -121,6 +132,7 @@ function comparedRow([id, path, flags, deviceId, print, tooLargeBytes]: Compared
     isDoubtful: flag(flags & 8),
     isStale: flag(flags & 16),
     tooLargeBytes,
+    folderMode,
   };
 }
 

@@ -41,7 +41,8 @@ export interface Coming {
 const edited: Coming = { by: 'edit', fromPath: null };
 
 /**
- * Writes what a file is now: present, neither deleted nor ignored; gives its id.
+ * Writes what a file is now: present, neither deleted nor ignored; gives its id. Of an empty folder in the place of what was
+ * something else the row says that, and otherwise what was there.
  * @param comingOf asked where it became something else; whether nothing was there before
  */
 export function upsertFile(
@@ -60,6 +61,8 @@ export function upsertFile(
       : isSame
         ? { seenAt: now, burstAt: now, dropped: null }
         : endState(index, before, by, now);
+  if (before !== undefined && file.kind === 'folder' && (before.isInPlace === 1 || before.kind !== 'folder'))
+    return putInPlace(index, before, file, isSame ? null : { ...begun, by }, now);
   const row = index
     .sql<[Record<string, unknown>], { id: number }>(
       `INSERT INTO files (project_id, path, kind, tracked, size, mtime_ns, ctime_ns, ino, device_id, nlink, mode, uid,
@@ -72,7 +75,7 @@ export function upsertFile(
          ctime_ns = excluded.ctime_ns, ino = excluded.ino, device_id = excluded.device_id, nlink = excluded.nlink,
          mode = excluded.mode, uid = excluded.uid, gid = excluded.gid, xattrs = excluded.xattrs,
          language = excluded.language, sha256 = excluded.sha256, skip_reason = excluded.skip_reason,
-         extractor = excluded.extractor, chunks = excluded.chunks, copy_problem = NULL, moved_sha256 = NULL,
+         extractor = excluded.extractor, chunks = excluded.chunks, copy_problem = NULL, moved_sha256 = NULL, folder = NULL,
          revived = max(files.revived, files.deleted), updated_at = excluded.updated_at,
          seen_at = iif(@isSame, files.seen_at, excluded.seen_at), burst_at = iif(@isSame, files.burst_at, excluded.burst_at),
          came_by = iif(@isSame, files.came_by, excluded.came_by), from_path = iif(@isSame, files.from_path, excluded.from_path)
@@ -82,6 +85,21 @@ export function upsertFile(
   if (row === undefined) throw new Error('an upsert gave no row');
   dropUnused(index, begun.dropped);
   return row.id;
+}
+
+/** What is not marked deleted yet is so now. */
+function putInPlace(
+  index: IndexDatabase,
+  { id, deleted }: EndingState,
+  { size, mode, mtimeNs, uid, gid }: FileUpsert,
+  begun: (Beginning & { by: CameBy }) | null,
+  now: number,
+): number {
+  if (begun !== null) begin(index, id, begun, begun.by);
+  if (deleted === 0) setDeleted(index, id, 'asked', now, 'it was replaced, and has no copy yet');
+  const folder = JSON.stringify({ size, mode, mtimeNs, uid, gid });
+  index.sql('UPDATE files SET folder = ?, updated_at = ? WHERE id = ?').run(folder, now, id);
+  return id;
 }
 
 /** Other paths that are, or just were, names of the same file with the same content; a few. */
@@ -104,14 +122,10 @@ export function pathsOfSameFile(
 
 /** What has no content is told by its size. */
 function isSameState(before: EndingState, file: FileUpsert): boolean {
-  return (
-    before.deleted === 0 &&
-    before.ignored === 0 &&
-    before.kind === file.kind &&
-    before.mode === file.mode &&
-    before.sha256 === file.sha256 &&
-    (file.sha256 !== null || before.size === file.size)
-  );
+  const isThere = before.isInPlace === 1 || (before.deleted === 0 && before.ignored === 0);
+  if (!isThere || before.kind !== file.kind || before.mode !== file.mode) return false;
+  if (file.kind === 'folder') return true;
+  return before.sha256 === file.sha256 && (file.sha256 !== null || before.size === file.size);
 }
 
 /** The file holds the same bytes as before, but lstat says something else now. */
@@ -151,7 +165,10 @@ function change(
   if (before !== undefined && isOver(before)) begin(index, id, endState(index, before, by, now), by);
 }
 
-/** @param copyProblem why its content could not be put into versions; null where it is there */
+/**
+ * Of a row that has an empty folder in the place of what was deleted only that goes.
+ * @param copyProblem why its content could not be put into versions; null where it is there
+ */
 export function markDeleted(
   index: IndexDatabase,
   id: number,
@@ -160,7 +177,19 @@ export function markDeleted(
   copyProblem: string | null = null,
   by: 'deletion' | 'rewind' = 'deletion',
 ): void {
+  const before = stateOf(index, id);
+  if (before?.isInPlace === 1) return outgrow(index, before, now, by);
   change(index, id, ({ deleted }) => deleted === 0, by, now);
+  setDeleted(index, id, cause, now, copyProblem);
+}
+
+function setDeleted(
+  index: IndexDatabase,
+  id: number,
+  cause: Cause,
+  now: number,
+  copyProblem: string | null,
+): void {
   index
     .sql(
       `UPDATE files SET deleted = 1, deleted_at = @now, cause = @cause, ignored = 0, revived = 0,
@@ -175,7 +204,7 @@ export function clearDeleted(index: IndexDatabase, id: number, by: CameBy, now: 
   index
     .sql(
       `UPDATE files SET deleted = 0, deleted_at = NULL, cause = NULL, copy_problem = NULL, revived = 1,
-         extractor = NULL, updated_at = ? WHERE id = ?`,
+         folder = NULL, extractor = NULL, updated_at = ? WHERE id = ?`,
     )
     .run(now, id);
 }
@@ -193,7 +222,7 @@ export function setMarks(index: IndexDatabase, id: number, marks: Marks, now: nu
   index
     .sql(
       `UPDATE files SET deleted = @deleted, deleted_at = @deletedAt, cause = @cause, revived = @revived,
-         copy_problem = @copyProblem, updated_at = @now,
+         copy_problem = @copyProblem, updated_at = @now, folder = iif(@deleted = 1, folder, NULL),
          extractor = CASE WHEN @deleted = 0 THEN NULL ELSE extractor END WHERE id = @id`,
     )
     .run({ ...marks, id, now });
@@ -219,7 +248,15 @@ export function forgetFolder(index: IndexDatabase, id: number, now: number): voi
   if (before !== undefined) outgrow(index, before, now);
 }
 
-function outgrow(index: IndexDatabase, before: EndingState, now: number): void {
-  endState(index, before, 'rules', now);
-  index.sql('DELETE FROM files WHERE id = ?').run(before.id);
+/** In whose place it was, is deleted as before. */
+function outgrow(
+  index: IndexDatabase,
+  before: EndingState,
+  now: number,
+  by: 'deletion' | 'rewind' = 'deletion',
+): void {
+  const begun = endState(index, before, by, now);
+  if (before.isInPlace === 0) return void index.sql('DELETE FROM files WHERE id = ?').run(before.id);
+  begin(index, before.id, begun, by);
+  index.sql('UPDATE files SET folder = NULL, updated_at = ? WHERE id = ?').run(now, before.id);
 }

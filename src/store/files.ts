@@ -17,6 +17,8 @@ export interface FileRow {
   deleted: 0 | 1;
   deletedAt: number | null;
   cause: Cause | null;
+  /** Permission bits of the empty folder that is in the place of what was deleted; null: none is. */
+  folderMode: number | null;
   ignored: 0 | 1;
   /** By git, at the last comparison. */
   tracked: 0 | 1;
@@ -45,7 +47,7 @@ export interface FileRow {
   updatedAt: number;
 }
 
-const columns = `id, path, kind, deleted, deleted_at AS deletedAt, cause, ignored, tracked, size,
+const columns = `id, path, kind, deleted, deleted_at AS deletedAt, cause, folder ->> 'mode' AS folderMode, ignored, tracked, size,
   CAST(mtime_ns AS TEXT) AS mtimeNs, CAST(ctime_ns AS TEXT) AS ctimeNs, CAST(ino AS TEXT) AS ino,
   device_id AS deviceId, nlink, mode, uid, gid, xattrs, language, sha256, skip_reason AS skipReason, extractor,
   chunks,  revived, copy_problem AS copyProblem, moved_sha256 AS movedSha256, updated_at AS updatedAt`;

@@ -1,7 +1,7 @@
 import type { Cause, FileKind } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 import type { Project } from './projects.js';
-import { cameBySql, type CameBy, contentSql, renamedWithinMs, stateSql } from './revisions.js';
+import { type CameBy, presentSql, renamedWithinMs } from './revisions.js';
 
 /** Reads what paths were: `files` has what they are now, `revisions` what they were before. */
 
@@ -32,11 +32,11 @@ export function isSomething(state: PathState): state is PathState & { state: Fil
   return state.state !== 'deleted' && state.state !== 'ignored' && state.state !== 'purged';
 }
 
-const common = `size, mode, CAST(mtime_ns AS TEXT) AS mtimeNs, uid, gid, xattrs`;
-const nowColumns = `path, ${stateSql} AS state, seen_at AS seenAt, NULL AS goneAt, ${cameBySql} AS cause,
-  from_path AS fromPath, ${common}, ${contentSql} AS sha256`;
+const nowColumns = `path, ${presentSql.state} AS state, seen_at AS seenAt, NULL AS goneAt, ${presentSql.cameBy} AS cause,
+  from_path AS fromPath, ${presentSql.size} AS size, ${presentSql.mode} AS mode, CAST(${presentSql.mtimeNs} AS TEXT) AS mtimeNs,
+  ${presentSql.uid} AS uid, ${presentSql.gid} AS gid, ${presentSql.xattrs} AS xattrs, ${presentSql.sha256} AS sha256`;
 const pastColumns = `iif(purged_at IS NULL, state, 'purged') AS state, seen_at AS seenAt, gone_at AS goneAt,
-  came_by AS cause, from_path AS fromPath, ${common}, sha256`;
+  came_by AS cause, from_path AS fromPath, size, mode, CAST(mtime_ns AS TEXT) AS mtimeNs, uid, gid, xattrs, sha256`;
 
 /** The newest first, of those that began before `before`. */
 export function statesOf(

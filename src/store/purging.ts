@@ -3,7 +3,7 @@ import { hasContent, hasWhole, healContent, sourceOf, unparsedContent } from './
 import { fileById } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 import { type ContentRow, keyOf } from './purge-plan.js';
-import { cameBySql, dropUnused, stateSql } from './revisions.js';
+import { dropUnused, presentSql } from './revisions.js';
 import { noteDamaged } from './scrub.js';
 import { forgive } from './suspects.js';
 
@@ -205,7 +205,7 @@ function releaseFile(index: IndexDatabase, id: number, now: number): void {
   index
     .sql(
       `INSERT INTO revisions (project_id, path, state, seen_at, gone_at, came_by, from_path, size, mode, mtime_ns, purged_at)
-       SELECT project_id, path, ${stateSql}, seen_at, max(seen_at + 1, @now), ${cameBySql}, from_path, 0, 0, 0,
+       SELECT project_id, path, ${presentSql.state}, seen_at, max(seen_at + 1, @now), ${presentSql.cameBy}, from_path, 0, 0, 0,
          iif(deleted = 1, NULL, @now) FROM files WHERE id = @id`,
     )
     .run({ id, now });

@@ -42,6 +42,8 @@ export interface EndingState {
   path: string;
   deleted: 0 | 1;
   ignored: 0 | 1;
+  /** An empty folder is in the place of what was deleted: that is what the path is, by kind, size, mode and content. */
+  isInPlace: 0 | 1;
   kind: FileKind;
   size: number;
   mode: number;
@@ -51,8 +53,28 @@ export interface EndingState {
   burstAt: number;
 }
 
-const columns = `id, project_id AS projectId, path, deleted, ignored, kind, size, mode, sha256, came_by AS cameBy, seen_at AS seenAt,
-  burst_at AS burstAt`;
+const ifFolder = (ofFolder: string, otherwise: string): string =>
+  `iif(folder IS NULL, ${otherwise}, ${ofFolder})`;
+
+/** What the path of a row of `files` is, column by column as `revisions` has it. */
+export const presentSql = {
+  state: ifFolder(
+    "'folder'",
+    "CASE WHEN deleted = 1 THEN 'deleted' WHEN ignored = 1 THEN 'ignored' ELSE kind END",
+  ),
+  cameBy: ifFolder('came_by', "iif(came_by = 'deletion', coalesce(cause, 'unseen'), came_by)"),
+  size: ifFolder("folder ->> 'size'", 'size'),
+  mode: ifFolder("folder ->> 'mode'", 'mode'),
+  mtimeNs: ifFolder("CAST(folder ->> 'mtimeNs' AS INTEGER)", 'mtime_ns'),
+  uid: ifFolder("folder ->> 'uid'", 'uid'),
+  gid: ifFolder("folder ->> 'gid'", 'gid'),
+  xattrs: ifFolder('NULL', 'xattrs'),
+  sha256: 'CASE WHEN deleted = 0 THEN sha256 END',
+};
+
+const columns = `id, project_id AS projectId, path, deleted, ignored, folder IS NOT NULL AS isInPlace,
+  ${ifFolder("'folder'", 'kind')} AS kind, ${presentSql.size} AS size, ${presentSql.mode} AS mode,
+  ${ifFolder('NULL', 'sha256')} AS sha256, came_by AS cameBy, seen_at AS seenAt, burst_at AS burstAt`;
 
 export function stateOf(index: IndexDatabase, id: number): EndingState | undefined {
   return index.sql<[number], EndingState>(`SELECT ${columns} FROM files WHERE id = ?`).get(id);
@@ -103,21 +125,17 @@ export function endState(index: IndexDatabase, before: EndingState, by: CameBy, 
     by === 'edit' && before.cameBy === 'edit' && isPassing(factsOf(index, before, seenAt), index.pace);
   if (passing !== false)
     return { seenAt, burstAt: passing === 'burst' ? before.burstAt : seenAt, dropped: before.sha256 };
+  const { state, cameBy, size, mode, mtimeNs, uid, gid, xattrs, sha256 } = presentSql;
   index
     .sql(
       `INSERT INTO revisions (project_id, path, state, seen_at, gone_at, came_by, from_path, size, mode, mtime_ns, uid, gid,
          xattrs, sha256)
-       SELECT project_id, path, ${stateSql}, seen_at, ?, ${cameBySql}, from_path, size, mode, mtime_ns, uid, gid, xattrs,
-         ${contentSql} FROM files WHERE id = ?`,
+       SELECT project_id, path, ${state}, seen_at, ?, ${cameBy}, from_path, ${size}, ${mode}, ${mtimeNs}, ${uid}, ${gid}, ${xattrs},
+         ${sha256} FROM files WHERE id = ?`,
     )
     .run(seenAt, before.id);
   return { seenAt, burstAt: seenAt, dropped: null };
 }
-
-/** What a row of `files` says, as `revisions` has it. */
-export const stateSql = "CASE WHEN deleted = 1 THEN 'deleted' WHEN ignored = 1 THEN 'ignored' ELSE kind END";
-export const cameBySql = "iif(came_by = 'deletion', coalesce(cause, 'unseen'), came_by)";
-export const contentSql = 'CASE WHEN deleted = 0 THEN sha256 END';
 
 /** What it takes to say whether a state has to be kept; times in milliseconds since 1970. */
 export interface PassingFacts {

@@ -365,4 +365,8 @@ export const migrations: readonly string[] = [
   `
   ALTER TABLE revisions ADD COLUMN purged_at INTEGER;     -- when its content was removed from everywhere; NULL: it was not
   `,
+  // A path has one row, and what a deleted file was is worth more than that there is an empty folder in its place.
+  `
+  ALTER TABLE files ADD COLUMN folder TEXT CHECK (folder IS NULL OR deleted = 1 AND kind <> 'folder'); -- of a deleted row: JSON {size, mode, mtimeNs, uid, gid} of the empty folder in its place, which is what the path is; NULL: none is there
+  `,
 ];

@@ -103,12 +103,17 @@ export class Alone {
     let hasDied = false;
     const running = isAfterStart ? this.#running() : [];
     const resumable = isResumed ? running : [];
+    let isEndNear = false;
     const progress: ProgressListener = (phase, done, total) => {
       work.progress(phase, done, total);
       track.note(phase, done, total);
+      if (phase !== 'verify' || isEndNear) return;
+      isEndNear = true;
+      this.#prepare(resumable.map(({ type }) => type));
     };
     try {
       work.progress('stop', 0, 0);
+      this.#prepare(['repair']);
       const stopped = await this.#stopAll(work.signal);
       const report = await run(track, { signal: work.signal, progress }, () => {
         hasDied = true;
@@ -118,6 +123,7 @@ export class Alone {
       await onEnd?.();
       return shaped(report, { ...frame, stopped }, await this.#resume(resumable));
     } catch (error) {
+      await this.#supervisor.fleet.endPrepared();
       if (hasDied) await this.#finishCutOff(force, work.signal.aborted);
       track.finish(error);
       this.#letGo(release);
@@ -128,6 +134,11 @@ export class Alone {
       if (this.#supervisor.hold.isEnding) throw cutOffByEnd();
       throw error;
     }
+  }
+
+  /** What is forked soon loads its program meanwhile. */
+  #prepare(kinds: readonly WorkerKind[]): void {
+    if (!this.#supervisor.hold.isEnding) for (const kind of kinds) this.#supervisor.fleet.prepare(kind);
   }
 
   #letGo(release: () => void): void {

@@ -56,7 +56,7 @@ export class Supervisor {
   readonly troubles = new Map<WorkerKind, string>();
   readonly #events: EventSink;
   readonly freshness: FreshnessBoard;
-  readonly #fleet: Fleet;
+  readonly fleet: Fleet;
   readonly #change = new Change();
   readonly #toStart: Set<WorkerType>;
   #isStarted = false;
@@ -70,7 +70,7 @@ export class Supervisor {
     this.#events = events;
     this.freshness = new FreshnessBoard(events);
     this.logs = new LogFiles(logsDir, config.log_level);
-    this.#fleet = new Fleet({
+    this.fleet = new Fleet({
       stateDir,
       config,
       program: workerProgram,
@@ -93,7 +93,7 @@ export class Supervisor {
       fork: (kind, task) => {
         const start = { options: {}, watcherRunning: this.#isWatching, task };
         this.hold.assertNotEnding();
-        return this.#fleet.fork(kind, start, (message) => this.#onMessage(kind, message));
+        return this.fleet.fork(kind, start, (message) => this.#onMessage(kind, message));
       },
     });
     this.reconciles = new Reconciles(this.hold, this.slots.file_watcher, this.tasks);
@@ -110,7 +110,7 @@ export class Supervisor {
    * @param onUseful called once index_service is ready, has failed for the first time, or takes long
    */
   async begin(onUseful: () => void): Promise<void> {
-    await this.#fleet.begin();
+    await this.fleet.begin();
     this.hold.assertNotEnding();
     const slot = this.slots.index_service;
     const starting = slot
@@ -122,13 +122,13 @@ export class Supervisor {
       });
     // It is forked first.
     await turn();
-    if (this.#toStart.has('file_watcher')) this.#fleet.prepare('file_watcher');
+    if (this.#toStart.has('file_watcher')) this.fleet.prepare('file_watcher');
     // A backup before a new schema may take longer.
     await within(this.config.worker_start_timeout * 1_000, starting);
     onUseful();
     const isReady = (): boolean => slot.state === 'ready';
     // Nobody knows how long it takes, and why is in the logs.
-    if (!isReady()) await Promise.all([this.#fleet.endPrepared(), this.logs.open()]);
+    if (!isReady()) await Promise.all([this.fleet.endPrepared(), this.logs.open()]);
     while (!isReady()) {
       this.hold.assertNotEnding();
       await this.#change.next(60_000);
@@ -195,7 +195,7 @@ export class Supervisor {
 
   /** Somebody stops it before it was started. */
   async leaveOut(type: WorkerType): Promise<void> {
-    if (this.#toStart.delete(type) && type === 'file_watcher') await this.#fleet.endPrepared();
+    if (this.#toStart.delete(type) && type === 'file_watcher') await this.fleet.endPrepared();
   }
 
   async autostart(): Promise<void> {
@@ -247,7 +247,7 @@ export class Supervisor {
       this.slots[type].stop(timeoutMs).then((outcome) => (outcome === null ? [] : [{ type, outcome }])),
       this.tasks.stop(timeoutMs, type).then((outcomes) => outcomes.map((outcome) => ({ type, outcome }))),
     ]);
-    const [outcomes] = await Promise.all([Promise.all(stopping), this.#fleet.endPrepared()]);
+    const [outcomes] = await Promise.all([Promise.all(stopping), this.fleet.endPrepared()]);
     return outcomes.flat();
   }
 
@@ -295,7 +295,7 @@ export class Supervisor {
 
   /** Processes that could not be ended, for health. */
   stuck(): { kind: WorkerKind; pid: number }[] {
-    return this.#fleet.stuck();
+    return this.fleet.stuck();
   }
 
   /**
@@ -307,7 +307,7 @@ export class Supervisor {
     this.#change.notify();
     const failures = await this.ending.stopAll(onSaving);
     for (const failure of failures) this.log('error', failure);
-    this.#fleet.end();
+    this.fleet.end();
     this.log('info', failures.length === 0 ? 'stopped' : 'ended');
     await this.logs.close();
     return failures;
@@ -329,7 +329,7 @@ export class Supervisor {
       // A watcher reconciles what was asked of a process of its own.
       makeWay: (kind) => (this.tasks.has(kind) ? this.tasks.stop(this.stopTimeoutMs, kind) : null),
       fork: (kind, options, onMessage) =>
-        this.#fleet.fork(kind, { options, watcherRunning: this.#isWatching, task: null }, onMessage),
+        this.fleet.fork(kind, { options, watcherRunning: this.#isWatching, task: null }, onMessage),
       onState: (slot) => this.#onState(slot),
       onMessage: (slot, message) => this.#onMessage(slot.kind, message),
       log: (kind, level, message) => this.logs.write(kind, level, message),

@@ -76,6 +76,44 @@ test('what a shell did to a real project is taken back as if it had not been, an
   assert.deepEqual(treeOf(root, notOurs), before);
 });
 
+test('an empty folder in the place of a file that was deleted is followed as it comes, goes and is filled', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ data: 'bytes\n', 'lib/x.py': 'x = 1\n', '.gitignore': 'ignored\n' });
+  const daemon = await sandbox.startDaemon();
+  const { project_id } = await daemon.addProject(root);
+  const data = join(root, 'data');
+  const checkpoint = async (): Promise<{ to: string; tree: object }> => {
+    const { checkpoint_id } = await daemon.call('create_checkpoint', { project_id });
+    return { to: checkpoint_id, tree: treeOf(root) };
+  };
+  const deleted = async (): Promise<string[]> =>
+    (await daemon.call('list_deleted_files', { project_id })).files.map(({ path }) => path);
+  const file = await checkpoint();
+  rmSync(data);
+  await followed(daemon, project_id);
+  mkdirSync(data);
+  const empty = await checkpoint();
+  assert.deepEqual(await deleted(), ['data']);
+  rmSync(data, { recursive: true });
+  const gone = await checkpoint();
+  mkdirSync(data);
+  await followed(daemon, project_id);
+  writeFileSync(join(data, 'ignored'), '');
+  const ignored = await checkpoint();
+  rmSync(join(data, 'ignored'));
+  await followed(daemon, project_id);
+  writeFileSync(join(data, 'inner'), 'inner\n');
+  const filled = await checkpoint();
+  for (const { to, tree } of [empty, gone, file, empty, filled, gone, empty]) {
+    assert.deepEqual((await rewind(daemon, { project_id, to })).errors, []);
+    assert.deepEqual(treeOf(root), tree);
+    await followed(daemon, project_id);
+  }
+  // What rules ignore nobody keeps: the folder is there without it.
+  await rewind(daemon, { project_id, to: ignored.to });
+  assert.deepEqual(await deleted(), ['data', 'data/inner']);
+});
+
 test('a folder in the place of a file, links, modes and empty folders are what they were', async (t) => {
   const sandbox = await Sandbox.create(t);
   const root = await sandbox.project({ 'a.py': 'a = 1\n', 'lib/x.py': 'x = 1\n', tool: 'echo\n' });

@@ -177,22 +177,30 @@ test('texts are ordered by their bytes', () => {
 /** What comparing the whole lists gives, said in another way. */
 function comparedWhole(files: readonly WalkedFile[], rows: readonly ComparedRow[]): Comparison {
   const byPath = new Map(rows.map((row) => [row.path, row]));
-  const hidden = new Set(
-    files.filter(({ kind, path }) => kind === 'folder' && (byPath.get(path)?.kind ?? kind) !== kind),
+  const replaced = new Set(
+    files.filter(({ kind, path }) => {
+      const row = byPath.get(path);
+      return kind === 'folder' && row?.deleted === 0 && row.kind !== kind;
+    }),
   );
-  const found = new Set(files.filter((file) => !hidden.has(file)).map(({ path }) => path));
+  const found = new Set(files.filter((file) => !replaced.has(file)).map(({ path }) => path));
   const differing = files.filter((file) => {
     const row = byPath.get(file.path);
-    return !hidden.has(file) && (row?.print !== file.print || row.deleted === 1 || row.kind !== file.kind);
+    if (typeof row?.folderMode === 'number') return file.kind !== 'folder' || row.folderMode !== 420;
+    return !replaced.has(file) && (row?.print !== file.print || row.deleted === 1 || row.kind !== file.kind);
   });
-  const same = files.filter((file) => !hidden.has(file) && !differing.includes(file));
+  const same = files.filter((file) => !replaced.has(file) && !differing.includes(file));
   return {
     toIndex: differing.map(({ path, tracked }) => ({ path, tracked, mtimeMs: 1_000 / 1e6 })),
     differing: differing.length,
-    missing: rows.filter(({ path, deleted }) => deleted === 0 && !found.has(path)),
+    missing: rows.filter(
+      ({ path, deleted, folderMode }) => (deleted === 0 || folderMode !== null) && !found.has(path),
+    ),
     retracked: same.flatMap(({ path, tracked }) => {
       const row = byPath.get(path);
-      return row === undefined || row.tracked === tracked ? [] : [{ id: row.id, path, tracked }];
+      return row === undefined || row.tracked === tracked || row.deleted === 1
+        ? []
+        : [{ id: row.id, path, tracked }];
     }),
     unchanged: files.length - differing.length,
     activeRows: rows.filter(({ deleted, ignored }) => deleted === 0 && ignored === 0).length,
@@ -218,8 +226,11 @@ test('a comparison in order gives what comparing the whole lists gives, however 
   const row = fc.record({
     id: fc.nat(), path: oddPath, kind, deleted: bit, ignored: fc.constant<0>(0), tracked: bit,
     deviceId: fc.constant(3), print: fc.constantFrom('1 1000 1001 5 420', 'another'), isDoubtful: fc.constant<0>(0),
-    isStale: fc.constant<0>(0), tooLargeBytes: fc.constant(null),
-  }); // prettier-ignore
+    isStale: fc.constant<0>(0), tooLargeBytes: fc.constant(null), folderMode: fc.constantFrom(null, 420, 493),
+  }).map((given) => ({
+    ...given,
+    folderMode: given.deleted === 1 && given.kind !== 'folder' ? given.folderMode : null,
+  })); // prettier-ignore
   const unique = { selector: ({ path }: { path: string }) => path, maxLength: 30 };
   const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 });
   await fc.assert(

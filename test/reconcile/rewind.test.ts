@@ -26,6 +26,7 @@ import {
 } from '#src/reconcile/repair/rewind.js';
 import { sha256 } from '../harness/trees.js';
 import { renderContent } from '#src/store/contents.js';
+import { fileByPath } from '#src/store/files.js';
 import { pathsChangedSince, stateAt, statesBeforeChange } from '#src/store/history.js';
 import { hasUnfinishedRun, requireRuns } from '#src/store/journal.js';
 import { packPast } from '#src/store/packing.js';
@@ -41,26 +42,12 @@ interface Moment {
   tree: Record<string, string>;
 }
 
-/**
- * What there is, without empty folders in whose place there may have been a file: what that was is worth more to the index, which
- * has one row for a path.
- */
-function treeOf(project: TestProject): Record<string, string> {
-  const tree = snapshot(project.root);
-  const isEmpty = (folder: string): boolean =>
-    !Object.keys(tree).some((other) => other.startsWith(`${folder}/`));
-  const wereEmpty = new Set(Object.keys(tree).filter((one) => !places.includes(one) && isEmpty(one)));
-  for (const one of Object.keys(tree).sort().reverse())
-    if (tree[one]?.startsWith('folder ') === true && isEmpty(one) && !wereEmpty.has(one)) delete tree[one];
-  return tree;
-}
-
 /** Nothing that is done after it belongs to it. */
 async function momentOf(project: TestProject): Promise<Moment> {
   await project.reconcile();
   const at = Date.now();
   await waitFor('the clock goes on', () => Date.now() > at);
-  return { at, tree: treeOf(project) };
+  return { at, tree: snapshot(project.root) };
 }
 
 async function planTo(project: TestProject, at: number): Promise<PlannedRewind> {
@@ -126,7 +113,7 @@ const deed = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('rename'), path, to: path }) },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant('folder'), path: fc.constantFrom('f', 'a/f', 'f/g') }),
+    arbitrary: fc.record({ do: fc.constant('folder'), path: fc.constantFrom('f', 'a/f', 'f/g', ...places) }),
   },
   {
     weight: 1,
@@ -197,7 +184,7 @@ test('whatever was done, each moment comes back as it was, in any order, cut off
         }
         for (const { pick, killedAt, undoes } of goings) {
           const { at, tree } = moments[pick % moments.length] ?? assert.fail('no moment');
-          const before = treeOf(project);
+          const before = snapshot(project.root);
           const contents = everyContent(project);
           const { index, projectId } = project;
           const since = pathsChangedSince(index, projectId, at);
@@ -206,13 +193,13 @@ test('whatever was done, each moment comes back as it was, in any order, cut off
           const planned = await planTo(project, at);
           assert.deepEqual(planned.plan.conflicts.concat(planned.plan.unknown), []);
           const runId = await execute(project, planned, killedAt ?? Infinity);
-          assert.deepEqual(treeOf(project), tree);
+          assert.deepEqual(snapshot(project.root), tree);
           const kept = everyContent(project);
           for (const content of contents) assert.ok(isKept(content, kept), content);
           assert.deepEqual((await planTo(project, at)).actions, [], 'a second one has nothing to do');
           if (undoes && killedAt === null && planned.actions.length > 0) {
             await undo(project, runId);
-            assert.deepEqual(treeOf(project), before);
+            assert.deepEqual(snapshot(project.root), before);
           }
           await momentOf(project);
         }
@@ -278,7 +265,7 @@ async function large(t: TestContext): Promise<{ project: TestProject; moment: Mo
   const moment = await momentOf(project);
   write('second');
   await momentOf(project);
-  return { project, moment, before: treeOf(project) };
+  return { project, moment, before: snapshot(project.root) };
 }
 
 test('what was done and could not be noted is finished by the next run, and taken back as a whole', async (t) => {
@@ -304,9 +291,9 @@ test('what was done and could not be noted is finished by the next run, and take
   assert.equal(hasUnfinishedRun(project.index, project.projectId), true);
   await recoverRuns({ index: project.index, now: Date.now, ...work });
   assert.equal(hasUnfinishedRun(project.index, project.projectId), false);
-  assert.deepEqual(treeOf(project), moment.tree);
+  assert.deepEqual(snapshot(project.root), moment.tree);
   await undo(project, run.runId);
-  assert.deepEqual(treeOf(project), before);
+  assert.deepEqual(snapshot(project.root), before);
 });
 
 test('a root that goes away in the middle of it ends it in order, and what was done can be taken back', async (t) => {
@@ -330,7 +317,7 @@ test('a root that goes away in the middle of it ends it in order, and what was d
   renameSync(aside, project.root);
   await project.reconcile();
   await undo(project, run.runId);
-  assert.deepEqual(treeOf(project), before);
+  assert.deepEqual(snapshot(project.root), before);
 });
 
 test('what somebody has written since the plan stays, and is told', async (t) => {
@@ -414,6 +401,39 @@ test('a file comes back to where there is an empty folder now', async (t) => {
   await momentOf(project);
   await execute(project, await planTo(project, at));
   assert.equal(project.read('a/was-a-file'), 'first\n');
+});
+
+test('an empty folder in the place of a file that is gone comes and goes, and the file stays a deleted one', async (t) => {
+  const project = new TestProject(t);
+  project.index.pace = { burstMs: 0, busyMs: 0 };
+  project.write('a/file', 'first\n');
+  const file = await momentOf(project);
+  project.remove('a/file');
+  mkdirSync(project.at('a/file'), 0o755);
+  const folder = await momentOf(project);
+  const isDeleted = (): unknown[] => {
+    const row = fileByPath(project.index, project.projectId, 'a/file');
+    return [row?.deleted, row?.kind, row?.folderMode];
+  };
+  assert.deepEqual(isDeleted(), [1, 'file', 0o755]);
+  chmodSync(project.at('a/file'), 0o700);
+  const closed = await momentOf(project);
+  project.remove('a/file');
+  const nothing = await momentOf(project);
+  assert.deepEqual(isDeleted(), [1, 'file', null]);
+  project.write('a/file/inner', 'inner\n');
+  const filled = await momentOf(project);
+  for (const { at, tree } of [nothing, closed, folder, filled, file, closed, nothing, file, folder]) {
+    const before = snapshot(project.root);
+    const runId = await execute(project, await planTo(project, at));
+    assert.deepEqual(snapshot(project.root), tree);
+    await undo(project, runId);
+    assert.deepEqual(snapshot(project.root), before);
+    await execute(project, await planTo(project, at));
+    assert.deepEqual(snapshot(project.root), tree);
+    await momentOf(project);
+  }
+  assert.deepEqual(isDeleted(), [1, 'file', 0o755]);
 });
 
 test('names of one file go back together, and nobody is said to have written it', async (t) => {
@@ -534,7 +554,7 @@ test('what was moved with its folder, and its old name given to something else, 
   symlinkSync('a', project.at('a/b'));
   await project.reconcile();
   await execute(project, await planTo(project, at));
-  assert.deepEqual(treeOf(project), tree);
+  assert.deepEqual(snapshot(project.root), tree);
 });
 
 test('a file that was too large at both moments is said to be left as it is', async (t) => {

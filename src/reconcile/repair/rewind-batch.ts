@@ -85,11 +85,12 @@ export class RewindBatch {
     }
     try {
       if (action.verdict === 'restore') {
-        // An empty folder in the place of what was a file has no row that would go before.
+        // A folder that rules ignore has no row that would go before.
         if (fact.inProject === 'directory') await rmdir(this.#pathOf(action.path));
         return placed(await this.#place(action.path, then, token, false));
       }
       if (row === undefined) return conflict('its row is gone');
+      if (fact.present.kind === 'folder') return await this.#leave(row, then, token);
       return action.verdict === 'remove'
         ? await this.#remove(row, token)
         : await this.#revert(row, then, token);
@@ -106,11 +107,14 @@ export class RewindBatch {
     return stamp === null ? null : placed(stamp);
   }
 
+  /** Of an empty folder. */
+  async #leave({ path }: FileRow, then: PathState | undefined, token: string): Promise<Acted> {
+    await rmdir(this.#pathOf(path));
+    const isWanted = then !== undefined && isSomething(then);
+    return placed(isWanted ? await this.#place(path, then, token, true) : null);
+  }
+
   async #remove(row: FileRow, token: string): Promise<Acted> {
-    if (row.kind === 'folder') {
-      await rmdir(this.#pathOf(row.path));
-      return placed(null);
-    }
     return await this.#withTaken(row, token, async () => {
       const image = this.#imageOf(row);
       // Versions are the second copy: what is in the way there holds up nothing.
@@ -125,10 +129,6 @@ export class RewindBatch {
   }
 
   async #revert(row: FileRow, then: PathState | undefined, token: string): Promise<Acted> {
-    if (row.kind === 'folder') {
-      await rmdir(this.#pathOf(row.path));
-      return placed(await this.#place(row.path, then, token, true));
-    }
     return await this.#withTaken(row, token, async () =>
       placed(await this.#place(row.path, then, token, true)),
     );

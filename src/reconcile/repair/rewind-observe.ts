@@ -21,6 +21,9 @@ import { clockStepMs } from '../proven-stamp.js';
 import { contentHashAt } from '../version-store.js';
 import type { Condition, RewindFact } from './rewind-plan.js';
 
+/** Which contents are proven to be there: those of what is wanted, those of what is there, or none for who only wants to know whether there is anything to do. */
+export type Proven = 'none' | 'wanted' | 'present' | 'all';
+
 /** Looks at paths that are to be what they were. Folders are remembered for as long as the object lives. */
 export class RewindObserver {
   readonly #index: IndexDatabase;
@@ -47,8 +50,7 @@ export class RewindObserver {
     this.#rootDoubt = doubtOf(inspectRootOf(index, project));
   }
 
-  /** @param proven contents that are proven to be there: none for who only wants to know whether there is anything to do */
-  fact(path: string, wanted: PathState | undefined, proven: 'none' | 'present' | 'all' = 'all'): RewindFact {
+  fact(path: string, wanted: PathState | undefined, proven: Proven = 'all'): RewindFact {
     const row = fileByPath(this.#index, this.#project.id, path);
     const fact: RewindFact = {
       path,
@@ -70,11 +72,11 @@ export class RewindObserver {
     if (fact.present.kind === 'absent') {
       if (fact.inProject === 'directory') fact.holds = this.#holdsOf(path);
     } else if (row !== undefined) {
-      fact.isAsIndexed = this.#isAsIndexed(row, fact.inProject);
-      fact.wasThere = wanted === undefined && this.#wasThere(row);
-      if (proven !== 'none') fact.presentProblem = this.#problemOf(fact.present);
+      fact.isAsIndexed = this.#isAsIndexed(row, fact.present, fact.inProject);
+      fact.wasThere = wanted === undefined && this.#wasThere(row, fact.present);
+      if (proven === 'present' || proven === 'all') fact.presentProblem = this.#problemOf(fact.present);
     }
-    if (proven === 'all') fact.wantedProblem = this.#problemOf(fact.wanted);
+    if (proven === 'wanted' || proven === 'all') fact.wantedProblem = this.#problemOf(fact.wanted);
     return fact;
   }
 
@@ -85,11 +87,11 @@ export class RewindObserver {
     return this.#own.hold(this.#tree.pathOf(path)) ? "it is codekeep's own" : null;
   }
 
-  #isAsIndexed(row: FileRow, presence: Presence): boolean {
+  #isAsIndexed(row: FileRow, { kind }: Condition, presence: Presence): boolean {
     try {
       const absolute = this.#tree.pathOf(row.path);
-      if (row.kind === 'folder') return presence === 'directory' && isEmptyFolder(absolute);
-      if (presence !== row.kind) return false;
+      if (kind === 'folder') return presence === 'directory' && isEmptyFolder(absolute);
+      if (presence !== kind) return false;
       const stamp = stampOfAny(lstatSync(absolute, { bigint: true }));
       if (stamp.size !== row.size || stamp.mode !== row.mode) return false;
       const isSameFile = stamp.ino === row.ino && stamp.mtimeNs === row.mtimeNs;
@@ -106,7 +108,7 @@ export class RewindObserver {
    * its ctime, or by its birth where rules were changed since. A folder that was moved keeps these of what is in it, so what the
    * index has by another name, too, may have been moved.
    */
-  #wasThere({ id, path, kind }: FileRow): boolean {
+  #wasThere({ id, path }: FileRow, { kind }: Condition): boolean {
     if (this.#to === null || kind === 'folder' || stateOf(this.#index, id)?.cameBy !== 'edit') return false;
     const isBefore = (ns: bigint): boolean =>
       ns > 0n && Number(ns / 1_000_000n) + clockStepMs < (this.#to ?? 0);
@@ -165,11 +167,17 @@ const heldMax = 100_000;
 function conditionOf(state: PathState | undefined): Condition {
   if (state === undefined || state.state === 'deleted') return { kind: 'absent' };
   if (state.state === 'ignored' || state.state === 'purged') return { kind: state.state };
-  return { kind: state.state, sha256: state.sha256, mode: state.mode, size: state.size };
+  return state.state === 'folder' ? folderOf(state.mode) : { ...state, kind: state.state };
 }
 
 function conditionOfRow(row: FileRow | undefined): Condition {
-  if (row === undefined || row.deleted === 1) return { kind: 'absent' };
-  const { kind, sha256, mode, size } = row;
-  return row.ignored === 1 ? { kind: 'ignored' } : { kind, sha256, mode, size };
+  if (row === undefined) return { kind: 'absent' };
+  if (row.folderMode !== null) return folderOf(row.folderMode);
+  if (row.deleted === 1) return { kind: 'absent' };
+  if (row.ignored === 1) return { kind: 'ignored' };
+  return row.kind === 'folder' ? folderOf(row.mode) : row;
+}
+
+function folderOf(mode: number): Condition {
+  return { kind: 'folder', sha256: null, mode, size: 0 };
 }

@@ -43,7 +43,7 @@ import {
   stampOfState,
   type Wanted,
 } from './rewind-batch.js';
-import { RewindObserver } from './rewind-observe.js';
+import { type Proven, RewindObserver } from './rewind-observe.js';
 import { type RewindFact, rewindPlanOf, type RewindPlan, type RewindVerdict } from './rewind-plan.js';
 
 /**
@@ -63,6 +63,7 @@ export interface PlannedRewind {
   to: number;
   plan: RewindPlan;
   actions: RewoundAction[];
+  wanted: Wanted;
   /** Of what takes a rewind back: what has changed since, and stays. */
   kept: Refusal[];
 }
@@ -77,20 +78,19 @@ export async function planRewind(
   to: number,
   choice: RewindChoice,
   { signal, progress }: Work,
-  proven: 'none' | 'all' = 'all',
+  proven: Proven = 'all',
 ): Promise<PlannedRewind> {
   for (const path of choice.paths ?? []) assertKnown(index, project, path);
   const states = statesBeforeChange(index, project.id, to);
   const paths = [...states.keys()].filter((path) => isChosen(path, choice));
-  const then = (path: string): PathState | undefined =>
-    states.has(path) ? states.get(path) : stateAt(index, project.id, path, to);
+  const then = remembering((path: string) => stateAt(index, project.id, path, to), states);
   const observer = new RewindObserver(index, project, to);
   const facts = await factsOf(observer, paths, then, { signal, progress }, proven);
   const plan = rewindPlanOf(facts);
   const actions = plan.actions.map(({ verdict, path }) =>
     actionOf(index, project, verdict, path, then(path)),
   );
-  return { project, to, plan, actions, kept: [] };
+  return { project, to, plan, actions, wanted: ({ path }) => then(path), kept: [] };
 }
 
 /** @throws CodekeepError FILE_NOT_FOUND: nothing to do would be said of a path that was mistyped */
@@ -114,7 +114,7 @@ async function factsOf(
   paths: readonly string[],
   then: (path: string) => PathState | undefined,
   { signal, progress }: Work,
-  proven: 'none' | 'all' = 'all',
+  proven: Proven = 'all',
 ): Promise<RewindFact[]> {
   const slicer = new Slicer(signal);
   const facts: RewindFact[] = [];
@@ -165,12 +165,18 @@ export async function planRewindUndo(
   const actions = plan.actions.map(({ verdict, path }) =>
     actionOf(index, project, verdict, path, then(path), done.get(path)?.id ?? null),
   );
-  return { project, to: run.startedAt, plan, actions, kept };
+  const wanted = wantedOf(index, project, run.startedAt);
+  return { project, to: run.startedAt, plan, actions, wanted, kept };
 }
 
-/** Whether it is what the path was until then, and no older one. A folder that something came into had no state after it. */
+/**
+ * Whether it is what the path was until then, and no older one. A folder that something came into had no state after it, also where
+ * it was known as a deleted one.
+ */
 function isStateBefore(last: PathState | undefined, { seenAt }: PathState): boolean {
-  return last !== undefined && (last.goneAt === seenAt || last.state === 'folder');
+  return (
+    last !== undefined && (last.goneAt === seenAt || last.state === 'folder' || last.state === 'deleted')
+  );
 }
 
 /** What a path was before a rewind changed it. */
@@ -193,7 +199,7 @@ export type RewindRun = RunKey & { origin: RunOrigin; undoes: string | null };
 export async function executeRewind(
   context: RewindContext,
   run: RewindRun,
-  { project, to, actions }: PlannedRewind,
+  { project, to, actions, wanted }: PlannedRewind,
 ): Promise<RunOutcome<RewoundAction>> {
   const { index, now } = context;
   const { rootDir, versionDir } = project;
@@ -201,7 +207,6 @@ export async function executeRewind(
     beginRun(index, { ...run, rewindTo: to, rootDir, versionDir }, now());
     return actions.map((action) => ({ action, journalId: recordIntent(index, run, action) }));
   });
-  const wanted = wantedOf(index, project, to);
   const work = async (): Promise<RunOutcome<RewoundAction>> => {
     const outcome = await rewindIntents(context, project, run, wanted, intents, false);
     context.progress('verify', 0, outcome.done.length);
@@ -233,8 +238,10 @@ function wantedOf(index: IndexDatabase, project: Project, to: number): Wanted {
 }
 
 /** What was is asked for again and again while it is brought back, and does not change. */
-function remembering<K>(look: (key: K) => PathState | undefined): (key: K) => PathState | undefined {
-  const known = new Map<K, PathState | undefined>();
+function remembering<K>(
+  look: (key: K) => PathState | undefined,
+  known = new Map<K, PathState | undefined>(),
+): (key: K) => PathState | undefined {
   return (key) => {
     if (!known.has(key)) known.set(key, look(key));
     return known.get(key);

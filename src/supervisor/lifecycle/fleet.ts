@@ -28,8 +28,8 @@ export class Fleet {
   readonly #records: WorkerRecords;
   /** Those that live, and those of which something is left. */
   readonly #all = new Set<WorkerProcess>();
-  /** Loads its program already, and is still to be told what to do. */
-  #prepared: WorkerProcess | null = null;
+  /** Those that load their program already, and are still to be told what to do. */
+  readonly #prepared = new Set<WorkerProcess>();
   #marks = 0;
   #looking: NodeJS.Timeout | undefined;
 
@@ -65,14 +65,14 @@ export class Fleet {
   /** Starts a process that is going to be forked soon: it loads its program, which takes most of a start, and opens nothing. */
   prepare(kind: WorkerKind): void {
     this.#options.assertMayFork();
-    this.#prepared = this.#launch(kind);
+    this.#prepared.add(this.#launch(kind));
   }
 
-  /** Resolves when one that was prepared and not forked is gone. */
+  /** Resolves when all that were prepared and not forked are gone. */
   async endPrepared(): Promise<void> {
-    const prepared = this.#prepared;
-    this.#prepared = null;
-    await prepared?.stop(0);
+    const prepared = [...this.#prepared];
+    this.#prepared.clear();
+    await Promise.all(prepared.map((worker) => worker.stop(0)));
   }
 
   fork<K extends WorkerKind>(
@@ -88,10 +88,12 @@ export class Fleet {
   }
 
   #takePrepared<K extends WorkerKind>(kind: K): WorkerProcess<K> | null {
-    const prepared = this.#prepared;
-    if (prepared === null || !isOf(prepared, kind) || prepared.hasExited) return null;
-    this.#prepared = null;
-    return prepared;
+    for (const prepared of this.#prepared) {
+      if (!isOf(prepared, kind)) continue;
+      this.#prepared.delete(prepared);
+      if (!prepared.hasExited) return prepared;
+    }
+    return null;
   }
 
   #launch<K extends WorkerKind>(kind: K): WorkerProcess<K> {

@@ -10,6 +10,7 @@ import {
   planRewind,
   type RewindRun,
 } from '../../reconcile/repair/rewind.js';
+import type { Proven } from '../../reconcile/repair/rewind-observe.js';
 import type { RewoundAction } from '../../reconcile/repair/rewind-batch.js';
 import { rewindPlanOf, type RewindVerdict } from '../../reconcile/repair/rewind-plan.js';
 import { IndexDatabase } from '../../store/index-database.js';
@@ -40,7 +41,8 @@ export async function rewindProject(
 ): Promise<RewindReport> {
   const context = { index, now: Date.now, signal: call.signal, progress: call.progress };
   await recoverRuns(context);
-  const planned = await planFor(index, request, call);
+  // What is there is proven before it goes; a plan that somebody holds against this one has to be whole.
+  const planned = await planFor(index, request, call, request.expected === undefined ? 'wanted' : 'all');
   return { rewound: rewoundOf(planned, await executeRewind(context, runOf(request), planned)) };
 }
 
@@ -52,7 +54,8 @@ export async function noteRewind(
 ): Promise<void> {
   const project = requireProject(index, { project_id: request.project_id });
   const context = { index, now: Date.now, signal: call.signal, progress: call.progress };
-  const nothing = { project, to: request.to, plan: rewindPlanOf([]), actions: [], kept: [] };
+  const plan = rewindPlanOf([]);
+  const nothing = { project, to: request.to, plan, actions: [], wanted: () => undefined, kept: [] };
   await executeRewind(context, runOf(request), nothing);
 }
 
@@ -65,7 +68,7 @@ async function planFor(
   index: IndexDatabase,
   { project_id, to, paths, prefix, expected }: RewindScope,
   call: RequestCall,
-  proven: 'none' | 'all' = 'all',
+  proven: Proven,
 ): Promise<PlannedRewind> {
   const project = requireProject(index, { project_id });
   const planned = await planRewind(index, project, to, { paths, prefix }, call, proven);
