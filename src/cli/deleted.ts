@@ -114,11 +114,9 @@ function printPlan(root: string, { would_remove, kept, totals }: Cleanup): void 
   print`${totals.would_remove} deleted files could be let go, with ${totals.versions} earlier states and ${totals.contents} contents`;
 }
 
-function printDone(root: string, { kept, totals, oldest }: Cleanup): void {
+function printDone(root: string, { kept, totals }: Cleanup): void {
   printKept(root, kept, totals.kept);
   print`let go: ${totals.removed} deleted files, ${totals.versions} earlier states and ${totals.contents} contents`;
-  if (oldest !== null && totals.removed > 0)
-    print`any moment since ${oldest} can be come back to, and each checkpoint`;
 }
 
 function printKept(root: string, kept: Cleanup['kept'], total: number): void {

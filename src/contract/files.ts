@@ -173,7 +173,7 @@ export const cleanupDeletedFiles = defineMethod({
   owner: 'index',
   writes: true,
   summary:
-    'Let go of deleted files, with what they were, their copies in versions, and the contents that nothing else has; without hard_delete it only lists them.',
+    'Let go of deleted files, with what they were, their copies in versions, and the contents that nothing else has; that there was something stays known. Without hard_delete it only lists them.',
   params: z
     .strictObject({
       ...projectFields,
@@ -207,10 +207,5 @@ export const cleanupDeletedFiles = defineMethod({
       contents: count.describe('Contents that leave the index'),
       bytes: count.describe('What these took in the index'),
     }),
-    oldest: timestamp
-      .nullable()
-      .describe(
-        'The oldest moment that can be come back to then, beside checkpoints; null: the first comparison has not ended',
-      ),
   }),
 });

@@ -178,7 +178,7 @@ function wireForgotten({
 }
 
 function wireCleanup(
-  { removed, kept, tally: { versions, contents, bytes }, oldest }: Cleanup,
+  { removed, kept, tally: { versions, contents, bytes } }: Cleanup,
   isDryRun: boolean,
 ): Result<'cleanup_deleted_files'> {
   const files = removed
@@ -191,6 +191,5 @@ function wireCleanup(
     would_remove: isDryRun ? files : [],
     kept: kept.slice(0, repairListMax),
     totals: { removed: gone, would_remove: would, kept: kept.length, versions, contents, bytes },
-    oldest: isoOrNull(oldest),
   };
 }
