@@ -80,13 +80,14 @@ async function removeDeleted(dir: string | undefined, flags: DeletedFlags): Prom
   if (flags.yes !== true) assertCanAsk(isJson, 'Leave --remove out to see what would go');
   await withConnection(flags, async (client) => {
     const root_dir = await projectRoot(client, dir);
+    let shown: Cleanup | undefined;
     if (flags.yes !== true) {
-      const plan = await cleanUp(client, root_dir, flags, false);
-      printPlan(root_dir, plan);
-      if (plan.totals.would_remove === 0) return;
+      shown = await cleanUp(client, root_dir, flags, false);
+      printPlan(root_dir, shown);
+      if (shown.totals.would_remove === 0) return;
       if (!(await isToBeDone(true, 'Let them go for good?'))) return;
     }
-    const done = await cleanUp(client, root_dir, flags, true);
+    const done = await cleanUp(client, root_dir, flags, true, shown?.deleted_before);
     if (isJson) printJson(done);
     else printDone(root_dir, done);
   });
@@ -97,11 +98,12 @@ async function cleanUp(
   root_dir: string,
   { prefix, olderThan }: DeletedFlags,
   hard_delete: boolean,
+  deleted_before?: string,
 ): Promise<Cleanup> {
   return await client.call('cleanup_deleted_files', {
     root_dir,
     path_prefix: prefix,
-    older_than_days: olderThan,
+    ...(deleted_before === undefined ? { older_than_days: olderThan } : { deleted_before }),
     hard_delete,
   });
 }
@@ -114,11 +116,9 @@ function printPlan(root: string, { would_remove, kept, totals }: Cleanup): void 
   print`${totals.would_remove} deleted files could be let go, with ${totals.versions} earlier states and ${totals.contents} contents`;
 }
 
-function printDone(root: string, { kept, totals, oldest }: Cleanup): void {
+function printDone(root: string, { kept, totals }: Cleanup): void {
   printKept(root, kept, totals.kept);
   print`let go: ${totals.removed} deleted files, ${totals.versions} earlier states and ${totals.contents} contents`;
-  if (oldest !== null && totals.removed > 0)
-    print`any moment since ${oldest} can be come back to, and each checkpoint`;
 }
 
 function printKept(root: string, kept: Cleanup['kept'], total: number): void {

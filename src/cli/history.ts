@@ -9,6 +9,7 @@ import { askForVersion, type Which } from './named-version.js';
 import { parseWhen } from './when.js';
 
 type Versions = Result<'list_file_versions'>;
+type Version = Versions['versions'][number];
 type Changes = Result<'list_changes'>;
 
 const projectOption = [
@@ -47,7 +48,7 @@ export function addHistory(program: Command): void {
         );
       };
       await withClient(flags, ask, (answer) => {
-        if ('versions' in answer) printVersions(answer, since !== undefined);
+        if ('versions' in answer) printVersions(answer);
         else printChanges(root_dir, answer, since !== undefined);
         if (answer.next_cursor !== null) print`... and earlier ones; --limit shows more`;
       });
@@ -81,28 +82,30 @@ function printChanges(root: string, { changes, recorded_since }: Changes, isNarr
 }
 
 /** A version that ended with nothing in its place tells of that, too. */
-function printVersions({ versions, next_cursor }: Versions, isNarrowed: boolean): void {
-  const hasEarlier = isNarrowed || next_cursor !== null;
+function printVersions({ versions }: Versions): void {
   const rows = versions.flatMap((version, place) => {
-    const { seen_at, gone_at, gone_cause, cause, from_path, version_id, size } = version;
-    const [newer, older] = [versions[place - 1], versions[place + 1]];
-    // What was before the last one that is listed nobody has said.
-    const isCut = older === undefined && hasEarlier;
-    const before = older?.gone_at === seen_at ? older.size : null;
-    const kind = isCut ? '' : from_path !== null ? 'renamed' : before === null ? 'added' : 'changed';
+    const { seen_at, gone_at, gone_to, gone_cause, change, cause, version_id, size } = version;
+    const before = sizeBefore(change, versions[place + 1]);
     const row = [
       localTime(seen_at),
-      cause === 'found' ? 'there' : kind,
+      change === 'found' ? 'there' : (change ?? ''),
       whyText[cause],
-      isCut ? '' : growthText(size - (before ?? 0)),
+      before === undefined ? '' : growthText(size - before),
       version_id,
     ];
-    if (gone_at === null || gone_cause === null || newer?.seen_at === gone_at) return [row];
-    const end = gone_cause === 'rules' ? 'ignored' : 'deleted';
-    return [[localTime(gone_at), end, whyText[gone_cause], growthText(-size), ''], row];
+    if (gone_at === null || gone_to === null || gone_cause === null) return [row];
+    return [[localTime(gone_at), gone_to, whyText[gone_cause], growthText(-size), ''], row];
   });
   if (rows.length === 0) print`nothing changed`;
   printTable(rows);
+}
+
+/** Undefined where nobody has said. */
+function sizeBefore(change: Version['change'], older: Version | undefined): number | undefined {
+  if (change === 'changed') return older?.size;
+  // It may have got the name of one that was there.
+  if (change === 'renamed' && older?.gone_to === null) return older.size;
+  return change === null ? undefined : 0;
 }
 
 async function fileNamed(

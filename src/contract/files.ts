@@ -173,7 +173,7 @@ export const cleanupDeletedFiles = defineMethod({
   owner: 'index',
   writes: true,
   summary:
-    'Let go of deleted files, with what they were, their copies in versions, and the contents that nothing else has; without hard_delete it only lists them.',
+    'Let go of deleted files, with what they were, their copies in versions, and the contents that nothing else has; that there was something stays known. Without hard_delete it only lists them.',
   params: z
     .strictObject({
       ...projectFields,
@@ -186,12 +186,20 @@ export const cleanupDeletedFiles = defineMethod({
         .describe(
           'Only what was deleted longer ago; left out: longer ago than anything is kept (history_keep_*); 0: all',
         ),
+      deleted_before: timestamp
+        .optional()
+        .describe('Instead of older_than_days: as the answer has it that listed what is to go'),
       hard_delete: z.boolean().default(false).describe('true: they go, and nothing brings them back'),
       dry_run: dryRun,
     })
-    .refine(namesProject, projectRequired),
+    .refine(namesProject, projectRequired)
+    .refine(
+      ({ older_than_days, deleted_before }) => older_than_days === undefined || deleted_before === undefined,
+      { message: 'give older_than_days or deleted_before, not both', path: ['deleted_before'] },
+    ),
   result: z.object({
     dry_run: z.boolean().describe('Nothing was changed, also because hard_delete was not given'),
+    deleted_before: timestamp.describe('Of what was deleted since then nothing goes'),
     removed: z.array(deletedFile).describe('The first 1,000; totals count all'),
     would_remove: z.array(deletedFile),
     kept: z
@@ -207,10 +215,5 @@ export const cleanupDeletedFiles = defineMethod({
       contents: count.describe('Contents that leave the index'),
       bytes: count.describe('What these took in the index'),
     }),
-    oldest: timestamp
-      .nullable()
-      .describe(
-        'The oldest moment that can be come back to then, beside checkpoints; null: the first comparison has not ended',
-      ),
   }),
 });

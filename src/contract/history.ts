@@ -48,7 +48,15 @@ export const listFileVersions = defineMethod({
         mode,
         seen_at: timestamp.describe('When it was first so'),
         gone_at: timestamp.nullable().describe('When it was so no longer; null: it still is'),
+        change: z
+          .enum(['found', 'added', 'changed', 'renamed'])
+          .nullable()
+          .describe('What happened then; null: what was before is not known any more, or rules ignored it'),
         cause: cameBy.describe('How it became that'),
+        gone_to: z
+          .enum(['deleted', 'ignored'])
+          .nullable()
+          .describe('What it was then; null: another version, or it still is so'),
         gone_cause: cameBy.nullable().describe('How it became something else'),
         from_path: z.string().nullable().describe('What it was called before it was renamed'),
       }),

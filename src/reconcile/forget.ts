@@ -3,12 +3,14 @@ import { splitPath } from '../base/paths.js';
 import { Slicer } from '../base/waiting.js';
 import type { FileRow } from '../store/files.js';
 import {
+  blankDeleted,
   forgetContents,
   forgetDeleted,
   type ForgetLimits,
   type ForgetPlan,
   forgetStates,
   type ForgetTally,
+  isStillDeleted,
   mayForget,
   planForget,
   rehearseForget,
@@ -64,7 +66,7 @@ export async function forget(
 }
 
 /** From when on all is known of it once nothing is of before `since`; null: the first comparison has not ended. */
-export function oldestOf(project: Project, since: number): number | null {
+function oldestOf(project: Project, since: number): number | null {
   const before = knownSince(project);
   return before === null ? null : Math.max(before, since);
 }
@@ -88,11 +90,12 @@ async function withProvenCopy(
 /**
  * The copy goes first: a row without one is a copy that a repair makes again, a copy without a row is one that nobody knows. Gives
  * what stays, and why.
- * @param isAsked so that older copies of them go, too, and a copy that is not there holds up nothing
+ * @param isAsked so that older copies of them go, too, a copy that is not there holds up nothing, and it stays known that there
+ * was something
  */
 export async function forgetFiles(
   index: IndexDatabase,
-  { project, deleted }: ForgetPlan,
+  { project, deleted }: Pick<ForgetPlan, 'project' | 'deleted'>,
   tally: ForgetTally,
   { now, signal }: Pick<ForgetOptions, 'now' | 'signal'>,
   isAsked = false,
@@ -101,18 +104,21 @@ export async function forgetFiles(
   const copies = new DeletedCopies(index, project);
   const folders = new Set<string>();
   const kept: { path: string; reason: string }[] = [];
+  const mayGo = (row: FileRow): boolean => (isAsked ? isStillDeleted : mayForget)(index, project, row);
+  const letGo = (row: FileRow): string | null => {
+    if (!mayGo(row)) return isNeeded;
+    if (isAsked) blankDeleted(index, project, row, tally, now);
+    else forgetDeleted(index, row, tally);
+    return null;
+  };
   try {
     for (const row of deleted) {
       signal.throwIfAborted();
-      const reason = mayForget(index, project, row)
-        ? await copies.remove(row, now, isAsked).catch(reasonOf)
-        : 'it came back, or something is under way that may need it';
-      if (reason !== null) {
-        kept.push({ path: row.path, reason });
-        continue;
-      }
-      await index.write(() => forgetDeleted(index, row, tally));
-      folders.add(row.kind === 'folder' ? row.path : splitPath(row.path).folder);
+      const reason =
+        (mayGo(row) ? await copies.remove(row, now, isAsked).catch(reasonOf) : isNeeded) ??
+        (await index.write(() => letGo(row)));
+      if (reason === null) folders.add(row.kind === 'folder' ? row.path : splitPath(row.path).folder);
+      else kept.push({ path: row.path, reason });
     }
   } finally {
     await copies.close();
@@ -120,3 +126,5 @@ export async function forgetFiles(
   if (copies.isThere()) await removeEmptiedVersions(index, project.id, copies.root, folders);
   return kept;
 }
+
+const isNeeded = 'it came back, or something is under way that may need it';

@@ -1,7 +1,6 @@
 import { Slicer } from '../base/waiting.js';
 import { checkpointMoments } from './checkpoints.js';
 import { deletedBefore, type FileRow } from './files.js';
-import { type ForgetPlan, statesAt } from './forgetting.js';
 import { isSomething, statesOf } from './history.js';
 import type { IndexDatabase } from './index-database.js';
 import { hasUnfinishedRun } from './journal.js';
@@ -58,11 +57,4 @@ function momentOf(
     endsAt = state.seenAt;
   }
   return null;
-}
-
-/** All that is known of these files goes, so that of before the last of them was deleted not all is known any more. */
-export function planWithout(index: IndexDatabase, project: Project, deleted: FileRow[]): ForgetPlan {
-  const states = deleted.flatMap(({ path }) => statesAt(index, project.id, path));
-  const since = states.reduce((latest, { goneAt }) => Math.max(latest, goneAt), -1);
-  return { project, states, deleted, since };
 }

@@ -5,6 +5,7 @@ import { copiedBetween, type FileRow } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 import { hasUnfinishedRun } from './journal.js';
 import { type Project, setForgotten } from './projects.js';
+import { blankRows } from './purging.js';
 import {
   cutFor,
   type JudgedState,
@@ -191,17 +192,20 @@ async function deletedLongAgo(
   return found;
 }
 
-/** What a path was before; of each when it ended, in milliseconds since 1970. */
-export function statesAt(
-  index: IndexDatabase,
-  projectId: string,
-  path: string,
-): (GoingState & { goneAt: number })[] {
+/** What a path was before. */
+function statesAt(index: IndexDatabase, projectId: string, path: string): GoingState[] {
   return index
-    .sql<[string, string], GoingState & { goneAt: number }>(
-      'SELECT id, sha256, gone_at AS goneAt FROM revisions WHERE project_id = ? AND path = ?',
-    )
+    .sql<[string, string], GoingState>('SELECT id, sha256 FROM revisions WHERE project_id = ? AND path = ?')
     .all(projectId, path);
+}
+
+/** The states of these paths that have contents. */
+export function statesWithContents(
+  index: IndexDatabase,
+  { id }: Project,
+  files: readonly Pick<FileRow, 'path'>[],
+): GoingState[] {
+  return files.flatMap(({ path }) => statesAt(index, id, path)).filter(({ sha256 }) => sha256 !== null);
 }
 
 /** A transaction takes so long (ms) at most, and so long (ms) others have their turn behind it. */
@@ -244,28 +248,41 @@ export async function forgetStates(
   await inSteps(index, project.id, states, forgetOne, signal);
 }
 
-/** Its last state is the deleted one, still the same as `row`. */
-const isLast = `id = @id AND deleted = 1 AND updated_at = @updatedAt AND NOT EXISTS (
-  SELECT 1 FROM revisions r WHERE r.project_id = files.project_id AND r.path = files.path)`;
-
-/** Whether a file that is to go is still deleted, and nothing is under way that may need it. */
-export function mayForget(
+/** Whether a file that is to go is still deleted, the same as `row`, and nothing is under way that may need it. */
+export function isStillDeleted(
   index: IndexDatabase,
   { id: projectId }: Project,
   { id, updatedAt }: FileRow,
 ): boolean {
-  const row = index.sql(`SELECT 1 FROM files WHERE ${isLast}`).get({ id, updatedAt });
-  return row !== undefined && !hasUnfinishedRun(index, projectId);
+  const row = index.sql('SELECT 1 FROM files WHERE id = ? AND deleted = 1 AND updated_at = ?');
+  return row.get(id, updatedAt) !== undefined && !hasUnfinishedRun(index, projectId);
 }
 
-/** Nothing is known any more of a file whose copy in versions is gone. One that came back stays. */
-export function forgetDeleted(
-  index: IndexDatabase,
-  { id, sha256, updatedAt }: FileRow,
-  tally: ForgetTally,
-): void {
-  tally.deleted += index.sql(`DELETE FROM files WHERE ${isLast}`).run({ id, updatedAt }).changes;
+/** The same of one of which nothing is to be known any more: that it is deleted is its only state. */
+export function mayForget(index: IndexDatabase, project: Project, row: FileRow): boolean {
+  return isStillDeleted(index, project, row) && statesAt(index, project.id, row.path).length === 0;
+}
+
+/** Nothing is known any more of a file whose copy in versions is gone. */
+export function forgetDeleted(index: IndexDatabase, { id, sha256 }: FileRow, tally: ForgetTally): void {
+  tally.deleted += index.sql('DELETE FROM files WHERE id = ?').run(id).changes;
   drop(index, sha256, tally);
+}
+
+/** Of a file whose copies in versions are gone it stays known when there was something, and when it was deleted. */
+export function blankDeleted(
+  index: IndexDatabase,
+  project: Project,
+  row: FileRow,
+  tally: ForgetTally,
+  now: number,
+): void {
+  const states = statesWithContents(index, project, [row]);
+  const past = states.map(({ id }) => ({ table: 'revisions' as const, id }));
+  blankRows(index, [...past, { table: 'files', id: row.id }], now);
+  tally.versions += states.length;
+  tally.deleted += 1;
+  for (const { sha256 } of [...states, row]) drop(index, sha256, tally);
 }
 
 function drop(index: IndexDatabase, sha256: string | null, tally: ForgetTally): void {
@@ -289,7 +306,7 @@ export async function forgetContents(
 /** What would go by these plans, and of contents that were added before then; null: none but those of the plans. */
 export async function rehearseForget(
   index: IndexDatabase,
-  plans: readonly ForgetPlan[],
+  plans: readonly Pick<ForgetPlan, 'states' | 'deleted'>[],
   before: number | null,
   signal: AbortSignal,
 ): Promise<ForgetTally> {

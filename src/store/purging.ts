@@ -135,8 +135,7 @@ function uniqueRows(rows: readonly ContentRow[]): ContentRow[] {
  */
 export function purgeRows(index: IndexDatabase, purge: Purge, now: number): void {
   const going = rowsToPurge(new ContentRows(index.db), purge);
-  for (const { table, id } of going) if (table === 'revisions') blankRevision(index, id, now);
-  for (const { table, id } of going) if (table === 'files') releaseFile(index, id, now);
+  blankRows(index, going, now);
   const hashes = new Set([...going.map((row) => row.sha256), ...purge.gone]);
   for (const sha256 of hashes) releaseBase(index, sha256, now);
   for (const sha256 of hashes) {
@@ -146,6 +145,16 @@ export function purgeRows(index: IndexDatabase, purge: Purge, now: number): void
     // What is short can be guessed from its hash.
     index.sql('UPDATE repair_actions SET sha256 = NULL WHERE sha256 = ?').run(sha256);
   }
+}
+
+/** Takes contents out of rows; see purgeRows for what is left of them. */
+export function blankRows(
+  index: IndexDatabase,
+  rows: readonly Pick<ContentRow, 'table' | 'id'>[],
+  now: number,
+): void {
+  for (const { table, id } of rows) if (table === 'revisions') blankRevision(index, id, now);
+  for (const { table, id } of rows) if (table === 'files') releaseFile(index, id, now);
 }
 
 /** What stays does not need a content any more that goes: it is stored whole. */

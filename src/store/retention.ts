@@ -101,6 +101,15 @@ export function oldestOf({ policy, now }: Pick<Retention, 'policy' | 'now'>): nu
   return now - Math.max(...policy.map(({ forMs }) => forMs));
 }
 
+/** Whether what a path was from then on, and until `before`, would be kept. */
+export function isKeptFrom(
+  seenAt: number,
+  before: number,
+  given: Pick<Retention, 'policy' | 'now'>,
+): boolean {
+  return keptFor(seenAt, before, { ...given, checkpoints: [], cutAt: 0 }) !== null;
+}
+
 function keptFor(seenAt: number, endsAt: number, retention: Retention): number | null {
   const { policy, now, checkpoints, cutAt } = retention;
   if (hasMoment(checkpoints, seenAt, endsAt)) return Infinity;

@@ -56,6 +56,15 @@ test('what has no room goes, and a checkpoint stays; a dry run says it before', 
   assert.deepEqual(done, { ...said, dry_run: false });
 
   assert.deepEqual(await versionsOf('a.py'), ['a = 4\n', 'a = 2\n']);
+  const { versions } = await daemon.call('list_file_versions', { project_id, path: 'a.py' });
+  assert.deepEqual(
+    versions.map(({ change, gone_to }) => [change, gone_to]),
+    [
+      ['changed', null],
+      [null, null],
+    ],
+    'that it was something before is not denied',
+  );
   const { changes } = await daemon.call('list_changes', { project_id });
   assert.deepEqual(
     changes.map(({ path, kind, previous_version_id }) => [path, kind, previous_version_id === null]),

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync }
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Result } from '#src/contract/index.js';
+import { codekeep } from '../harness/command.js';
 import type { Daemon } from '../harness/daemon.js';
 import { Sandbox } from '../harness/sandbox.js';
 
@@ -291,4 +292,43 @@ test('an empty folder has no content that could be given', async (t) => {
     [error.code, error.message],
     ['FILE_NOT_FOUND', 'empty is, or was, an empty folder: it has no content.'],
   );
+});
+
+test('a version is one that was added only where nothing is known to have been there, and no burst of saves is a deletion', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ 'a.py': 'a = 1\n', 'b.py': 'b = 1\n' });
+  const daemon = await sandbox.startDaemon({ config: { autostart: ['file_watcher'], revision_burst: 60 } });
+  const { project_id } = await daemon.addProject(root);
+  const save = async (path: string, text: string): Promise<void> => {
+    writeFileSync(join(root, path), text);
+    await followed(daemon, project_id);
+  };
+  const versionsOf = async (path: string): Promise<[change: string | null, gone_to: string | null][]> => {
+    const { versions } = await daemon.call('list_file_versions', { project_id, path });
+    return versions.map(({ change, gone_to }) => [change, gone_to]);
+  };
+  for (const text of ['a = 22\n', 'a = 333\n']) await save('a.py', text);
+  await save('new.py', 'new = 1\n');
+  rmSync(join(root, 'new.py'));
+  await followed(daemon, project_id);
+  assert.deepEqual(await versionsOf('a.py'), [
+    ['changed', null],
+    ['found', null],
+  ]);
+  assert.deepEqual(await versionsOf('new.py'), [['added', 'deleted']]);
+  const { stdout } = await codekeep(sandbox, 'history', join(root, 'a.py'), '--socket', daemon.socket);
+  const lines = stdout.split('\n').map((line) => line.slice('2026-01-01 00:00:00  '.length));
+  assert.match(lines.join('\n'), /^changed +by an edit +\+2 B .*\nthere +at the first look +\+6 B .*\n$/u);
+
+  // As if the project had been found three days ago, and what it was found with let go since: within an hour no state was kept.
+  const hour = 3_600_000;
+  const found = Math.floor(Date.now() / hour) * hour - 72 * hour + 1;
+  daemon.sql((db) => {
+    db.prepare('UPDATE projects SET recorded_at = ?').run(found);
+    db.prepare('DELETE FROM revisions').run();
+    const begun = db.prepare("UPDATE files SET seen_at = ?, came_by = 'edit' WHERE path = ?");
+    begun.run(found + 1_000, 'a.py');
+    begun.run(found + hour, 'b.py');
+  });
+  assert.deepEqual([await versionsOf('a.py'), await versionsOf('b.py')], [[[null, null]], [['added', null]]]);
 });

@@ -113,18 +113,18 @@ test('a secret that was edited away, deleted and backed up leaves no trace in an
   const gone = await daemon.refusal('list_file_versions', { project_id, path: 'lib/gone.py' });
   assert.equal(gone.code, 'FILE_NOT_FOUND');
   const then = await daemon.refusal('get_file', { project_id, path: 'edited.py', at: before });
-  assert.match(then.message, /^What edited\.py was at \S+ was purged\.$/u);
+  assert.match(then.message, /^What edited\.py was at \S+ was removed for good\.$/u);
   const { files } = await daemon.call('diff', { project_id, from: before });
   assert.deepEqual(
     files.map(({ path, patch, reason }) => [path, patch, reason]),
-    ['edited.py', 'lib/gone.py'].map((path) => [path, null, 'what it was was purged']),
+    ['edited.py', 'lib/gone.py'].map((path) => [path, null, 'what it was was removed for good']),
   );
   assert.deepEqual(await daemon.paths(project_id, true), []);
   const rewound = await daemon.call('rewind', { project_id, to: before });
   assert.ok('unrestorable' in rewound);
   assert.deepEqual(
     rewound.unrestorable.map(({ path, reason }) => [path, reason]),
-    ['edited.py', 'lib/gone.py'].map((path) => [path, 'what it was then was purged']),
+    ['edited.py', 'lib/gone.py'].map((path) => [path, 'what it was then was removed for good']),
   );
   assert.deepEqual([rewound.removed, rewound.reverted], [[], []]);
   const repaired = await daemon.repair({ project_id });
@@ -158,7 +158,7 @@ test('what is in the project stays whatever is asked, and a rewind that needs wh
   assert.ok('kept' in undone);
   assert.deepEqual(
     undone.kept.map(({ path, reason }) => [path, reason]),
-    [['edited.py', 'what it was then was purged']],
+    [['edited.py', 'what it was then was removed for good']],
   );
   assert.equal(readFileSync(join(root, 'edited.py'), 'utf8'), secret);
 });

@@ -48,7 +48,7 @@ const untouched = (reason: string): RewindJudgement => ({ verdict: 'untouched', 
 const conflict = (reason: string): RewindJudgement => ({ verdict: 'conflict', reason });
 
 export const changedSince = 'it changed meanwhile';
-const purged = 'what it was then was purged';
+const purged = 'what it was then was removed for good';
 
 /** What has to be done with a path, by itself: pure, and total over every combination of facts. */
 export function judgeRewind(fact: RewindFact): RewindJudgement {

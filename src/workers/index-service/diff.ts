@@ -192,7 +192,7 @@ function isAlike(a: Something, b: Something): boolean {
 function sideOf(index: IndexDatabase, state: Something): Side | { problem: string } | null {
   if (state === null) return null;
   const { path, state: kind, mode, sha256 } = state;
-  if (kind === 'purged') return { problem: 'what it was was purged' };
+  if (kind === 'purged') return { problem: 'what it was was removed for good' };
   if (sha256 === null) return { problem: `it is ${tooLarge}, and so not kept` };
   const source = sourceOf(index, sha256);
   if (source !== null) return { path, kind, mode, bytes: source };

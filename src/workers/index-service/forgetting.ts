@@ -12,7 +12,7 @@ import { listProjects, namedProjects, type Project, requireProject } from '../..
 import { policyOf } from '../../store/retention.js';
 import { causeInWords } from '../../store/sqlite-errors.js';
 import type { WorkerHost } from '../host.js';
-import { type IndexMethods, isoOrNull } from './types.js';
+import { type IndexMethods, iso, isoOrNull } from './types.js';
 
 /** By itself something is forgotten once in so long (ms), or as often as there may be something, and first so long after the start. */
 const everyMs = 3_600_000;
@@ -24,6 +24,8 @@ const dayMs = 86_400_000;
 const maxBytes = 1024 ** 3;
 const freeShare = 0.1;
 
+/** With its limit; milliseconds since 1970. */
+type BoundCleanup = Cleanup & { before: number };
 type CleanupChoice = Omit<Params<'cleanup_deleted_files'>, 'hard_delete' | 'dry_run'>;
 
 /** Lets the history go that the policy does not keep, and packs the rest: once an hour, and whenever it is asked for. One at a time. */
@@ -96,18 +98,19 @@ export class Forgetting {
   }
 
   async #cleanUp(
-    { older_than_days, path_prefix, ...reference }: CleanupChoice,
+    { older_than_days, deleted_before, path_prefix, ...reference }: CleanupChoice,
     isDryRun: boolean,
     signal: AbortSignal,
     index = this.#index,
-  ): Promise<Cleanup> {
+  ): Promise<BoundCleanup> {
     const project = requireProject(index, reference);
     const keptMs = older_than_days === undefined ? this.#keptMs() : older_than_days * dayMs;
     return await this.#serial.run(async () => {
       const now = Date.now();
       // With 0 days also what was deleted within this very millisecond.
-      const options = { prefix: path_prefix ?? '', before: now + 1 - keptMs, isDryRun, now, signal };
-      return await cleanUpDeleted(index, project, options);
+      const before = deleted_before === undefined ? now + 1 - keptMs : Date.parse(deleted_before);
+      const options = { prefix: path_prefix ?? '', before, isDryRun, now, signal };
+      return { before, ...(await cleanUpDeleted(index, project, options)) };
     });
   }
 
@@ -178,7 +181,7 @@ function wireForgotten({
 }
 
 function wireCleanup(
-  { removed, kept, tally: { versions, contents, bytes }, oldest }: Cleanup,
+  { before, removed, kept, tally: { versions, contents, bytes } }: BoundCleanup,
   isDryRun: boolean,
 ): Result<'cleanup_deleted_files'> {
   const files = removed
@@ -187,10 +190,10 @@ function wireCleanup(
   const [gone, would] = isDryRun ? [0, removed.length] : [removed.length, 0];
   return {
     dry_run: isDryRun,
+    deleted_before: iso(before),
     removed: isDryRun ? [] : files,
     would_remove: isDryRun ? files : [],
     kept: kept.slice(0, repairListMax),
     totals: { removed: gone, would_remove: would, kept: kept.length, versions, contents, bytes },
-    oldest: isoOrNull(oldest),
   };
 }

@@ -14,7 +14,8 @@ import {
   versionId,
 } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
-import { knownSince, requireProject } from '../../store/projects.js';
+import { knownSince, type Project, requireProject } from '../../store/projects.js';
+import { isKeptFrom, policyOf, type Retention } from '../../store/retention.js';
 import { cursorAt, placeIn } from './cursors.js';
 import { diff } from './diff.js';
 import { momentNamed } from './moments.js';
@@ -26,7 +27,7 @@ type HistoryMethods = Pick<
   'list_file_versions' | 'list_changes' | 'diff' | 'list_checkpoints' | 'remove_checkpoint'
 >;
 
-export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryMethods {
+export function historyMethods({ index, host }: Pick<IndexContext, 'index' | 'host'>): HistoryMethods {
   return {
     async list_file_versions({ path, since, limit, cursor, ...reference }) {
       assertRelativePath(path);
@@ -34,7 +35,8 @@ export function historyMethods({ index }: Pick<IndexContext, 'index'>): HistoryM
       const { id: fileId } = requireKnown(index, project, path);
       const before = Number(placeIn('version', cursor) ?? Number.MAX_SAFE_INTEGER);
       const after = since === undefined ? -1 : await momentNamed(index, project, 'since', since, true);
-      const { versions, next } = versionsOf(index, project.id, path, { before, after }, limit);
+      const kept = { policy: policyOf(host.start.config), now: Date.now() };
+      const { versions, next } = versionsOf(index, project, path, kept, { before, after }, limit);
       return {
         versions: versions.map((version) => wireVersion(fileId, version)),
         next_cursor: next === null ? null : cursorAt('version', String(next)),
@@ -107,7 +109,11 @@ export async function noteCheckpoint(
   return { checkpoint_id: checkpointId, label, at: iso(at) };
 }
 
-type Version = PathState & { state: FileKind; goneCause: PathState['cause'] | null };
+type WireVersion = Result<'list_file_versions'>['versions'][number];
+type Version = PathState & { state: FileKind; goneCause: PathState['cause'] | null } & {
+  change: WireVersion['change'];
+  goneTo: WireVersion['gone_to'];
+};
 
 /**
  * States in which the path was something, the newest first, each with how it ended: those that began before a time and had not
@@ -115,25 +121,50 @@ type Version = PathState & { state: FileKind; goneCause: PathState['cause'] | nu
  */
 function versionsOf(
   index: IndexDatabase,
-  projectId: string,
+  project: Project,
   path: string,
+  kept: Pick<Retention, 'policy' | 'now'>,
   { before, after }: { before: number; after: number },
   limit: number,
 ): { versions: Version[]; next: number | null } {
+  const { id: projectId } = project;
   const versions: Version[] = [];
   // How the first of a page ended says the state behind it.
   let later = before === Number.MAX_SAFE_INTEGER ? undefined : stateBegunAt(index, projectId, path, before);
   for (let from = before; ;) {
     const states = statesOf(index, projectId, path, from, limit);
-    for (const state of states) {
+    for (const [place, state] of states.entries()) {
       if (state.goneAt !== null && state.goneAt <= after) return { versions, next: null };
-      if (isSomething(state)) versions.push({ ...state, goneCause: later?.cause ?? null });
+      if (isSomething(state)) {
+        const earlier = states[place + 1] ?? statesOf(index, projectId, path, state.seenAt, 1)[0];
+        const change = changeTo(state, earlier, project, kept);
+        versions.push({ ...state, change, goneTo: nothingIn(later), goneCause: later?.cause ?? null });
+      }
       later = state;
       if (versions.length === limit) return { versions, next: state.seenAt };
     }
     if (later === undefined || states.length < limit) return { versions, next: null };
     from = later.seenAt;
   }
+}
+
+/** That a path was nothing is known of a moment at which its state would have been kept. */
+function changeTo(
+  { seenAt, cause, fromPath }: PathState,
+  before: PathState | undefined,
+  project: Project,
+  kept: Pick<Retention, 'policy' | 'now'>,
+): Version['change'] {
+  if (cause === 'found') return 'found';
+  if (fromPath !== null) return 'renamed';
+  if (before?.state === 'deleted') return 'added';
+  if (before !== undefined) return before.state === 'ignored' ? null : 'changed';
+  const since = knownSince(project);
+  return since !== null && isKeptFrom(since, seenAt, kept) ? 'added' : null;
+}
+
+function nothingIn(state: PathState | undefined): Version['goneTo'] {
+  return state?.state === 'deleted' || state?.state === 'ignored' ? state.state : null;
 }
 
 function stateBegunAt(
@@ -145,8 +176,8 @@ function stateBegunAt(
   return statesOf(index, projectId, path, seenAt + 1, 1)[0];
 }
 
-function wireVersion(fileId: number, version: Version): Result<'list_file_versions'>['versions'][number] {
-  const { state, sha256, size, mode, seenAt, goneAt, cause, goneCause, fromPath } = version;
+function wireVersion(fileId: number, version: Version): WireVersion {
+  const { state, sha256, size, mode, seenAt, goneAt, change, cause, goneTo, goneCause, fromPath } = version;
   return {
     version_id: versionId(fileId, seenAt),
     kind: state,
@@ -155,7 +186,9 @@ function wireVersion(fileId: number, version: Version): Result<'list_file_versio
     mode: modeText(mode),
     seen_at: iso(seenAt),
     gone_at: isoOrNull(goneAt),
-    cause: cause,
+    change,
+    cause,
+    gone_to: goneTo,
     gone_cause: goneCause,
     from_path: fromPath,
   };

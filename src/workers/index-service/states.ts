@@ -36,7 +36,8 @@ export function requireKnown(index: IndexDatabase, project: Project, path: strin
     const last = statesOf(index, id, path, Number.MAX_SAFE_INTEGER, 2).find(
       ({ state }) => state === 'purged',
     );
-    if (last !== undefined) throw purged(path, last.seenAt, 'FILE_NOT_FOUND');
+    const hint = 'It cannot be had again; list_changes has when it was deleted.';
+    if (last !== undefined) throw purged(path, last.seenAt, 'FILE_NOT_FOUND', hint);
   }
   if (forgottenAt === null || fileByPath(index, id, path) !== undefined) return requireFile(index, id, path);
   throw new CodekeepError(
@@ -103,12 +104,13 @@ function thenOf(index: IndexDatabase, project: Project, path: string, at: number
   );
 }
 
-function purged(path: string, at: number, code: 'NOT_FOUND' | 'FILE_NOT_FOUND' = 'NOT_FOUND'): CodekeepError {
-  return new CodekeepError(
-    code,
-    `What ${path} was at ${iso(at)} was purged.`,
-    'It cannot be had again; list_file_versions has what is left.',
-  );
+function purged(
+  path: string,
+  at: number,
+  code: 'NOT_FOUND' | 'FILE_NOT_FOUND' = 'NOT_FOUND',
+  hint = 'It cannot be had again; list_file_versions has what is left.',
+): CodekeepError {
+  return new CodekeepError(code, `What ${path} was at ${iso(at)} was removed for good.`, hint);
 }
 
 function nothingKnown(path: string): CodekeepError {
