@@ -63,7 +63,8 @@ export async function planForget(
 ): Promise<ForgetPlan> {
   if (hasUnfinishedRun(index, project.id)) return { project, states: [], deleted: [], since: -1 };
   const slicer = new Slicer(signal);
-  const retention = { policy, now, checkpoints: checkpointMoments(index, project.id), cutAt: 0 };
+  const checkpoints = checkpointMoments(index, project.id);
+  const retention = { policy, now, recordedAt: project.recordedAt ?? 0, checkpoints, cutAt: 0 };
   const inTime = await judgeProject(index, project, retention, slicer);
   const cutAt = cutFor(await pastContents(index, inTime.kept, slicer), maxBytes);
   const { states, since } =

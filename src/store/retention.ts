@@ -35,6 +35,8 @@ export function policyOf(config: {
 export interface Retention {
   policy: RetentionPolicy;
   now: number;
+  /** Of before nothing was ever known. */
+  recordedAt: number;
   /** The moments of its checkpoints, in order; all of them are kept. */
   checkpoints: readonly number[];
   /** Before it only checkpoints are kept: what was there takes too much room. 0: it does not. */
@@ -107,7 +109,7 @@ export function isKeptFrom(
   before: number,
   given: Pick<Retention, 'policy' | 'now'>,
 ): boolean {
-  return keptFor(seenAt, before, { ...given, checkpoints: [], cutAt: 0 }) !== null;
+  return keptFor(seenAt, before, { ...given, recordedAt: 0, checkpoints: [], cutAt: 0 }) !== null;
 }
 
 function keptFor(seenAt: number, endsAt: number, retention: Retention): number | null {
@@ -144,10 +146,10 @@ export function momentIn(moments: readonly number[], from: number, before: numbe
   return moment < before ? moment : null;
 }
 
-/** The oldest moment of the policy that is kept. */
-export function oldestKept({ policy, now, cutAt }: Retention): number {
+/** The oldest moment of the policy that is kept, of those of which anything is known. */
+export function oldestKept({ policy, now, recordedAt, cutAt }: Retention): number {
   const firstEnd = ({ everyMs, forMs }: KeepRule): number =>
-    Math.ceil((Math.max(now - forMs, cutAt) + 1) / everyMs) * everyMs - 1;
+    Math.ceil((Math.max(now - forMs, recordedAt, cutAt) + 1) / everyMs) * everyMs - 1;
   return Math.min(...policy.map(firstEnd));
 }
 

@@ -95,8 +95,8 @@ test('of a day that is long past one state stays, and the contents of the others
   assert.ok(hasContent(index, sha256(Buffer.from('text 3'))));
   const again = await forgetAll(index, project, { now });
   assert.deepEqual(again, { versions: 0, deleted: 0, contents: 0, bytes: 0 });
-  // Nothing was let go that it would take to say what was there at the end of a day.
-  assert.equal(projectById(index, project)?.forgottenAt, null);
+  // What there was before the end of the first day nobody can say any more.
+  assert.equal(projectById(index, project)?.forgottenAt, begin + 9 * hour);
 });
 
 test('what ended before anything is kept goes, and is not said to be known any more', async (t) => {
@@ -144,19 +144,13 @@ test('a path that was deleted and came back is not said to have been there in be
 test('a folder that something came into does not become one again, and goes with the last that is known of it', async (t) => {
   const index = openIndex(t);
   const project = recorded(index);
-  save(index, project, 'a', 'was a file', begin + hour);
+  const stamp = { kind: 'folder', ctimeNs: `${begin + hour}000000` } as const;
+  const id = addFile(index, project, 'a', stamp, begin + hour);
   insertCheckpoint(index, project, { checkpointId: 'c1', label: null, at: begin + 2 * hour });
-  const id = addFile(
-    index,
-    project,
-    'a',
-    { kind: 'folder', ctimeNs: `${begin + 3 * hour}000000` },
-    begin + 3 * hour,
-  );
   forgetFolder(index, id, begin + 4 * hour);
   await forgetAll(index, project, { now: begin + 300 * day });
   assert.equal(stateAt(index, project, 'a', begin + 250 * day), undefined);
-  assert.equal(stateAt(index, project, 'a', begin + 2 * hour)?.state, 'file');
+  assert.equal(stateAt(index, project, 'a', begin + 2 * hour)?.state, 'folder');
   deleteCheckpoint(index, project, 'c1');
   await forgetAll(index, project, { now: begin + 300 * day });
   assert.deepEqual([countRows(index, 'revisions'), countRows(index, 'contents')], [0, 0]);

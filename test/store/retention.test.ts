@@ -32,7 +32,7 @@ function kept(times: readonly string[], given: Partial<Retention> = {}): string[
   const seen = times.map(at);
   const past = seen.slice(0, -1).map((seenAt, index) => ({ seenAt, goneAt: seen[index + 1] ?? 0 }));
   const present = { seenAt: seen.at(-1) ?? 0, keepsBefore: false };
-  const retention = { policy: shipped, now, checkpoints: [], cutAt: 0, ...given };
+  const retention = { policy: shipped, now, recordedAt: 0, checkpoints: [], cutAt: 0, ...given };
   const stays = judgeStates(past, present, retention).filter(({ keptFor }) => keptFor !== null);
   return stays.map(({ state }) => new Date(state.seenAt).toISOString());
 }
@@ -107,7 +107,7 @@ test('a state of which a checkpoint is stays, whatever its age and the room that
 test('what was deleted has its last content for 90 days, also one of a minute', () => {
   const past = [{ seenAt: at('2026-09-10T10:00:00Z'), goneAt: at('2026-09-10T10:01:00Z') }];
   const deleted = { seenAt: at('2026-09-10T10:01:00Z'), keepsBefore: true };
-  const retention = { policy: shipped, checkpoints: [], cutAt: 0 };
+  const retention = { policy: shipped, recordedAt: 0, checkpoints: [], cutAt: 0 };
   const ageOf = (days: number): number => deleted.seenAt + days * day;
   const stays = (moment: number): boolean =>
     judgeStates(past, deleted, { ...retention, now: moment })[0]?.keptFor !== null;
@@ -122,7 +122,7 @@ test('that a path is nothing any more is said as long as something older is know
     { seenAt: at('2020-01-01T00:00:00Z'), goneAt: at('2020-02-01T00:00:00Z') },
     { seenAt: at('2020-03-01T00:00:00Z'), goneAt: at('2020-03-02T00:00:00Z') },
   ];
-  const retention = { policy: shipped, now, cutAt: 0 };
+  const retention = { policy: shipped, now, recordedAt: 0, cutAt: 0 };
   const fates = (given: readonly number[]): (number | null)[] =>
     judgeStates(past, null, { ...retention, checkpoints: given }).map(({ keptFor }) => keptFor);
   assert.deepEqual(fates(checkpoints), [Infinity, Infinity]);
@@ -186,6 +186,7 @@ const worlds = fc.record({
     .map((times) => times.sort((a, b) => a - b)),
   hasPresent: fc.boolean(),
   keepsBefore: fc.boolean(),
+  recordedAt: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 200 })),
   checkpoints: fc
     .uniqueArray(fc.integer({ min: 0, max: 200 }), { maxLength: 3 })
     .map((times) => times.sort((a, b) => a - b)),
@@ -198,7 +199,7 @@ test('what a path was at a kept moment stays exactly so; what stays without need
   fc.assert(
     fc.property(worlds, ({ times, hasPresent, checkpoints, now: end, cutAt }) => {
       const before = timelineUntil(times, end, hasPresent, false);
-      const retention = { policy: small, now: end, checkpoints, cutAt };
+      const retention = { policy: small, now: end, recordedAt: 0, checkpoints, cutAt };
       const after = forget(before, retention);
       const needed = new Set<number | null>();
       for (let moment = 0; moment <= 200; moment += 1) {
@@ -218,14 +219,15 @@ test('what a path was at a kept moment stays exactly so; what stays without need
 
 test('from the moment on that is said, a path is what it was then or at one since', () => {
   fc.assert(
-    fc.property(worlds, ({ times, hasPresent, keepsBefore, checkpoints, now: end, cutAt }) => {
+    fc.property(worlds, ({ times, hasPresent, keepsBefore, recordedAt, checkpoints, now: end, cutAt }) => {
       const before = timelineUntil(times, end, hasPresent, keepsBefore);
-      const retention = { policy: small, now: end, checkpoints, cutAt };
+      const retention = { policy: small, now: end, recordedAt, checkpoints, cutAt };
       const since = wholeSince(judgeStates(before.past, before.present, retention), retention);
       const after = forget(before, retention);
       assert.ok(since <= oldestKept(retention));
-      for (let moment = Math.max(since, 0); moment <= end; moment += 1) {
-        const rightAt = Array.from({ length: moment - Math.max(since, 0) + 1 }, (_, back) => moment - back);
+      const knownSince = Math.max(since, recordedAt);
+      for (let moment = knownSince; moment <= end; moment += 1) {
+        const rightAt = Array.from({ length: moment - knownSince + 1 }, (_, back) => moment - back);
         const said = stateAt(after, moment);
         assert.ok(
           rightAt.some((earlier) => stateAt(before, earlier) === said),
@@ -242,7 +244,7 @@ test('a second time nothing goes, and what was forgotten in between makes no dif
     fc.property(worlds, ({ times, hasPresent, keepsBefore, checkpoints, now: first, later }) => {
       const second = first + later;
       const known = checkpoints.filter((moment) => moment <= first);
-      const between = { policy: small, now: first, checkpoints: known, cutAt: 0 };
+      const between = { policy: small, now: first, recordedAt: 0, checkpoints: known, cutAt: 0 };
       const atEnd = { ...between, now: second };
       const early = timelineUntil(times, first, hasPresent, keepsBefore);
       const once = forget(early, between);
@@ -280,8 +282,17 @@ test('beyond the cap goes what was needed longest ago, and never what always sta
   );
 });
 
+test('what a file was found with, and not at the end of an hour, is not said to be known once it is gone', () => {
+  const recordedAt = at('2026-11-20T10:15:00Z');
+  const past = [{ seenAt: recordedAt - 1, goneAt: at('2026-11-20T10:20:00Z') }];
+  const present = { seenAt: at('2026-11-20T10:20:00Z'), keepsBefore: false };
+  const retention = { policy: shipped, now, recordedAt, checkpoints: [], cutAt: 0 };
+  const since = wholeSince(judgeStates(past, present, retention), retention);
+  assert.equal(new Date(since).toISOString(), '2026-11-20T10:20:00.000Z');
+});
+
 test('the oldest moment that is kept ends a day', () => {
-  const retention = { policy: shipped, now, checkpoints: [], cutAt: 0 };
+  const retention = { policy: shipped, now, recordedAt: 0, checkpoints: [], cutAt: 0 };
   assert.equal(new Date(oldestKept(retention)).toISOString(), '2026-09-02T23:59:59.999Z');
   assert.equal(
     new Date(oldestKept({ ...retention, cutAt: now - hour })).toISOString(),
