@@ -98,21 +98,67 @@ export function pathsChangedSince(index: IndexDatabase, projectId: string, at: n
   return index.sql<[object], string>(`${changedSql} ORDER BY path`).pluck().all({ projectId, at });
 }
 
-/** The same paths, each with what it was at that time, see stateAt: in one go, which takes a quarter of the time. */
+/** A row as statesBeforeChange reads it: nothing but the path is set where there is no state. */
+type ChangedTuple = [
+  path: string,
+  state: PathState['state'] | null,
+  seenAt: number,
+  goneAt: number,
+  cause: PathState['cause'],
+  fromPath: string | null,
+  size: number,
+  mode: number,
+  mtimeNs: string,
+  uid: number | null,
+  gid: number | null,
+  xattrs: string | null,
+  sha256: string | null,
+];
+
+/**
+ * The same paths, each with what it was at that time, see stateAt: in one go, which takes a quarter of the time, and as one JSON text,
+ * since making the values of rows one by one takes as long again.
+ */
 export function statesBeforeChange(
   index: IndexDatabase,
   projectId: string,
   at: number,
 ): Map<string, PathState | undefined> {
-  const rows = index
-    .sql<[object], PathState | (Record<keyof PathState, null> & { path: string })>(
-      `SELECT changed.path, ${pastColumns} FROM (${changedSql}) changed LEFT JOIN revisions r ON r.id = (
-         SELECT id FROM revisions WHERE project_id = @projectId AND path = changed.path AND seen_at <= @at
-         ORDER BY seen_at DESC LIMIT 1)
-       ORDER BY changed.path`,
+  const text = index
+    .sql<[object], string>(
+      `SELECT json_group_array(json_array(path, state, seenAt, goneAt, cause, fromPath, size, mode, mtimeNs, uid, gid, xattrs,
+         sha256))
+       FROM (SELECT changed.path, ${pastColumns} FROM (${changedSql}) changed LEFT JOIN revisions r ON r.id = (
+           SELECT id FROM revisions WHERE project_id = @projectId AND path = changed.path AND seen_at <= @at
+           ORDER BY seen_at DESC LIMIT 1)
+         ORDER BY changed.path)`,
     )
-    .all({ projectId, at });
-  return new Map(rows.map((row) => [row.path, row.state === null ? undefined : stillThere(row, at)]));
+    .pluck()
+    .get({ projectId, at });
+  const rows = JSON.parse(text ?? '[]') as ChangedTuple[];
+  return new Map(
+    rows.map(
+      ([path, state, seenAt, goneAt, cause, fromPath, size, mode, mtimeNs, uid, gid, xattrs, sha256]) => {
+        if (state === null) return [path, undefined];
+        const then = {
+          path,
+          state,
+          seenAt,
+          goneAt,
+          cause,
+          fromPath,
+          size,
+          mode,
+          mtimeNs,
+          uid,
+          gid,
+          xattrs,
+          sha256,
+        };
+        return [path, stillThere(then, at)];
+      },
+    ),
+  );
 }
 
 /** What got another name in that time (up to and with `until`), by the name it got, with the one that it had. */
