@@ -191,11 +191,12 @@ test('one whose process is killed is done by the next one, and the workers run a
     root_dir: (await daemon.call('list_projects')).projects[0]?.root_dir,
     paths: ['edited.py', 'lib'],
   });
-  const pid = await waitFor(
-    'its process',
-    () => childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('repair'))?.pid,
-  );
-  process.kill(pid, 'SIGKILL');
+  await waitFor('it is at work', async () => {
+    const { repair } = await daemon.call('health');
+    return repair !== null && repair.phase !== 'stop';
+  });
+  const task = childrenOf(daemon.pid).find(({ commandLine }) => commandLine.includes('repair'));
+  process.kill(task?.pid ?? assert.fail('no process'), 'SIGKILL');
   assert.match((await asked).message, /ended|SIGKILL/u);
   await waitFor('the workers run', async () => {
     const { workers } = await daemon.call('health');
