@@ -19,6 +19,7 @@ export const health = defineMethod({
     status: z.enum(['ok', 'degraded', 'repairing']),
     version: z.string(),
     pid: z.int(),
+    state_dir: z.string().optional().describe('Where its index is; an older version does not say'),
     uptime_seconds: z.number(),
     workers: z.record(z.string(), workerState),
     repair: z.object({ run_id: z.string(), phase: z.string(), done: count, total: count }).nullable(),

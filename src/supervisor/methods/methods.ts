@@ -107,6 +107,7 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
     status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : isOwed ? 'repairing' : 'ok',
     version,
     pid: process.pid,
+    state_dir: supervisor.stateDir,
     uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     workers: Object.fromEntries(states),
     repair: progress,
