@@ -291,8 +291,8 @@ export interface RepairRound {
 
 /** What a worker says about itself when it is ready. */
 export interface WorkerInfo {
-  /** index_service: repairs that were cut off when the index was opened. */
-  unfinishedRepairs?: number;
+  /** index_service: the runs that were cut off when the index was opened, the oldest first. */
+  unfinishedRuns?: readonly string[];
 }
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { AskedRepair } from '../base/asked-repair.js';
 import { CodekeepError, type ErrorCode, messageOf } from '../base/errors.js';
 import type { RebuildRequest, RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
@@ -15,7 +14,7 @@ import type { Params } from '../contract/index.js';
 import { Alone } from './alone.js';
 import { KeptPlans } from './kept-plans.js';
 import { Replacement, type ReplacedFrame } from './replacement.js';
-import { nothingResumed, nothingStopped, repairResultOf, undoResultOf } from './repair-results.js';
+import { nothingResumed, repairResultOf, undoResultOf, unstoppedFrame } from './repair-results.js';
 import type { EventSink } from './subscriptions.js';
 import type { Supervisor } from './supervisor.js';
 
@@ -103,7 +102,7 @@ export class RepairCommand {
     if (!dry_run) this.alone.assertFree();
     const planned = await this.#supervisor.askIndex('plan_undo', { run_id: undoes }, work);
     if (dry_run || planned.totals.undone === 0) {
-      const frame = { runId: randomUUID(), dryRun: dry_run, stopped: nothingStopped, startedAt };
+      const frame = unstoppedFrame(startedAt, dry_run);
       return undoResultOf(planned, undoes, frame, nothingResumed);
     }
     return await this.alone.take(
@@ -178,10 +177,10 @@ export class RepairCommand {
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
   async recover(): Promise<void> {
-    if (this.#supervisor.unfinishedRepairs === 0 && this.#cutOff === null) return;
+    if (this.#supervisor.unfinishedRuns.length === 0 && this.#cutOff === null) return;
     await this.#supervisor.logs.open();
     const work: Work = { signal: new AbortController().signal, progress: () => undefined };
-    if (this.#supervisor.unfinishedRepairs > 0) {
+    if (this.#supervisor.unfinishedRuns.length > 0) {
       this.#supervisor.log(
         'warn',
         'a repair, a rewind or an undo was cut off; it is finished before the workers start',
@@ -240,7 +239,7 @@ export class RepairCommand {
       work,
     );
     const report = await this.#supervisor.askIndex('plan_repair', scope, work);
-    const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
+    const frame = unstoppedFrame(startedAt, true);
     if (report.plan !== undefined) this.#plans.keep(frame.runId, scope, report.plan);
     return repairResultOf(report, frame, nothingResumed);
   }
@@ -262,6 +261,7 @@ export class RepairCommand {
         isAfterStart: origin === 'command' && this.#supervisor.isStarted,
         force: scope.force,
         onEnd,
+        runId: origin === 'recovery' ? this.#supervisor.unfinishedRuns[0] : undefined,
       },
       work,
       async (track, following, onDeath) => {

@@ -102,15 +102,16 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
     ...[...supervisor.troubles].map(troubleProblem),
     ...parts.problems(),
   ];
-  const { progress, isOwed } = repair.alone;
+  const { progress, owed } = repair.alone;
+  const running = progress ?? (problems.length > 0 ? null : owed);
   return {
-    status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : isOwed ? 'repairing' : 'ok',
+    status: running !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
     version,
     pid: process.pid,
     state_dir: supervisor.stateDir,
     uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     workers: Object.fromEntries(states),
-    repair: progress,
+    repair: running,
     problems,
   };
 }

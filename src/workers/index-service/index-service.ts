@@ -103,7 +103,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
     ...databaseMethods(context, upkeep),
   };
   return {
-    info: { unfinishedRepairs: unfinishedRuns(index).length },
+    info: { unfinishedRuns: unfinishedRuns(index).map(({ runId }) => runId) },
     requests: {
       ...answering(methods, context, () => upkeep.noteDamage()),
       resolve_project({ params }) {
