@@ -180,6 +180,8 @@ export interface IndexExchanges extends ContractExchanges {
   note_rewind: Exchange<Pick<RewindRequest, 'run_id' | 'project_id' | 'to'>, null>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
+  /** As note_rewind. */
+  note_undo: Exchange<UndoRequest, null>;
 }
 
 /** With each question to the index goes what the watcher last said, by project id. */

@@ -2,19 +2,13 @@ import { AskedRepair } from '../base/asked-repair.js';
 import { CodekeepError, type ErrorCode, messageOf } from '../base/errors.js';
 import type { RebuildRequest, RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
-import type {
-  Rebuilt,
-  RebuildResult,
-  RepairResult,
-  RestoredBackup,
-  UndoResult,
-} from '../contract/database.js';
+import type { Rebuilt, RebuildResult, RepairResult, RestoredBackup } from '../contract/database.js';
 import { pointInTime } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
 import { Alone } from './alone.js';
 import { KeptPlans } from './kept-plans.js';
 import { Replacement, type ReplacedFrame } from './replacement.js';
-import { nothingResumed, repairResultOf, undoResultOf, unstoppedFrame } from './repair-results.js';
+import { nothingResumed, repairResultOf, unstoppedFrame } from './repair-results.js';
 import type { EventSink } from './subscriptions.js';
 import type { Supervisor } from './supervisor.js';
 
@@ -22,9 +16,8 @@ import type { Supervisor } from './supervisor.js';
 const silenceMaxMs = 5_000;
 
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
-type UndoParams = Omit<Params<'undo_repair'>, 'wait'>;
 
-/** repair_database, undo_repair, rebuild_database and restore_backup: what has to be known before, and what is answered. */
+/** repair_database, rebuild_database and restore_backup: what has to be known before, and what is answered. */
 export class RepairCommand {
   readonly #supervisor: Supervisor;
   readonly alone: Alone;
@@ -90,35 +83,6 @@ export class RepairCommand {
   async #prepare(scope: RepairScope, work: Work): Promise<void> {
     await this.#supervisor.whenStarted(work.signal);
     await this.#compare(await this.#resolve(scope, false, work.signal), work);
-  }
-
-  /**
-   * Takes back what a run did. Where that is nothing, no worker is stopped.
-   * @throws CodekeepError NOT_FOUND, and as `run`
-   */
-  async undo({ run_id: undoes, dry_run }: UndoParams, work: Work): Promise<UndoResult> {
-    const startedAt = performance.now();
-    await this.#supervisor.whenStarted(work.signal);
-    if (!dry_run) this.alone.assertFree();
-    const planned = await this.#supervisor.askIndex('plan_undo', { run_id: undoes }, work);
-    if (dry_run || planned.totals.undone === 0) {
-      const frame = unstoppedFrame(startedAt, dry_run);
-      return undoResultOf(planned, undoes, frame, nothingResumed);
-    }
-    return await this.alone.take(
-      async () =>
-        await this.alone.run(
-          { isResumed: true, force: false },
-          work,
-          async (track, following, onDeath) => {
-            const request = { run_id: track.now.run_id, undoes };
-            const task = { method: 'undo_repair', params: request } as const;
-            return await this.#supervisor.tasks.run('repair', task, following, onDeath);
-          },
-          (report, frame, resumed) => undoResultOf(report, undoes, frame, resumed),
-        ),
-      'An undo',
-    );
   }
 
   /**
