@@ -180,6 +180,8 @@ export interface IndexExchanges extends ContractExchanges {
   note_rewind: Exchange<Pick<RewindRequest, 'run_id' | 'project_id' | 'to'>, null>;
   /** The dry run of undo_repair. */
   plan_undo: Exchange<{ run_id: string }, UndoReport>;
+  /** As note_rewind. */
+  note_undo: Exchange<UndoRequest, null>;
 }
 
 /** With each question to the index goes what the watcher last said, by project id. */
@@ -291,8 +293,8 @@ export interface RepairRound {
 
 /** What a worker says about itself when it is ready. */
 export interface WorkerInfo {
-  /** index_service: repairs that were cut off when the index was opened. */
-  unfinishedRepairs?: number;
+  /** index_service: the runs that were cut off when the index was opened, the oldest first. */
+  unfinishedRuns?: readonly string[];
 }
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';

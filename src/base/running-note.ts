@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
@@ -7,18 +7,18 @@ import { join } from 'node:path';
  */
 export class RunningNote {
   readonly #path: string;
-  /** Whether it was there when this process began. */
-  readonly wasLeft: boolean;
+  /** The run that was noted when this process began; empty where no more could be written, null where none was. */
+  readonly left: string | null;
 
   constructor(stateDir: string) {
     this.#path = join(stateDir, 'running');
-    this.wasLeft = existsSync(this.#path);
+    this.left = existsSync(this.#path) ? read(this.#path) : null;
   }
 
-  /** Also where the disk is full: it is done all the same. */
-  write(): void {
+  /** Also where the disk is full: it is done all the same. What was left stays noted, until it is finished. */
+  write(runId: string): void {
     try {
-      writeFileSync(this.#path, '', { mode: 0o600 });
+      writeFileSync(this.#path, runId, { mode: 0o600, flag: 'wx' });
     } catch {
       // The next start says for a moment that all is well.
     }
@@ -30,5 +30,13 @@ export class RunningNote {
     } catch {
       // The next start says for a moment that something was cut off.
     }
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }

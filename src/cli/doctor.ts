@@ -61,8 +61,9 @@ export function addDoctor(program: Command): void {
 }
 
 async function examine(locations: Locations, flags: DoctorFlags): Promise<Finding[]> {
-  const { socket, stateDir } = locations;
+  const { socket } = locations;
   const supervisor = await reach(socket);
+  const stateDir = stateDirOf(supervisor) ?? locations.stateDir;
   const isUnheard = supervisor.client === null && supervisorOf(flags, process.env) !== null;
   const configuration = await examineConfig(locations);
   try {
@@ -81,6 +82,11 @@ async function examine(locations: Locations, flags: DoctorFlags): Promise<Findin
   } finally {
     supervisor.client?.close();
   }
+}
+
+/** A socket does not tell whose state directory it is; who answers on it does. */
+function stateDirOf(supervisor: Supervisor): string | undefined {
+  return supervisor.client === null ? undefined : supervisor.health.state_dir;
 }
 
 /** There is a supervisor, and it does not answer. */

@@ -43,6 +43,12 @@ export function placeInProject(root: string, path: string): string {
   return pathInProject(root, path).replace(/\/+$/u, '');
 }
 
+/** Of several; undefined where none was given, or the root itself: the whole project. */
+export function placesInProject(root: string, paths: readonly string[]): string[] | undefined {
+  if (paths.length === 0 || paths.some((path) => isProjectRoot(root, path))) return undefined;
+  return paths.map((path) => placeInProject(root, path));
+}
+
 /**
  * The root of the project that a command is about: the folder that was given; without one the project around the
  * working directory, as git finds it, or the one around `path`, or the working directory itself.

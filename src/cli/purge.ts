@@ -10,7 +10,7 @@ import {
   printTable,
   shownMax,
 } from './output.js';
-import { parseFolder, placeInProject, projectRoot, shownPath } from './paths.js';
+import { parseFolder, placesInProject, projectRoot, shownPath } from './paths.js';
 import { exactly, isAsking, isToBeDone } from './planned.js';
 import { callWithProgress } from './progress.js';
 import { printList } from './repair.js';
@@ -55,7 +55,7 @@ export function addPurge(program: Command): void {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
         const plan = await callWithProgress(client, 'purge', {
           root_dir,
-          paths: paths.length === 0 ? undefined : paths.map((path) => placeInProject(root_dir, path)),
+          paths: chosen(root_dir, paths),
           version_ids: flags.versionId,
           sha256: flags.sha256,
           backups: flags.backups,
@@ -74,6 +74,17 @@ export function addPurge(program: Command): void {
         process.exitCode = statusOf(result);
       });
     });
+}
+
+/** @throws CommandError for the whole project: what cannot be taken back is named */
+function chosen(root: string, paths: readonly string[]): string[] | undefined {
+  const places = placesInProject(root, paths);
+  if (paths.length === 0 || places !== undefined) return places;
+  throw new CommandError(
+    `That is all that was ever in ${root}.`,
+    'Name the files and folders in it that shall go; "codekeep history" and "codekeep deleted" list what is there no more.',
+    exitStatus.usage,
+  );
 }
 
 function assertOneChoice(paths: readonly string[], { versionId, sha256 }: PurgeFlags): void {

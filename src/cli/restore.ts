@@ -4,7 +4,7 @@ import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, withClient } from './client-command.js';
 import { askForVersion, type Which } from './named-version.js';
 import { CommandError, exitStatus, print } from './output.js';
-import { parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
+import { parseFolder, pathInProject, placesInProject, projectRoot, shownPath } from './paths.js';
 import { type Cause, causeText, localTime } from './text.js';
 import { parseWhen } from './when.js';
 
@@ -27,7 +27,7 @@ export function addRestore(program: Command): void {
     )
     .argument(
       '[paths...]',
-      'relative to the project; PATH@WHEN is what that was: a version of "codekeep history", a time, 10m, a checkpoint',
+      'deleted files, and folders: all deleted files below them; PATH@WHEN is what that was: a version of "codekeep history", a time, 10m, a checkpoint',
     )
     .option(
       '--project <dir>',
@@ -69,17 +69,19 @@ async function restoreDeleted(
   paths: readonly string[],
   flags: RestoreFlags,
 ): Promise<Restored> {
+  const places = placesInProject(root_dir, paths);
+  const isAll = paths.length > 0 && places === undefined;
   return await client.call('restore_deleted_files', {
     root_dir,
-    paths: paths.length === 0 ? undefined : paths.map((path) => pathInProject(root_dir, path)),
-    path_prefix: flags.prefix,
+    paths: places,
+    path_prefix: flags.prefix ?? (isAll ? '' : undefined),
     deleted_after: flags.deletedAfter,
     cause: flags.cause,
     dry_run: flags.dryRun ?? false,
   });
 }
 
-/** A deleted file of that name, or what a file was. */
+/** What is deleted at or below that name, or what a file was. */
 async function restoreNamed(
   client: Client,
   root_dir: string,

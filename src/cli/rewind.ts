@@ -3,7 +3,7 @@ import type { Result } from '../contract/index.js';
 import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, withConnection } from './client-command.js';
 import { type ExitStatus, exitStatus, print, printJson } from './output.js';
-import { isProjectRoot, parseFolder, placeInProject, projectRoot } from './paths.js';
+import { parseFolder, placesInProject, projectRoot } from './paths.js';
 import { exactly, isAsking, isToBeDone } from './planned.js';
 import { callWithProgress } from './progress.js';
 import { type Entry, printList } from './repair.js';
@@ -38,7 +38,7 @@ export function addRewind(program: Command): void {
     .action(async (when: string, paths: string[], flags: RewindFlags) => {
       await withConnection(flags, async (client) => {
         const root_dir = await projectRoot(client, flags.project, paths[0]);
-        const asked = { root_dir, to: when, paths: chosen(root_dir, paths), dry_run: true };
+        const asked = { root_dir, to: when, paths: placesInProject(root_dir, paths), dry_run: true };
         const plan = await callWithProgress(client, 'rewind', asked, nothingDone);
         const asks = isAsking(flags);
         if (flags.json !== true) printPlan(plan, flags.dryRun === true);
@@ -50,12 +50,6 @@ export function addRewind(program: Command): void {
         process.exitCode = statusOf(result);
       });
     });
-}
-
-/** Undefined: the whole project. */
-function chosen(root: string, paths: readonly string[]): string[] | undefined {
-  if (paths.length === 0 || paths.some((path) => isProjectRoot(root, path))) return undefined;
-  return paths.map((path) => placeInProject(root, path));
 }
 
 /** Exactly what the plan says. */

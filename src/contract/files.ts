@@ -123,7 +123,12 @@ export const restoreDeletedFiles = defineMethod({
   params: z
     .strictObject({
       ...projectFields,
-      paths: z.array(path).min(1).max(1_000).optional(),
+      paths: z
+        .array(path)
+        .min(1)
+        .max(1_000)
+        .optional()
+        .describe('Deleted files, and folders: all deleted files below them'),
       path_prefix: pathPrefix,
       deleted_after: since.optional(),
       cause: cause.optional(),

@@ -19,9 +19,15 @@ export const health = defineMethod({
     status: z.enum(['ok', 'degraded', 'repairing']),
     version: z.string(),
     pid: z.int(),
+    state_dir: z.string().optional().describe('Where its index is; an older version does not say'),
     uptime_seconds: z.number(),
     workers: z.record(z.string(), workerState),
-    repair: z.object({ run_id: z.string(), phase: z.string(), done: count, total: count }).nullable(),
+    repair: z
+      .object({ run_id: z.string(), phase: z.string(), done: count, total: count })
+      .nullable()
+      .describe(
+        'Why status is repairing; in phase recover a start has not come yet to finishing what was cut off (run_id is empty where it could not be noted)',
+      ),
     problems: z.array(problem).describe('What makes it degraded'),
   }),
 });

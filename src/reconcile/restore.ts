@@ -11,7 +11,7 @@ import { PlacingProblems } from '../base/placing-problem.js';
 import { errnoIn, isUnknown, type Presence, TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
 import { clearDeleted, forgetEmptyFolders, markIgnored, restampFile } from '../store/file-states.js';
-import { type Cause, type FileRow, pageOfFiles, requireFile } from '../store/files.js';
+import { type Cause, fileByPath, type FileRow, pageOfFiles } from '../store/files.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import type { Project } from '../store/projects.js';
 import type { CameBy } from '../store/revisions.js';
@@ -39,32 +39,50 @@ export interface RestoreChoice {
 }
 
 /**
- * The rows that a restore would bring back, in the order of their paths. What was never kept is refused where it is named,
- * and else left out: it is no reason to bring back nothing.
+ * The rows that a restore would bring back. What was never kept is refused where it is named itself, and else left out: it is no
+ * reason to bring back nothing.
+ * @throws CodekeepError FILE_NOT_FOUND for a path that is not deleted and has nothing deleted below it; LIMIT_EXCEEDED
  */
 export function chooseDeleted(index: IndexDatabase, project: Project, choice: RestoreChoice): FileRow[] {
-  if (choice.paths !== undefined) {
-    return choice.paths.map((path) => {
-      assertRelativePath(path);
-      const row = requireFile(index, project.id, path);
-      // What rules ignore by now is still kept as it was; that nothing stands in its place is checked with the rest.
-      if (row.deleted === 1 || row.ignored === 1) return row;
-      throw new CodekeepError(
-        'FILE_NOT_FOUND',
-        `${path} is not marked deleted.`,
-        'Call list_deleted_files to see what is.',
-      );
-    });
-  }
-  const rows = pageOfFiles(index, project.id, {
-    filter: 'deleted',
-    prefix: choice.pathPrefix ?? '',
-    after: '',
-    limit: restoreFilesMax + 1,
-    deletedAfter: choice.deletedAfter,
-    cause: choice.cause,
-    isKept: true,
-  });
+  const { paths, pathPrefix = '' } = choice;
+  const rows = paths?.flatMap((path) => deletedAt(index, project, path, choice));
+  const chosen = new Map(rows?.map((row) => [row.id, row]));
+  return rows === undefined ? deletedBelow(index, project, pathPrefix, choice) : atMost([...chosen.values()]);
+}
+
+/** A file itself; of a folder all that is below it. */
+function deletedAt(
+  index: IndexDatabase,
+  project: Project,
+  path: string,
+  choice: RestoreChoice,
+): readonly FileRow[] {
+  assertRelativePath(path);
+  const row = fileByPath(index, project.id, path);
+  // What rules ignore by now is still kept as it was; that nothing stands in its place is checked with the rest.
+  if (row?.deleted === 1 || row?.ignored === 1) return [row];
+  const below = deletedBelow(index, project, `${path}/`, choice);
+  if (below.length > 0) return below;
+  throw new CodekeepError(
+    'FILE_NOT_FOUND',
+    `${JSON.stringify(path)} is not marked deleted, and nothing below it is.`,
+    'Call list_deleted_files to see what is; the path is relative to root_dir.',
+  );
+}
+
+/** In the order of their paths. */
+function deletedBelow(
+  index: IndexDatabase,
+  { id }: Project,
+  prefix: string,
+  { deletedAfter, cause }: RestoreChoice,
+): FileRow[] {
+  const page = { filter: 'deleted', prefix, after: '', limit: restoreFilesMax + 1, isKept: true } as const;
+  return atMost(pageOfFiles(index, id, { ...page, deletedAfter, cause }));
+}
+
+/** @throws CodekeepError LIMIT_EXCEEDED */
+function atMost(rows: FileRow[]): FileRow[] {
   if (rows.length <= restoreFilesMax) return rows;
   throw new CodekeepError(
     'LIMIT_EXCEEDED',

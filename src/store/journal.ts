@@ -44,6 +44,12 @@ export function endRun(
     .run(state, message, now, run.runId, run.projectId);
 }
 
+/** One that had nothing to do. */
+export function noteRun(index: IndexDatabase, run: NewRun, message: string, now: number): void {
+  beginRun(index, run, now);
+  endRun(index, run, 'done', message, now);
+}
+
 /** What a file was when it was placed; an older version did not keep its attributes. */
 export type PlacedStamp = FileStamp & { xattrs?: string | null };
 
@@ -328,12 +334,14 @@ export function failedInverses(index: IndexDatabase, { runId, projectId }: RunKe
 /**
  * Files that the project's last repair had to bring back into the project and has not: it was cancelled, its process
  * ended, or it failed for them. As long as that is so their absence is a loss and no deletion. A row that was written
- * since then has been there again.
+ * since then has been there again. A rewind or an undo that had nothing to do changes nothing of that.
  */
 export function owedFiles(index: IndexDatabase, projectId: string): ReadonlySet<number> {
   const rows = index
     .sql<[string], { fileId: number }>(
-      `WITH last AS (SELECT * FROM repair_runs WHERE project_id = ? AND origin <> 'worker'
+      `WITH last AS (SELECT * FROM repair_runs r WHERE project_id = ? AND origin <> 'worker'
+                       AND (undoes IS NULL AND rewind_to IS NULL OR EXISTS (
+                         SELECT 1 FROM repair_actions a WHERE a.run_id = r.run_id AND a.project_id = r.project_id))
                      ORDER BY started_at DESC LIMIT 1)
        SELECT a.file_id AS fileId FROM last JOIN repair_actions a USING (run_id, project_id) JOIN files f ON f.id = a.file_id
        WHERE a.state IN ('intent', 'failed') AND a.targets LIKE '%project' AND f.updated_at <= last.started_at`,

@@ -24,6 +24,8 @@ export interface AloneOptions {
   /** Done when requests are served again and before the workers are resumed, also where the run failed. */
   onEnd?: () => Promise<void>;
   force: boolean;
+  /** Of the run that it finishes; without it one of its own. */
+  runId?: string | undefined;
 }
 
 /** Something that is done while no worker runs: drain → stop all → one process does it alone → resume. One at a time. */
@@ -37,6 +39,7 @@ export class Alone {
   #taken: string | null = null;
   readonly #change = new Change();
   readonly #note: RunningNote;
+  #isSettled = false;
 
   constructor(supervisor: Supervisor, events: EventSink) {
     this.#supervisor = supervisor;
@@ -49,13 +52,15 @@ export class Alone {
     return this.#track?.now ?? null;
   }
 
-  /** An earlier daemon was cut off in the middle of it, and what is left is not done yet. */
-  get isOwed(): boolean {
-    return !this.#supervisor.isStarted && (this.#note.wasLeft || this.#supervisor.unfinishedRepairs > 0);
+  /** What an earlier daemon was cut off in, while it is not finished; null: nothing. */
+  get owed(): RepairProgress | null {
+    const runId = this.#supervisor.unfinishedRuns[0] ?? this.#note.left;
+    return this.#isSettled || runId === null ? null : { run_id: runId, phase: 'recover', done: 0, total: 0 };
   }
 
   /** At a start, once what was left is finished. */
   settle(): void {
+    this.#isSettled = true;
     this.#note.remove();
   }
 
@@ -90,16 +95,16 @@ export class Alone {
 
   /** Does something while no worker runs. */
   async run<R, T>(
-    { isResumed, isAfterStart = true, onEnd, force }: AloneOptions,
+    { isResumed, isAfterStart = true, onEnd, force, runId = randomUUID() }: AloneOptions,
     work: Work,
     run: (track: RepairTrack, following: Work, onDeath: () => void) => Promise<R>,
     shaped: (report: R, frame: RunFrame, resumed: ResumedWorkers) => T,
   ): Promise<T> {
-    const frame = { runId: randomUUID(), dryRun: false, startedAt: performance.now() };
+    const frame = { runId, dryRun: false, startedAt: performance.now() };
     const release = this.#supervisor.hold.takeForRepair(this.#taken ?? aRepair);
-    const track = new RepairTrack(frame.runId, this.#events);
+    const track = new RepairTrack(runId, this.#events);
     this.#track = track;
-    this.#note.write();
+    this.#note.write(runId);
     let hasDied = false;
     const running = isAfterStart ? this.#running() : [];
     const resumable = isResumed ? running : [];

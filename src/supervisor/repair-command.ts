@@ -1,21 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import { AskedRepair } from '../base/asked-repair.js';
 import { CodekeepError, type ErrorCode, messageOf } from '../base/errors.js';
 import type { RebuildRequest, RepairReport, RepairScope, ResolvedProject } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
-import type {
-  Rebuilt,
-  RebuildResult,
-  RepairResult,
-  RestoredBackup,
-  UndoResult,
-} from '../contract/database.js';
+import type { Rebuilt, RebuildResult, RepairResult, RestoredBackup } from '../contract/database.js';
 import { pointInTime } from '../contract/fields.js';
 import type { Params } from '../contract/index.js';
 import { Alone } from './alone.js';
 import { KeptPlans } from './kept-plans.js';
 import { Replacement, type ReplacedFrame } from './replacement.js';
-import { nothingResumed, nothingStopped, repairResultOf, undoResultOf } from './repair-results.js';
+import { nothingResumed, repairResultOf, unstoppedFrame } from './repair-results.js';
 import type { EventSink } from './subscriptions.js';
 import type { Supervisor } from './supervisor.js';
 
@@ -23,9 +16,8 @@ import type { Supervisor } from './supervisor.js';
 const silenceMaxMs = 5_000;
 
 type RepairParams = Omit<Params<'repair_database'>, 'wait'>;
-type UndoParams = Omit<Params<'undo_repair'>, 'wait'>;
 
-/** repair_database, undo_repair, rebuild_database and restore_backup: what has to be known before, and what is answered. */
+/** repair_database, rebuild_database and restore_backup: what has to be known before, and what is answered. */
 export class RepairCommand {
   readonly #supervisor: Supervisor;
   readonly alone: Alone;
@@ -94,35 +86,6 @@ export class RepairCommand {
   }
 
   /**
-   * Takes back what a run did. Where that is nothing, no worker is stopped.
-   * @throws CodekeepError NOT_FOUND, and as `run`
-   */
-  async undo({ run_id: undoes, dry_run }: UndoParams, work: Work): Promise<UndoResult> {
-    const startedAt = performance.now();
-    await this.#supervisor.whenStarted(work.signal);
-    if (!dry_run) this.alone.assertFree();
-    const planned = await this.#supervisor.askIndex('plan_undo', { run_id: undoes }, work);
-    if (dry_run || planned.totals.undone === 0) {
-      const frame = { runId: randomUUID(), dryRun: dry_run, stopped: nothingStopped, startedAt };
-      return undoResultOf(planned, undoes, frame, nothingResumed);
-    }
-    return await this.alone.take(
-      async () =>
-        await this.alone.run(
-          { isResumed: true, force: false },
-          work,
-          async (track, following, onDeath) => {
-            const request = { run_id: track.now.run_id, undoes };
-            const task = { method: 'undo_repair', params: request } as const;
-            return await this.#supervisor.tasks.run('repair', task, following, onDeath);
-          },
-          (report, frame, resumed) => undoResultOf(report, undoes, frame, resumed),
-        ),
-      'An undo',
-    );
-  }
-
-  /**
    * Puts a copy of the index in its place, also where the index is so damaged that nothing could be started; then every
    * project is compared with what is on disk.
    * @throws CodekeepError INVALID_PARAMS for a copy that is not usable, and as `run`
@@ -178,10 +141,10 @@ export class RepairCommand {
 
   /** Finishes a repair that was cut off with the daemon, before any other worker starts. */
   async recover(): Promise<void> {
-    if (this.#supervisor.unfinishedRepairs === 0 && this.#cutOff === null) return;
+    if (this.#supervisor.unfinishedRuns.length === 0 && this.#cutOff === null) return;
     await this.#supervisor.logs.open();
     const work: Work = { signal: new AbortController().signal, progress: () => undefined };
-    if (this.#supervisor.unfinishedRepairs > 0) {
+    if (this.#supervisor.unfinishedRuns.length > 0) {
       this.#supervisor.log(
         'warn',
         'a repair, a rewind or an undo was cut off; it is finished before the workers start',
@@ -240,7 +203,7 @@ export class RepairCommand {
       work,
     );
     const report = await this.#supervisor.askIndex('plan_repair', scope, work);
-    const frame = { runId: randomUUID(), dryRun: true, stopped: nothingStopped, startedAt };
+    const frame = unstoppedFrame(startedAt, true);
     if (report.plan !== undefined) this.#plans.keep(frame.runId, scope, report.plan);
     return repairResultOf(report, frame, nothingResumed);
   }
@@ -262,6 +225,7 @@ export class RepairCommand {
         isAfterStart: origin === 'command' && this.#supervisor.isStarted,
         force: scope.force,
         onEnd,
+        runId: origin === 'recovery' ? this.#supervisor.unfinishedRuns[0] : undefined,
       },
       work,
       async (track, following, onDeath) => {

@@ -9,7 +9,7 @@ export type ResumedWorkers = Pick<
   'workers_resumed' | 'workers_not_resumed'
 >;
 
-export const nothingStopped: WorkersStopped = { stopped_count: 0, stopped_workers: [], errors: [] };
+const nothingStopped: WorkersStopped = { stopped_count: 0, stopped_workers: [], errors: [] };
 export const nothingResumed: ResumedWorkers = { workers_resumed: [], workers_not_resumed: [] };
 
 export interface RunFrame {

@@ -181,9 +181,9 @@ export class Supervisor {
     }
   }
 
-  /** Repairs that were cut off when the index was opened. */
-  get unfinishedRepairs(): number {
-    return this.slots.index_service.info.unfinishedRepairs ?? 0;
+  /** What was cut off when the index was opened, the oldest first. */
+  get unfinishedRuns(): readonly string[] {
+    return this.slots.index_service.info.unfinishedRuns ?? [];
   }
 
   /** The workers that are to start with the daemon and have not been started yet; whoever takes them starts them. */

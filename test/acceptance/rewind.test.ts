@@ -294,7 +294,8 @@ test('a daemon that is killed in the middle of it finishes it at its next start'
   await daemon.stop('SIGKILL');
   await running;
   const next = await sandbox.startDaemon({ stateDir: daemon.stateDir });
-  assert.equal((await next.call('health')).status, 'repairing', 'all is not well before it is finished');
+  const { status, repair } = await next.call('health');
+  assert.equal(status, 'repairing', 'all is not well before it is finished');
   await waitFor(
     'it is finished, and the watcher runs',
     async () => (await next.call('wait_until_fresh', { project_id })).freshness === 'fresh',
@@ -303,8 +304,9 @@ test('a daemon that is killed in the middle of it finishes it at its next start'
   assert.deepEqual(treeOf(root), before);
   const { runs } = await next.call('list_repairs', { project_id });
   assert.deepEqual(
-    runs.map(({ state }) => state),
-    ['interrupted'],
+    runs.map(({ run_id, state }) => [run_id, state]),
+    [[repair?.run_id, 'interrupted']],
+    'what is finished is named from the first moment on',
   );
   await waitFor('all is well', async () => (await next.call('health')).status === 'ok');
 });

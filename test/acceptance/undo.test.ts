@@ -70,6 +70,13 @@ test('beside a watcher, a repair is taken back: what it brought is gone on reque
   const again = await undo(daemon, run_id);
   assert.deepEqual([again.undone, again.kept, again.workers_stopped.stopped_count], [[], [], 0]);
   assert.match(again.message, /undone already/u);
+  const { runs: noted, actions } = await daemon.call('get_repair', { run_id: again.run_id });
+  assert.deepEqual(
+    [noted.map(({ origin, undoes, state }) => [origin, undoes, state]), actions],
+    [[['undo', run_id, 'done']], []],
+    'it is known by its id, as every run is',
+  );
+  assert.equal((await undo(daemon, again.run_id)).totals.undone, 0);
   const redone = await undo(daemon, done.run_id);
   assert.deepEqual([redone.totals.undone, redone.kept], [2, []]);
   assert.equal(treeHash(root), before);

@@ -178,7 +178,22 @@ test('workers: only what crashes is wrong, with the reason of its last end', () 
       ['socket', 'fail'],
     ],
   );
-  assertVerdict(findings[1], 'fail', /failed: it was ended by SIGSEGV/);
+  assertVerdict(findings[1], 'fail', /^failed: was ended by SIGSEGV$/);
   for (const { fix } of findings.filter(({ verdict }) => verdict !== 'ok'))
     assert.equal(fix, 'Look into its log ("codekeep logs repair").');
+});
+
+test('workers: a reason that is a sentence of its own is said as it is, and so is each of several', () => {
+  const hint = 'It goes on by itself once that is mended; its log says more.';
+  const problems = ['process 12 cannot be ended', 'the disk is full'].map((reason) => ({
+    source: 'index_service',
+    reason,
+    hint,
+  }));
+  const findings = judgeHealth({ workers: { index_service: 'ready' }, problems });
+  assert.deepEqual(
+    findings.map(({ message }) => message),
+    ['ready: process 12 cannot be ended', 'ready: the disk is full'],
+  );
+  for (const finding of findings) assertVerdict(finding, 'warn', /^ready: /);
 });

@@ -74,6 +74,16 @@ test('without a daemon the index is left alone, and that is no failure', async (
   assert.equal(verdictOf(report, 'socket').verdict, 'warn');
 });
 
+test('with a socket alone, the state directory of the daemon behind it is looked at', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const daemon = await sandbox.startDaemon();
+  await chmod(daemon.stateDir, 0o750);
+  const report = await doctor(sandbox, '--socket', daemon.socket);
+  const { verdict, message } = verdictOf(report, 'state directory');
+  assert.deepEqual([verdict, message.startsWith(`${daemon.stateDir} is open to others`)], ['warn', true]);
+  assert.match(verdictOf(report, 'disk space').message, new RegExp(`^${daemon.stateDir}: `, 'u'));
+});
+
 test('a socket that others may use fails', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { run } from '../harness/command.js';
@@ -63,5 +64,24 @@ suite('paths of several projects are those of the working directory', () => {
       const text = await at(sandbox.folder, 'restore', '--dry-run', '--project', 'project-1', path);
       assert.equal(text, 'project-1/gone.py\n1 to be restored\n');
     }
+  });
+
+  test('restore takes a folder, also one that is gone, and the working directory, for all that is deleted below', async () => {
+    const root = await sandbox.project({
+      'a.py': 'a = 1\n',
+      'lib/b.py': 'b = 1\n',
+      'lib/deep/c.py': 'c = 1\n',
+    });
+    const { project_id } = await daemon.addProject(root);
+    const isGone = async (): Promise<void> => {
+      for (const name of ['a.py', 'lib']) rmSync(join(root, name), { recursive: true });
+      await daemon.call('update_indexes', { project_id });
+    };
+    await isGone();
+    assert.equal(await at(root, 'restore', 'lib/deep/'), 'lib/deep/c.py\n1 restored\n');
+    const above = await at(join(root, 'lib/deep'), 'restore', '..', '../../a.py');
+    assert.equal(above, `${join(root, 'lib/b.py')}\n${join(root, 'a.py')}\n2 restored\n`);
+    await isGone();
+    assert.equal(await at(root, 'restore', '.'), 'a.py\nlib/b.py\nlib/deep/c.py\n3 restored\n');
   });
 });

@@ -110,3 +110,13 @@ test('what is not said, or said twice, or unknown, is wrong usage or a failure i
   assert.equal(unknown.status, 1);
   assert.match(unknown.stderr, /Nothing is known of "nothing\.py"/u);
 });
+
+test('the root of the project is refused, wherever one stands; a folder in it is taken', async (t) => {
+  const { root, at } = await staged(t);
+  for (const path of ['.', root, 'lib/..']) {
+    const { status, stdout, stderr } = await at(path, '--dry-run');
+    assert.deepEqual([status, stdout], [2, ''], path);
+    assert.match(stderr, /all that was ever in .*\n {2}Name the files and folders in it /u);
+  }
+  assert.match((await at('./lib', '--dry-run')).stdout, /lib\/b\.py/u);
+});

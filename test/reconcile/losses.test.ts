@@ -7,7 +7,15 @@ import { sha256 } from '#src/base/hash.js';
 import { recoverRuns } from '#src/reconcile/repair/recover.js';
 import { executeRepair, openRepair } from '#src/reconcile/repair/repair-project.js';
 import { chooseDeleted, restoreDeleted } from '#src/reconcile/restore.js';
-import { beginRun, listRuns, recordIntent } from '#src/store/journal.js';
+import {
+  beginRun,
+  endIntents,
+  endRun,
+  listRuns,
+  noteRun,
+  owedFiles,
+  recordIntent,
+} from '#src/store/journal.js';
 import { checkContents } from '#src/store/maintenance.js';
 import { TestProject } from './project-fixture.js';
 
@@ -180,4 +188,31 @@ test('what a rule ignored by mistake and nobody has looked at since is lost, onc
   project.remove('.gitignore');
   await project.repair();
   assert.equal(project.read('src/a'), 'a');
+});
+
+test('what a repair still has to bring back stays a loss after a rewind or an undo that had nothing to do', async (t) => {
+  const project = new TestProject(t);
+  for (const path of ['a', 'b']) project.write(path);
+  await project.reconcile();
+  const { index, projectId } = project;
+  const { rootDir, versionDir } = project.project;
+  const repair = { runId: randomUUID(), projectId };
+  const action = { verdict: 'restore_from_cst', targets: ['versions', 'project'], cause: null, sha256: null };
+  project.remove('a');
+  await index.write(() => {
+    beginRun(index, { ...repair, origin: 'command', rootDir, versionDir }, Date.now());
+    recordIntent(index, repair, { ...action, id: project.row('a').id, path: 'a' });
+    endIntents(index, repair, 'it was not tried');
+    endRun(index, repair, 'cancelled', '', Date.now());
+  });
+  const nothing = { projectId, rootDir, versionDir };
+  await index.write(() => {
+    const undo = { ...nothing, runId: randomUUID(), origin: 'undo', undoes: repair.runId } as const;
+    noteRun(index, undo, '0 undone', Date.now() + 1);
+    const rewind = { ...nothing, runId: randomUUID(), origin: 'command', rewindTo: 0 } as const;
+    noteRun(index, rewind, '0 rewound', Date.now() + 2);
+  });
+  assert.deepEqual([...owedFiles(index, projectId)], [project.row('a').id]);
+  await project.reconcile();
+  assert.deepEqual(project.marks().deleted, []);
 });

@@ -60,6 +60,27 @@ test('files are chosen by path, by prefix and by time', async (t) => {
   assert.throws(() => chosen({ paths: ['../a'] }), { code: 'PATH_OUTSIDE_ROOT' });
 });
 
+test('a folder is all deleted files below it, each once; one with none is refused as a path that nobody knows', async (t) => {
+  const project = await deletedFiles(t, 'd/a', 'd/e/b', 'de', 'f');
+  project.write('d/stays', '');
+  project.write('g/stays', '');
+  await project.reconcile();
+  const chosen = (choice: RestoreChoice): string[] =>
+    chooseDeleted(project.index, project.project, choice).map(({ path }) => path);
+  assert.deepEqual(chosen({ paths: ['d', 'f', 'd/e/b'] }), ['d/a', 'd/e/b', 'f']);
+  for (const choice of [{ paths: ['g'] }, { paths: ['d/e/b/'] }, { paths: ['d'], cause: 'asked' as const }])
+    assert.throws(() => chosen(choice), { name: 'CodekeepError' }, JSON.stringify(choice));
+  await restore(project, { paths: ['d'] });
+  const { active, deleted } = project.marks();
+  assert.deepEqual(
+    [active, deleted],
+    [
+      ['d/a', 'd/e/b', 'd/stays', 'g/stays', 'stays'],
+      ['de', 'f'],
+    ],
+  );
+});
+
 const failures: Record<string, { put: (project: TestProject) => void; code: string }> = {
   'a file in the way': { put: (project) => project.write('m', 'newer'), code: 'TARGET_FILE_EXISTS' },
   'a folder in the way': { put: (project) => mkdirSync(project.at('m')), code: 'TARGET_FILE_EXISTS' },

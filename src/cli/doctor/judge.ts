@@ -240,11 +240,11 @@ export function judgeHealth({
 }: Pick<Result<'health'>, 'workers' | 'problems'>): Finding[] {
   const others = problems.filter(({ source }) => workers[source] === undefined);
   return [
-    ...Object.entries(workers).map(([name, state]) => {
-      const problem = problems.find(({ source }) => source === name);
-      if (problem === undefined) return ok(`worker ${name}`, state);
+    ...Object.entries(workers).flatMap(([name, state]) => {
+      const own = problems.filter(({ source }) => source === name);
+      if (own.length === 0) return [ok(`worker ${name}`, state)];
       const judge = state === 'failed' ? fail : warn;
-      return judge(`worker ${name}`, `${state}: it ${problem.reason}`, inCommands(problem.hint));
+      return own.map(({ reason, hint }) => judge(`worker ${name}`, `${state}: ${reason}`, inCommands(hint)));
     }),
     ...others.map(({ source, reason, hint }) => fail(source, reason, inCommands(hint))),
   ];

@@ -12,6 +12,7 @@ import type { RepairCommand } from '../repair-command.js';
 import { RewindCommand } from '../rewind-command.js';
 import type { Subscriptions } from '../subscriptions.js';
 import type { Supervisor } from '../supervisor.js';
+import { UndoCommand } from '../undo-command.js';
 import { workerMethods } from './worker-methods.js';
 import { damageHint } from '../lifecycle/worker-exit.js';
 import { isOfDamage, type WorkerSlot } from '../lifecycle/worker-slot.js';
@@ -38,6 +39,7 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
   let document: ReturnType<typeof openRpcDocument> | null = null;
   const rewinding = new RewindCommand(supervisor, repair.alone);
   const purging = new PurgeCommand(supervisor, repair.alone);
+  const undoing = new UndoCommand(supervisor, repair.alone);
   return {
     ...indexHandlers(supervisor),
     ...workerMethods(supervisor, parts.sampler),
@@ -85,7 +87,7 @@ export function serviceHandlers(parts: ServiceParts): Handlers<Contract> {
     },
     async undo_repair({ wait, ...params }, { cancelled }) {
       if (!params.dry_run) repair.alone.assertFree();
-      const job = jobs.run('undo_repair', (work) => repair.undo(params, work), !params.dry_run);
+      const job = jobs.run('undo_repair', (work) => undoing.run(params, work), !params.dry_run);
       return wait ? await jobs.outcome(job, cancelled) : { job_id: job.jobId };
     },
   };
@@ -102,14 +104,16 @@ function health({ supervisor, repair, version, startedAt, ...parts }: ServicePar
     ...[...supervisor.troubles].map(troubleProblem),
     ...parts.problems(),
   ];
-  const { progress, isOwed } = repair.alone;
+  const { progress, owed } = repair.alone;
+  const running = progress ?? (problems.length > 0 ? null : owed);
   return {
-    status: progress !== null ? 'repairing' : problems.length > 0 ? 'degraded' : isOwed ? 'repairing' : 'ok',
+    status: running !== null ? 'repairing' : problems.length > 0 ? 'degraded' : 'ok',
     version,
     pid: process.pid,
+    state_dir: supervisor.stateDir,
     uptime_seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     workers: Object.fromEntries(states),
-    repair: progress,
+    repair: running,
     problems,
   };
 }

@@ -26,7 +26,7 @@ import { planPurgeOf } from '../repair/purge.js';
 import { noteRewind, planRewindOf } from '../repair/rewind.js';
 import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
-import { planUndoOf } from '../repair/undo.js';
+import { noteUndo, planUndoOf } from '../repair/undo.js';
 import { codeMethods } from './code-methods.js';
 import { databaseMethods } from './database-methods.js';
 import { isLost } from './derived.js';
@@ -103,7 +103,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
     ...databaseMethods(context, upkeep),
   };
   return {
-    info: { unfinishedRepairs: unfinishedRuns(index).length },
+    info: { unfinishedRuns: unfinishedRuns(index).map(({ runId }) => runId) },
     requests: {
       ...answering(methods, context, () => upkeep.noteDamage()),
       resolve_project({ params }) {
@@ -135,12 +135,17 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
         assertInPlace(index);
         return await planPurgeOf(index.path, params, call);
       },
-      async note_rewind({ params }, call) {
+      async note_rewind({ params }) {
         assertInPlace(index);
-        await noteRewind(index, params, call);
+        await noteRewind(index, params);
         return null;
       },
       plan_undo: async ({ params }, call) => await planUndoOf(index.path, params.run_id, call),
+      async note_undo({ params }) {
+        assertInPlace(index);
+        await noteUndo(index, params);
+        return null;
+      },
     },
     onHeld: (held) => forgetting.hold(held),
     async run() {

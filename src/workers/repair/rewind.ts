@@ -12,8 +12,9 @@ import {
 } from '../../reconcile/repair/rewind.js';
 import type { Proven } from '../../reconcile/repair/rewind-observe.js';
 import type { RewoundAction } from '../../reconcile/repair/rewind-batch.js';
-import { rewindPlanOf, type RewindVerdict } from '../../reconcile/repair/rewind-plan.js';
+import { type RewindVerdict } from '../../reconcile/repair/rewind-plan.js';
 import { IndexDatabase } from '../../store/index-database.js';
+import { noteRun } from '../../store/journal.js';
 import { requireProject } from '../../store/projects.js';
 import type { RequestCall } from '../host.js';
 import { assertSamePlan } from './same-plan.js';
@@ -50,13 +51,10 @@ export async function rewindProject(
 export async function noteRewind(
   index: IndexDatabase,
   request: Pick<RewindRequest, 'run_id' | 'project_id' | 'to'>,
-  call: RequestCall,
 ): Promise<void> {
-  const project = requireProject(index, { project_id: request.project_id });
-  const context = { index, now: Date.now, signal: call.signal, progress: call.progress };
-  const plan = rewindPlanOf([]);
-  const nothing = { project, to: request.to, plan, actions: [], wanted: () => undefined, kept: [] };
-  await executeRewind(context, runOf(request), nothing);
+  const { rootDir, versionDir } = requireProject(index, { project_id: request.project_id });
+  const run = { ...runOf(request), rewindTo: request.to, rootDir, versionDir };
+  await index.write(() => noteRun(index, run, '0 rewound', Date.now()));
 }
 
 function runOf({ run_id, project_id }: Pick<RewindRequest, 'run_id' | 'project_id'>): RewindRun {

@@ -9,7 +9,7 @@ import { executeUndo, planUndo, type UndoContext } from '../../reconcile/repair/
 import type { NewAction, RunRow } from '../../store/journal.js';
 import { type Project, projectById } from '../../store/projects.js';
 import { IndexDatabase } from '../../store/index-database.js';
-import { requireRuns, undoOf } from '../../store/journal.js';
+import { noteRun, requireRuns, undoOf } from '../../store/journal.js';
 import type { RequestCall } from '../host.js';
 import { secure } from './task.js';
 
@@ -37,11 +37,24 @@ export async function undoRepair(
   await recoverRuns(context);
   const planned = await planAll(index, request.undoes, call);
   const isEmpty = planned.every(({ actions }) => actions.length === 0);
-  if (isEmpty) return reportOf(planned, null, null);
+  if (isEmpty) {
+    await noteUndo(index, request);
+    return reportOf(planned, null, null);
+  }
   const backupPath = planned.some(({ isBackedUp }) => isBackedUp) ? await secure(context, []) : null;
   const outcomes: RunOutcome<Planned['actions'][number]>[] = [];
   for (const one of planned) outcomes.push(await one.execute(context, request.run_id));
   return reportOf(planned, outcomes, backupPath);
+}
+
+/** An undo that had nothing to do is known by its id, as every run is; no worker is stopped for it. */
+export async function noteUndo(index: IndexDatabase, { run_id: runId, undoes }: UndoRequest): Promise<void> {
+  await index.write(() => {
+    for (const { projectId, rewindTo, startedAt, rootDir, versionDir } of requireRuns(index, undoes)) {
+      const place = { projectId, rootDir, versionDir, rewindTo: rewindTo === null ? null : startedAt };
+      noteRun(index, { runId, origin: 'undo', undoes, ...place }, '0 undone', Date.now());
+    }
+  });
 }
 
 /** @throws CodekeepError NOT_FOUND */
