@@ -173,7 +173,9 @@ export interface IndexExchanges extends ContractExchanges {
   /** Which project is meant, and which moment of it; refused where nothing is known of that. */
   resolve_rewind: Exchange<ProjectReference & { to: string }, ResolvedProject & { at: number }>;
   /** The dry run of a rewind; without proof that contents are whole it says whether there is anything to do. */
-  plan_rewind: Exchange<RewindScope & { is_proven: boolean }, RewindReport>;
+  plan_rewind: Exchange<RewindScope, RewindReport>;
+  /** Whether a rewind may have anything to do, without proof of contents: false for certain. */
+  needs_rewind: Exchange<RewindScope, boolean>;
   /** The dry run of a purge. */
   plan_purge: Exchange<PurgeScope, PurgeReport>;
   /** Notes a rewind that had nothing to do, so that it is known by its id as every run is. */

@@ -34,12 +34,11 @@ export class RewindCommand {
     if (params.dry_run) return await this.#dryRun(scope, startedAt, work);
     return await this.#alone.take(async () => {
       await bringUpToDate(this.#supervisor, this.#alone, scope.project_id, work);
-      const planned = await this.#supervisor.askIndex(
-        'plan_rewind',
-        { ...scope, is_proven: scope.expected !== undefined },
-        work,
-      );
-      if (planned.plan?.count === 0) {
+      // A plan that somebody holds against this one has to be whole before any worker is stopped.
+      const isNeeded =
+        scope.expected === undefined && (await this.#supervisor.askIndex('needs_rewind', scope, work));
+      const planned = isNeeded ? null : await this.#supervisor.askIndex('plan_rewind', scope, work);
+      if (planned?.plan?.count === 0) {
         const frame = unstoppedFrame(startedAt, false);
         const { project_id, to } = scope;
         await this.#supervisor.askIndex('note_rewind', { run_id: frame.runId, project_id, to }, work);
@@ -59,7 +58,7 @@ export class RewindCommand {
 
   async #dryRun(scope: RewindScope, startedAt: number, work: Work): Promise<RewindResult> {
     await bringUpToDate(this.#supervisor, this.#alone, scope.project_id, work);
-    const report = await this.#supervisor.askIndex('plan_rewind', { ...scope, is_proven: true }, work);
+    const report = await this.#supervisor.askIndex('plan_rewind', scope, work);
     const frame = unstoppedFrame(startedAt, true);
     if (report.plan !== undefined) this.#plans.keep(frame.runId, scope, [report.plan]);
     return resultOf(report, frame, nothingResumed);

@@ -77,7 +77,7 @@ export class RewindBatch {
   async act(action: RewoundAction, token: string): Promise<Acted> {
     const then = this.#wanted(action);
     const row = fileByPath(this.#context.index, this.#project.id, action.path);
-    const fact = this.#observer.fact(action.path, then, 'present');
+    const fact = this.#observer.fact(action.path, then, 'present', row);
     const judgement = judgeRewind(fact);
     if (judgement.verdict !== action.verdict) {
       const isDone = this.#isRecovery ? this.#doneBefore(action, then, fact) : null;

@@ -50,8 +50,12 @@ export class RewindObserver {
     this.#rootDoubt = doubtOf(inspectRootOf(index, project));
   }
 
-  fact(path: string, wanted: PathState | undefined, proven: Proven = 'all'): RewindFact {
-    const row = fileByPath(this.#index, this.#project.id, path);
+  fact(
+    path: string,
+    wanted: PathState | undefined,
+    proven: Proven = 'all',
+    row = fileByPath(this.#index, this.#project.id, path),
+  ): RewindFact {
     const fact: RewindFact = {
       path,
       wanted: conditionOf(wanted),

@@ -43,6 +43,11 @@ export type RewindJudgement =
   | { verdict: RewindVerdict | 'ok' }
   | { verdict: 'untouched' | 'unrestorable' | 'conflict' | 'unknown'; reason: string };
 
+/** Something has to be done with the path. */
+export function isAction({ verdict }: RewindJudgement): boolean {
+  return verdict === 'restore' || verdict === 'revert' || verdict === 'remove';
+}
+
 const ok = { verdict: 'ok' } as const;
 const untouched = (reason: string): RewindJudgement => ({ verdict: 'untouched', reason });
 const conflict = (reason: string): RewindJudgement => ({ verdict: 'conflict', reason });

@@ -44,7 +44,14 @@ import {
   type Wanted,
 } from './rewind-batch.js';
 import { type Proven, RewindObserver } from './rewind-observe.js';
-import { type RewindFact, rewindPlanOf, type RewindPlan, type RewindVerdict } from './rewind-plan.js';
+import {
+  isAction,
+  judgeRewind,
+  type RewindFact,
+  rewindPlanOf,
+  type RewindPlan,
+  type RewindVerdict,
+} from './rewind-plan.js';
 
 /**
  * Brings paths of a project back to what they were at a time, by observe → plan → apply → verify under the journal, as a repair
@@ -80,10 +87,7 @@ export async function planRewind(
   { signal, progress }: Work,
   proven: Proven = 'all',
 ): Promise<PlannedRewind> {
-  for (const path of choice.paths ?? []) assertKnown(index, project, path);
-  const states = statesBeforeChange(index, project.id, to);
-  const paths = [...states.keys()].filter((path) => isChosen(path, choice));
-  const then = remembering((path: string) => stateAt(index, project.id, path, to), states);
+  const { paths, then } = changedSince(index, project, to, choice);
   const observer = new RewindObserver(index, project, to);
   const facts = await factsOf(observer, paths, then, { signal, progress }, proven);
   const plan = rewindPlanOf(facts);
@@ -91,6 +95,40 @@ export async function planRewind(
     actionOf(index, project, verdict, path, then(path)),
   );
   return { project, to, plan, actions, wanted: ({ path }) => then(path), kept: [] };
+}
+
+/**
+ * Whether one of the paths by itself has to be changed, as far as that can be told without a look at contents.
+ * @throws as planRewind
+ */
+export async function mayNeedRewind(
+  index: IndexDatabase,
+  project: Project,
+  to: number,
+  choice: RewindChoice,
+  { signal }: Pick<Work, 'signal'>,
+): Promise<boolean> {
+  const { paths, then } = changedSince(index, project, to, choice);
+  const observer = new RewindObserver(index, project, to);
+  const slicer = new Slicer(signal);
+  for (const path of paths) {
+    if (isAction(judgeRewind(observer.fact(path, then(path), 'none')))) return true;
+    await slicer.breathe();
+  }
+  return false;
+}
+
+/** The paths that became something else since, and what each path was. */
+function changedSince(
+  index: IndexDatabase,
+  project: Project,
+  to: number,
+  choice: RewindChoice,
+): { paths: string[]; then: (path: string) => PathState | undefined } {
+  for (const path of choice.paths ?? []) assertKnown(index, project, path);
+  const states = statesBeforeChange(index, project.id, to);
+  const paths = [...states.keys()].filter((path) => isChosen(path, choice));
+  return { paths, then: remembering((path: string) => stateAt(index, project.id, path, to), states) };
 }
 
 /** @throws CodekeepError FILE_NOT_FOUND: nothing to do would be said of a path that was mistyped */

@@ -23,7 +23,7 @@ import { paceOf } from '../../store/revisions.js';
 import { createParser, parseMemoryWithin } from '../../syntax/parser.js';
 import type { RequestCall, RequestHandlers, WorkerBody, WorkerHost } from '../host.js';
 import { planPurgeOf } from '../repair/purge.js';
-import { noteRewind, planRewindOf } from '../repair/rewind.js';
+import { needsRewind, noteRewind, planRewindOf } from '../repair/rewind.js';
 import { projectsInScope } from '../repair/scope.js';
 import { planDatabase } from '../repair/task.js';
 import { noteUndo, planUndoOf } from '../repair/undo.js';
@@ -131,6 +131,7 @@ async function openService(host: WorkerHost): Promise<WorkerBody<'index_service'
         return { projectId: project.id, rootDir: project.rootDir, at };
       },
       plan_rewind: async ({ params }, call) => await planRewindOf(index.path, params, call),
+      needs_rewind: async ({ params }, call) => await needsRewind(index, params, call),
       async plan_purge({ params }, call) {
         assertInPlace(index);
         return await planPurgeOf(index.path, params, call);

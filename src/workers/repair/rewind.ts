@@ -6,6 +6,7 @@ import { keptRewind } from '../../reconcile/repair/kept-plan.js';
 import { recoverRuns } from '../../reconcile/repair/recover.js';
 import {
   executeRewind,
+  mayNeedRewind,
   type PlannedRewind,
   planRewind,
   type RewindRun,
@@ -22,16 +23,25 @@ import { assertSamePlan } from './same-plan.js';
 /** The dry run of a rewind, over a connection that cannot write. */
 export async function planRewindOf(
   databasePath: string,
-  scope: RewindScope & { is_proven: boolean },
+  scope: RewindScope,
   call: RequestCall,
 ): Promise<RewindReport> {
   const index = IndexDatabase.openReadOnly(databasePath);
   try {
-    const planned = await planFor(index, scope, call, scope.is_proven ? 'all' : 'none');
+    const planned = await planFor(index, scope, call, 'all');
     return { plan: keptRewind(planned.project.id, planned.actions), rewound: rewoundOf(planned, null) };
   } finally {
     index.close();
   }
+}
+
+/** Whether there may be anything to do: the first path that tells so ends it. */
+export async function needsRewind(
+  index: IndexDatabase,
+  { project_id, to, paths, prefix }: RewindScope,
+  call: RequestCall,
+): Promise<boolean> {
+  return await mayNeedRewind(index, requireProject(index, { project_id }), to, { paths, prefix }, call);
 }
 
 /** rewind in its own process, after the supervisor has stopped the workers. */
