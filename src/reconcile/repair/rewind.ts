@@ -87,7 +87,7 @@ export async function planRewind(
   { signal, progress }: Work,
   proven: Proven = 'all',
 ): Promise<PlannedRewind> {
-  const { paths, then } = changedSince(index, project, to, choice);
+  const { paths, stateThen: then } = changedSince(index, project, to, choice);
   const observer = new RewindObserver(index, project, to);
   const facts = await factsOf(observer, paths, then, { signal, progress }, proven);
   const plan = rewindPlanOf(facts);
@@ -108,7 +108,7 @@ export async function mayNeedRewind(
   choice: RewindChoice,
   { signal }: Pick<Work, 'signal'>,
 ): Promise<boolean> {
-  const { paths, then } = changedSince(index, project, to, choice);
+  const { paths, stateThen: then } = changedSince(index, project, to, choice);
   const observer = new RewindObserver(index, project, to);
   const slicer = new Slicer(signal);
   for (const path of paths) {
@@ -124,11 +124,11 @@ function changedSince(
   project: Project,
   to: number,
   choice: RewindChoice,
-): { paths: string[]; then: (path: string) => PathState | undefined } {
+): { paths: string[]; stateThen: (path: string) => PathState | undefined } {
   for (const path of choice.paths ?? []) assertKnown(index, project, path);
   const states = statesBeforeChange(index, project.id, to);
   const paths = [...states.keys()].filter((path) => isChosen(path, choice));
-  return { paths, then: remembering((path: string) => stateAt(index, project.id, path, to), states) };
+  return { paths, stateThen: remembering((path: string) => stateAt(index, project.id, path, to), states) };
 }
 
 /** @throws CodekeepError FILE_NOT_FOUND: nothing to do would be said of a path that was mistyped */
