@@ -9,6 +9,7 @@ import {
   endState,
   type EndingState,
   firstState,
+  presentSql,
   renamedWithinMs,
   stateAtPath,
   stateOf,
@@ -100,6 +101,19 @@ function putInPlace(
   const folder = JSON.stringify({ size, mode, mtimeNs, uid, gid });
   index.sql('UPDATE files SET folder = ?, updated_at = ? WHERE id = ?').run(folder, now, id);
   return id;
+}
+
+/** Of what was deleted nothing is known any more: the empty folder in its place has the row. False where none is there. */
+export function becomeFolder(index: IndexDatabase, id: number): boolean {
+  const { size, mode, mtimeNs, uid, gid } = presentSql;
+  const { changes } = index
+    .sql(
+      `UPDATE files SET kind = 'folder', deleted = 0, deleted_at = NULL, cause = NULL, folder = NULL, sha256 = NULL,
+         moved_sha256 = NULL, copy_problem = NULL, skip_reason = NULL, language = NULL, extractor = NULL, chunks = 0, xattrs = NULL,
+         size = ${size}, mode = ${mode}, mtime_ns = ${mtimeNs}, uid = ${uid}, gid = ${gid} WHERE id = ? AND folder IS NOT NULL`,
+    )
+    .run(id);
+  return changes > 0;
 }
 
 /** Other paths that are, or just were, names of the same file with the same content; a few. */

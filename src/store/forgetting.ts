@@ -1,6 +1,7 @@
 import { sleep, Slicer } from '../base/waiting.js';
 import { checkpointMoments } from './checkpoints.js';
 import { hashesAfter } from './contents.js';
+import { becomeFolder } from './file-states.js';
 import { copiedBetween, type FileRow } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 import { hasUnfinishedRun } from './journal.js';
@@ -266,7 +267,8 @@ export function mayForget(index: IndexDatabase, project: Project, row: FileRow):
 
 /** Nothing is known any more of a file whose copy in versions is gone. */
 export function forgetDeleted(index: IndexDatabase, { id, sha256 }: FileRow, tally: ForgetTally): void {
-  tally.deleted += index.sql('DELETE FROM files WHERE id = ?').run(id).changes;
+  if (!becomeFolder(index, id)) index.sql('DELETE FROM files WHERE id = ?').run(id);
+  tally.deleted += 1;
   drop(index, sha256, tally);
 }
 

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import { hasContent, hasWhole, healContent, sourceOf, unparsedContent } from './contents.js';
+import { becomeFolder } from './file-states.js';
 import { fileById } from './files.js';
 import type { IndexDatabase } from './index-database.js';
 import { type ContentRow, keyOf } from './purge-plan.js';
@@ -195,7 +196,7 @@ function blankRevision(index: IndexDatabase, id: number, now: number): void {
 
 /**
  * A path that is deleted or ignored is from now on what it was last of what is left; of one of which nothing is, and of one that
- * was there, the row goes, and only its state stays.
+ * was there, the row goes, and only its state stays, or an empty folder that took its place.
  */
 function releaseFile(index: IndexDatabase, id: number, now: number): void {
   const { changes } = index
@@ -211,6 +212,7 @@ function releaseFile(index: IndexDatabase, id: number, now: number): void {
     .run({ id, now });
   const row = changes === 0 ? undefined : fileById(index, id);
   if (row !== undefined) return storeWhole(index, row.sha256 ?? '', now);
+  if (becomeFolder(index, id)) return;
   index
     .sql(
       `INSERT INTO revisions (project_id, path, state, seen_at, gone_at, came_by, from_path, size, mode, mtime_ns, purged_at)

@@ -1,3 +1,4 @@
+import { messageOf } from '../base/errors.js';
 import type { UndoReport } from '../base/ipc.js';
 import type { Work } from '../base/progress.js';
 import type { UndoResult } from '../contract/database.js';
@@ -5,6 +6,7 @@ import type { Params } from '../contract/index.js';
 import type { Alone } from './alone.js';
 import { nothingResumed, undoResultOf, unstoppedFrame } from './repair-results.js';
 import type { Supervisor } from './supervisor.js';
+import { bringUpToDate } from './up-to-date.js';
 
 type UndoParams = Omit<Params<'undo_repair'>, 'wait'>;
 
@@ -34,6 +36,7 @@ export class UndoCommand {
         await this.#supervisor.askIndex('note_undo', { run_id: frame.runId, undoes }, work);
         return undoResultOf(planned, undoes, frame, nothingResumed);
       }
+      for (const { project_id } of planned.projects) await this.#keepWhatIsThere(project_id, work);
       return await this.#alone.run(
         { isResumed: true, force: false },
         work,
@@ -45,5 +48,15 @@ export class UndoCommand {
         (report, ran, resumed) => undoResultOf(report, undoes, ran, resumed),
       );
     }, 'An undo');
+  }
+
+  /** What somebody saved since is kept, as far as that can be known. */
+  async #keepWhatIsThere(projectId: string, work: Work): Promise<void> {
+    try {
+      await bringUpToDate(this.#supervisor, this.#alone, projectId, work);
+    } catch (error) {
+      work.signal.throwIfAborted();
+      this.#supervisor.log('info', `before an undo: ${messageOf(error)}`);
+    }
   }
 }

@@ -55,10 +55,14 @@ const projectId = '00000000-0000-4000-8000-000000000000';
 const paths = Array.from({ length: 32 }, (_, number) => `d${number % 5}/e${number % 2}/f${number}.py`);
 
 /** About 30 files in several folders; of each the index has what it was. */
-async function wholeProject(t: Pick<TestContext, 'after'>): Promise<TestProject> {
+async function wholeProject(
+  t: Pick<TestContext, 'after'>,
+  folders: readonly string[] = [],
+): Promise<TestProject> {
   const project = new TestProject(t, { id: projectId });
   for (const [number, path] of paths.entries())
     project.write(path, `def f${number}():\n    return ${number}\n`, number % 3 === 0 ? 0o755 : 0o640);
+  for (const folder of folders) mkdirSync(project.at(folder), { recursive: true });
   await project.reconcile();
   return project;
 }
@@ -142,15 +146,20 @@ async function assertEveryContent(project: TestProject): Promise<void> {
   assert.deepEqual((await checkContents(project.index)).problems, []);
 }
 
-/** A third was edited, a third went, and some came. */
+/** A third was edited, a third went, some with an empty folder in their place, and some came, also where there were empty folders. */
 async function editedProject(t: Pick<TestContext, 'after'>): Promise<TestProject> {
-  const project = await wholeProject(t);
+  const folders = ['empty/a', 'empty/b', 'empty/c'];
+  const project = await wholeProject(t, folders);
   await waitFor('the clock goes on', () => Date.now() > (project.project.recordedAt ?? 0));
   for (const [number, path] of paths.entries()) {
     if (number % 3 === 0) project.write(path, `def g${number}():\n    return 0\n`, 0o600);
     if (number % 3 === 1) project.remove(path);
+    if (number % 6 === 1) mkdirSync(project.at(path), { recursive: true });
     if (number % 5 === 0) project.write(`new/n${number}.py`, `n = ${number}\n`);
   }
+  for (const folder of folders) project.remove(folder);
+  project.write('empty/a');
+  mkdirSync(project.at('also-new'));
   await project.reconcile();
   return project;
 }

@@ -105,6 +105,27 @@ test('what is too large for the index, an empty folder, and what has no copy go,
   assert.deepEqual(snapshot(project.versions.root), {});
 });
 
+test('an empty folder in the place of what goes stays what it is, and was', async (t) => {
+  const project = new TestProject(t);
+  project.index.pace = { burstMs: 0, busyMs: 0 };
+  project.write('f');
+  await project.reconcile();
+  project.remove('f');
+  mkdirSync(project.at('f'), 0o750);
+  await project.reconcile();
+  const at = momentIn(project);
+  assert.deepEqual(outcomeOf(await cleanUp(project)), [['f'], []]);
+  assert.deepEqual(statesIn(project, 'f'), ['purged', 'deleted', 'folder']);
+  await project.reconcile();
+  assert.deepEqual(statesIn(project, 'f'), ['purged', 'deleted', 'folder']);
+  project.remove('f');
+  await project.reconcile();
+  const planned = await planRewind(project.index, project.project, at, everything, work);
+  const run = { runId: randomUUID(), projectId: project.projectId, origin: 'command', undoes: null } as const;
+  await executeRewind({ index: project.index, now: Date.now, ...work }, run, planned);
+  assert.deepEqual(snapshot(project.root), { f: 'folder 750' });
+});
+
 test('what a checkpoint has stays, and so does what versions have something else of', async (t) => {
   const project = new TestProject(t);
   project.write('a');

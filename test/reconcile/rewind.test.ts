@@ -436,6 +436,39 @@ test('an empty folder in the place of a file that is gone comes and goes, and th
   assert.deepEqual(isDeleted(), [1, 'file', 0o755]);
 });
 
+test('a folder that had nothing in it has the mode of then, also where something is in it now', async (t) => {
+  const project = new TestProject(t);
+  mkdirSync(project.at('a/b'), { recursive: true });
+  chmodSync(project.at('a/b'), 0o700);
+  const { at, tree } = await momentOf(project);
+  project.write('a/b/c');
+  await momentOf(project);
+  chmodSync(project.at('a/b'), 0o755);
+  const now = await momentOf(project);
+  const runId = await execute(project, await planTo(project, at));
+  assert.deepEqual(snapshot(project.root), tree);
+  assert.deepEqual((await planTo(project, at)).actions, []);
+  await undo(project, runId);
+  assert.deepEqual(Object.keys(snapshot(project.root)), Object.keys(now.tree));
+  // What stays in it keeps the folder as it is.
+  project.write('.gitignore', '*.local\n');
+  project.write('a/b/x.local');
+  await momentOf(project);
+  await execute(project, await planTo(project, at));
+  assert.ok('a/b/x.local' in snapshot(project.root));
+});
+
+test('an empty folder that a rewind takes away is in versions, and a repair has nothing to do', async (t) => {
+  const project = new TestProject(t);
+  project.write('a');
+  const { at } = await momentOf(project);
+  mkdirSync(project.at('new'));
+  await momentOf(project);
+  await execute(project, await planTo(project, at));
+  assert.ok(lstatSync(project.versions.pathOf('new')).isDirectory());
+  assert.deepEqual((await project.plan()).plan.actions, []);
+});
+
 test('names of one file go back together, and nobody is said to have written it', async (t) => {
   const project = new TestProject(t);
   project.write('one', 'first\n');
@@ -517,6 +550,7 @@ test('what rules ignored then and do not ignore any more was there, and stays', 
   const project = new TestProject(t);
   project.write('.gitignore', '*.local\n');
   for (const name of ['a.local', 'edited.local', 'kept']) project.write(name);
+  mkdirSync(project.at('folder.local'));
   // Files have their times by a coarser clock.
   const writtenAt = Date.now();
   await waitFor('that has gone on', () => Date.now() > writtenAt + 50);
@@ -531,14 +565,14 @@ test('what rules ignored then and do not ignore any more was there, and stays', 
   const planned = await planTo(project, at);
   assert.deepEqual(
     planned.plan.untouched,
-    ['a.local', 'edited.local'].map((name) => ({
+    ['a.local', 'edited.local', 'folder.local'].map((name) => ({
       path: name,
       reason: 'it was there then, and was not followed',
     })),
   );
   await execute(project, planned);
   const there = Object.keys(snapshot(project.root)).sort();
-  assert.deepEqual(there, ['.gitignore', 'a.local', 'edited.local', 'kept']);
+  assert.deepEqual(there, ['.gitignore', 'a.local', 'edited.local', 'folder.local', 'kept']);
   assert.equal(project.read('edited.local'), 'edited\n');
 });
 

@@ -3,6 +3,7 @@ import { rmdir } from 'node:fs/promises';
 import type { ClosedFolders } from '../../base/closed-folders.js';
 import type { EntryImage } from '../../base/entry-image.js';
 import { CodekeepError, errnoOf, reasonOf } from '../../base/errors.js';
+import { isEmptyFolder } from '../../base/empty-folder.js';
 import { sha256 } from '../../base/hash.js';
 import { splitPath } from '../../base/paths.js';
 import { PinnedFolder } from '../../base/pinned-folder.js';
@@ -80,12 +81,12 @@ export class RewindBatch {
     const fact = this.#observer.fact(action.path, then, 'present', row);
     const judgement = judgeRewind(fact);
     if (judgement.verdict !== action.verdict) {
-      const isDone = this.#isRecovery ? this.#doneBefore(action, then, fact) : null;
+      const isDone = this.#isRecovery ? await this.#goOn(action, then, fact, token) : null;
       return isDone ?? conflict('reason' in judgement ? judgement.reason : changedSince);
     }
     try {
       if (action.verdict === 'restore') {
-        // A folder that rules ignore has no row that would go before.
+        // One that rules ignore, or that only now has nothing in it any more, has no row that would go before.
         if (fact.inProject === 'directory') await rmdir(this.#pathOf(action.path));
         return placed(await this.#place(action.path, then, token, false));
       }
@@ -100,27 +101,40 @@ export class RewindBatch {
     }
   }
 
-  /** A run that was cut off between the deed and the word. */
-  #doneBefore(action: RewoundAction, then: PathState | undefined, fact: RewindFact): Acted | null {
-    if (action.verdict === 'remove') return fact.inProject === 'absent' ? placed(null) : null;
-    const stamp = then === undefined ? null : stampOfState(this.#pathOf(action.path), then);
-    return stamp === null ? null : placed(stamp);
+  /** With what was cut off between the deed and the word, or between the end of one folder and what comes in its place. */
+  async #goOn(
+    { path, verdict }: RewoundAction,
+    then: PathState | undefined,
+    { present, inProject }: RewindFact,
+    token: string,
+  ): Promise<Acted | null> {
+    if (verdict === 'remove') return inProject === 'absent' ? placed(null) : null;
+    if (then === undefined) return null;
+    const absolute = this.#pathOf(path);
+    const stamp = stampOfState(absolute, then);
+    if (stamp !== null) return placed(stamp);
+    const isHalfMade = then.state === 'folder' && inProject === 'directory' && isEmptyFolder(absolute);
+    if (isHalfMade) await rmdir(absolute);
+    const isGone = present.kind === 'folder' && inProject === 'absent';
+    return isHalfMade || isGone ? placed(await this.#place(path, then, token, true)) : null;
   }
 
-  /** Of an empty folder. */
-  async #leave({ path }: FileRow, then: PathState | undefined, token: string): Promise<Acted> {
-    await rmdir(this.#pathOf(path));
-    const isWanted = then !== undefined && isSomething(then);
-    return placed(isWanted ? await this.#place(path, then, token, true) : null);
+  /** Of an empty folder. One in the place of what was deleted has no copy in versions, where that has its own. */
+  async #leave(row: FileRow, then: PathState | undefined, token: string): Promise<Acted> {
+    await rmdir(this.#pathOf(row.path));
+    if (then !== undefined && isSomething(then))
+      return placed(await this.#place(row.path, then, token, true));
+    return row.folderMode === null ? await this.#removed(row, token) : placed(null);
   }
 
   async #remove(row: FileRow, token: string): Promise<Acted> {
-    return await this.#withTaken(row, token, async () => {
-      const image = this.#imageOf(row);
-      // Versions are the second copy: what is in the way there holds up nothing.
-      const problem = await this.#keep(row.path, image, token).then(() => null, reasonOf);
-      return { ...placed(null), detail: problem };
-    });
+    return await this.#withTaken(row, token, async () => await this.#removed(row, token));
+  }
+
+  /** Versions are the second copy: what is in the way there holds up nothing. */
+  async #removed(row: FileRow, token: string): Promise<Acted> {
+    const problem = await this.#keep(row.path, this.#imageOf(row), token).then(() => null, reasonOf);
+    return { ...placed(null), detail: problem };
   }
 
   async #keep(path: string, image: EntryImage, token: string): Promise<void> {

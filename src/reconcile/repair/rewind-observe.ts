@@ -64,6 +64,7 @@ export class RewindObserver {
       isAsIndexed: false,
       wasThere: false,
       holds: [],
+      folderMode: -1,
       refusal: this.#refusalOf(path),
       placeDoubt: this.#rootDoubt ?? (row === undefined ? null : this.#devices.doubtOf(row)),
       wantedProblem: null,
@@ -74,7 +75,10 @@ export class RewindObserver {
     fact.inProject = this.#tree.at(path);
     fact.obstacle = this.#places.at(path);
     if (fact.present.kind === 'absent') {
-      if (fact.inProject === 'directory') fact.holds = this.#holdsOf(path);
+      if (fact.inProject === 'directory') {
+        fact.holds = this.#holdsOf(path);
+        fact.folderMode = this.#modeOf(path);
+      }
     } else if (row !== undefined) {
       fact.isAsIndexed = this.#isAsIndexed(row, fact.present, fact.inProject);
       fact.wasThere = wanted === undefined && this.#wasThere(row, fact.present);
@@ -82,6 +86,10 @@ export class RewindObserver {
     }
     if (proven === 'wanted' || proven === 'all') fact.wantedProblem = this.#problemOf(fact.wanted);
     return fact;
+  }
+
+  #modeOf(path: string): number {
+    return (lstatSync(this.#tree.pathOf(path), { throwIfNoEntry: false })?.mode ?? -1) & 0o7777;
   }
 
   #refusalOf(path: string): string | null {
@@ -108,18 +116,19 @@ export class RewindObserver {
   }
 
   /**
-   * Whether a file that came by itself stands there since before the moment that is wanted, such as one that rules ignored then: by
-   * its ctime, or by its birth where rules were changed since. A folder that was moved keeps these of what is in it, so what the
-   * index has by another name, too, may have been moved.
+   * Whether what came by itself stands there since before the moment that is wanted, such as what rules ignored then: by its
+   * ctime, or by its birth where rules were changed since; a folder by its birth alone, since its ctime is that of what was in it. A
+   * folder that was moved keeps these of what is in it, so what the index has by another name, too, may have been moved.
    */
   #wasThere({ id, path }: FileRow, { kind }: Condition): boolean {
-    if (this.#to === null || kind === 'folder' || stateOf(this.#index, id)?.cameBy !== 'edit') return false;
+    if (this.#to === null || stateOf(this.#index, id)?.cameBy !== 'edit') return false;
     const isBefore = (ns: bigint): boolean =>
       ns > 0n && Number(ns / 1_000_000n) + clockStepMs < (this.#to ?? 0);
     const stats = lstatSync(this.#tree.pathOf(path), { bigint: true, throwIfNoEntry: false });
     if (stats === undefined) return false;
-    const isOld = isBefore(stats.ctimeNs) || (isBefore(stats.birthtimeNs) && this.#haveRulesChanged());
-    return isOld && !hasOtherName(this.#index, id);
+    const isUntouched = kind !== 'folder' && isBefore(stats.ctimeNs);
+    const isOld = isUntouched || (isBefore(stats.birthtimeNs) && this.#haveRulesChanged());
+    return isOld && (kind === 'folder' || !hasOtherName(this.#index, id));
   }
 
   #haveRulesChanged(): boolean {

@@ -25,8 +25,9 @@ export interface RewindFact {
   isAsIndexed: boolean;
   /** Nothing is known of what it was then, and what stands there was there already: nobody followed it. */
   wasThere: boolean;
-  /** Of a folder, where something else is to be in its place: the paths of all that is in it. */
+  /** Of a folder where the index has nothing: the paths of all that is in it, and its permission bits (-1: it is none). */
   holds: readonly string[];
+  folderMode: number;
   /** Why the path cannot be handed to the file system, or is not to be touched whatever it is. */
   refusal: string | null;
   /** Why what is missing or there proves nothing: its file system is not there. */
@@ -75,8 +76,8 @@ export function judgeRewind(fact: RewindFact): RewindJudgement {
 function judgeMissing(fact: RewindFact): RewindJudgement {
   const { wanted, inProject } = fact;
   if (wanted.kind === 'absent') return ok;
-  // A folder that something is in needs not to be made; whether it stays is for what is in it.
-  if (wanted.kind === 'folder' && inProject === 'directory') return ok;
+  // A folder that is there needs not to be made.
+  if (wanted.kind === 'folder' && inProject === 'directory' && wanted.mode === fact.folderMode) return ok;
   // What is in the way may go by the same plan: see rewindPlanOf.
   const isFree = inProject === 'absent' || inProject === 'directory' || inProject === 'blocked';
   if (!isFree) return conflict(changedSince);
@@ -171,13 +172,15 @@ export function rewindPlanOf(facts: readonly RewindFact[]): RewindPlan {
 
 /** A file can take the place of a folder, or lie below what was a file, only where all of that goes. */
 function unlessInTheWay(
-  { path, inProject, holds }: RewindFact,
+  { path, wanted, inProject, holds }: RewindFact,
   judgement: RewindJudgement,
   going: ReadonlySet<string>,
 ): RewindJudgement {
   if (judgement.verdict !== 'restore') return judgement;
   if (inProject === 'directory') {
     const stays = holds.find((one) => !going.has(one));
+    // It keeps its mode as long as something is in it.
+    if (wanted.kind === 'folder' && stays !== undefined) return ok;
     return stays === undefined ? judgement : conflict(`there is a folder in its place, which has ${stays}`);
   }
   if (inProject === 'blocked' && !parentsOf(path).some((parent) => going.has(parent)))
