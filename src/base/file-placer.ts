@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises';
+import { lstat, rmdir } from 'node:fs/promises';
 import type { FolderAttributes } from './attributes.js';
 import { ClosedFolders } from './closed-folders.js';
 import { openForReading } from './copy-contents.js';
@@ -96,6 +96,11 @@ export class FilePlacer {
     } finally {
       await file.close();
     }
+  }
+
+  /** Removes a folder; one that something is in stays. */
+  async removeEmpty(path: string): Promise<void> {
+    await this.#at(path, async (target) => await rmdir(target)).catch(ignoreErrno('ENOTEMPTY', 'ENOENT'));
   }
 
   /** Gives what is at a path another one instead; refuses to replace anything. */

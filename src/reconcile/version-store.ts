@@ -198,8 +198,12 @@ function isTaken(error: unknown): boolean {
   return error instanceof CodekeepError && error.code === 'TARGET_FILE_EXISTS';
 }
 
-/** What is in the way of a new version gets a timestamp; a folder stays, and the placing that follows is refused. */
+/**
+ * What is in the way of a new version gets a timestamp, and a folder that has nothing in it goes. With copies in it it stays, and the
+ * placing that follows is refused.
+ */
 async function makeRoom(placer: FilePlacer, path: string, presence: Presence, now: number): Promise<void> {
+  if (presence === 'directory') await placer.removeEmpty(path);
   if (presence === 'file' || presence === 'symlink' || presence === 'other')
     await placer.rename(path, stampedPath(path, timeStamp(now)));
 }

@@ -31,7 +31,7 @@ import { pathsChangedSince, stateAt, statesBeforeChange } from '#src/store/histo
 import { hasUnfinishedRun, requireRuns } from '#src/store/journal.js';
 import { packPast } from '#src/store/packing.js';
 import { waitFor } from '../harness/waiting.js';
-import { everyContent, snapshot, TestProject } from './project-fixture.js';
+import { copies, everyContent, snapshot, TestProject } from './project-fixture.js';
 
 const everything = { paths: null, prefix: null };
 const work = { signal: new AbortController().signal, progress: () => undefined };
@@ -467,6 +467,20 @@ test('an empty folder that a rewind takes away is in versions, and a repair has 
   await execute(project, await planTo(project, at));
   assert.ok(lstatSync(project.versions.pathOf('new')).isDirectory());
   assert.deepEqual((await project.plan()).plan.actions, []);
+});
+
+test('the copy of a file takes the place in versions that the one of an empty folder had', async (t) => {
+  const project = new TestProject(t);
+  mkdirSync(project.at('a'));
+  await project.reconcile();
+  project.remove('a');
+  await project.reconcile();
+  project.write('a', 'file\n');
+  await project.reconcile();
+  project.remove('a');
+  await project.reconcile();
+  assert.deepEqual(Object.keys(copies(project)), ['a']);
+  assert.equal(project.row('a').copyProblem, null);
 });
 
 test('names of one file go back together, and nobody is said to have written it', async (t) => {
