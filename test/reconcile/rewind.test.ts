@@ -483,6 +483,21 @@ test('the copy of a file takes the place in versions that the one of an empty fo
   assert.equal(project.row('a').copyProblem, null);
 });
 
+test('an undo takes only those folders away that the rewind had made', async (t) => {
+  const project = new TestProject(t);
+  project.write('b/x');
+  project.write('c/d/x');
+  const { at } = await momentOf(project);
+  for (const one of ['b', 'c']) project.remove(one);
+  project.write('.gitignore', 'b/\n');
+  mkdirSync(project.at('b'));
+  const now = await momentOf(project);
+  const runId = await execute(project, await planTo(project, at));
+  assert.ok('b/x' in snapshot(project.root) && 'c/d/x' in snapshot(project.root));
+  await undo(project, runId);
+  assert.deepEqual(snapshot(project.root), now.tree);
+});
+
 test('names of one file go back together, and nobody is said to have written it', async (t) => {
   const project = new TestProject(t);
   project.write('one', 'first\n');

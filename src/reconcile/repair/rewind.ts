@@ -20,6 +20,7 @@ import {
   type ActionRow,
   beginRun,
   doneActions,
+  foldersMade,
   recordIntent,
   type RewoundMark,
   type RunKey,
@@ -231,7 +232,8 @@ function seenAtOf({ marks }: ActionRow): number {
   return marks === null ? -1 : (JSON.parse(marks) as RewoundMark).seenAt;
 }
 
-export type RewindRun = RunKey & { origin: RunOrigin; undoes: string | null };
+type UndoingKey = RunKey & { undoes: string | null };
+export type RewindRun = UndoingKey & { origin: RunOrigin };
 
 /** Does what was planned, under the journal. */
 export async function executeRewind(
@@ -258,7 +260,7 @@ export async function executeRewind(
 export async function finishRewind(
   context: RewindContext,
   project: Project,
-  run: RunKey & { rewindTo: number },
+  run: UndoingKey & { rewindTo: number },
   open: readonly ActionRow[],
 ): Promise<RunOutcome<RewoundAction>> {
   const intents = open.map((row) => ({
@@ -290,7 +292,7 @@ function remembering<K>(
 async function rewindIntents(
   context: RewindContext,
   project: Project,
-  run: RunKey,
+  run: UndoingKey,
   wanted: Wanted,
   intents: readonly Intent<RewoundAction>[],
   isRecovery: boolean,
@@ -317,7 +319,7 @@ async function rewindIntents(
   };
   try {
     const gone = await phase(going);
-    await removeEmptied(project, emptiedBy(wanted, intents));
+    await removeEmptied(project, emptiedBy(context.index, run, wanted, intents));
     const come = await phase(coming);
     return {
       done: [...gone.done, ...come.done],
@@ -330,14 +332,23 @@ async function rewindIntents(
   }
 }
 
-/** Folders of what went that were not there then, or in which nothing was, the deepest first; those that hold something stay. */
-function emptiedBy(wanted: Wanted, intents: readonly Intent<RewoundAction>[]): string[] {
+/**
+ * Folders of what went that were not there then, the deepest first; those that hold something stay. Of what a run takes back only
+ * those that it had made.
+ */
+function emptiedBy(
+  index: IndexDatabase,
+  { undoes, ...run }: UndoingKey,
+  wanted: Wanted,
+  intents: readonly Intent<RewoundAction>[],
+): string[] {
+  if (undoes !== null) return foldersMade(index, { ...run, runId: undoes });
   const folders = new Set<string>();
   const needed = new Set<string>();
-  for (const { action } of intents) {
-    const into = action.verdict === 'remove' ? folders : needed;
-    for (let { folder } = splitPath(action.path); folder !== ''; folder = splitPath(folder).folder)
-      into.add(folder);
+  // Some may have been done before the run was cut off.
+  for (const { path, verdict } of [...doneActions(index, run), ...intents.map(({ action }) => action)]) {
+    const into = verdict === 'remove' ? folders : needed;
+    for (let { folder } = splitPath(path); folder !== ''; folder = splitPath(folder).folder) into.add(folder);
   }
   const wasEmpty = (folder: string): boolean => wanted({ path: folder, inverseOf: null })?.state === 'folder';
   return [...folders]
