@@ -1,4 +1,4 @@
-import { lstat, rmdir } from 'node:fs/promises';
+import { lstat, rmdir, unlink } from 'node:fs/promises';
 import type { FolderAttributes } from './attributes.js';
 import { ClosedFolders } from './closed-folders.js';
 import { openForReading } from './copy-contents.js';
@@ -18,7 +18,7 @@ import {
   placeSymlink,
 } from './place-exclusively.js';
 import { type FileStamp, stampOfAny } from './stamp.js';
-import { temporaryName } from './temporary-names.js';
+import { isDeadTemporary, temporaryName } from './temporary-names.js';
 
 /**
  * Files that are worth placing at once: an fsync is a wait for the disk, and these overlap. libuv has four threads; with twice as many
@@ -45,6 +45,7 @@ export class FilePlacer {
   /** Until the file system says that it has none. */
   #hasLinks = true;
   readonly #made: string[] = [];
+  readonly #tidied = new Set<string>();
 
   /**
    * Takes the root over: `finish` closes it. Folders stay open until then, so use one placer per batch.
@@ -96,6 +97,16 @@ export class FilePlacer {
     } finally {
       await file.close();
     }
+  }
+
+  /** Removes what processes that were killed left half made beside a path; each folder is looked at once. */
+  async removeDead(path: string): Promise<void> {
+    const { folder } = splitPath(path);
+    if (this.#tidied.has(folder)) return;
+    this.#tidied.add(folder);
+    const pinned = await this.#folder(folder);
+    for (const name of await pinned.list())
+      if (isDeadTemporary(name)) await unlink(pinned.at(name)).catch(ignoreErrno('ENOENT'));
   }
 
   /** Removes a folder; one that something is in stays. */

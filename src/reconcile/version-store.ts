@@ -11,7 +11,7 @@ import { isWithin, stampedPath, timeStamp } from '../base/paths.js';
 import { ownerAll, PinnedFolder } from '../base/pinned-folder.js';
 import { type Presence, presenceAt, TreePresence } from '../base/presence.js';
 import type { FileStamp } from '../base/stamp.js';
-import { temporaryName } from '../base/temporary-names.js';
+import { ownToken, temporaryName } from '../base/temporary-names.js';
 import { folderAttributes } from '../store/folders.js';
 import type { IndexDatabase } from '../store/index-database.js';
 import { isFurnished, noteFurnished, type Project } from '../store/projects.js';
@@ -117,10 +117,12 @@ export class VersionStore {
     path: string,
     image: EntryImage,
     now: number,
-    token: string = randomUUID(),
+    token: string = ownToken(randomUUID()),
   ): Promise<FileStamp | null> {
     this.#looked ??= this.observe();
     const presence = this.#looked.at(path);
+    // Where that cannot be done, the placing says why.
+    await placer.removeDead(path).catch(() => undefined);
     if (this.#holds(path, presence, image)) return null;
     try {
       await makeRoom(placer, path, presence, now);
@@ -144,7 +146,7 @@ export class VersionStore {
   /** As keep, for a file of any size that is moved as it is and not read. */
   async adopt(placer: FilePlacer, path: string, source: string, now: number): Promise<void> {
     await makeRoom(placer, path, this.observe().at(path), now);
-    await placer.placeCopyOf(source, path, randomUUID());
+    await placer.placeCopyOf(source, path, ownToken(randomUUID()));
   }
 }
 
