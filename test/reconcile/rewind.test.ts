@@ -345,6 +345,37 @@ test('what somebody has written since the plan stays, and is told', async (t) =>
   );
 });
 
+test('what somebody writes as soon as it is there is theirs, and no error', async (t) => {
+  const { project, moment } = await changed(t);
+  const planned = await planTo(project, moment.at);
+  const run = { runId: randomUUID(), projectId: project.projectId, origin: 'command', undoes: null } as const;
+  const progress = (phase: string): void => {
+    if (phase !== 'verify') return;
+    project.write('a', 'theirs\n');
+    project.remove('b');
+    project.write('new', 'theirs, too\n');
+  };
+  const context = { index: project.index, now: Date.now, ...work, progress };
+  const { errors, done } = await executeRewind(context, run, planned);
+  assert.deepEqual([errors, done.length], [[], 4]);
+});
+
+test('what does not read back is an error', async (t) => {
+  const { project, moment } = await changed(t);
+  const planned = await planTo(project, moment.at);
+  const run = { runId: randomUUID(), projectId: project.projectId, origin: 'command', undoes: null } as const;
+  const progress = (phase: string): void => {
+    if (phase !== 'verify') return;
+    // As a disk does that gives other bytes than it was given.
+    project.write('a', 'torn\n');
+    const { ctimeNs, ino } = lstatSync(project.at('a'), { bigint: true });
+    project.index.sql("UPDATE files SET ctime_ns = ?, ino = ? WHERE path = 'a'").run(ctimeNs, ino);
+  };
+  const context = { index: project.index, now: Date.now, ...work, progress };
+  const { errors } = await executeRewind(context, run, planned);
+  assert.deepEqual(errors, ['a: it does not read back as written']);
+});
+
 test('an undo leaves alone what was changed since the rewind', async (t) => {
   const { project, moment } = await changed(t);
   const runId = await execute(project, await planTo(project, moment.at));

@@ -35,6 +35,7 @@ import {
   type RunOutcome,
   verifyEach,
 } from './batches.js';
+import { readWhole } from '../read-entry.js';
 import type { Refusal } from './plan.js';
 import { removeEmptied } from './removals.js';
 import {
@@ -357,23 +358,22 @@ function emptiedBy(
     .reverse();
 }
 
-/** What is not as it was then, although it was done. */
+/** What does not read back as it was written. What somebody has made of it since is theirs. */
 async function verify(
-  { signal }: RewindContext,
+  { index, signal }: RewindContext,
   project: Project,
   wanted: Wanted,
   done: readonly RewoundAction[],
 ): Promise<string[]> {
   const tree = new TreePresence(project.rootDir);
   return await verifyEach(done, signal, (action) => {
-    if (action.verdict === 'remove') {
-      const presence = tree.at(action.path);
-      // What is in its place by now may be a folder of the same plan.
-      const isGone = presence === 'absent' || presence === 'blocked' || presence === 'directory';
-      return isGone ? [] : [`${action.path}: it is there again`];
-    }
-    const then = wanted(action);
-    const isThere = then !== undefined && stampOfState(tree.pathOf(action.path), then) !== null;
-    return isThere ? [] : [`${action.path}: it does not read back as written`];
+    const [{ path }, then] = [action, wanted(action)];
+    if (action.verdict === 'remove' || then === undefined || stampOfState(tree.pathOf(path), then) !== null)
+      return [];
+    const row = fileByPath(index, project.id, path);
+    const reading = readWhole(tree.pathOf(path), then.size);
+    const stamp = 'stamp' in reading ? reading.stamp : null;
+    const isOurs = stamp !== null && stamp.ino === row?.ino && stamp.ctimeNs === row.ctimeNs;
+    return isOurs ? [`${path}: it does not read back as written`] : [];
   });
 }
