@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 import { clientSocket, type LocationFlags } from '../base/locations.js';
 import { type Client, connect, UnansweredError, UnreachableError } from '../rpc/client/client.js';
 import { type ExitStatus, exitStatus, printJson } from './output.js';
-import { notHeard } from './supervisor-pid.js';
+import { notHeard, whyUnreached } from './supervisor-pid.js';
 
 /** Options that every command takes, before or after its name. */
 export interface CommonFlags extends LocationFlags {
@@ -19,9 +19,7 @@ export async function withConnection<T>(flags: CommonFlags, use: (client: Client
   } catch (error) {
     // What it has received, it does once it goes on.
     if (error instanceof UnansweredError) throw notHeard(flags, ', and may yet do what it was asked');
-    if (error instanceof UnreachableError && error.errno === 'EAGAIN')
-      throw notHeard(flags, ', and takes no new connection', exitStatus.unreachable);
-    throw error;
+    throw error instanceof UnreachableError ? whyUnreached(flags, error) : error;
   } finally {
     client?.close();
   }

@@ -30,7 +30,7 @@ import {
   lookAtPath,
 } from './doctor/look.js';
 import { exitStatus, print, printJson } from './output.js';
-import { notHeard, supervisorOf } from './supervisor-pid.js';
+import { notHeard, supervisorOf, whyUnreached } from './supervisor-pid.js';
 import { tableLines } from './text.js';
 
 /** health answers within 10 ms; who does not within this does not answer. */
@@ -41,7 +41,7 @@ interface DoctorFlags extends CommonFlags {
 }
 
 /** A supervisor that answers, or why there is none. */
-type Supervisor = { client: Client; health: Result<'health'> } | { client: null; problem: string };
+type Supervisor = { client: Client; health: Result<'health'> } | { client: null; error: unknown };
 
 export function addDoctor(program: Command): void {
   program
@@ -64,7 +64,6 @@ async function examine(locations: Locations, flags: DoctorFlags): Promise<Findin
   const { socket } = locations;
   const supervisor = await reach(socket);
   const stateDir = stateDirOf(supervisor) ?? locations.stateDir;
-  const isUnheard = supervisor.client === null && supervisorOf(flags, process.env) !== null;
   const configuration = await examineConfig(locations);
   try {
     const index = await examineIndex(supervisor);
@@ -73,7 +72,7 @@ async function examine(locations: Locations, flags: DoctorFlags): Promise<Findin
     return [
       ...(await examineProgram()),
       configuration.finding,
-      isUnheard ? unheard(flags) : await examineSocket(socket, configuration.hasGroup, supervisor),
+      unheard(supervisor, flags) ?? (await examineSocket(socket, configuration.hasGroup, supervisor)),
       judgeStateDir(stateDir, await lookAtPath(stateDir, 'folder'), ownUid()),
       ...index.findings,
       ...judgeInotify(inotify),
@@ -89,10 +88,16 @@ function stateDirOf(supervisor: Supervisor): string | undefined {
   return supervisor.client === null ? undefined : supervisor.health.state_dir;
 }
 
-/** There is a supervisor, and it does not answer. */
-function unheard(flags: CommonFlags): Finding {
-  const { message, hint } = notHeard(flags);
+/** There is a supervisor, and it does not answer, or not on this socket. */
+function unheard(supervisor: Supervisor, flags: CommonFlags): Finding | null {
+  if (supervisor.client !== null || supervisorOf(flags, process.env) === null) return null;
+  const { error } = supervisor;
+  const { message, hint } = error instanceof UnreachableError ? whyUnreached(flags, error) : notHeard(flags);
   return fail('socket', message, hint);
+}
+
+function problemOf(error: unknown): string {
+  return error instanceof UnreachableError ? error.errno : messageOf(error);
 }
 
 async function reach(socket: string): Promise<Supervisor> {
@@ -102,7 +107,7 @@ async function reach(socket: string): Promise<Supervisor> {
     return { client, health: await client.call('health', {}, { timeoutMs: healthMaxMs }) };
   } catch (error) {
     client?.close();
-    return { client: null, problem: error instanceof UnreachableError ? error.errno : messageOf(error) };
+    return { client: null, error };
   }
 }
 
@@ -168,7 +173,7 @@ async function examineSocket(path: string, hasGroup: boolean, supervisor: Superv
     folder: await lookAtPath(dirname(path), 'folder'),
     uid: ownUid(),
     hasGroup,
-    answer: supervisor.client === null ? { problem: supervisor.problem } : supervisor.health,
+    answer: supervisor.client === null ? { problem: problemOf(supervisor.error) } : supervisor.health,
     ownVersion: version,
   });
 }

@@ -3,7 +3,7 @@ import type { Result } from '../contract/index.js';
 import type { Client } from '../rpc/client/client.js';
 import { type CommonFlags, parseNumber, withClient } from './client-command.js';
 import { CommandError, exitStatus, isForPeople, print, printExact, printTable, printText } from './output.js';
-import { askForPlace, parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
+import { askForPlace, isNotFound, parseFolder, pathInProject, projectRoot, shownPath } from './paths.js';
 import { growthText, localTime, whyText } from './text.js';
 import { askForVersion, type Which } from './named-version.js';
 import { parseWhen } from './when.js';
@@ -37,13 +37,21 @@ export function addHistory(program: Command): void {
       let root_dir = '';
       const ask = async (client: Client): Promise<Versions | Changes> => {
         root_dir = await projectRoot(client, flags.project, path);
+        const versions = async (file: string): Promise<Versions> =>
+          await client.call('list_file_versions', { root_dir, path: file, since, limit });
         return await askForPlace<Versions | Changes>(
           root_dir,
           path,
-          async ({ path: file, path_prefix }) =>
-            file === undefined
-              ? await client.call('list_changes', { root_dir, path_prefix, since, limit })
-              : await client.call('list_file_versions', { root_dir, path: file, since, limit }),
+          async ({ path: file, path_prefix }) => {
+            if (file !== undefined) return await versions(file);
+            const answer = await client.call('list_changes', { root_dir, path_prefix, since, limit });
+            // An empty folder may be in the place of what was a file.
+            if (path_prefix === undefined || answer.changes.length > 0) return answer;
+            return await versions(path_prefix.slice(0, -1)).catch((error: unknown) => {
+              if (isNotFound(error)) return answer;
+              throw error;
+            });
+          },
           (answer) => 'changes' in answer && answer.changes.length === 0,
         );
       };
@@ -84,7 +92,8 @@ function printChanges(root: string, { changes, recorded_since }: Changes, isNarr
 /** A version that ended with nothing in its place tells of that, too. */
 function printVersions({ versions }: Versions): void {
   const rows = versions.flatMap((version, place) => {
-    const { seen_at, gone_at, gone_to, gone_cause, change, cause, version_id, size } = version;
+    const { seen_at, gone_at, gone_to, gone_cause, change, cause, version_id } = version;
+    const size = sizeOf(version);
     const before = sizeBefore(change, versions[place + 1]);
     const row = [
       localTime(seen_at),
@@ -100,11 +109,17 @@ function printVersions({ versions }: Versions): void {
   printTable(rows);
 }
 
+/** What a folder takes is the file system's. */
+function sizeOf({ kind, size }: Version): number {
+  return kind === 'folder' ? 0 : size;
+}
+
 /** Undefined where nobody has said. */
 function sizeBefore(change: Version['change'], older: Version | undefined): number | undefined {
-  if (change === 'changed') return older?.size;
+  const before = older === undefined ? undefined : sizeOf(older);
+  if (change === 'changed') return before;
   // It may have got the name of one that was there.
-  if (change === 'renamed' && older?.gone_to === null) return older.size;
+  if (change === 'renamed' && older?.gone_to === null) return before;
   return change === null ? undefined : 0;
 }
 

@@ -11,6 +11,16 @@ export function parseFolder(text: string): string {
   return text;
 }
 
+/** Nothing, as of a variable that is not set, is not the folder that one stands in. */
+function assertGiven(path: string): void {
+  if (path === '')
+    throw new CommandError(
+      'A path is empty.',
+      'Name a file or a folder; "." is the one that you are in.',
+      exitStatus.usage,
+    );
+}
+
 /** A path as a person at the working directory would type it, as ripgrep prints them: absolute where it is outside. */
 export function shownPath(...parts: string[]): string {
   const absolute = join(...parts);
@@ -24,6 +34,7 @@ export function shownPath(...parts: string[]): string {
  * @throws CommandError for one that leads out of the project
  */
 export function pathInProject(root: string, path: string): string {
+  assertGiven(path);
   const absolute = resolve(path);
   const roots = [root, realPathOf(root)];
   const found = roots.find((folder) => isWithin(folder, absolute) && folder !== absolute);
@@ -68,6 +79,7 @@ export interface Place {
 }
 
 export function isProjectRoot(root: string, path: string): boolean {
+  assertGiven(path);
   return [root, realPathOf(root)].includes(resolve(path));
 }
 
@@ -89,11 +101,15 @@ export async function askForPlace<T>(
   try {
     return await ask({ path });
   } catch (error) {
-    if (!(error instanceof CodekeepError) || error.code !== 'FILE_NOT_FOUND') throw error;
+    if (!isNotFound(error)) throw error;
     const answer = await ask(below);
     if (isEmpty(answer)) throw error;
     return answer;
   }
+}
+
+export function isNotFound(error: unknown): boolean {
+  return error instanceof CodekeepError && error.code === 'FILE_NOT_FOUND';
 }
 
 function innermost(roots: readonly string[], path: string): string | undefined {

@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path';
 import { lockHolder } from '../base/lock-holder.js';
 import { clientSocket, type LocationFlags, locate } from '../base/locations.js';
 import { isHalted } from '../base/process-identity.js';
-import { CommandError, type ExitStatus } from './output.js';
+import { UnreachableError } from '../rpc/client/client.js';
+import { CommandError, type ExitStatus, exitStatus } from './output.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -48,5 +49,24 @@ export function notHeard(flags: LocationFlags, more = '', status?: ExitStatus): 
       ? `Let it go on ("kill -CONT ${pid}") and try again, or end it ("kill -KILL ${pid}"): its workers end with it.`
       : `Wait longer, or end it ("kill -KILL ${pid}"): its workers end with it.`,
     status,
+  );
+}
+
+/** Connecting failed because no process listens there, whoever has the state directory; a halted one still listens. */
+const unlistenedErrnos: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED']);
+
+/**
+ * The error for a socket that could not be connected to: it names the supervisor that is there all the same, one that listens on
+ * another socket or that takes no new connection.
+ */
+export function whyUnreached(flags: LocationFlags, error: UnreachableError): CommandError | UnreachableError {
+  const { errno, socket } = error;
+  if (errno === 'EAGAIN') return notHeard(flags, ', and takes no new connection', exitStatus.unreachable);
+  const pid = unlistenedErrnos.has(errno) ? supervisorOf(flags, process.env) : null;
+  if (pid === null) return error;
+  return new CommandError(
+    `The supervisor (pid ${pid}) holds the state directory, and does not listen on ${socket} (${errno}).`,
+    'It listens on another socket: name that with --socket or CODEKEEP_SOCKET. While it starts or ends it listens on none.',
+    exitStatus.unreachable,
   );
 }

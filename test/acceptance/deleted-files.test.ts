@@ -219,14 +219,19 @@ test('what went for good is named wherever it is asked for, and all else is as i
 
   const { content } = await daemon.call('get_file', { project_id, path: 'folder/b.py', at: before });
   assert.equal(content, files['folder/b.py']);
-  for (const [method, asked] of [
-    ['get_file', { project_id, path: 'a.py', at: before }],
-    ['list_file_versions', { project_id, path: 'a.py' }],
-  ] as const) {
-    const { code, message } = await daemon.refusal(method, asked);
-    assert.equal(code, 'FILE_NOT_FOUND');
-    assert.match(message, /^What a\.py was at \S+ was removed for good\.$/u);
-  }
+  const path = 'a.py';
+  const now = new Date().toISOString();
+  for (const [method, asked, said] of [
+    ['get_file', { project_id, path, at: before }, /^What a\.py was at \S+ was removed for good\.$/u],
+    ['get_file', { project_id, path, at: now }, /^a\.py was not there at /u],
+    [
+      'get_file',
+      { project_id, path },
+      /^All that a\.py was, at \S+ for the last time, was removed for good\.$/u,
+    ],
+    ['list_file_versions', { project_id, path }, /^All that a\.py was, .* was removed for good\.$/u],
+  ] as const)
+    assert.match((await daemon.refusal(method, asked)).message, said);
   const { changes } = await daemon.call('list_changes', { project_id, path_prefix: 'a.py' });
   assert.deepEqual(
     changes.map(({ kind, cause, previous_version_id }) => [kind, cause, previous_version_id]),
@@ -235,7 +240,7 @@ test('what went for good is named wherever it is asked for, and all else is as i
   const { files: differences } = await daemon.call('diff', { project_id, from: before, path_prefix: 'a.py' });
   assert.deepEqual(
     differences.map(({ kind, reason }) => [kind, reason]),
-    [['deleted', 'what it was was removed for good']],
+    [['deleted', 'it was removed for good']],
   );
   const rehearsed = await daemon.call('rewind', { project_id, to: before, dry_run: true });
   assert.ok('unrestorable' in rehearsed);
@@ -245,6 +250,30 @@ test('what went for good is named wherever it is asked for, and all else is as i
   );
   await daemon.call('rewind', { project_id, to: before });
   assert.deepEqual([...filesOf(root).keys()].sort(), ['folder/b.py', 'folder/c.py', 'kept.py', 'run.sh']);
+});
+
+test('of two states that were removed for good nobody says that they are the same', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const root = await sandbox.project({ x: 'first\n' });
+  const daemon = await sandbox.startDaemon({ config: { revision_burst: 0 } });
+  const { project_id } = await daemon.addProject(root);
+  const moments: string[] = [];
+  for (const text of ['first\n', 'second\n']) {
+    writeFileSync(join(root, 'x'), text);
+    moments.push((await daemon.call('create_checkpoint', { project_id })).at);
+  }
+  for (const { checkpoint_id } of (await daemon.call('list_checkpoints', { project_id })).checkpoints)
+    await daemon.call('remove_checkpoint', { project_id, checkpoint_id });
+  await daemon.call('delete_file', { project_id, path: 'x' });
+  await daemon.call('cleanup_deleted_files', { project_id, older_than_days: 0, hard_delete: true });
+  const [from = '', to = ''] = moments;
+  for (const place of [{ path: 'x' }, {}]) {
+    const { files: differing } = await daemon.call('diff', { project_id, from, to, ...place });
+    assert.deepEqual(
+      differing.map(({ path, kind, reason }) => [path, kind, reason]),
+      [['x', 'changed', 'it was removed for good']],
+    );
+  }
 });
 
 test('of a path that was deleted twice the last content is listed and comes back, and its history has both', async (t) => {

@@ -117,7 +117,7 @@ test('a secret that was edited away, deleted and backed up leaves no trace in an
   const { files } = await daemon.call('diff', { project_id, from: before });
   assert.deepEqual(
     files.map(({ path, patch, reason }) => [path, patch, reason]),
-    ['edited.py', 'lib/gone.py'].map((path) => [path, null, 'what it was was removed for good']),
+    ['edited.py', 'lib/gone.py'].map((path) => [path, null, 'it was removed for good']),
   );
   assert.deepEqual(await daemon.paths(project_id, true), []);
   const rewound = await daemon.call('rewind', { project_id, to: before });

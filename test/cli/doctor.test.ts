@@ -84,6 +84,35 @@ test('with a socket alone, the state directory of the daemon behind it is looked
   assert.match(verdictOf(report, 'disk space').message, new RegExp(`^${daemon.stateDir}: `, 'u'));
 });
 
+test('a daemon that is well and listens on another socket is named, and nobody is told to end it', async (t) => {
+  const sandbox = await Sandbox.create(t);
+  const stateDir = sandbox.path('state');
+  const socket = sandbox.path('other.sock');
+  const serve = sandbox.spawn(process.execPath, [
+    program,
+    'serve',
+    '--state-dir',
+    stateDir,
+    '--socket',
+    socket,
+  ]);
+  await waitFor(
+    'it answers',
+    async () => (await codekeep(sandbox, 'status', '--socket', socket)).status === 0,
+  );
+  const who = `The supervisor (pid ${serve.pid}) holds the state directory, and does not listen on ${join(stateDir, 'codekeep.sock')} (ENOENT).`;
+  const { verdict, message, fix } = verdictOf(await doctor(sandbox, '--state-dir', stateDir), 'socket');
+  assert.deepEqual([verdict, message], ['fail', who]);
+  assert.match(fix ?? '', /listens on another socket: .*--socket or CODEKEEP_SOCKET/u);
+  assert.doesNotMatch(fix ?? '', /kill/u);
+  for (const command of ['status', 'stop']) {
+    const { status, stderr } = await codekeep(sandbox, command, '--state-dir', stateDir);
+    assert.equal(status, 3);
+    assert.equal(stderr, `codekeep: ${who}\n  ${fix}\n`);
+  }
+  assert.equal((await codekeep(sandbox, 'stop', '--socket', socket)).status, 0);
+});
+
 test('a socket that others may use fails', async (t) => {
   const sandbox = await Sandbox.create(t);
   const daemon = await sandbox.startDaemon();

@@ -78,6 +78,23 @@ suite('exit statuses', () => {
     });
   }
 
+  const emptyPaths = [
+    ['rewind', '10m', '', '--yes'],
+    ['rewind', '10m', 'a.py', '', '--yes'],
+    ['restore', ''],
+    ['restore', 'a.py', '--as', ''],
+    ['history', ''],
+    ['show', ''],
+    ['purge', '', '--yes'],
+    ['diff', ''],
+  ];
+  for (const args of emptyPaths)
+    test(`2 for an empty path, which names no file and not the whole project: ${args.join(' ')}`, async () => {
+      const { status, stdout, stderr } = await at('-C', root, ...args);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.match(stderr, /^codekeep: A path is empty\.\n/u);
+    });
+
   test('2 for a project that cannot be one', async () => {
     const { status, stderr } = await at('add', join(root, 'a.py'));
     assert.deepEqual(

@@ -119,6 +119,27 @@ suite('history, diff and show', () => {
     assert.equal(list.changes.length, everything.length);
   });
 
+  test('of an empty folder in the place of a file both are listed, and the folder takes nothing', async () => {
+    writeFileSync(join(root, 'was'), 'a file\n');
+    await daemon.call('wait_until_fresh', { project_id });
+    rmSync(join(root, 'was'));
+    mkdirSync(join(root, 'was'));
+    await daemon.call('wait_until_fresh', { project_id });
+    const { stdout } = await at('history', 'was');
+    const rows = stdout.split('\n').slice(0, -1);
+    assert.equal(rows.length, 3, stdout);
+    assert.match(rows.join('\n'), /added.*\n.*deleted.*-7 B.*\n.*added.*\+7 B/u);
+    assert.doesNotMatch(stdout, /kB/u);
+  });
+
+  test('a path that is empty, as of a variable that is not set, is none', async () => {
+    for (const command of ['history', 'diff', 'restore', 'purge', 'show']) {
+      const { status, stderr } = await at(command, '');
+      assert.deepEqual([status, stderr.split('\n')[0]], [2, 'codekeep: A path is empty.'], command);
+    }
+    assert.equal((await at('rewind', 'start', '', '--yes')).status, 2);
+  });
+
   test('a path that is not known is an error; a time that nobody can mean is wrong usage', async () => {
     for (const [status, ...args] of [
       [1, 'history', 'none.py'],

@@ -1,6 +1,6 @@
 import { ClosedFolders } from '../../base/closed-folders.js';
 import { CodekeepError } from '../../base/errors.js';
-import { relativePathProblem, splitPath } from '../../base/paths.js';
+import { assertRelativePath, splitPath } from '../../base/paths.js';
 import { TreePresence } from '../../base/presence.js';
 import type { Work } from '../../base/progress.js';
 import { Slicer } from '../../base/waiting.js';
@@ -133,9 +133,10 @@ function changedSince(
   return { paths, stateThen: remembering((path: string) => stateAt(index, project.id, path, to), states) };
 }
 
-/** @throws CodekeepError FILE_NOT_FOUND: nothing to do would be said of a path that was mistyped */
+/** @throws CodekeepError PATH_OUTSIDE_ROOT; FILE_NOT_FOUND: nothing to do would be said of a path that was mistyped */
 export function assertKnown(index: IndexDatabase, { id, rootDir }: Project, path: string): void {
-  if (relativePathProblem(path) === null && wasAnything(index, id, path)) return;
+  assertRelativePath(path);
+  if (wasAnything(index, id, path)) return;
   throw new CodekeepError(
     'FILE_NOT_FOUND',
     `Nothing is known of ${JSON.stringify(path)} in ${rootDir}: there is no such file or folder, and none is remembered.`,

@@ -6,12 +6,14 @@ import type { Params, Result } from '../../contract/index.js';
 import { tooLarge } from '../../reconcile/index-file.js';
 import { listCheckpoints } from '../../store/checkpoints.js';
 import { sourceOf } from '../../store/contents.js';
+import { fileByPath } from '../../store/files.js';
 import {
   pathsChangedSince,
   type PathState,
   renamesBetween,
   statesOf,
   versionNamed,
+  wasAnything,
 } from '../../store/history.js';
 import type { IndexDatabase } from '../../store/index-database.js';
 import { keptContent } from '../../store/kept-content.js';
@@ -126,8 +128,9 @@ async function namedState(
   text: string | undefined,
 ): Promise<Something> {
   assertRelativePath(path);
-  const { id: fileId } = requireKnown(index, project, path);
-  if (text !== undefined && versionNamed(text)?.fileId === fileId)
+  const fileId = fileByPath(index, project.id, path)?.id;
+  if (fileId === undefined && !wasAnything(index, project.id, path)) requireKnown(index, project, path);
+  if (fileId !== undefined && text !== undefined && versionNamed(text)?.fileId === fileId)
     return somethingOf(stateFor(index, project, path, fileId, text));
   return somethingAt(index, project.id, path, await timeNamed(index, project, param, text));
 }
@@ -183,6 +186,8 @@ async function fileDiff(index: IndexDatabase, before: Something, after: Somethin
 
 function isAlike(a: Something, b: Something): boolean {
   if (a === null || b === null) return a === b;
+  // Of what is removed for good nobody can say that it is the same.
+  if (a.state === 'purged' || b.state === 'purged') return a.seenAt === b.seenAt;
   const isSame = a.sha256 === b.sha256 && a.size === b.size;
   // A symlink has no mode of its own.
   const hasSameMode = a.mode === b.mode || a.state === 'symlink';
@@ -192,7 +197,7 @@ function isAlike(a: Something, b: Something): boolean {
 function sideOf(index: IndexDatabase, state: Something): Side | { problem: string } | null {
   if (state === null) return null;
   const { path, state: kind, mode, sha256 } = state;
-  if (kind === 'purged') return { problem: 'what it was was removed for good' };
+  if (kind === 'purged') return { problem: 'it was removed for good' };
   if (sha256 === null) return { problem: `it is ${tooLarge}, and so not kept` };
   const source = sourceOf(index, sha256);
   if (source !== null) return { path, kind, mode, bytes: source };

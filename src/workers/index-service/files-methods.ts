@@ -52,8 +52,8 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
     async get_file({ path, version_id, at, ...reference }) {
       assertRelativePath(path);
       const project = requireProject(index, reference);
-      const { id, language } = requireKnown(index, project, path);
       const moment = at === undefined ? null : await momentNamed(index, project, 'at', at);
+      const { id, language } = requireKnown(index, project, path, moment);
       const state = stateFor(index, project, path, id, version_id ?? moment);
       assertContent(state);
       const { tree, bytes, sha256 } = renderKept(index, path, state.sha256);
@@ -112,8 +112,8 @@ export function fileMethods(context: IndexContext, parsing: Parsing): FileMethod
     async restore_file_version({ path, version_id, at, as: to = path, dry_run, ...reference }, call) {
       for (const one of [path, to]) assertRelativePath(one);
       const project = requireProject(index, reference);
-      const { id } = requireKnown(index, project, path);
       const moment = at === undefined ? null : await momentNamed(index, project, 'at', at);
+      const { id } = requireKnown(index, project, path, moment);
       const state = stateFor(index, project, path, id, version_id ?? moment);
       const place = { state, to };
       if (dry_run) await looking(index, (over) => Promise.resolve(checkVersion(over, project, place)));

@@ -28,16 +28,27 @@ export function stateFor(
 
 /**
  * The row of a file of which anything is known.
- * @throws CodekeepError FILE_NOT_FOUND, which says where it may have been let go
+ * @param at of what was removed for good, the moment that is asked for; null: none is
+ * @throws CodekeepError FILE_NOT_FOUND, which says where it may have been let go; as stateFor
  */
-export function requireKnown(index: IndexDatabase, project: Project, path: string): FileRow {
+export function requireKnown(
+  index: IndexDatabase,
+  project: Project,
+  path: string,
+  at: number | null = null,
+): FileRow {
   const { id, forgottenAt } = project;
   if (fileByPath(index, id, path) === undefined) {
-    const last = statesOf(index, id, path, Number.MAX_SAFE_INTEGER, 2).find(
-      ({ state }) => state === 'purged',
-    );
+    const states = statesOf(index, id, path, Number.MAX_SAFE_INTEGER, 2);
+    if (at !== null && states.length > 0) assertContent(thenOf(index, project, path, at));
+    const last = states.find(({ state }) => state === 'purged');
     const hint = 'It cannot be had again; list_changes has when it was deleted.';
-    if (last !== undefined) throw purged(path, last.seenAt, 'FILE_NOT_FOUND', hint);
+    if (last !== undefined)
+      throw new CodekeepError(
+        'FILE_NOT_FOUND',
+        `All that ${path} was, at ${iso(last.seenAt)} for the last time, was removed for good.`,
+        hint,
+      );
   }
   if (forgottenAt === null || fileByPath(index, id, path) !== undefined) return requireFile(index, id, path);
   throw new CodekeepError(
@@ -104,13 +115,12 @@ function thenOf(index: IndexDatabase, project: Project, path: string, at: number
   );
 }
 
-function purged(
-  path: string,
-  at: number,
-  code: 'NOT_FOUND' | 'FILE_NOT_FOUND' = 'NOT_FOUND',
-  hint = 'It cannot be had again; list_file_versions has what is left.',
-): CodekeepError {
-  return new CodekeepError(code, `What ${path} was at ${iso(at)} was removed for good.`, hint);
+function purged(path: string, at: number): CodekeepError {
+  return new CodekeepError(
+    'NOT_FOUND',
+    `What ${path} was at ${iso(at)} was removed for good.`,
+    'It cannot be had again; list_file_versions has what is left.',
+  );
 }
 
 function nothingKnown(path: string): CodekeepError {
