@@ -1,4 +1,4 @@
-import { type BigIntStats, fstatSync, linkSync, unlinkSync } from 'node:fs';
+import { type BigIntStats, fstatSync, linkSync, unlinkSync, writeFileSync } from 'node:fs';
 import {
   type FileHandle,
   lchown,
@@ -180,7 +180,8 @@ async function unlinkIfStill(path: string, file: FileHandle): Promise<void> {
 export function fillWith({ bytes, sha256: hash, attributes }: FileImage): Fill {
   return async (file) => {
     if (sha256(bytes) !== hash) throw new Error('the bytes to be placed do not have their hash');
-    await file.writeFile(bytes);
+    // Into the page cache: through the thread pool it takes ten times as long.
+    writeFileSync(file.fd, bytes);
     await giveAttributes(file, attributes);
     await file.sync();
     const stats = statOf(file);

@@ -219,17 +219,13 @@ test('what went for good is named wherever it is asked for, and all else is as i
 
   const { content } = await daemon.call('get_file', { project_id, path: 'folder/b.py', at: before });
   assert.equal(content, files['folder/b.py']);
-  const path = 'a.py';
+  const file = { project_id, path: 'a.py' };
   const now = new Date().toISOString();
   for (const [method, asked, said] of [
-    ['get_file', { project_id, path, at: before }, /^What a\.py was at \S+ was removed for good\.$/u],
-    ['get_file', { project_id, path, at: now }, /^a\.py was not there at /u],
-    [
-      'get_file',
-      { project_id, path },
-      /^All that a\.py was, at \S+ for the last time, was removed for good\.$/u,
-    ],
-    ['list_file_versions', { project_id, path }, /^All that a\.py was, .* was removed for good\.$/u],
+    ['get_file', { ...file, at: before }, /^What a\.py was at \S+ was removed for good\.$/u],
+    ['get_file', { ...file, at: now }, /^a\.py was not there at /u],
+    ['get_file', file, /^All that a\.py was, at \S+ for the last time, was removed for good\.$/u],
+    ['list_file_versions', file, /^All that a\.py was, .* was removed for good\.$/u],
   ] as const)
     assert.match((await daemon.refusal(method, asked)).message, said);
   const { changes } = await daemon.call('list_changes', { project_id, path_prefix: 'a.py' });

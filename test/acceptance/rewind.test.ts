@@ -166,7 +166,7 @@ test('a plan that is not what there is to do any more is refused, and nothing is
   for (const path of ['c.py', '../a.py', '/etc/passwd', '.git', 'a'])
     assert.equal(
       (await daemon.refusal('rewind', { project_id, to: checkpoint_id, paths: ['a.py', path] })).code,
-      'FILE_NOT_FOUND',
+      /^\.\.|^\//u.test(path) ? 'PATH_OUTSIDE_ROOT' : 'FILE_NOT_FOUND',
       path,
     );
   // A label does not stand for another time than it says.

@@ -126,9 +126,9 @@ suite('history, diff and show', () => {
     mkdirSync(join(root, 'was'));
     await daemon.call('wait_until_fresh', { project_id });
     const { stdout } = await at('history', 'was');
-    const rows = stdout.split('\n').slice(0, -1);
-    assert.equal(rows.length, 3, stdout);
-    assert.match(rows.join('\n'), /added.*\n.*deleted.*-7 B.*\n.*added.*\+7 B/u);
+    const lines = stdout.split('\n').slice(0, -1);
+    assert.equal(lines.length, 3, stdout);
+    assert.match(lines.join('\n'), /added.*\n.*deleted.*-7 B.*\n.*added.*\+7 B/u);
     assert.doesNotMatch(stdout, /kB/u);
   });
 

@@ -18,7 +18,7 @@ import { type Placed, provenStamps } from '../proven-stamp.js';
 import type { Refusal } from './plan.js';
 
 /** Actions under one transaction: a stop or a cancel waits for one batch at most. */
-const batchActions = 100;
+const batchActions = 200;
 
 /** What came of a run's actions. */
 export interface RunOutcome<A> {
@@ -65,7 +65,7 @@ export interface Batch<A> {
 /**
  * Executes intents of the journal, batch by batch: look again → act → outcomes and marks in one transaction. Killed
  * at any instant, what is on disk is whole files, and the intents that are left say what is still to be done.
- * A batch is settled while the next one is acted on. A cancel takes effect between two batches.
+ * A batch is made durable and settled while the next one is acted on. A cancel takes effect between two batches.
  */
 export async function inBatches<A extends NewAction>(
   context: BatchContext,
@@ -84,8 +84,12 @@ export async function inBatches<A extends NewAction>(
       const acted = await actAll(context, batch, some, (tried) =>
         context.progress(before + tried, intents.length),
       );
-      await settling;
-      // A proof waits for the kernel's clock: meanwhile the next batch is placed.
+      await settling.catch(async (error: unknown) => {
+        // It lets go of its folders; that what it did is not noted is said already.
+        await batch.finish().catch(() => undefined);
+        throw error;
+      });
+      // Folders wait for the disk, and a proof for the kernel's clock: meanwhile the next batch is placed.
       settling = settle(context, batch, some, acted, outcome).catch(notNoted);
       settling.catch(() => undefined);
     }
@@ -104,6 +108,7 @@ export async function inBatches<A extends NewAction>(
 class NotNoted extends CodekeepError {}
 
 function notNoted(error: unknown): never {
+  if (error instanceof NotNoted) throw error;
   throw new NotNoted(
     'REPAIR_DATABASE_ERROR',
     `What was done could not be noted in the index: ${messageOf(error)}.`,
@@ -137,45 +142,34 @@ export async function verifyEach<A>(
 
 const notTried = 'it was not tried';
 
-/** What was done for each, and the folders that were made for them. */
-interface ActedBatch<A> {
-  acted: Map<Intent<A>, Acted>;
-  folders: readonly string[];
-}
-
+/** What was done for each. */
 async function actAll<A extends NewAction>(
   { run }: BatchContext,
   batch: Batch<A>,
   intents: readonly Intent<A>[],
   onTried: (count: number) => void,
-): Promise<ActedBatch<A>> {
+): Promise<Map<Intent<A>, Acted>> {
   const acted = new Map<Intent<A>, Acted>();
-  let folders: readonly string[] = [];
-  try {
-    await forEachLimited(intents, placementsAtOnce, async (intent) => {
-      const token = temporaryToken(run, intent.journalId);
-      acted.set(
-        intent,
-        await batch
-          .act(intent.action, token)
-          .catch((error: unknown) => ({ ...failureOf(error), stamp: null })),
-      );
-      onTried(acted.size);
-    });
-  } finally {
-    // Folders are durable before the journal says that their files are.
-    folders = await batch.finish().catch(notDurable);
-  }
-  return { acted, folders };
+  await forEachLimited(intents, placementsAtOnce, async (intent) => {
+    const token = temporaryToken(run, intent.journalId);
+    acted.set(
+      intent,
+      await batch.act(intent.action, token).catch((error: unknown) => ({ ...failureOf(error), stamp: null })),
+    );
+    onTried(acted.size);
+  });
+  return acted;
 }
 
 async function settle<A extends NewAction>(
   { index, run, now }: BatchContext,
   batch: Batch<A>,
   intents: readonly Intent<A>[],
-  { acted, folders }: ActedBatch<A>,
+  acted: Map<Intent<A>, Acted>,
   total: RunOutcome<A>,
 ): Promise<void> {
+  // Folders are durable before the journal says that their files are.
+  const folders = await batch.finish().catch(notDurable);
   await prove(batch, acted);
   await index.write(() => {
     // The journal and the rows have the same time: so an undo sees whether anybody has written a row since.

@@ -35,6 +35,7 @@ export class RewindObserver {
   readonly #places: PlacingProblems;
   readonly #sources: ContentSources;
   readonly #own: OwnFiles;
+  readonly #ownFolders = new Map<string, boolean>();
   #rulesChanged: boolean | null = null;
 
   /** @param to the moment that is wanted, in milliseconds since 1970; null where what was there then is known already */
@@ -96,7 +97,17 @@ export class RewindObserver {
     const problem = relativePathProblem(path);
     if (problem !== null) return `its path ${problem}`;
     if (path.split('/').includes('.git')) return "it is git's own";
-    return this.#own.hold(this.#tree.pathOf(path)) ? "it is codekeep's own" : null;
+    const isOwn = this.#own.standsAt(this.#tree.pathOf(path)) || this.#isInOwn(splitPath(path).folder);
+    return isOwn ? "it is codekeep's own" : null;
+  }
+
+  #isInOwn(folder: string): boolean {
+    let isOwn = this.#ownFolders.get(folder);
+    if (isOwn === undefined) {
+      isOwn = this.#own.hold(folder === '' ? this.#project.rootDir : this.#tree.pathOf(folder));
+      this.#ownFolders.set(folder, isOwn);
+    }
+    return isOwn;
   }
 
   #isAsIndexed(row: FileRow, { kind }: Condition, presence: Presence): boolean {
