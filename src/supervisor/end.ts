@@ -34,11 +34,13 @@ export class End {
     const { stopTimeoutMs } = supervisor;
     const endAt = performance.now() + stopTimeoutMs;
     const stopping = supervisor.stopWorkers(others, stopTimeoutMs);
+    const prepared = supervisor.fleet.endPrepared();
     const lost = await this.#saveOpen(onSaving);
     this.#resolveLost(lost);
     const leftMs = lost === null ? Math.max(endAt - performance.now(), 0) : stopTimeoutMs;
     const last = supervisor.stopWorkers(['index_service'], leftMs);
     const outcomes = [...(await stopping), ...(await last)];
+    await prepared;
     const stuck = supervisor.stuck().map(({ kind, pid }) => `process ${pid} (${kind}) could not be ended`);
     const failed = outcomes.filter(({ outcome }) => outcome.error !== null && outcome.remaining.length === 0);
     const failures = failed.map(({ type, outcome }) => `${type}: ${outcome.error ?? ''}`);

@@ -247,8 +247,7 @@ export class Supervisor {
       this.slots[type].stop(timeoutMs).then((outcome) => (outcome === null ? [] : [{ type, outcome }])),
       this.tasks.stop(timeoutMs, type).then((outcomes) => outcomes.map((outcome) => ({ type, outcome }))),
     ]);
-    const [outcomes] = await Promise.all([Promise.all(stopping), this.fleet.endPrepared()]);
-    return outcomes.flat();
+    return (await Promise.all(stopping)).flat();
   }
 
   /**

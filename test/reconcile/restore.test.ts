@@ -201,7 +201,7 @@ test('delete_file refuses what is no plain file of the project, and changes noth
 test('delete_file leaves the file where versions have no place for it', async (t) => {
   const project = new TestProject(t);
   project.write('a', 'content');
-  mkdirSync(project.versions.pathOf('a'), { recursive: true });
+  mkdirSync(project.versions.pathOf('a/b'), { recursive: true });
   await assert.rejects(deleteFile(project.context(), 'a'), { code: 'TARGET_FILE_EXISTS' });
   assert.equal(project.read('a'), 'content');
   assert.equal(project.row('a').deleted, 0);
