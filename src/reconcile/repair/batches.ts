@@ -18,7 +18,7 @@ import { type Placed, provenStamps } from '../proven-stamp.js';
 import type { Refusal } from './plan.js';
 
 /** Actions under one transaction: a stop or a cancel waits for one batch at most. */
-const batchActions = 200;
+const batchActions = 100;
 
 /** What came of a run's actions. */
 export interface RunOutcome<A> {
