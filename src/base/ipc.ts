@@ -172,7 +172,7 @@ export interface IndexExchanges extends ContractExchanges {
   save_open: Exchange<{ to: 'backups' | 'replaced' }, { problem: string | null; path: string | null }>;
   /** Which project is meant, and which moment of it; refused where nothing is known of that. */
   resolve_rewind: Exchange<ProjectReference & { to: string }, ResolvedProject & { at: number }>;
-  /** The dry run of a rewind; without proof that contents are whole it says whether there is anything to do. */
+  /** The dry run of a rewind. */
   plan_rewind: Exchange<RewindScope, RewindReport>;
   /** Whether a rewind may have anything to do, without proof of contents: false for certain. */
   needs_rewind: Exchange<RewindScope, boolean>;

@@ -1,7 +1,7 @@
 import { compareBytes } from '../base/byte-order.js';
 import { type ComparedRow, comparedRows } from '../store/compared-rows.js';
 import { devicesOf } from '../store/devices.js';
-import { fileById, type FileRow } from '../store/files.js';
+import { fileById, type FileRow, isThere } from '../store/files.js';
 import { isReplaced, tooLarge } from './index-file.js';
 import type { IndexingContext } from './index-paths.js';
 import type { TreeWalk, WalkedFile } from './walk.js';
@@ -129,7 +129,7 @@ function takeRow(comparison: Comparison, row: ComparedRow, { isContent }: Standa
 }
 
 function takeUnseen(comparison: Comparison, row: ComparedRow): void {
-  if (row.deleted === 0 || row.folderMode !== null) comparison.missing.push(row);
+  if (isThere(row)) comparison.missing.push(row);
 }
 
 function takeFile(

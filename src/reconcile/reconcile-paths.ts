@@ -3,7 +3,7 @@ import { splitPath } from '../base/paths.js';
 import { isUnknown, TreePresence } from '../base/presence.js';
 import { isTakenName } from '../base/temporary-names.js';
 import { Slicer } from '../base/waiting.js';
-import { activeFilesBelow, countFiles, fileByPath, type FileRow } from '../store/files.js';
+import { activeFilesBelow, countFiles, fileByPath, type FileRow, isThere } from '../store/files.js';
 import { headMarks } from '../store/repositories.js';
 import { isUnprotected } from '../store/unprotected.js';
 import { rulesOf } from './bounds.js';
@@ -150,11 +150,6 @@ function isOddChange({ index, project }: IndexingContext, observed: TreePresence
     // Its folder went, too, or cannot be read: events of its own tell.
     return false;
   }
-}
-
-/** By the index there is something, if only an empty folder in the place of what was deleted. */
-function isThere({ deleted, folderMode }: FileRow): boolean {
-  return deleted === 0 || folderMode !== null;
 }
 
 /** A folder that was empty has no row of its own any more. */

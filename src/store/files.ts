@@ -47,6 +47,11 @@ export interface FileRow {
   updatedAt: number;
 }
 
+/** By the index there is something at the path, if only an empty folder in the place of what was deleted. */
+export function isThere({ deleted, folderMode }: Pick<FileRow, 'deleted' | 'folderMode'>): boolean {
+  return deleted === 0 || folderMode !== null;
+}
+
 const columns = `id, path, kind, deleted, deleted_at AS deletedAt, cause, folder ->> 'mode' AS folderMode, ignored, tracked, size,
   CAST(mtime_ns AS TEXT) AS mtimeNs, CAST(ctime_ns AS TEXT) AS ctimeNs, CAST(ino AS TEXT) AS ino,
   device_id AS deviceId, nlink, mode, uid, gid, xattrs, language, sha256, skip_reason AS skipReason, extractor,

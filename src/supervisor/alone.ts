@@ -128,7 +128,6 @@ export class Alone {
       await onEnd?.();
       return shaped(report, { ...frame, stopped }, await this.#resume(resumable));
     } catch (error) {
-      await this.#supervisor.fleet.endPrepared();
       if (hasDied) await this.#finishCutOff(force, work.signal.aborted);
       track.finish(error);
       this.#letGo(release);
@@ -237,6 +236,8 @@ export class Alone {
       }
     });
     await Promise.all(resuming);
+    // What could not be started needs none that is loaded.
+    await this.#supervisor.fleet.endPrepared();
     return resumed;
   }
 }
